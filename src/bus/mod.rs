@@ -1,0 +1,93 @@
+//! What carries news between replicas, keyed by the user whom it concerns.
+//!
+//! [`Bus`] is the contract. Its documentation is what every implementation is held to by one suite,
+//! `tests/it/bus_contract.rs`. The bus is a hint: it makes delivery fast, and losing any of it loses
+//! no event, since the database has them all.
+
+pub mod local;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::{
+    delivery::frames::EventFrame,
+    domain::{ConnectionId, DeviceId, SessionId, UserId},
+    protocol::Text,
+};
+
+/// Why a subscription could not be made now. The bus goes on trying by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The link is down or did not answer in time.
+    #[error("the bus is not available: {0}")]
+    Unavailable(String),
+}
+
+/// News for the sockets of one user.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// The user's timeline has a new event, and here is its frame.
+    Event(EventFrame),
+    /// A frame outside the timeline (a read mark, somebody typing). May be lost.
+    Notice(Text),
+    /// Some of the user's sockets must close.
+    Close(CloseOrder),
+}
+
+/// Which of a user's sockets must close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseOrder {
+    /// All of them: `/close`.
+    All,
+    /// Those of a session that has ended.
+    Session(SessionId),
+    /// Those of a device, except for the newest one.
+    Device {
+        /// The device.
+        device: DeviceId,
+        /// Its newest socket.
+        except: ConnectionId,
+    },
+}
+
+/// What a replica hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Incoming {
+    /// Another replica published this for a user to whom this one is subscribed.
+    Signal(UserId, Signal),
+    /// Signals may have been lost, of any user: compare all with the database.
+    Gap,
+}
+
+/// The way between replicas.
+///
+/// **Delivery.** A signal reaches every *other* replica that is subscribed to its user, at most once,
+/// or not at all. A replica does not hear what it published itself: it feeds its own sockets at
+/// commit. **Order.** Signals of one replica for one user arrive in the order in which they were
+/// published; those of two replicas in any order. **Loss.** Whatever may have lost signals (a link
+/// that broke, a queue that overflowed) is followed by [`Incoming::Gap`].
+///
+/// What is heard comes from the receiver that the constructor returns beside the bus. Its queue is
+/// bounded; a replica that does not drain it loses signals and gets a gap.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Hands over a signal and returns at once. Never waits for the link, never fails: a signal that
+    /// cannot be queued is dropped.
+    fn publish(&self, user: UserId, signal: Signal);
+
+    /// Subscribes to a user. Once it returns `Ok`, what is published after is heard. Subscribing
+    /// twice is no error and takes one unsubscription.
+    async fn subscribe(&self, user: UserId) -> Result<(), BusError>;
+
+    /// Ends a subscription. Signals that are under way may still be heard.
+    fn unsubscribe(&self, user: UserId);
+
+    /// Whether the link stands; `Err` says in a word what is wrong with it.
+    fn health(&self) -> Result<(), String>;
+}
+
+/// How many incoming signals wait for a replica before it loses some.
+pub const INCOMING_QUEUE: usize = 8_192;
+
+/// Where a replica hears.
+pub type Receiver = mpsc::Receiver<Incoming>;

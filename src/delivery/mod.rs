@@ -1,0 +1,3 @@
+//! Brings each event to each socket, in order, none missing, none twice.
+
+pub mod frames;

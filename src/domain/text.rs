@@ -1,0 +1,187 @@
+//! Text that people and clients send, checked once and then carried as a type.
+
+use std::fmt;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a text was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Nothing was there.
+    #[error("must not be empty")]
+    Empty,
+    /// Only white space was there.
+    #[error("must not be blank")]
+    Blank,
+    /// More Unicode scalar values than allowed.
+    #[error("must be at most {max} characters")]
+    TooLong {
+        /// The most that is allowed.
+        max: usize,
+    },
+    /// A character that this text cannot hold.
+    #[error("must not contain {what}")]
+    Forbidden {
+        /// The kind of character.
+        what: &'static str,
+    },
+}
+
+/// What a chat says: 1 to `chat.max_content_chars` Unicode scalar values, not all white space, no
+/// U+0000. Everything else is kept exactly as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(Box<str>);
+
+impl Content {
+    /// Checks a text against the limit, in Unicode scalar values.
+    pub fn parse(text: &str, max_chars: usize) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        // A scalar value takes at most four bytes: a text this long need not be counted.
+        if text.len() > max_chars * 4 || text.chars().count() > max_chars {
+            return Err(TextError::TooLong { max: max_chars });
+        }
+        if text.contains('\0') {
+            return Err(TextError::Forbidden { what: "U+0000" });
+        }
+        if text.chars().all(char::is_whitespace) {
+            return Err(TextError::Blank);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Bodies of chats never reach a log.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({} bytes)", self.0.len())
+    }
+}
+
+/// What a person is called: 1 to 32 Unicode scalar values, not blank, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 32)]
+pub struct UserName(Box<str>);
+
+impl UserName {
+    /// The most Unicode scalar values of a name.
+    pub const MAX_CHARS: usize = 32;
+
+    /// Checks a name.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if text.chars().count() > Self::MAX_CHARS {
+            return Err(TextError::TooLong { max: Self::MAX_CHARS });
+        }
+        if text.chars().any(char::is_control) {
+            return Err(TextError::Forbidden { what: "control characters" });
+        }
+        if text.chars().all(char::is_whitespace) {
+            return Err(TextError::Blank);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name of somebody who has not given one.
+    pub fn placeholder(number: i64) -> Self {
+        Self(format!("用户{number}").into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The sender's idempotency key: 1 to 64 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[ -~]+$")]
+pub struct ClientMsgId(Box<str>);
+
+impl ClientMsgId {
+    /// Checks a key.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if text.chars().count() > 64 {
+            return Err(TextError::TooLong { max: 64 });
+        }
+        if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(TextError::Forbidden { what: "anything but printable ASCII characters" });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// A key for a client that brought none.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().to_string().into())
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name a client gives to its device or tab: 1 to 64 characters, none of them control.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceId(Box<str>);
+
+impl DeviceId {
+    /// Checks a device's name.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if text.chars().count() > 64 {
+            return Err(TextError::TooLong { max: 64 });
+        }
+        if text.chars().any(char::is_control) {
+            return Err(TextError::Forbidden { what: "control characters" });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_counts_scalar_values_and_keeps_everything() {
+        assert_eq!(Content::parse("", 10).unwrap_err(), TextError::Empty);
+        assert_eq!(Content::parse(" \u{3000}\r\n\t", 10).unwrap_err(), TextError::Blank);
+        assert_eq!(Content::parse("12345678901", 10).unwrap_err(), TextError::TooLong { max: 10 });
+        assert!(Content::parse("a\0b", 10).is_err());
+        for kept in [" 你好 ", "👩‍👩‍👧‍👦", "\u{202e}שלום", "a\r\nb", "\u{feff}x", "\u{1}x"]
+        {
+            assert_eq!(Content::parse(kept, 10).unwrap().as_str(), kept);
+        }
+        assert!(Content::parse("😀😀😀😀😀😀😀😀😀😀", 10).is_ok());
+    }
+
+    #[test]
+    fn names_and_keys_have_their_bounds() {
+        assert!(UserName::parse(&"名".repeat(32)).is_ok());
+        assert!(UserName::parse(&"名".repeat(33)).is_err());
+        assert!(UserName::parse("a\nb").is_err());
+        assert!(ClientMsgId::parse(&"~".repeat(64)).is_ok());
+        assert!(ClientMsgId::parse("é").is_err());
+        assert!(ClientMsgId::parse("a\u{7f}").is_err());
+    }
+}

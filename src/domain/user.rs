@@ -1,0 +1,46 @@
+//! People, as others see them.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::{UserId, UserName};
+
+/// A user's public face.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Who it is.
+    pub id: UserId,
+    /// What the user is called now.
+    pub name: UserName,
+    /// The picture, if there is one.
+    pub avatar: Option<AvatarHash>,
+}
+
+/// A picture's name: the SHA-256 of its bytes, in lower-case hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AvatarHash(Box<str>);
+
+impl AvatarHash {
+    /// The name of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use fmt::Write;
+        let mut name = String::with_capacity(64);
+        for byte in Sha256::digest(bytes) {
+            let _ = write!(name, "{byte:02x}");
+        }
+        Self(name.into())
+    }
+
+    /// Reads a name: 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid =
+            text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        valid.then(|| Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,9 @@
+//! Real-time chat for WeChat mini programs. `docs/architecture.md` is the way in.
+
+pub mod bus;
+pub mod clock;
+pub mod delivery;
+pub mod domain;
+pub mod presence;
+pub mod protocol;
+pub mod store;

@@ -1,0 +1,134 @@
+//! What a client is told when something is wrong, over HTTP and in frames alike.
+
+use std::{borrow::Cow, time::Duration};
+
+/// Defines [`Code`] once, as a table of word, status and title.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $word:literal $status:literal $title:literal;)*) => {
+        /// The stable word for what is wrong, its HTTP status and its title.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// The HTTP status.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// A title, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Malformed, missing or out of range.
+    InvalidRequest "invalid_request" 400 "The request is not valid";
+    /// A text that no chat can hold.
+    InvalidContent "invalid_content" 400 "The content is not valid";
+    /// No picture, or one that is not taken.
+    InvalidImage "invalid_image" 400 "The picture is not valid";
+    /// A first frame that is a `hello` with a bad value.
+    InvalidHello "invalid_hello" 400 "The hello is not valid";
+    /// A second `hello`.
+    UnexpectedHello "unexpected_hello" 400 "Hello was said before";
+    /// A frame of a type that is not known.
+    UnknownType "unknown_type" 400 "The type of frame is not known";
+    /// A list of users that holds what is no id.
+    InvalidUserIds "invalid_user_ids" 400 "The list of users is not valid";
+    /// A token in a query string, where logs and histories keep it.
+    TokenInUrl "token_in_url" 400 "A token must not travel in a URL";
+    /// Subprotocols among which there is none that is spoken here.
+    UnsupportedSubprotocol "unsupported_subprotocol" 400 "The subprotocol is not supported";
+    /// No valid token.
+    Unauthorized "unauthorized" 401 "Log in first";
+    /// WeChat refused the code.
+    WechatCodeInvalid "wechat_code_invalid" 401 "WeChat refused the code";
+    /// Somebody else's.
+    Forbidden "forbidden" 403 "Not yours";
+    /// A page of an origin that is not allowed.
+    OriginNotAllowed "origin_not_allowed" 403 "The origin is not allowed";
+    /// Anonymous, and not from this machine.
+    AnonymousNotLocal "anonymous_not_local" 403 "Anonymous use is for this machine only";
+    /// WeChat holds the user for a risk.
+    WechatUserBlocked "wechat_user_blocked" 403 "WeChat has blocked this user";
+    /// No such route or thing.
+    NotFound "not_found" 404 "Not found";
+    /// No such user.
+    UserNotFound "user_not_found" 404 "No such user";
+    /// No such conversation, or not one's own.
+    ConversationNotFound "conversation_not_found" 404 "No such conversation";
+    /// The route does not take this method.
+    MethodNotAllowed "method_not_allowed" 405 "Method not allowed";
+    /// One key for two messages.
+    ClientMsgIdReused "client_msg_id_reused" 409 "The key was used for another message";
+    /// The place in the timeline means nothing here.
+    TimelineReset "timeline_reset" 409 "Load anew";
+    /// A body over the limit.
+    PayloadTooLarge "payload_too_large" 413 "The body is too large";
+    /// A plain request to the socket's route.
+    UpgradeRequired "upgrade_required" 426 "This route is a WebSocket";
+    /// Too often.
+    RateLimited "rate_limited" 429 "Too many requests";
+    /// A fault of the service.
+    Internal "internal" 500 "Something went wrong here";
+    /// Something that the service needs is away.
+    Unavailable "unavailable" 503 "Not available now";
+    /// WeChat is away.
+    WechatUnavailable "wechat_unavailable" 503 "WeChat is not available now";
+}
+
+/// What a client is told. The detail never holds SQL, a path, a token, or what others wrote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.as_str())]
+pub struct Fault {
+    /// What is wrong.
+    pub code: Code,
+    /// What is wrong this time, for a developer.
+    pub detail: Cow<'static, str>,
+    /// When a repeat is worth while.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// A fault with its detail.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    /// A malformed request.
+    pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidRequest, detail)
+    }
+
+    /// Something is away; repeat after a second.
+    pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code: Code::Unavailable,
+            detail: detail.into(),
+            retry_after: Some(Duration::from_secs(1)),
+        }
+    }
+
+    /// A fault of the service, about which a client learns nothing more.
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, "the fault has been logged")
+    }
+
+    /// Somebody else's user id where one's own belongs.
+    pub fn foreign_user() -> Self {
+        Self::new(Code::Forbidden, "`userId` names another user")
+    }
+}

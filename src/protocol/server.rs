@@ -1,0 +1,103 @@
+//! Frames that the service sends, other than the events of a timeline.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Text, fault::Fault};
+use crate::{
+    clock::Timestamp,
+    domain::{ChatId, ClientMsgId, ConnectionId, ConversationId, Epoch, Seq, UserId},
+};
+
+/// A frame that is encoded as it stands.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ServerFrame<'a> {
+    /// The answer to `hello`.
+    Ready {
+        /// Whose socket this is.
+        user_id: UserId,
+        /// Which socket this is.
+        connection_id: ConnectionId,
+        /// The database's history.
+        epoch: Epoch,
+        /// The end of the timeline.
+        last_seq: Seq,
+        /// How often the service pings, in milliseconds.
+        heartbeat_ms: u64,
+    },
+    /// Load anew over HTTP and go on from `last_seq`.
+    Reset {
+        /// The database's history.
+        epoch: Epoch,
+        /// The end of the timeline.
+        last_seq: Seq,
+    },
+    /// Somebody has read.
+    Read {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Who.
+        user_id: UserId,
+        /// How far.
+        up_to: ChatId,
+    },
+    /// Somebody is typing.
+    Typing {
+        /// Who.
+        user_id: UserId,
+    },
+    /// Somebody came or went.
+    Presence {
+        /// Who.
+        user_id: UserId,
+        /// Whether that user is online.
+        online: bool,
+        /// When that user was last seen going offline.
+        last_seen_at: Option<Timestamp>,
+    },
+    /// Something is wrong with a frame.
+    Error {
+        /// The stable word.
+        code: &'static str,
+        /// What is wrong this time.
+        detail: &'a str,
+        /// The key of the send that this answers.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_msg_id: Option<&'a ClientMsgId>,
+        /// When a repeat is worth while, in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// The replica is draining.
+    Reconnect {
+        /// When to come back, in milliseconds.
+        after_ms: u64,
+    },
+    /// The answer to `ping`.
+    Pong,
+}
+
+impl<'a> ServerFrame<'a> {
+    /// The frame for a fault.
+    pub fn fault(fault: &'a Fault, client_msg_id: Option<&'a ClientMsgId>) -> Self {
+        Self::Error {
+            code: fault.code.as_str(),
+            detail: &fault.detail,
+            client_msg_id,
+            retry_after_ms: fault.retry_after.map(millis),
+        }
+    }
+
+    /// Encodes it.
+    pub fn encode(&self) -> Text {
+        // Maps with string keys, strings and integers: this cannot fail.
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+}
+
+/// Whole milliseconds of a duration.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

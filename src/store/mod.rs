@@ -1,0 +1,354 @@
+//! The truth: users, sessions, conversations, chats and each user's timeline, in a database.
+//!
+//! [`Store`] is the contract. Its documentation is what every implementation is held to by one
+//! suite, `tests/it/store_contract.rs`.
+
+pub mod batcher;
+pub mod sqlite;
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    clock::Timestamp,
+    domain::{
+        AvatarHash, Chat, ChatId, ClientMsgId, Content, Conversation, ConversationId, Epoch, Seq,
+        SessionId, User, UserId, UserName,
+    },
+};
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be reached, was too busy or did not answer in time. Whether a write
+    /// was committed is unknown; repeating it is safe wherever the method says so.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused a value. Nothing was written.
+    #[error("the database refused a value: {0}")]
+    Rejected(#[source] sqlx::Error),
+    /// The database holds what it must not, such as a timeline with a hole.
+    #[error("the database is not consistent: {0}")]
+    Corrupt(String),
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be migrated: {0}")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+}
+
+/// A chat that somebody wants committed.
+#[derive(Clone, Debug)]
+pub struct NewChat {
+    /// Who sends it; exists.
+    pub sender: UserId,
+    /// Who is to get it.
+    pub target: UserId,
+    /// The sender's key for it.
+    pub client_msg_id: ClientMsgId,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What [`Store::append`] did with one chat of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is committed now.
+    Committed(Committed),
+    /// The sender had committed this key before, with the same target and content, in an earlier
+    /// batch or earlier in this one. Nothing was written; this is the first answer again.
+    Repeat(Committed),
+    /// The sender had committed this key before with another target or content. Nothing was written.
+    KeyReused,
+    /// There is no such target. Nothing was written.
+    TargetNotFound,
+    /// There is no such sender. Nothing was written.
+    SenderNotFound,
+}
+
+/// A chat in the database, and where both timelines have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The chat, with the names of now.
+    pub chat: Chat,
+    /// Its number in the sender's timeline.
+    pub sender_seq: Seq,
+    /// Its number in the target's timeline. `None` in a [`Appended::Repeat`] of an earlier batch
+    /// (nobody needs it), and in a chat to oneself, which is one event.
+    pub target_seq: Option<Seq>,
+}
+
+/// What is kept of a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first event that is kept; one more than `last` if none is.
+    pub first: Seq,
+    /// The last event; 0 before the first one.
+    pub last: Seq,
+}
+
+impl Bounds {
+    /// The bounds of a timeline without events.
+    pub const EMPTY: Self = Self { first: Seq::ZERO.next(), last: Seq::ZERO };
+}
+
+/// One event of a user's timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEvent {
+    /// Its number.
+    pub seq: Seq,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventBody {
+    /// Somebody sent a chat.
+    Chat(Box<Chat>),
+    /// A kind that a newer version wrote; clients advance past it.
+    Other(String),
+}
+
+/// A stretch of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// What is kept, read in the same transaction as the events.
+    pub bounds: Bounds,
+    /// The events after the asked place, without holes, in order.
+    pub events: Vec<TimelineEvent>,
+}
+
+/// Chats of a conversation, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatPage {
+    /// The chats.
+    pub chats: Vec<Chat>,
+    /// Whether there are more beyond the page, in the direction of reading.
+    pub has_more: bool,
+}
+
+/// Conversations, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationPage {
+    /// The conversations.
+    pub conversations: Vec<Conversation>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// Which chats of a conversation are wanted. Bounds are exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The newest ones.
+    Newest,
+    /// The newest ones before this.
+    Before(ChatId),
+    /// The oldest ones after this.
+    After(ChatId),
+}
+
+/// Where a read mark stands after it was to be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadMark {
+    /// The mark; `None` while the conversation has no chat.
+    pub up_to: Option<ChatId>,
+    /// Whether it moved.
+    pub moved: bool,
+    /// The other side of the conversation.
+    pub peer: UserId,
+}
+
+/// The SHA-256 of a session's token. Tokens themselves are never stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl std::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenHash")
+    }
+}
+
+/// A login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Which one.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// When it ends unless it is used; moved by [`Store::extend_sessions`].
+    pub idle_expires_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+    /// Whether it was ended by hand.
+    pub revoked: bool,
+}
+
+impl Session {
+    /// Whether it counts at this time.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        !self.revoked && now < self.idle_expires_at && now < self.expires_at
+    }
+}
+
+/// What the service keeps, and what it promises about it.
+///
+/// One method is one transaction: when it returns an error, nothing of it was written, except that
+/// after [`StoreError::Unavailable`] it may have been committed without the answer having come
+/// through. Methods that only read, that set a value, or that carry a key of their own are safe to
+/// repeat. Lookups return `Option`, because not found is handled differently everywhere.
+///
+/// Methods may be called concurrently and from several replicas, except for [`Store::append`],
+/// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
+/// have committed; callers run writes to their end.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The name of this database's history.
+    async fn epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Begins a new history, whose name it returns: a step of every restore.
+    async fn rotate_epoch(&self) -> Result<Epoch, StoreError>;
+
+    // --- users
+
+    /// The users of this list that exist, in any order.
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
+
+    /// The demo user who first came by this name, whatever that user is called since; made if there
+    /// is none, with that name and an id that nobody has. Concurrent calls give the same user.
+    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError>;
+
+    /// The user with this openid; made if there is none, with a placeholder name and an id that
+    /// nobody has. Concurrent calls give the same user.
+    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError>;
+
+    /// Makes those of these users that do not exist, under exactly these ids. Changes nobody who
+    /// exists.
+    async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError>;
+
+    /// Calls a user by another name. `None` if there is no such user.
+    async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError>;
+
+    /// Keeps a picture and makes it the user's. `None` if there is no such user.
+    async fn set_avatar(
+        &self,
+        user: UserId,
+        hash: &AvatarHash,
+        content_type: &str,
+        picture: Bytes,
+    ) -> Result<Option<User>, StoreError>;
+
+    /// A picture and its content type.
+    async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError>;
+
+    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id.
+    async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+
+    /// Those of `others` with whom `user` shares a conversation, and `user` if it is among them.
+    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+
+    /// Notes when users were last seen. Never moves backwards.
+    async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// When these users were last seen; those who never were are left out.
+    async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError>;
+
+    // --- sessions
+
+    /// Begins a session of a user who exists, unused for at most `idle` and no longer than `max`.
+    async fn create_session(
+        &self,
+        token: TokenHash,
+        user: UserId,
+        now: Timestamp,
+        idle: Duration,
+        max: Duration,
+    ) -> Result<Session, StoreError>;
+
+    /// The session with this token, live or not.
+    async fn session(&self, token: TokenHash) -> Result<Option<Session>, StoreError>;
+
+    /// The sessions of this list that exist, live or not, in any order.
+    async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError>;
+
+    /// Moves the idle end of these sessions to `until`. Never moves it backwards, and leaves revoked
+    /// sessions alone.
+    async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError>;
+
+    /// Ends a session for good. Ending it twice is no error.
+    async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError>;
+
+    // --- chats
+
+    /// Commits a batch in one transaction and answers each chat in the order of the batch.
+    ///
+    /// * **Committed before answered.** An answer is given only after a durable commit.
+    /// * **Idempotent.** One sender and key is one chat for ever, however often, concurrently, or
+    ///   repeated within the batch.
+    /// * **Numbered.** Each committed chat takes the next number of the sender's and of the target's
+    ///   timeline (one number where they are the same), in the order of the batch. Over all
+    ///   replicas, numbers of a timeline have no holes and become visible in their order: a reader
+    ///   who sees `n` sees all before it. Chat ids rise within a conversation in that same order.
+    /// * **Direct conversations** are made on first use, one for each pair.
+    ///
+    /// Locking: the counters of all users of the batch, in ascending id, before anything else is
+    /// looked up; so batches of replicas never deadlock.
+    ///
+    /// [`StoreError::Rejected`] means that some chat of the batch was refused by the database and
+    /// all were rolled back; the caller splits the batch to find it. Any length is valid; an empty
+    /// batch touches nothing.
+    async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError>;
+
+    /// What is kept of a user's timeline; [`Bounds::EMPTY`] for whom nothing ever happened.
+    async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError>;
+
+    /// The last numbers of these timelines; those of users for whom nothing happened are left out.
+    async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError>;
+
+    /// At most `limit` events after `since`. [`StoreError::Corrupt`] if one within the bounds is
+    /// missing. A `since` outside the bounds gives the bounds and no events.
+    async fn events(&self, user: UserId, since: Seq, limit: u32) -> Result<EventPage, StoreError>;
+
+    /// Forgets the events of a timeline up to and including `up_to`, and never the last one's
+    /// number. Chats stay in their conversations.
+    async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError>;
+
+    /// The user's latest chats, oldest first, in the order of the user's timeline.
+    async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError>;
+
+    /// The user's conversations whose last chat is before `before`, newest first.
+    async fn conversations(
+        &self,
+        user: UserId,
+        before: Option<ChatId>,
+        limit: u32,
+    ) -> Result<ConversationPage, StoreError>;
+
+    /// The user's conversation with `peer`.
+    async fn conversation_with(
+        &self,
+        user: UserId,
+        peer: UserId,
+    ) -> Result<Option<Conversation>, StoreError>;
+
+    /// Chats of a conversation; `None` if there is none with this id of which `user` is a member.
+    async fn chats(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        window: Window,
+        limit: u32,
+    ) -> Result<Option<ChatPage>, StoreError>;
+
+    /// Moves the user's read mark to `up_to`, never backwards and never past the last chat. `None`
+    /// if there is no conversation with this id of which `user` is a member.
+    async fn mark_read(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        up_to: ChatId,
+    ) -> Result<Option<ReadMark>, StoreError>;
+}

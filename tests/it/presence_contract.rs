@@ -1,0 +1,1 @@
+//! What every `presence` implementation is held to.

@@ -10,9 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::{
-    delivery::frames::EventFrame,
     domain::{ConnectionId, DeviceId, SessionId, UserId},
-    protocol::Text,
+    protocol::{Text, event::EventFrame},
 };
 
 /// Why a subscription could not be made now. The bus goes on trying by itself.

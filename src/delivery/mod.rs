@@ -1,3 +1,323 @@
 //! Brings each event to each socket, in order, none missing, none twice.
+//!
+//! [`Timeline`] decides; [`Delivery`] drives it: from commits of this replica, from what the bus
+//! brings of others, from reads of the database, and from a comparison with the database every so
+//! often, which bounds what a lost hint can cost.
 
-pub mod frames;
+mod announce;
+mod recheck;
+mod reconcile;
+mod timeline;
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    bus::{self, Bus, CloseOrder, Incoming, Signal},
+    domain::{ConnectionId, Epoch, Seq, SessionId, UserId},
+    hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
+    presence::Presence,
+    protocol::{
+        Text,
+        close::CloseCode,
+        event::{ChatJson, EventFrame},
+    },
+    store::{Bounds, Committed, EventPage, Store, StoreError},
+};
+
+pub use announce::announce;
+pub use recheck::recheck_sessions;
+pub use reconcile::reconcile;
+pub use timeline::{Effect, Gap, MAX_WAITING, Timeline};
+
+/// How long a gap is waited for before the database is read: two replicas' batches overtake each
+/// other by about this much.
+const GAP_WAIT: Duration = Duration::from_millis(30);
+
+/// How long a new socket waits for its subscription; then it lives on reconcile until it stands.
+const SUBSCRIBE_WAIT: Duration = Duration::from_secs(1);
+
+/// How many events are read for a socket at a time.
+const PAGE: u32 = 100;
+
+/// What a socket is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Each event, by its number.
+    Events,
+    /// A snapshot of the latest chats, at each event.
+    Snapshots,
+}
+
+/// What a socket that is behind gets to write.
+#[derive(Debug)]
+pub enum Pulled {
+    /// These events, and then it may be live: [`Delivery::go_live`].
+    Events {
+        /// The events after the asked number, in order.
+        frames: Vec<EventFrame>,
+        /// Whether they reach the end of the timeline.
+        is_end: bool,
+    },
+    /// The number means nothing any more: the client is to load anew and go on from `last`.
+    Reset {
+        /// The end of the timeline.
+        last: Seq,
+    },
+}
+
+/// The driver. One for a replica.
+pub struct Delivery {
+    hub: Hub<Timeline<EventFrame>>,
+    watchers: Watchers,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    presence: Arc<dyn Presence>,
+    epoch: Mutex<Epoch>,
+    tasks: TaskTracker,
+}
+
+impl Delivery {
+    /// A driver without sockets, in the database's present history.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        presence: Arc<dyn Presence>,
+        tasks: TaskTracker,
+    ) -> Result<Arc<Self>, StoreError> {
+        let epoch = Mutex::new(store.epoch().await?);
+        let (hub, watchers) = (Hub::default(), Watchers::default());
+        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, tasks }))
+    }
+
+    /// The database's history, as last read.
+    pub fn epoch(&self) -> Epoch {
+        *self.epoch.lock()
+    }
+
+    /// Who shows whose presence.
+    pub fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    /// Enters a socket, before its task first reads the timeline, and sees to the user's
+    /// subscription and presence. Sockets that this one replaces are closed.
+    pub async fn attach(self: &Arc<Self>, socket: Arc<Socket>, kind: Kind) -> Attachment {
+        let id = socket.id;
+        let user = socket.user;
+        let attachment = Attachment { delivery: Arc::clone(self), socket: Arc::clone(&socket) };
+        self.hub.enter(Arc::clone(&socket), |local| {
+            match kind {
+                Kind::Events => local.state.attach(id),
+                Kind::Snapshots => local.state.attach_classic(id),
+            }
+            if let Some(device) = &socket.device {
+                let order = CloseOrder::Device { device: device.clone(), except: id };
+                close_matching(local, &order);
+            }
+            let excess = local.sockets.len().saturating_sub(MAX_SOCKETS);
+            for oldest in local.sockets.iter().take(excess) {
+                oldest.mailbox.close(CloseCode::Replaced);
+            }
+        });
+        if let Some(device) = &socket.device {
+            let order = CloseOrder::Device { device: device.clone(), except: id };
+            self.bus.publish(user, Signal::Close(order));
+        }
+        let (subscribed, joined) = tokio::join!(
+            tokio::time::timeout(SUBSCRIBE_WAIT, self.bus.subscribe(user)),
+            tokio::time::timeout(SUBSCRIBE_WAIT, self.presence.join(user, id)),
+        );
+        if !matches!(subscribed, Ok(Ok(()))) {
+            tracing::warn!(%user, connection = %id, "not subscribed yet, living on reconcile");
+        }
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::warn!(%user, connection = %id, "presence not noted");
+        }
+        attachment
+    }
+
+    /// Feeds a chat that was committed just now to both users' sockets here, and hands it to the
+    /// other replicas.
+    pub fn committed(self: &Arc<Self>, committed: &Committed) {
+        let json = ChatJson::of(&committed.chat);
+        let mut feed = |user, frame: EventFrame| {
+            self.hint(user, &frame);
+            self.bus.publish(user, Signal::Event(frame));
+        };
+        feed(committed.chat.user_id, json.own_event(committed.sender_seq));
+        if let Some(seq) = committed.target_seq {
+            feed(committed.chat.target_user_id, json.others_event(seq));
+        }
+    }
+
+    /// Shows a frame outside the timeline to a user's sockets everywhere, except for one.
+    pub fn notice(&self, user: UserId, frame: &Text, except: Option<ConnectionId>) {
+        self.show(user, frame, except);
+        self.bus.publish(user, Signal::Notice(frame.clone()));
+    }
+
+    /// Closes sockets of a user everywhere.
+    pub fn close(&self, user: UserId, order: CloseOrder) {
+        self.hub.with(user, |local| close_matching(local, &order));
+        self.bus.publish(user, Signal::Close(order));
+    }
+
+    /// Feeds what other replicas publish until the bus ends.
+    pub async fn listen(self: Arc<Self>, mut incoming: bus::Receiver) {
+        while let Some(heard) = incoming.recv().await {
+            match heard {
+                Incoming::Signal(user, Signal::Event(frame)) => self.hint(user, &frame),
+                Incoming::Signal(user, Signal::Notice(text)) => self.show(user, &text, None),
+                Incoming::Signal(user, Signal::Close(order)) => {
+                    self.hub.with(user, |local| close_matching(local, &order));
+                }
+                Incoming::Gap => {
+                    let delivery = Arc::clone(&self);
+                    self.tasks.spawn(async move { reconcile::compare_all(&delivery).await });
+                }
+            }
+        }
+    }
+
+    /// Reads what comes after `after` for a socket that is behind.
+    pub async fn pull(&self, socket: &Socket, after: Seq) -> Result<Pulled, StoreError> {
+        let user = socket.user;
+        // Before the read: a number that was heard of by then must be in it.
+        let head = self.hub.with(user, |local| local.state.head()).unwrap_or_default();
+        let EventPage { bounds, events } = match self.store.events(user, after, PAGE).await {
+            Err(StoreError::Corrupt(problem)) => {
+                tracing::error!(%user, %after, problem, "timeline is broken, client loads anew");
+                return Ok(Pulled::Reset { last: self.store.bounds(user).await?.last });
+            }
+            page => page?,
+        };
+        if head > bounds.last {
+            tracing::warn!(%user, %head, last = %bounds.last, "timeline went back, clients load anew");
+            self.hub.with(user, restart);
+        }
+        if after.next() < bounds.first || after > bounds.last {
+            return Ok(Pulled::Reset { last: bounds.last });
+        }
+        let is_end = events.last().map_or(after, |event| event.seq) >= bounds.last;
+        let frames = events.into_iter().map(|event| event.into_frame(user)).collect();
+        Ok(Pulled::Events { frames, is_end })
+    }
+
+    /// Feeds a socket from commits and the bus from now on; `false`: there is more to pull.
+    pub fn go_live(&self, socket: &Socket, last: Seq) -> bool {
+        self.hub.with(socket.user, |local| local.state.go_live(socket.id, last)).unwrap_or(true)
+    }
+
+    /// Tells where a classic socket begins.
+    pub fn begin_classic(&self, socket: &Socket, bounds: Bounds) {
+        self.hub.with(socket.user, |local| local.state.begin_classic(socket.id, bounds.last));
+    }
+
+    /// Closes every socket here, each as if its replica were restarting.
+    pub fn close_all(&self, code: CloseCode) {
+        self.hub.for_each(|_, local| {
+            for socket in &local.sockets {
+                socket.mailbox.close(code);
+            }
+        });
+    }
+
+    /// The sessions of all sockets here, with their users.
+    fn sessions(&self) -> Vec<(SessionId, UserId)> {
+        let mut sessions = Vec::new();
+        self.hub.for_each(|user, local| {
+            sessions.extend(local.sockets.iter().filter_map(|socket| Some((socket.session?, user))));
+        });
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
+    fn hint(self: &Arc<Self>, user: UserId, frame: &EventFrame) {
+        let gap = self.hub.with(user, |Local { sockets, state }| {
+            state.hint(frame.seq, frame, |id, effect| carry_out(sockets, id, effect))
+        });
+        if let Some(gap) = gap.flatten() {
+            let delivery = Arc::clone(self);
+            // At most one for each user at a time: the next gap opens when this one has expired.
+            self.tasks.spawn(async move {
+                tokio::time::sleep(GAP_WAIT).await;
+                delivery.hub.with(user, |Local { sockets, state }| {
+                    state.gap_expired(gap, |id, effect| carry_out(sockets, id, effect));
+                });
+            });
+        }
+    }
+
+    fn show(&self, user: UserId, frame: &Text, except: Option<ConnectionId>) {
+        self.hub.with(user, |local| {
+            for socket in local.sockets.iter().filter(|socket| Some(socket.id) != except) {
+                socket.mailbox.push_lossy(frame.clone());
+            }
+        });
+    }
+}
+
+fn restart(Local { sockets, state }: &mut Local<Timeline<EventFrame>>) {
+    state.restart(|id, effect| carry_out(sockets, id, effect));
+}
+
+fn carry_out(sockets: &[Arc<Socket>], id: ConnectionId, effect: Effect<EventFrame>) {
+    let Some(socket) = sockets.iter().find(|socket| socket.id == id) else { return };
+    match effect {
+        Effect::Send(event) => {
+            if socket.mailbox.push(event).is_err() {
+                metrics::counter!("imserver_slow_readers_total").increment(1);
+            }
+        }
+        Effect::Pull => socket.mailbox.pull(),
+        Effect::Dirty => socket.mailbox.dirty(),
+        Effect::Reset => socket.mailbox.reset(),
+    }
+}
+
+fn close_matching<T>(local: &Local<T>, order: &CloseOrder) {
+    for socket in &local.sockets {
+        match order {
+            CloseOrder::All => socket.mailbox.close(CloseCode::Kicked),
+            CloseOrder::Session(session) if socket.session == Some(*session) => {
+                socket.mailbox.close(CloseCode::SessionEnded);
+            }
+            CloseOrder::Device { device, except }
+                if socket.device.as_ref() == Some(device) && socket.id != *except =>
+            {
+                socket.mailbox.close(CloseCode::Replaced);
+            }
+            CloseOrder::Session(_) | CloseOrder::Device { .. } => {}
+        }
+    }
+}
+
+/// A socket's place in the hub; given up when it is dropped.
+pub struct Attachment {
+    delivery: Arc<Delivery>,
+    socket: Arc<Socket>,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let Self { delivery, socket } = self;
+        delivery.hub.remove(socket.user, socket.id, |local, last| {
+            local.state.detach(socket.id);
+            if last {
+                // Under the lock, so that it cannot overtake the subscription of a socket that
+                // opens now.
+                delivery.bus.unsubscribe(socket.user);
+            }
+        });
+        let (presence, user, id) = (Arc::clone(&delivery.presence), socket.user, socket.id);
+        delivery.tasks.spawn(async move {
+            if let Err(error) = presence.leave(user, id).await {
+                tracing::warn!(%user, connection = %id, %error, "presence not noted");
+            }
+        });
+    }
+}

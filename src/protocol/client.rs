@@ -60,14 +60,7 @@ impl Hello {
 #[derive(Debug)]
 pub enum Request {
     /// Commit a chat.
-    Send {
-        /// The client's key.
-        client_msg_id: ClientMsgId,
-        /// To whom.
-        target: UserId,
-        /// What.
-        content: Content,
-    },
+    Send(Send),
     /// Move a read mark.
     Read {
         /// Where.
@@ -87,6 +80,17 @@ pub enum Request {
     },
     /// Is anybody there?
     Ping,
+}
+
+/// A chat that a client wants committed.
+#[derive(Debug)]
+pub struct Send {
+    /// The client's key.
+    pub client_msg_id: ClientMsgId,
+    /// To whom.
+    pub target: UserId,
+    /// What.
+    pub content: Content,
 }
 
 /// What is wrong with a frame after the first.
@@ -116,11 +120,11 @@ impl Request {
 
     fn read_kind(kind: &str, fields: &Fields<'_>, max_chars: usize) -> Result<Self, Fault> {
         Ok(match kind {
-            "send" => Self::Send {
+            "send" => Self::Send(Send {
                 client_msg_id: fields.client_msg_id()?.ok_or_else(|| missing("clientMsgId"))?,
                 target: fields.required_integer("targetUserId")?,
                 content: fields.content(max_chars)?,
-            },
+            }),
             "read" => Self::Read {
                 conversation: fields.required_integer("conversationId")?,
                 up_to: fields.required_integer("upTo")?,

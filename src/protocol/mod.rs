@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod close;
+pub mod event;
 pub mod fault;
 pub mod fields;
 pub mod server;

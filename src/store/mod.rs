@@ -17,6 +17,7 @@ use crate::{
         AvatarHash, Chat, ChatId, ClientMsgId, Content, Conversation, ConversationId, Epoch, Seq,
         SessionId, User, UserId, UserName,
     },
+    protocol::event::{ChatJson, EventFrame},
 };
 
 /// Why the database did not do what it was asked.
@@ -108,6 +109,17 @@ pub enum EventBody {
     Chat(Box<Chat>),
     /// A kind that a newer version wrote; clients advance past it.
     Other(String),
+}
+
+impl TimelineEvent {
+    /// The event's frame in the timeline of `user`.
+    pub fn into_frame(self, user: UserId) -> EventFrame {
+        match self.body {
+            EventBody::Chat(chat) if chat.user_id == user => ChatJson::of(&chat).own_event(self.seq),
+            EventBody::Chat(chat) => ChatJson::of(&chat).others_event(self.seq),
+            EventBody::Other(kind) => EventFrame::of_other(self.seq, &kind),
+        }
+    }
 }
 
 /// A stretch of a timeline.

@@ -1,0 +1,125 @@
+//! Who somebody is: logins, sessions and faces.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use crate::{
+    auth::{Auth, Login, token::Token},
+    avatar::{self, AvatarError},
+    domain::{AvatarHash, User, UserId, UserName},
+    messaging::{Error, user_not_found},
+    protocol::fault::{Code, Fault},
+    store::{Session, Store},
+    wechat::{WechatClient, WechatError},
+};
+
+/// How many pictures are decoded at once: each may take 64 MiB.
+const PICTURES_AT_ONCE: usize = 2;
+
+/// The use cases around an account.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Arc<dyn Store>,
+    auth: Auth,
+    wechat: Option<Arc<WechatClient>>,
+    demo_login: bool,
+    pictures: Arc<Semaphore>,
+}
+
+impl Accounts {
+    /// The use cases over these parts. Without `wechat` there is no login by WeChat.
+    pub fn new(
+        store: Arc<dyn Store>,
+        auth: Auth,
+        wechat: Option<WechatClient>,
+        demo_login: bool,
+    ) -> Self {
+        let pictures = Arc::new(Semaphore::new(PICTURES_AT_ONCE));
+        Self { store, auth, wechat: wechat.map(Arc::new), demo_login, pictures }
+    }
+
+    /// Logs the demo user of this name in.
+    pub async fn log_in_demo(&self, name: &UserName) -> Result<(User, Login), Error> {
+        if !self.demo_login {
+            return Err(Fault::new(Code::NotFound, "demo login is off").into());
+        }
+        let user = self.store.demo_user(name).await?;
+        self.begin(user).await
+    }
+
+    /// Logs in whom WeChat knows by this code, which is good once.
+    pub async fn log_in_wechat(&self, code: &str) -> Result<(User, Login), Error> {
+        let wechat = self.wechat.as_ref().ok_or_else(|| {
+            Fault::new(Code::NotFound, "login by WeChat is not configured; set wechat.secret")
+        })?;
+        let openid = wechat.openid(code).await.map_err(wechat_fault)?;
+        let user = self.store.wechat_user(openid.as_str()).await?;
+        self.begin(user).await
+    }
+
+    /// Whether this deployment has login by WeChat.
+    pub fn has_wechat(&self) -> bool {
+        self.wechat.is_some()
+    }
+
+    async fn begin(&self, user: User) -> Result<(User, Login), Error> {
+        let login = self.auth.log_in(user.id).await?;
+        tracing::info!(user = %user.id, "logged in");
+        Ok((user, login))
+    }
+
+    /// The live session with this token.
+    pub async fn authenticate(&self, token: &Token) -> Result<Option<Session>, Error> {
+        Ok(self.auth.authenticate(token).await?)
+    }
+
+    /// Ends a session.
+    pub async fn log_out(&self, session: &Session) -> Result<(), Error> {
+        Ok(self.auth.log_out(session.id).await?)
+    }
+
+    /// Checks a picture, makes it the user's and keeps it.
+    pub async fn set_avatar(&self, user: UserId, upload: Bytes) -> Result<User, Error> {
+        let busy = || Fault::unavailable("too many pictures are being read");
+        // Waits behind the few that are being decoded; the closing of the semaphore never happens.
+        let permit = Arc::clone(&self.pictures).acquire_owned().await.map_err(|_| busy())?;
+        let decoded = tokio::task::spawn_blocking(move || {
+            let picture = avatar::normalise(&upload);
+            drop(permit);
+            picture
+        });
+        let picture = decoded.await.map_err(|_| Fault::internal())?.map_err(avatar_fault)?;
+        let hash = AvatarHash::of(&picture.bytes);
+        let user =
+            self.store.set_avatar(user, &hash, picture.content_type, picture.bytes).await?;
+        user.ok_or_else(|| user_not_found().into())
+    }
+
+    /// A picture and its content type.
+    pub async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, Error> {
+        Ok(self.store.avatar(hash).await?)
+    }
+}
+
+fn avatar_fault(error: AvatarError) -> Fault {
+    Fault::new(Code::InvalidImage, error.to_string())
+}
+
+fn wechat_fault(error: WechatError) -> Fault {
+    match error {
+        WechatError::CodeInvalid => {
+            Fault::new(Code::WechatCodeInvalid, "the code is wrong, used or expired")
+        }
+        WechatError::UserBlocked => Fault::new(Code::WechatUserBlocked, "WeChat sees a risk"),
+        WechatError::RateLimited => Fault {
+            retry_after: Some(std::time::Duration::from_secs(60)),
+            ..Fault::new(Code::RateLimited, "WeChat limits this user's logins")
+        },
+        WechatError::Unavailable => Fault {
+            retry_after: Some(std::time::Duration::from_secs(2)),
+            ..Fault::new(Code::WechatUnavailable, "WeChat did not answer as it should")
+        },
+    }
+}

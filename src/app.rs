@@ -1,0 +1,212 @@
+//! The composition root: the only place that names concrete backends.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accounts::Accounts,
+    auth::{Auth, origin::OriginPolicy},
+    bus::{Bus, local::LocalBroker},
+    clock::Clock,
+    config::{MetricsListen, Settings},
+    delivery::{self, Delivery},
+    http,
+    messaging::Messaging,
+    presence::{Presence, local::LocalPresence},
+    protocol::close::CloseCode,
+    service::Service,
+    store::{Store, batcher::Batcher, sqlite::SqliteStore},
+    telemetry,
+    wechat::{self, WechatClient},
+};
+
+/// Where metrics are, unless a setting says otherwise.
+const METRICS_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
+
+/// How long the parts of a stopping replica may take to end, after its sockets were told.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// A replica that is bound to its addresses and ready to run.
+pub struct App {
+    service: Arc<Service>,
+    batcher: Batcher,
+    listener: TcpListener,
+    metrics: Option<TcpListener>,
+    background: TaskTracker,
+    stop_background: CancellationToken,
+}
+
+/// Opens the database that the settings name, and brings its schema up to date.
+pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
+    let path = settings.sqlite_path()?;
+    let store = SqliteStore::open(&path, clock.clone()).await;
+    let store =
+        store.with_context(|| format!("the database {} cannot be opened", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+impl App {
+    /// Opens the database, binds the listeners and starts what runs in the background.
+    pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        let listener = bind(settings.server.listen, "server.listen").await?;
+        let metrics = bind_metrics(settings.metrics.listen).await?;
+        let store = open_store(&settings, &clock).await?;
+        let (bus, incoming) = LocalBroker::default().connect();
+        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let (presence, transitions) = LocalPresence::new(clock.clone());
+        let presence: Arc<dyn Presence> = Arc::new(presence);
+
+        let background = TaskTracker::new();
+        let stop_background = CancellationToken::new();
+        let delivery = Delivery::start(
+            Arc::clone(&store),
+            Arc::clone(&bus),
+            Arc::clone(&presence),
+            background.clone(),
+        )
+        .await?;
+        let batcher = {
+            let delivery = Arc::clone(&delivery);
+            Batcher::start(
+                Arc::clone(&store),
+                Box::new(move |committed| delivery.committed(committed)),
+            )
+        };
+        let auth = Auth::new(
+            Arc::clone(&store),
+            clock,
+            settings.auth.idle(),
+            settings.auth.max(),
+        );
+        let until_stop = |work| stop_background.clone().run_until_cancelled_owned(work);
+        background.spawn(until_stop(Box::pin(Arc::clone(&delivery).listen(incoming))
+            as futures_util::future::BoxFuture<'static, ()>));
+        background.spawn(until_stop(Box::pin(delivery::announce(
+            Arc::clone(&delivery),
+            transitions,
+        ))));
+        background.spawn(until_stop(Box::pin(delivery::reconcile(
+            Arc::clone(&delivery),
+            Duration::from_secs(settings.delivery.reconcile_secs),
+        ))));
+        background.spawn(until_stop(Box::pin(delivery::recheck_sessions(
+            Arc::clone(&delivery),
+            auth.clone(),
+        ))));
+
+        let wechat = (!settings.wechat.secret.is_empty())
+            .then(|| {
+                anyhow::Ok(WechatClient::new(
+                    wechat::http_client()?,
+                    settings.wechat.base_url.clone(),
+                    settings.wechat.appid.clone(),
+                    settings.wechat.secret.clone(),
+                ))
+            })
+            .transpose()?;
+        let service = Arc::new(Service {
+            accounts: Accounts::new(Arc::clone(&store), auth, wechat, settings.demo_login()),
+            messaging: Messaging::new(
+                Arc::clone(&store),
+                batcher.clone(),
+                Arc::clone(&delivery),
+                presence,
+                settings.delivery.replay_limit,
+            ),
+            delivery,
+            store,
+            bus,
+            origins: OriginPolicy::new(
+                settings.server.allowed_origins.clone(),
+                settings.server.listen.ip().is_loopback(),
+            ),
+            sockets: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            started: AtomicBool::new(false),
+            settings,
+        });
+        Ok(Self { service, batcher, listener, metrics, background, stop_background })
+    }
+
+    /// Where HTTP and WebSocket are served.
+    pub fn addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The settings that it was built with.
+    pub fn settings(&self) -> &Settings {
+        &self.service.settings
+    }
+
+    /// Where metrics are served, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop`, then ends in order: no new sockets, the open ones told to come back
+    /// elsewhere, requests and commits finished.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { service, batcher, listener, metrics, background, stop_background } = self;
+        let stop_http = CancellationToken::new();
+        if let Some(listener) = metrics {
+            let router = http::metrics_router(telemetry::init_metrics()?);
+            background.spawn(http::serve(listener, router, stop_http.clone()));
+        }
+        let server =
+            tokio::spawn(http::serve(listener, http::router(&service), stop_http.clone()));
+        service.started.store(true, Ordering::Release);
+        stop.await;
+
+        tracing::info!("stopping");
+        service.stopping.cancel();
+        service.sockets.close();
+        service.delivery.close_all(CloseCode::Restart);
+        let window = Duration::from_secs(service.settings.server.drain_secs) + STOP_WAIT;
+        if tokio::time::timeout(window, service.sockets.wait()).await.is_err() {
+            tracing::warn!(sockets = service.sockets.len(), "sockets did not end in time");
+        }
+        batcher.close().await;
+        stop_http.cancel();
+        stop_background.cancel();
+        background.close();
+        let rest = async {
+            let _ = server.await;
+            background.wait().await;
+        };
+        if tokio::time::timeout(STOP_WAIT, rest).await.is_err() {
+            tracing::warn!("requests did not end in time");
+        }
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!("setting `{key}`: {address} cannot be listened on; is it in use? set another port")
+    })
+}
+
+async fn bind_metrics(listen: MetricsListen) -> anyhow::Result<Option<TcpListener>> {
+    match listen {
+        MetricsListen::Off => Ok(None),
+        MetricsListen::At(address) => bind(address, "metrics.listen").await.map(Some),
+        MetricsListen::Unset => match TcpListener::bind(SocketAddr::from(METRICS_LISTEN)).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => {
+                tracing::warn!(%error, "127.0.0.1:9090 is taken, metrics are off; set metrics.listen");
+                Ok(None)
+            }
+        },
+    }
+}

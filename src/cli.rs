@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    app::{self, App},
+    clock::Clock,
+    config::{self, Overrides, Settings},
+    telemetry,
+};
+
+/// Real-time chat for WeChat mini programs: an acknowledgement means committed.
+///
+/// Without arguments the service starts alone: a SQLite file under ./data, on 127.0.0.1:8080, with
+/// demo login. Settings come from the defaults, then a file, then the environment
+/// (IMSERVER__SECTION__KEY), then flags; config/default.toml documents every one.
+#[derive(Debug, Parser)]
+#[command(version, about, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct SettingsArgs {
+    /// A TOML file of settings
+    #[arg(long, value_name = "FILE", env = "IMSERVER_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// Address of HTTP and WebSocket (server.listen)
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    listen: Option<String>,
+    /// The database (database.url), for example sqlite://data/imserver.db
+    #[arg(long, value_name = "URL", global = true)]
+    database_url: Option<String>,
+    /// Any setting, for example --set auth.demo_login=true; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = key_value, global = true)]
+    values: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the service (the default)
+    Serve,
+    /// Bring the database's schema up to date, and end
+    Migrate,
+    /// Look after a deployment
+    #[command(subcommand)]
+    Admin(Admin),
+}
+
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Begin a new history after a restore: every client loads anew
+    RotateEpoch,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.contains('.') => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write SECTION.KEY=VALUE".to_owned()),
+    }
+}
+
+impl SettingsArgs {
+    fn load(self) -> Result<Settings, config::ConfigError> {
+        let mut values = self.values;
+        values.extend(self.listen.map(|value| ("server.listen".to_owned(), value)));
+        values.extend(self.database_url.map(|value| ("database.url".to_owned(), value)));
+        config::load(&Overrides { file: self.config, values })
+    }
+}
+
+/// Does what the command line says. What went wrong is said on standard error, and in the status.
+pub async fn run(cli: Cli) -> ExitCode {
+    match execute(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("imserver: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> anyhow::Result<()> {
+    let settings = cli.settings.load()?;
+    telemetry::init_logs(&settings.log)?;
+    let clock = Clock::system();
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(settings, clock).await,
+        Command::Migrate => {
+            app::open_store(&settings, &clock).await?;
+            println!("the schema is up to date");
+            Ok(())
+        }
+        Command::Admin(Admin::RotateEpoch) => {
+            let store = app::open_store(&settings, &clock).await?;
+            println!("a new history begins: epoch {}", store.rotate_epoch().await?);
+            Ok(())
+        }
+    }
+}
+
+async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = App::build(settings, clock).await?;
+    greet(&app)?;
+    let stop = Arc::new(tokio::sync::Notify::new());
+    let asked = Arc::clone(&stop);
+    tokio::spawn(async move {
+        let mut again = false;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                // Whoever asks twice does not want to wait.
+                std::process::exit(1);
+            }
+            again = true;
+            asked.notify_one();
+        }
+    });
+    app.run(async move { stop.notified().await }).await
+}
+
+/// Says where everything is, and what to do next.
+fn greet(app: &App) -> anyhow::Result<()> {
+    let settings = app.settings();
+    let address = app.addr()?;
+    let path = settings.sqlite_path()?;
+    let data = std::path::absolute(&path).unwrap_or(path);
+    println!("imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    println!("  data         {}", data.display());
+    match app.metrics_addr() {
+        Some(metrics) => println!("  metrics      http://{metrics}/metrics"),
+        None => println!("  metrics      off"),
+    }
+    let on_off = |on| if on { "on" } else { "off" };
+    println!("  demo login   {}", on_off(settings.demo_login()));
+    println!("  anonymous    {} (the seed's routes)", on_off(settings.anonymous()));
+    let by_wechat = !settings.wechat.secret.is_empty();
+    println!("  WeChat login {}", if by_wechat { "on" } else { "off (set wechat.appid and wechat.secret)" });
+    println!("Next: open http://{address}/ in a browser; it shows how to connect.");
+    if !settings.server.listen.ip().is_loopback() && settings.demo_login() {
+        tracing::warn!(
+            listen = %settings.server.listen,
+            "demo login is on and not only for this machine: anybody who reaches it can be anybody \
+             in the demo; set auth.demo_login=false for a public service"
+        );
+    }
+    Ok(())
+}

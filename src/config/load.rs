@@ -1,0 +1,153 @@
+//! Where settings come from, and which of them win.
+
+use std::path::PathBuf;
+
+use config::{Config, Environment, File, FileFormat};
+
+use super::{ConfigError, Settings};
+
+/// Compiled in, so that the program runs alone.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// What the command line says about settings.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// A file of settings.
+    pub file: Option<PathBuf>,
+    /// Keys such as `server.listen`, with their values; the last of a key wins.
+    pub values: Vec<(String, String)>,
+}
+
+/// Reads all settings: the defaults, then the file, the environment and the flags.
+pub fn load(overrides: &Overrides) -> Result<Settings, ConfigError> {
+    load_from(overrides, None)
+}
+
+/// As [`load`], with this environment instead of the process's.
+fn load_from(
+    overrides: &Overrides,
+    environment: Option<config::Map<String, String>>,
+) -> Result<Settings, ConfigError> {
+    let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    if let Some(path) = &overrides.file {
+        if !path.is_file() {
+            return Err(ConfigError(format!("settings file {}: there is none", path.display())));
+        }
+        builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
+    }
+    builder = builder.add_source(
+        Environment::with_prefix("IMSERVER")
+            .prefix_separator("__")
+            .separator("__")
+            .source(environment),
+    );
+    for (key, value) in &overrides.values {
+        builder = builder
+            .set_override(key.as_str(), value.as_str())
+            .map_err(|error| ConfigError::new(key, error))?;
+    }
+    let settings: Settings = builder
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(|error| ConfigError(format!("settings: {error}; see config/default.toml")))?;
+    settings.check()?;
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::config::MetricsListen;
+
+    fn with(env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let overrides = Overrides { file: None, values: own(flags) };
+        load_from(&overrides, Some(own(env).into_iter().collect()))
+    }
+
+    fn refusal(env: &[(&str, &str)]) -> String {
+        with(env, &[]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_somebodys_own_machine() {
+        let settings = with(&[], &[]).unwrap();
+        assert!(settings.demo_login() && settings.anonymous() && settings.directory());
+        assert_eq!(settings.metrics.listen, MetricsListen::Unset);
+        assert_eq!(settings.sqlite_path().unwrap().to_str(), Some("data/imserver.db"));
+    }
+
+    #[test]
+    fn off_loopback_nothing_is_open_by_default() {
+        let settings = with(&[("IMSERVER__SERVER__LISTEN", "0.0.0.0:80")], &[]).unwrap();
+        assert!(!settings.demo_login() && !settings.anonymous() && !settings.directory());
+    }
+
+    #[test]
+    fn the_later_source_wins() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "[chat]\nclassic_limit = 7\nmax_content_chars = 70\n[auth]\nidle_secs = 77\n").unwrap();
+        let overrides = Overrides {
+            file: Some(file.path().to_owned()),
+            values: vec![("auth.idle_secs".into(), "99".into())],
+        };
+        let env = [
+            ("IMSERVER__CHAT__MAX_CONTENT_CHARS".to_owned(), "80".to_owned()),
+            ("IMSERVER__AUTH__IDLE_SECS".to_owned(), "88".to_owned()),
+        ];
+        let settings = load_from(&overrides, Some(env.into_iter().collect())).unwrap();
+        assert_eq!(settings.chat.classic_limit, 7);
+        assert_eq!(settings.chat.max_content_chars, 80);
+        assert_eq!(settings.auth.idle_secs, 99);
+    }
+
+    #[test]
+    fn lists_come_with_commas_and_secrets_stay_text() {
+        let settings = with(
+            &[
+                ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example, https://b.example:8443"),
+                ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,::1/128"),
+                ("IMSERVER__METRICS__LISTEN", ""),
+                ("IMSERVER__WECHAT__APPID", "007"),
+                ("IMSERVER__WECHAT__SECRET", "0123"),
+            ],
+            &[],
+        )
+        .unwrap();
+        assert_eq!(settings.server.allowed_origins, ["https://a.example", "https://b.example:8443"]);
+        assert_eq!(settings.server.trusted_proxies.len(), 2);
+        assert_eq!(settings.metrics.listen, MetricsListen::Off);
+        assert_eq!(settings.wechat.appid, "007");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (key, value, named) in [
+            ("IMSERVER__DATABSE__URL", "x", "databse"),
+            ("IMSERVER__SERVER__LISTNE", "x", "listne"),
+            ("IMSERVER__SERVER__LISTEN", "nowhere", "server.listen"),
+            ("IMSERVER__SERVER__DRAIN_SECS", "soon", "drain_secs"),
+            ("IMSERVER__AUTH__DEMO_LOGIN", "perhaps", "demo_login"),
+            ("IMSERVER__DATABASE__URL", "mysql://u:hunter2@h/d", "database.url"),
+            ("IMSERVER__BUS__URL", "kafka://", "bus.url"),
+            ("IMSERVER__CHAT__MAX_CONTENT_CHARS", "0", "chat.max_content_chars"),
+            ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),
+            ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),
+            ("IMSERVER__WECHAT__SECRET", "hunter2", "wechat.appid"),
+            ("IMSERVER__LOG__FORMAT", "xml", "format"),
+        ] {
+            let text = refusal(&[(key, value)]);
+            assert!(text.contains(named), "{key}={value}: {text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let text = refusal(&[
+            ("IMSERVER__SERVER__LISTEN", "0.0.0.0:80"),
+            ("IMSERVER__AUTH__ANONYMOUS", "true"),
+        ]);
+        assert!(text.contains("auth.anonymous") && text.contains("127.0.0.1"), "{text}");
+    }
+}

@@ -1,0 +1,332 @@
+//! Settings: what `config/default.toml` documents, read, checked and given types.
+
+mod load;
+mod values;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::Url;
+
+pub use load::{Overrides, load};
+use values::{addresses, list, optional_address, optional_url};
+
+use crate::wechat::Secret;
+
+/// A setting that the service cannot start with. Names the key and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    fn new(key: &str, problem: impl std::fmt::Display) -> Self {
+        Self(format!("setting `{key}`: {problem}"))
+    }
+}
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// HTTP and WebSocket.
+    pub server: Server,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The database.
+    pub database: Database,
+    /// The way between replicas.
+    pub bus: Bus,
+    /// Logins and sessions.
+    pub auth: Auth,
+    /// People.
+    pub users: Users,
+    /// WeChat.
+    pub wechat: Wechat,
+    /// Chats.
+    pub chat: Chat,
+    /// Delivery.
+    pub delivery: Delivery,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Logs.
+    pub log: Log,
+}
+
+/// HTTP and WebSocket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Origins of pages that may use the service, as browsers send them.
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
+    /// Networks whose forwarding headers count.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The service's address as clients see it.
+    #[serde(deserialize_with = "optional_url")]
+    pub public_url: Option<Url>,
+    /// The drain's window, in seconds.
+    pub drain_secs: u64,
+}
+
+/// Metrics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Where to listen: unset, off, or an address.
+    #[serde(default, deserialize_with = "optional_address")]
+    pub listen: MetricsListen,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// On 127.0.0.1:9090, or not at all where that is taken.
+    #[default]
+    Unset,
+    /// Nowhere.
+    Off,
+    /// There, or the service does not start.
+    At(SocketAddr),
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://PATH`.
+    pub url: String,
+}
+
+/// The way between replicas.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bus {
+    /// `memory://`.
+    #[serde(deserialize_with = "addresses")]
+    pub url: Vec<String>,
+    /// Prefix of every channel and key.
+    pub namespace: String,
+    /// Allows the in-process bus with a shared database.
+    pub single_replica: bool,
+}
+
+/// Logins and sessions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// As written, if it was; see [`Settings::demo_login`].
+    pub demo_login: Option<bool>,
+    /// As written, if it was; see [`Settings::anonymous`].
+    pub anonymous: Option<bool>,
+    /// Seconds of sliding use.
+    pub idle_secs: u64,
+    /// Seconds at most.
+    pub max_secs: u64,
+}
+
+impl Auth {
+    /// How long an unused session lives.
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_secs)
+    }
+
+    /// How long any session lives.
+    pub fn max(&self) -> Duration {
+        Duration::from_secs(self.max_secs)
+    }
+}
+
+/// People.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Users {
+    /// As written, if it was; see [`Settings::directory`].
+    pub directory: Option<bool>,
+}
+
+/// WeChat.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wechat {
+    /// Where code2Session is.
+    pub base_url: Url,
+    /// The mini program.
+    pub appid: String,
+    /// Its secret; empty: no login by WeChat.
+    pub secret: Secret,
+}
+
+/// Chats.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chat {
+    /// Most Unicode scalar values of a chat.
+    pub max_content_chars: usize,
+    /// Most chats in a classic frame.
+    pub classic_limit: u32,
+}
+
+/// Delivery.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// Seconds between two comparisons with the database.
+    pub reconcile_secs: u64,
+    /// Most events that a socket may be behind.
+    pub replay_limit: u32,
+}
+
+/// Rate limits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Sends of a user in a second.
+    pub sends_per_sec: u32,
+    /// Sends of a user at once.
+    pub send_burst: u32,
+    /// Frames of a socket in a second.
+    pub frames_per_sec: u32,
+    /// Failed logins and handshakes of an address in a minute.
+    pub failures_per_min: u32,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Their form.
+    pub format: LogFormat,
+    /// What is logged.
+    pub filter: String,
+}
+
+/// The form of logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Whether a name is enough to log in.
+    pub fn demo_login(&self) -> bool {
+        self.auth.demo_login.unwrap_or_else(|| self.is_at_home())
+    }
+
+    /// Whether the seed's routes trust the user id that they are given.
+    pub fn anonymous(&self) -> bool {
+        self.auth.anonymous.unwrap_or_else(|| self.is_at_home())
+    }
+
+    /// Whether people can be found by name.
+    pub fn directory(&self) -> bool {
+        self.users.directory.unwrap_or_else(|| self.is_at_home())
+    }
+
+    /// Where the SQLite file is.
+    pub fn sqlite_path(&self) -> Result<PathBuf, ConfigError> {
+        let refused = |problem: &str| {
+            ConfigError::new("database.url", format!("{problem}; set it to sqlite://PATH"))
+        };
+        let Some(path) = self.database.url.strip_prefix("sqlite://") else {
+            // The URL may hold a password, so it is not shown.
+            return Err(refused("only SQLite is supported by this version"));
+        };
+        if path.is_empty() || path == ":memory:" || path.contains('?') {
+            return Err(refused("the path of a file is needed, without parameters"));
+        }
+        Ok(PathBuf::from(path))
+    }
+
+    /// SQLite on a loopback address: somebody's own machine.
+    fn is_at_home(&self) -> bool {
+        self.server.listen.ip().is_loopback() && self.database.url.starts_with("sqlite://")
+    }
+
+    /// Refuses what cannot work.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.sqlite_path()?;
+        if self.bus.url != ["memory://"] {
+            return Err(ConfigError::new(
+                "bus.url",
+                "only the in-process bus is supported by this version; set it to memory://",
+            ));
+        }
+        if self.bus.namespace.is_empty()
+            || !self.bus.namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+        {
+            return Err(ConfigError::new(
+                "bus.namespace",
+                "must be letters, digits, `-`, `_`, `.` or `:`, and not empty",
+            ));
+        }
+        if self.auth.anonymous == Some(true) && !self.server.listen.ip().is_loopback() {
+            return Err(ConfigError::new(
+                "auth.anonymous",
+                format!(
+                    "true is for a loopback address only, and `server.listen` is {}: anybody in the \
+                     network could speak as anybody; set it to false, or listen on 127.0.0.1",
+                    self.server.listen
+                ),
+            ));
+        }
+        if self.wechat.secret.is_empty() != self.wechat.appid.is_empty() {
+            return Err(ConfigError::new(
+                "wechat.appid",
+                "`wechat.appid` and `wechat.secret` belong together; set both or none",
+            ));
+        }
+        if !matches!(self.wechat.base_url.scheme(), "http" | "https") {
+            return Err(ConfigError::new("wechat.base_url", "must be an http or https URL"));
+        }
+        for origin in &self.server.allowed_origins {
+            check_origin(origin)?;
+        }
+        // Four bytes a character must fit a frame together with the rest of it.
+        within("chat.max_content_chars", self.chat.max_content_chars as u64, 1, 15_000)?;
+        within("chat.classic_limit", self.chat.classic_limit.into(), 1, 1_000)?;
+        within("delivery.reconcile_secs", self.delivery.reconcile_secs, 1, 3_600)?;
+        within("delivery.replay_limit", self.delivery.replay_limit.into(), 1, 1_000_000)?;
+        within("auth.idle_secs", self.auth.idle_secs, 1, 10 * 365 * 86_400)?;
+        within("auth.max_secs", self.auth.max_secs, 1, 10 * 365 * 86_400)?;
+        within("server.drain_secs", self.server.drain_secs, 0, 3_600)?;
+        within("limits.sends_per_sec", self.limits.sends_per_sec.into(), 1, 1_000_000)?;
+        within("limits.send_burst", self.limits.send_burst.into(), 1, 1_000_000)?;
+        within("limits.frames_per_sec", self.limits.frames_per_sec.into(), 1, 1_000_000)?;
+        within("limits.failures_per_min", self.limits.failures_per_min.into(), 1, 1_000_000)
+    }
+}
+
+fn within(key: &str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(key, format!("{value} is not within {min} to {max}")))
+}
+
+/// An origin is compared to the letter, so it must be written as browsers send it.
+fn check_origin(origin: &str) -> Result<(), ConfigError> {
+    let parsed = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    match parsed.map(|url| url.origin().ascii_serialization()) {
+        Some(canonical) if canonical == origin => Ok(()),
+        Some(canonical) => Err(ConfigError::new(
+            "server.allowed_origins",
+            format!("`{origin}` is not how a browser sends it; write `{canonical}`"),
+        )),
+        None => Err(ConfigError::new(
+            "server.allowed_origins",
+            format!("`{origin}` is no origin; write one like `https://chat.example.com`"),
+        )),
+    }
+}

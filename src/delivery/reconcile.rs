@@ -1,0 +1,100 @@
+//! Compares what was delivered with the database, so that a lost hint costs at most one interval.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use rand::Rng;
+
+use super::{Delivery, carry_out, restart};
+use crate::{
+    domain::{Epoch, Seq, UserId},
+    hub::Local,
+    store::StoreError,
+};
+
+/// How many users are compared with one query.
+const SLICE: usize = 500;
+
+/// How long news that the database has may still be under way before it counts as lost.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Compares all local users once in each `interval`, in slices spread over it, for ever.
+pub async fn reconcile(delivery: Arc<Delivery>, interval: Duration) {
+    loop {
+        let slices = delivery.slices();
+        let pause = interval / u32::try_from(slices.len().max(1)).unwrap_or(u32::MAX);
+        if slices.is_empty() {
+            tokio::time::sleep(jittered(pause)).await;
+        }
+        delivery.watch_epoch().await;
+        for slice in slices {
+            tokio::time::sleep(jittered(pause).saturating_sub(SETTLE)).await;
+            compare(&delivery, &slice).await;
+        }
+    }
+}
+
+/// Compares all local users at once: signals may have been lost.
+pub(super) async fn compare_all(delivery: &Delivery) {
+    delivery.watch_epoch().await;
+    for slice in delivery.slices() {
+        compare(delivery, &slice).await;
+    }
+}
+
+/// Three quarters of a duration to all of it, so that replicas do not read in step.
+fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(rand::rng().random_range(0.75..=1.0))
+}
+
+async fn compare(delivery: &Delivery, users: &[UserId]) {
+    let lagging = match delivery.lagging(users).await {
+        Ok(lagging) => lagging,
+        Err(error) => {
+            tracing::warn!(%error, users = users.len(), "not reconciled");
+            return;
+        }
+    };
+    tokio::time::sleep(SETTLE).await;
+    for (user, last) in lagging {
+        delivery.hub.with(user, |Local { sockets, state }| {
+            if state.lags(last) {
+                tracing::info!(%user, %last, "a hint was lost, repaired from the database");
+                metrics::counter!("imserver_reconcile_repairs_total").increment(1);
+            }
+            state.raise(last, |id, effect| carry_out(sockets, id, effect));
+        });
+    }
+}
+
+impl Delivery {
+    /// The database's history now. Where it has changed, every client here loads anew.
+    pub async fn read_epoch(&self) -> Result<Epoch, StoreError> {
+        let epoch = self.store.epoch().await?;
+        let before = std::mem::replace(&mut *self.epoch.lock(), epoch);
+        if before != epoch {
+            tracing::warn!(%before, %epoch, "the database's history has changed, clients load anew");
+            self.hub.for_each(|_, local| restart(local));
+        }
+        Ok(epoch)
+    }
+
+    async fn watch_epoch(&self) {
+        if let Err(error) = self.read_epoch().await {
+            tracing::warn!(%error, "epoch not read");
+        }
+    }
+
+    fn slices(&self) -> Vec<Vec<UserId>> {
+        let mut users = Vec::new();
+        self.hub.for_each(|user, _| users.push(user));
+        users.chunks(SLICE).map(<[UserId]>::to_vec).collect()
+    }
+
+    async fn lagging(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {
+        let mut last_seqs = self.store.last_seqs(users).await?;
+        last_seqs.retain(|user, last| {
+            self.hub.with(*user, |local| local.state.lags(*last)).unwrap_or(false)
+        });
+        Ok(last_seqs)
+    }
+}

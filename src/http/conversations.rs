@@ -1,0 +1,125 @@
+//! `/v1/conversations`: whom one talks with, and what was said.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::Problem,
+    extract::{Actor, JsonBody, Params, integer},
+    views::{ConversationView, PublicUrl},
+};
+use crate::{
+    domain::{Chat, ChatId, ConversationId, UserId},
+    protocol::fault::Fault,
+    service::Service,
+    store::{ConversationPage, Window},
+};
+
+/// Conversations, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConversationList {
+    conversations: Vec<ConversationView>,
+    has_more: bool,
+}
+
+/// My conversations, newest first
+#[utoipa::path(get, path = "/v1/conversations", tag = "conversations",
+    params(
+        ("before" = Option<ChatId>, Query, description = "A lastChat.id, exclusive"),
+        ("peerId" = Option<UserId>, Query, description = "Only the conversation with this user"),
+        ("limit" = Option<u32>, Query, minimum = 1),
+    ),
+    responses((status = 200, body = ConversationList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn list(
+    State(service): State<Arc<Service>>,
+    actor: Actor,
+    url: PublicUrl,
+    params: Params,
+) -> Result<Json<ConversationList>, Fault> {
+    let (limit, before) = (params.limit()?, params.integer("before")?);
+    let ConversationPage { conversations, has_more } = match params.integer("peerId")? {
+        Some(peer) => {
+            let found = service.messaging.conversation_with(actor.user, peer).await?;
+            ConversationPage { conversations: found.into_iter().collect(), has_more: false }
+        }
+        None => service.messaging.conversations(actor.user, before, limit).await?,
+    };
+    let peers: Vec<_> = conversations.iter().map(|found| found.peer.user.id).collect();
+    let online = service.messaging.online(&peers).await?;
+    let conversations = conversations
+        .into_iter()
+        .map(|found| {
+            let is_online = online.contains(&found.peer.user.id);
+            ConversationView::of(found, is_online, &url)
+        })
+        .collect();
+    Ok(Json(ConversationList { conversations, has_more }))
+}
+
+/// Chats, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChatList {
+    chats: Vec<Chat>,
+    has_more: bool,
+}
+
+/// Chats of one of my conversations, oldest first; without a bound the newest
+#[utoipa::path(get, path = "/v1/conversations/{id}/chats", tag = "conversations",
+    params(
+        ("id" = ConversationId, Path),
+        ("before" = Option<ChatId>, Query, description = "Exclusive"),
+        ("after" = Option<ChatId>, Query, description = "Exclusive"),
+        ("limit" = Option<u32>, Query, minimum = 1),
+    ),
+    responses((status = 200, body = ChatList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn chats(
+    State(service): State<Arc<Service>>,
+    actor: Actor,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<ChatList>, Fault> {
+    let id = integer("id", &id)?;
+    let window = match (params.integer("before")?, params.integer("after")?) {
+        (None, None) => Window::Newest,
+        (Some(before), None) => Window::Before(before),
+        (None, Some(after)) => Window::After(after),
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("`before` and `after` exclude each other"));
+        }
+    };
+    let page = service.messaging.chats(actor.user, id, window, params.limit()?).await?;
+    Ok(Json(ChatList { chats: page.chats, has_more: page.has_more }))
+}
+
+/// How far one has read.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+pub(super) struct ReadUpTo {
+    up_to: ChatId,
+}
+
+/// Move my read mark; never backwards, never past the last chat
+#[utoipa::path(post, path = "/v1/conversations/{id}/read", tag = "conversations",
+    params(("id" = ConversationId, Path)), request_body = ReadUpTo,
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn read(
+    State(service): State<Arc<Service>>,
+    actor: Actor,
+    Path(id): Path<String>,
+    body: JsonBody,
+) -> Result<StatusCode, Fault> {
+    let id = integer("id", &id)?;
+    let up_to = body.fields_of(actor.user)?.required_integer("upTo")?;
+    service.messaging.mark_read(actor.user, id, up_to, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

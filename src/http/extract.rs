@@ -1,0 +1,277 @@
+//! What handlers take from a request: who acts, parameters, bodies.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use url::form_urlencoded;
+
+use crate::{
+    auth::token::Token,
+    domain::{OutOfRange, UserId},
+    protocol::{
+        MAX_AVATAR_BYTES, MAX_MESSAGE_BYTES,
+        fault::{Code, Fault},
+        fields::{Fields, missing},
+    },
+    service::Service,
+    store::Session,
+};
+
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(15);
+
+/// How much of a body that is too large is read away, so that the client gets to read the answer.
+const DRAIN_BYTES: usize = 4 * 1024 * 1024;
+
+/// Lists have this many entries where nothing else is asked for.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// And never more than this.
+const MAX_LIMIT: u32 = 100;
+
+/// The user whose token came with the request, in the `Authorization` header.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor {
+    /// Who acts.
+    pub user: UserId,
+    /// The session of the token.
+    pub session: Session,
+}
+
+impl FromRequestParts<Arc<Service>> for Actor {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Fault> {
+        let token = bearer(&parts.headers).ok_or_else(unauthorized)?;
+        let actor = Self::of_token(service, token).await?;
+        Params::of(parts).check_user(actor.user)?;
+        Ok(actor)
+    }
+}
+
+impl Actor {
+    /// The user with this token.
+    pub async fn of_token(service: &Service, token: &str) -> Result<Self, Fault> {
+        let token = Token::parse(token).ok_or_else(unauthorized)?;
+        let session = service.accounts.authenticate(&token).await?.ok_or_else(unauthorized)?;
+        Ok(Self { user: session.user, session })
+    }
+}
+
+/// Who acts on one of the seed's routes.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller {
+    /// The user of a token.
+    User(Actor),
+    /// Whoever the request says, since it comes from this machine and the service allows it.
+    Anonymous,
+}
+
+impl Caller {
+    /// Decides by the token, if there is one, and otherwise by where the request comes from.
+    pub async fn of(
+        service: &Service,
+        headers: &HeaderMap,
+        token: Option<&str>,
+    ) -> Result<Self, Fault> {
+        if let Some(token) = token {
+            return Ok(Self::User(Actor::of_token(service, token).await?));
+        }
+        if !service.settings.anonymous() {
+            return Err(unauthorized());
+        }
+        if !service.origins.is_local(headers) {
+            return Err(Fault::new(
+                Code::AnonymousNotLocal,
+                "without a token only programs and pages of this machine are served",
+            ));
+        }
+        Ok(Self::Anonymous)
+    }
+
+    /// Refuses to act as somebody else.
+    pub fn act_as(&self, user: UserId) -> Result<(), Fault> {
+        match self {
+            Self::User(actor) if actor.user != user => Err(Fault::foreign_user()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The user of the token, if there is one.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User(actor) => Some(actor.user),
+            Self::Anonymous => None,
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Service>> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Fault> {
+        let caller = match authorization(&parts.headers) {
+            // A header that is there and is no bearer token is a wrong token, not none.
+            Some(_) => {
+                let token = bearer(&parts.headers).ok_or_else(unauthorized)?;
+                Self::of(service, &parts.headers, Some(token)).await?
+            }
+            None => Self::of(service, &parts.headers, None).await?,
+        };
+        if let Self::User(actor) = &caller {
+            Params::of(parts).check_user(actor.user)?;
+        }
+        Ok(caller)
+    }
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""))
+}
+
+/// The bearer token of the `Authorization` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = authorization(headers)?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The fault of a request without a valid token.
+pub fn unauthorized() -> Fault {
+    Fault::new(Code::Unauthorized, "a valid session token is needed: Authorization: Bearer TOKEN")
+}
+
+/// The parameters of a query string. Where a key stands twice, the first one counts.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts))
+    }
+}
+
+impl Params {
+    fn of(parts: &Parts) -> Self {
+        Self::parse(parts.uri.query().unwrap_or(""))
+    }
+
+    /// Reads a query string.
+    pub fn parse(query: &str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a key that must be there.
+    pub fn required(&self, key: &str) -> Result<&str, Fault> {
+        self.get(key).filter(|value| !value.is_empty()).ok_or_else(|| missing(key))
+    }
+
+    /// An id or a sequence number.
+    pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, Fault> {
+        self.get(key).map(|text| integer(key, text)).transpose()
+    }
+
+    /// How many entries are wanted: clamped, and refused where it is no positive number.
+    pub fn limit(&self) -> Result<u32, Fault> {
+        let Some(text) = self.get("limit") else { return Ok(DEFAULT_LIMIT) };
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // All digits: what does not fit is a large number.
+        match text.parse::<u32>() {
+            Ok(0) => Err(Fault::invalid("`limit` must be at least 1")),
+            Ok(limit) => Ok(limit.min(MAX_LIMIT)),
+            Err(_) if is_number => Ok(MAX_LIMIT),
+            Err(_) => Err(Fault::invalid("`limit` must be a positive integer")),
+        }
+    }
+
+    /// `userId`, a known key of everything: one that names somebody else is forbidden.
+    fn check_user(&self, actor: UserId) -> Result<(), Fault> {
+        match self.integer::<UserId>("userId")? {
+            Some(named) if named != actor => Err(Fault::foreign_user()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads an integer that stands in a path or a query.
+pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(key: &str, text: &str) -> Result<T, Fault> {
+    // `+1` is no way to write an id.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse::<i64>().ok().filter(|_| digits).ok_or(OutOfRange);
+    number.and_then(T::try_from).map_err(|error| Fault::invalid(format!("`{key}` {error}")))
+}
+
+/// The body of a request that is a JSON object, of at most 64 KiB.
+#[derive(Debug)]
+pub struct JsonBody(Bytes);
+
+impl JsonBody {
+    /// The object's fields.
+    pub fn fields(&self) -> Result<Fields<'_>, Fault> {
+        Fields::parse(&self.0).map_err(|error| Fault::invalid(format!("the body {error}")))
+    }
+
+    /// The object's fields, of which `userId` must not name anybody but the actor.
+    pub fn fields_of(&self, actor: UserId) -> Result<Fields<'_>, Fault> {
+        let fields = self.fields()?;
+        fields.check_user(actor)?;
+        Ok(fields)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        read(request, MAX_MESSAGE_BYTES).await.map(Self)
+    }
+}
+
+/// The body of a request that is a picture, of at most 256 KiB.
+#[derive(Debug)]
+pub struct PictureBody(pub Bytes);
+
+impl<S: Sync> FromRequest<S> for PictureBody {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        read(request, MAX_AVATAR_BYTES).await.map(Self)
+    }
+}
+
+async fn read(request: Request, limit: usize) -> Result<Bytes, Fault> {
+    let mut body = request.into_body();
+    let work = async {
+        match Limited::new(&mut body, limit).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let _ = Limited::new(&mut body, DRAIN_BYTES).collect().await;
+                let detail = format!("at most {} KiB are taken", limit / 1024);
+                Err(Fault::new(Code::PayloadTooLarge, detail))
+            }
+            Err(_) => Err(Fault::invalid("the body did not arrive")),
+        }
+    };
+    tokio::time::timeout(BODY_WAIT, work)
+        .await
+        .unwrap_or_else(|_| Err(Fault::invalid("the body did not arrive in time")))
+}

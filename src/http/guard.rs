@@ -1,0 +1,112 @@
+//! What every request passes before its route.
+
+use std::{any::Any, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument;
+
+use super::extract::{Params, bearer};
+use crate::{
+    protocol::{
+        BEARER_SUBPROTOCOL,
+        fault::{Code, Fault},
+    },
+    service::Service,
+    ws,
+};
+
+/// Query keys under which a token would reach logs and histories.
+const TOKEN_KEYS: [&str; 3] = ["token", "access_token", "bearer"];
+
+/// Routes that give away nothing that a page could not read by itself: any page may show them.
+const PUBLIC: [&str; 6] =
+    ["/", "/page.css", "/healthz", "/readyz", "/v1/openapi.json", "/v1/avatars/{hash}"];
+
+/// Refuses a token in the URL, on any route, valid or not.
+pub(super) async fn no_token_in_url(request: Request, next: Next) -> Response {
+    let params = Params::parse(request.uri().query().unwrap_or(""));
+    if params.keys().any(|key| TOKEN_KEYS.iter().any(|token| key.eq_ignore_ascii_case(token))) {
+        let detail = "send the token in the Authorization header, or as a subprotocol";
+        return Fault::new(Code::TokenInUrl, detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// Refuses pages of origins that are not allowed.
+pub(super) async fn origin(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let has_token = bearer(headers).is_some()
+        || ws::offered(headers).iter().any(|offer| offer.starts_with(BEARER_SUBPROTOCOL));
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let is_public = path.is_some_and(|path| PUBLIC.contains(&path));
+    if !is_public && !service.origins.admits(headers, has_token) {
+        // The route of an anonymous request says why in its own word.
+        let is_seed = path.is_some_and(|path| !path.starts_with("/v1/"));
+        let code = if is_seed && !has_token && service.settings.anonymous() {
+            Code::AnonymousNotLocal
+        } else {
+            Code::OriginNotAllowed
+        };
+        let detail = "pages of this origin may not use the service; see server.allowed_origins";
+        return Fault::new(code, detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// Answers browsers that ask whether a page may use the service.
+pub(super) fn cors(service: &Arc<Service>) -> CorsLayer {
+    let origins = service.origins.clone();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, parts| {
+            origin.to_str().is_ok_and(|origin| origins.allows(origin, &parts.headers))
+        }))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(std::time::Duration::from_secs(3_600))
+}
+
+/// The answer where a handler panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(message, "a handler panicked");
+    Fault::internal().into_response()
+}
+
+/// Gives each request an id, logs it by its route (a path may hold ids, a query anything), and sends
+/// the headers that every answer has.
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.as_deref().unwrap_or("unmatched");
+    let span = tracing::info_span!("request", id, %method, route);
+    let begun = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::debug!(status, micros, "answered"));
+    metrics::counter!("imserver_http_requests_total", "route" => route.to_owned(), "status" => status.to_string())
+        .increment(1);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

@@ -1,0 +1,53 @@
+//! `/healthz`, `/readyz`: whether the process is up, and whether traffic is welcome.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::service::Service;
+
+/// How long the database may take to answer.
+const PING_WAIT: Duration = Duration::from_secs(2);
+
+/// How it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`, `degraded` or `unavailable`.
+    status: &'static str,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<&'static str>,
+}
+
+/// Whether the process is up
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Health)))]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok", reasons: Vec::new() })
+}
+
+/// Whether traffic is welcome
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, Json<Health>) {
+    let unavailable = |reason| {
+        let health = Health { status: "unavailable", reasons: vec![reason] };
+        (StatusCode::SERVICE_UNAVAILABLE, Json(health))
+    };
+    if service.stopping.is_cancelled() {
+        return unavailable("draining");
+    }
+    if !service.is_open() {
+        return unavailable("starting");
+    }
+    if !matches!(tokio::time::timeout(PING_WAIT, service.store.ping()).await, Ok(Ok(()))) {
+        return unavailable("database");
+    }
+    let mut reasons = Vec::new();
+    if service.bus.health().is_err() {
+        reasons.push("bus");
+    }
+    let status = if reasons.is_empty() { "ok" } else { "degraded" };
+    (StatusCode::OK, Json(Health { status, reasons }))
+}

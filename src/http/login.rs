@@ -1,0 +1,94 @@
+//! `/v1/login/…`, `/v1/logout`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::Problem,
+    extract::{Actor, JsonBody},
+    views::{PublicUrl, UserView},
+};
+use crate::{
+    auth::Login,
+    clock::Timestamp,
+    domain::User,
+    protocol::{fault::Fault, fields::missing},
+    service::Service,
+};
+
+/// A session has begun.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoginView {
+    /// What the client proves itself with, as `Authorization: Bearer TOKEN`.
+    token: String,
+    /// When the session ends unless it is used.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    user: UserView,
+}
+
+impl LoginView {
+    fn of((user, login): (User, Login), url: &PublicUrl) -> Json<Self> {
+        Json(Self {
+            token: login.token.reveal(),
+            expires_at: login.expires_at,
+            user: UserView::of(user, url),
+        })
+    }
+}
+
+/// A code of `wx.login`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+pub(super) struct WechatLogin {
+    code: String,
+}
+
+/// Log in by WeChat
+#[utoipa::path(post, path = "/v1/login/wechat", tag = "login", security(()), request_body = WechatLogin,
+    responses((status = 200, body = LoginView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn wechat(
+    State(service): State<Arc<Service>>,
+    url: PublicUrl,
+    body: JsonBody,
+) -> Result<Json<LoginView>, Fault> {
+    let code = body.fields()?.string("code")?.filter(|code| !code.is_empty());
+    let code = code.ok_or_else(|| missing("code"))?;
+    Ok(LoginView::of(service.accounts.log_in_wechat(&code).await?, &url))
+}
+
+/// A name, which is enough where demo login is on.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+pub(super) struct DemoLogin {
+    #[schema(min_length = 1, max_length = 32)]
+    name: String,
+}
+
+/// Log in by a name, where demo login is on
+#[utoipa::path(post, path = "/v1/login/demo", tag = "login", security(()), request_body = DemoLogin,
+    responses((status = 200, body = LoginView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn demo(
+    State(service): State<Arc<Service>>,
+    url: PublicUrl,
+    body: JsonBody,
+) -> Result<Json<LoginView>, Fault> {
+    let name = body.fields()?.user_name("name")?.ok_or_else(|| missing("name"))?;
+    Ok(LoginView::of(service.accounts.log_in_demo(&name).await?, &url))
+}
+
+/// End this session and close its sockets
+#[utoipa::path(post, path = "/v1/logout", tag = "login",
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn logout(
+    State(service): State<Arc<Service>>,
+    actor: Actor,
+) -> Result<StatusCode, Fault> {
+    service.accounts.log_out(&actor.session).await?;
+    service.messaging.close_session(actor.user, actor.session.id);
+    Ok(StatusCode::NO_CONTENT)
+}

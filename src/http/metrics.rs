@@ -1,0 +1,13 @@
+//! `/metrics`, on a listener of its own.
+
+use axum::{Router, http::header, response::IntoResponse, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// The routes of the metrics' listener.
+pub fn router(handle: PrometheusHandle) -> Router {
+    let render = move || {
+        let text = handle.render();
+        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response() }
+    };
+    Router::new().route("/metrics", get(render))
+}

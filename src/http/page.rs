@@ -1,0 +1,37 @@
+//! The page at `/`, and other things that are served as they are.
+
+use std::{future::Future, sync::Arc};
+
+use axum::{
+    Router,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use crate::service::Service;
+
+/// Nothing from elsewhere, and no scripts.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+
+/// The page's routes.
+pub(super) fn router() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
+        .route("/page.css", get(|| asset("text/css; charset=utf-8", include_str!("page/page.css"))))
+}
+
+async fn asset(content_type: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}
+
+/// A JSON document that is made once.
+pub(super) fn json(document: String) -> impl Future<Output = Response> {
+    std::future::ready(([(header::CONTENT_TYPE, "application/json")], document).into_response())
+}

@@ -1,0 +1,104 @@
+//! `/v1/users`, `/v1/presence`, `/v1/avatars`: other people.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::Problem,
+    extract::{Actor, Params, integer},
+    views::{PresenceView, PublicUrl, UserView},
+};
+use crate::{
+    domain::{AvatarHash, UserId},
+    protocol::{
+        MAX_WATCHED,
+        fault::{Code, Fault},
+    },
+    service::Service,
+};
+
+/// Some users.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserList {
+    users: Vec<UserView>,
+}
+
+/// Find people by the beginning of their name, where the directory is on
+#[utoipa::path(get, path = "/v1/users", tag = "people",
+    params(("query" = String, Query, min_length = 1), ("limit" = Option<u32>, Query, minimum = 1)),
+    responses((status = 200, body = UserList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn search(
+    State(service): State<Arc<Service>>,
+    _: Actor,
+    url: PublicUrl,
+    params: Params,
+) -> Result<Json<UserList>, Fault> {
+    if !service.settings.directory() {
+        return Err(Fault::new(Code::NotFound, "the directory is off"));
+    }
+    let limit = params.limit()?;
+    let found = service.messaging.search_users(params.required("query")?, limit).await?;
+    Ok(Json(UserList { users: found.into_iter().map(|user| UserView::of(user, &url)).collect() }))
+}
+
+/// A user's public face
+#[utoipa::path(get, path = "/v1/users/{id}", tag = "people", params(("id" = UserId, Path)),
+    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn user(
+    State(service): State<Arc<Service>>,
+    _: Actor,
+    url: PublicUrl,
+    Path(id): Path<String>,
+) -> Result<Json<UserView>, Fault> {
+    Ok(Json(UserView::of(service.messaging.user(integer("id", &id)?).await?, &url)))
+}
+
+/// Who of some people is online.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PresenceList {
+    presence: Vec<PresenceView>,
+}
+
+/// Whether people with whom I share a conversation are online; others are left out
+#[utoipa::path(get, path = "/v1/presence", tag = "people",
+    params(("userIds" = String, Query, description = "At most 100 ids, separated by commas", example = "1,2")),
+    responses((status = 200, body = PresenceList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn presence(
+    State(service): State<Arc<Service>>,
+    actor: Actor,
+    params: Params,
+) -> Result<Json<PresenceList>, Fault> {
+    let ids = params.required("userIds")?.split(',').take(MAX_WATCHED + 1);
+    let ids = ids.map(|id| integer("userIds", id)).collect::<Result<Vec<UserId>, _>>()?;
+    if ids.len() > MAX_WATCHED {
+        return Err(Fault::invalid(format!("`userIds` must name at most {MAX_WATCHED} users")));
+    }
+    let presence = service.messaging.presence(actor.user, &ids).await?;
+    Ok(Json(PresenceList { presence: presence.into_iter().map(Into::into).collect() }))
+}
+
+/// A picture, which never changes under its name
+#[utoipa::path(get, path = "/v1/avatars/{hash}", tag = "people", security(()), params(("hash" = String, Path)),
+    responses((status = 200, content_type = "image/*"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn avatar(
+    State(service): State<Arc<Service>>,
+    Path(hash): Path<String>,
+) -> Result<Response, Fault> {
+    let none = || Fault::new(Code::NotFound, "there is no such picture");
+    let hash = AvatarHash::parse(&hash).ok_or_else(none)?;
+    let (content_type, bytes) = service.accounts.avatar(&hash).await?.ok_or_else(none)?;
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
+    ];
+    Ok((headers, bytes).into_response())
+}

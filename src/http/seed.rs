@@ -1,0 +1,128 @@
+//! The seed's routes, which its mini program uses unchanged.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    error::Problem,
+    extract::{Caller, JsonBody, Params},
+};
+use crate::{
+    domain::{Chat, ClientMsgId, UserId, UserName},
+    protocol::{
+        fault::Fault,
+        fields::{Fields, missing},
+    },
+    service::Service,
+    store::NewChat,
+};
+
+/// What the seed's client reads when its chat is stored.
+const SUCCESS: &str = "MSG SEND SUCCESS";
+
+/// A chat as the seed sends it.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+pub(super) struct SeedChat {
+    user_id: UserId,
+    target_user_id: UserId,
+    content: String,
+    /// Names an anonymous user who is new; otherwise ignored.
+    user_name: Option<String>,
+    /// Names an anonymous user who is new; otherwise ignored.
+    target_user_name: Option<String>,
+    client_msg_id: Option<ClientMsgId>,
+}
+
+/// Stores a chat that the seed's client sent, over HTTP or its socket.
+pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Result<(), Fault> {
+    let sender: UserId = fields.required_integer("userId")?;
+    caller.act_as(sender)?;
+    let chat = NewChat {
+        sender,
+        target: fields.required_integer("targetUserId")?,
+        content: fields.content(service.settings.chat.max_content_chars)?,
+        client_msg_id: fields.client_msg_id()?.unwrap_or_else(ClientMsgId::random),
+    };
+    if matches!(caller, Caller::Anonymous) {
+        let name = |key, id: UserId| -> Result<_, Fault> {
+            let given = fields.user_name(key)?;
+            Ok((id, given.unwrap_or_else(|| UserName::placeholder(id.get()))))
+        };
+        let users = [name("userName", sender)?, name("targetUserName", chat.target)?];
+        service.messaging.ensure_users(&users).await?;
+    }
+    service.messaging.send(chat).await?;
+    Ok(())
+}
+
+/// Send a chat
+#[utoipa::path(post, path = "/push", tag = "seed", request_body = SeedChat,
+    responses((status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn push_route(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    body: JsonBody,
+) -> Result<&'static str, Fault> {
+    push(&service, &caller, &body.fields()?).await?;
+    Ok(SUCCESS)
+}
+
+/// A user's latest chats, oldest first
+#[utoipa::path(get, path = "/getMessage", tag = "seed", params(("userId" = UserId, Query)),
+    responses((status = 200, body = Vec<Chat>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn get_message(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Vec<Chat>>, Fault> {
+    let user = user_id(&params)?;
+    caller.act_as(user)?;
+    let limit = service.settings.chat.classic_limit;
+    Ok(Json(service.messaging.latest_chats(user, limit).await?))
+}
+
+/// Somebody who is online.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OnlineUserView {
+    user_id: UserId,
+    user_name: UserName,
+    connections: u32,
+}
+
+/// Who is online, by user id
+#[utoipa::path(get, path = "/getOnlineUser", tag = "seed",
+    responses((status = 200, body = BTreeMap<String, OnlineUserView>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn get_online_user(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+) -> Result<Json<BTreeMap<UserId, OnlineUserView>>, Fault> {
+    let online = service.messaging.online_users(caller.user()).await?;
+    let view = |(user_id, (user_name, connections))| {
+        (user_id, OnlineUserView { user_id, user_name, connections })
+    };
+    Ok(Json(online.into_iter().map(view).collect()))
+}
+
+/// Close a user's sockets (a GET that changes state: the seed's)
+#[utoipa::path(get, path = "/close", tag = "seed", params(("userId" = UserId, Query)),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn close(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    params: Params,
+) -> Result<&'static str, Fault> {
+    let user = user_id(&params)?;
+    caller.act_as(user)?;
+    service.messaging.close_sockets(user);
+    Ok("ok")
+}
+
+fn user_id(params: &Params) -> Result<UserId, Fault> {
+    params.integer("userId")?.ok_or_else(|| missing("userId"))
+}

@@ -1,0 +1,84 @@
+//! Accepts connections and serves HTTP/1.1 on them, with the bounds that the framework's own loop
+//! does not set.
+
+use std::{io, time::Duration};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+/// How long the head of a request may take, and how long an idle connection is kept.
+const HEADER_WAIT: Duration = Duration::from_secs(30);
+
+/// The largest head of a request, in bytes. The library's floor is 8 KiB.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// How long to wait when the process is out of file descriptors or the like.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`; then accepts nothing new, lets requests end, and returns.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                let router = router.clone();
+                let stop = stop.clone();
+                connections.spawn(async move {
+                    if let Err(error) = connection(stream, peer, router, stop).await {
+                        tracing::debug!(%error, "connection ended early");
+                    }
+                });
+            }
+            // The client's fault, and gone with it.
+            Err(error) if is_of_peer(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection could be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: std::net::SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) -> Result<(), hyper::Error> {
+    // Frames are small and must not wait for each other.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "nodelay not set");
+    }
+    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WAIT)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+fn is_of_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,125 @@
+//! Things as JSON, where the domain's own form is not it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{header, request::Parts},
+};
+use serde::Serialize;
+use std::net::SocketAddr;
+use utoipa::ToSchema;
+
+use crate::{
+    clock::Timestamp,
+    domain::{Chat, Conversation, ConversationId, ConversationKind, User, UserId, UserName},
+    messaging::PresenceOf,
+    service::Service,
+};
+
+/// Where clients reach the service, for the URLs that answers hold: `server.public_url`, or what the
+/// request says. A trusted proxy may say `https` by `X-Forwarded-Proto`.
+#[derive(Clone, Debug)]
+pub(super) struct PublicUrl(String);
+
+impl FromRequestParts<Arc<Service>> for PublicUrl {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Self::Rejection> {
+        let server = &service.settings.server;
+        if let Some(url) = &server.public_url {
+            return Ok(Self(url.as_str().trim_end_matches('/').to_owned()));
+        }
+        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let is_proxied =
+            peer.is_some_and(|ip| server.trusted_proxies.iter().any(|net| net.contains(&ip)));
+        let is_tls = is_proxied && header("x-forwarded-proto") == Some("https");
+        let scheme = if is_tls { "https" } else { "http" };
+        // Without a host the URL is relative, which is as good for whoever speaks like that.
+        let host = header(header::HOST.as_str());
+        Ok(Self(host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()))
+    }
+}
+
+/// A user's public face.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserView {
+    id: UserId,
+    name: UserName,
+    #[schema(format = Uri)]
+    avatar_url: Option<String>,
+}
+
+impl UserView {
+    pub(super) fn of(user: User, url: &PublicUrl) -> Self {
+        let avatar_url =
+            user.avatar.map(|hash| format!("{}/v1/avatars/{}", url.0, hash.as_str()));
+        Self { id: user.id, name: user.name, avatar_url }
+    }
+}
+
+/// The other side of a conversation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PeerView {
+    #[serde(flatten)]
+    user: UserView,
+    online: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<Timestamp>,
+}
+
+/// A conversation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConversationView {
+    id: ConversationId,
+    kind: ConversationKind,
+    peer: PeerView,
+    last_chat: Chat,
+    /// Counted to 99; 100 means more.
+    unread: u32,
+    /// The last chat that one has read; 0 before the first.
+    read_up_to: i64,
+    /// The last chat that the peer has read; 0 before the first.
+    peer_read_up_to: i64,
+}
+
+impl ConversationView {
+    pub(super) fn of(conversation: Conversation, online: bool, url: &PublicUrl) -> Self {
+        let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to } =
+            conversation;
+        let user = UserView::of(peer.user, url);
+        Self {
+            id,
+            kind,
+            peer: PeerView { user, online, last_seen_at: peer.last_seen_at },
+            last_chat,
+            unread,
+            read_up_to: read_up_to.map_or(0, Into::into),
+            peer_read_up_to: peer_read_up_to.map_or(0, Into::into),
+        }
+    }
+}
+
+/// Whether somebody is online.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PresenceView {
+    user_id: UserId,
+    online: bool,
+    /// When that user was last seen going offline.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<Timestamp>,
+}
+
+impl From<PresenceOf> for PresenceView {
+    fn from(PresenceOf { user, online, last_seen_at }: PresenceOf) -> Self {
+        Self { user_id: user, online, last_seen_at }
+    }
+}

@@ -1,0 +1,117 @@
+//! The sockets of this replica, by user. No I/O: whatever is put here waits in a [`Mailbox`] for the
+//! task that owns the socket.
+
+mod mailbox;
+mod watchers;
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use crate::domain::{ConnectionId, DeviceId, SessionId, UserId};
+
+pub use mailbox::{Full, Letter, Mailbox, Post, QUEUE_BYTES, QUEUE_FRAMES};
+pub use watchers::Watchers;
+
+/// How many sockets a user may have on a replica; the oldest goes when one more comes.
+pub const MAX_SOCKETS: usize = 5;
+
+/// Enough that users seldom meet in one lock.
+const SHARDS: usize = 64;
+
+/// An open socket, as the rest of the replica knows it.
+#[derive(Debug)]
+pub struct Socket {
+    /// Which one.
+    pub id: ConnectionId,
+    /// Whose.
+    pub user: UserId,
+    /// The login that it was opened with; `None` for an anonymous one.
+    pub session: Option<SessionId>,
+    /// The device that it belongs to, if it said so.
+    pub device: Option<DeviceId>,
+    /// What waits to be written to it.
+    pub mailbox: Mailbox,
+}
+
+/// What this replica has of one user: the sockets, oldest first, and what the layer above keeps
+/// beside them.
+#[derive(Debug, Default)]
+pub struct Local<T> {
+    /// The open sockets.
+    pub sockets: Vec<Arc<Socket>>,
+    /// The layer above's own.
+    pub state: T,
+}
+
+impl<T> Local<T> {
+    /// The socket with this id.
+    pub fn socket(&self, id: ConnectionId) -> Option<&Arc<Socket>> {
+        self.sockets.iter().find(|socket| socket.id == id)
+    }
+}
+
+type Shard<T> = Mutex<HashMap<UserId, Local<T>>>;
+
+/// The register of sockets. Each user's entry exists while the user has a socket here; what is done
+/// with it runs under a lock and must not block.
+#[derive(Debug)]
+pub struct Hub<T> {
+    shards: Box<[Shard<T>]>,
+}
+
+impl<T: Default> Default for Hub<T> {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+    }
+}
+
+impl<T: Default> Hub<T> {
+    fn shard(&self, user: UserId) -> &Shard<T> {
+        let index = user.get().unsigned_abs() % SHARDS as u64;
+        &self.shards[usize::try_from(index).unwrap_or(0)]
+    }
+
+    /// Enters a socket, and runs `then` on the user's entry.
+    pub fn enter<R>(&self, socket: Arc<Socket>, then: impl FnOnce(&mut Local<T>) -> R) -> R {
+        let mut shard = self.shard(socket.user).lock();
+        let local = shard.entry(socket.user).or_default();
+        local.sockets.push(socket);
+        then(local)
+    }
+
+    /// Removes a socket, and runs `then` on what is left, with whether that was the user's last one.
+    pub fn remove<R>(
+        &self,
+        user: UserId,
+        id: ConnectionId,
+        then: impl FnOnce(&mut Local<T>, bool) -> R,
+    ) -> Option<R> {
+        let mut shard = self.shard(user).lock();
+        let Entry::Occupied(mut entry) = shard.entry(user) else { return None };
+        entry.get_mut().sockets.retain(|socket| socket.id != id);
+        let last = entry.get().sockets.is_empty();
+        let result = then(entry.get_mut(), last);
+        if last {
+            entry.remove();
+        }
+        Some(result)
+    }
+
+    /// Runs `f` on the user's entry. `None` if the user has no socket here.
+    pub fn with<R>(&self, user: UserId, f: impl FnOnce(&mut Local<T>) -> R) -> Option<R> {
+        self.shard(user).lock().get_mut(&user).map(f)
+    }
+
+    /// Runs `f` on every user's entry, a shard at a time.
+    pub fn for_each(&self, mut f: impl FnMut(UserId, &mut Local<T>)) {
+        for shard in &self.shards {
+            for (user, local) in shard.lock().iter_mut() {
+                f(*user, local);
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a user can do with chats: send, read, list, and follow a timeline.
+
+mod error;
+mod people;
+mod sending;
+
+use std::sync::Arc;
+
+use crate::{
+    delivery::Delivery,
+    domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
+    presence::Presence,
+    protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
+    store::{Bounds, ChatPage, ConversationPage, Store, Window, batcher::Batcher},
+};
+
+pub use error::{Error, conversation_not_found, user_not_found};
+pub use people::PresenceOf;
+pub use sending::{Sending, Sent};
+
+/// The use cases. Every one takes the acting user, and nothing that is not that user's is touched.
+#[derive(Clone)]
+pub struct Messaging {
+    store: Arc<dyn Store>,
+    batcher: Batcher,
+    delivery: Arc<Delivery>,
+    presence: Arc<dyn Presence>,
+    replay_limit: u32,
+}
+
+/// Where a client stands that wants to go on after some event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The end of the timeline.
+    pub last: Seq,
+    /// The database's history.
+    pub epoch: Epoch,
+    /// The number to go on after; `None`: the client is to load anew, and go on from `last`.
+    pub from: Option<Seq>,
+}
+
+/// A stretch of a timeline as frames.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// The events, in order.
+    pub frames: Vec<EventFrame>,
+    /// The end of the timeline.
+    pub last: Seq,
+    /// The database's history.
+    pub epoch: Epoch,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
+impl Messaging {
+    /// The use cases over these parts. `replay_limit`: how many events a client may be behind.
+    pub fn new(
+        store: Arc<dyn Store>,
+        batcher: Batcher,
+        delivery: Arc<Delivery>,
+        presence: Arc<dyn Presence>,
+        replay_limit: u32,
+    ) -> Self {
+        Self { store, batcher, delivery, presence, replay_limit }
+    }
+
+    /// Decides how a client goes on that has applied `since` in `epoch`. Without `since` it goes on
+    /// from now; without `epoch` it is trusted to mean this history.
+    pub async fn resume(
+        &self,
+        user: UserId,
+        since: Option<Seq>,
+        epoch: Option<&ClientEpoch>,
+    ) -> Result<Resume, Error> {
+        let bounds = self.store.bounds(user).await?;
+        let now = self.delivery.read_epoch().await?;
+        let is_foreign = epoch.is_some_and(|epoch| !epoch.is(now));
+        let from = match since {
+            _ if is_foreign => None,
+            None => Some(bounds.last),
+            Some(since) => self.can_replay(bounds, since).then_some(since),
+        };
+        Ok(Resume { last: bounds.last, epoch: now, from })
+    }
+
+    fn can_replay(&self, bounds: Bounds, since: Seq) -> bool {
+        since <= bounds.last
+            && since.next() >= bounds.first
+            && bounds.last.get() - since.get() <= i64::from(self.replay_limit)
+    }
+
+    /// At most `limit` events after `since`; `None`: the client is to load anew.
+    pub async fn events(
+        &self,
+        user: UserId,
+        since: Option<Seq>,
+        epoch: Option<&ClientEpoch>,
+        limit: u32,
+    ) -> Result<Option<Events>, Error> {
+        let Resume { last, epoch, from: Some(from) } = self.resume(user, since, epoch).await? else {
+            return Ok(None);
+        };
+        let page = self.store.events(user, from, limit).await?;
+        let frames = page.events.into_iter().map(|event| event.into_frame(user)).collect::<Vec<_>>();
+        let reached = frames.last().map_or(from, |frame| frame.seq);
+        let last = page.bounds.last.max(last);
+        Ok(Some(Events { frames, last, epoch, has_more: reached < last }))
+    }
+
+    /// The user's latest chats, oldest first.
+    pub async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, Error> {
+        Ok(self.store.latest_chats(user, limit).await?)
+    }
+
+    /// The user's conversations, newest first.
+    pub async fn conversations(
+        &self,
+        user: UserId,
+        before: Option<ChatId>,
+        limit: u32,
+    ) -> Result<ConversationPage, Error> {
+        Ok(self.store.conversations(user, before, limit).await?)
+    }
+
+    /// The user's conversation with somebody.
+    pub async fn conversation_with(
+        &self,
+        user: UserId,
+        peer: UserId,
+    ) -> Result<Option<Conversation>, Error> {
+        Ok(self.store.conversation_with(user, peer).await?)
+    }
+
+    /// Chats of one of the user's conversations.
+    pub async fn chats(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        window: Window,
+        limit: u32,
+    ) -> Result<ChatPage, Error> {
+        let page = self.store.chats(user, conversation, window, limit).await?;
+        page.ok_or_else(|| conversation_not_found().into())
+    }
+
+    /// Moves the user's read mark, and tells the other side and the user's other sockets if it moved.
+    pub async fn mark_read(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        up_to: ChatId,
+        from: Option<ConnectionId>,
+    ) -> Result<(), Error> {
+        let mark = self.store.mark_read(user, conversation, up_to).await?;
+        let mark = mark.ok_or_else(conversation_not_found)?;
+        if let Some(up_to) = mark.up_to.filter(|_| mark.moved) {
+            let frame =
+                ServerFrame::Read { conversation_id: conversation, user_id: user, up_to }.encode();
+            self.delivery.notice(user, &frame, from);
+            if mark.peer != user {
+                self.delivery.notice(mark.peer, &frame, from);
+            }
+        }
+        Ok(())
+    }
+}

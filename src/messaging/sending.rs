@@ -1,0 +1,58 @@
+//! Sending: the one write that everything else is about.
+
+use super::{Error, Messaging, user_not_found};
+use crate::{
+    domain::{Chat, Seq, UserId, UserName},
+    protocol::fault::{Code, Fault},
+    store::{Appended, Committed, NewChat, batcher::Ticket},
+};
+
+/// A committed chat, as its sender is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The chat.
+    pub chat: Chat,
+    /// Its number in the sender's timeline.
+    pub seq: Seq,
+    /// Whether it had been committed before.
+    pub is_repeat: bool,
+}
+
+/// A send that is under way.
+pub struct Sending(Ticket);
+
+impl Sending {
+    /// Waits for the commit: at most 5 s.
+    pub async fn done(self) -> Result<Sent, Error> {
+        let (Committed { chat, sender_seq, .. }, is_repeat) = match self.0.wait().await? {
+            Appended::Committed(committed) => (committed, false),
+            Appended::Repeat(committed) => (committed, true),
+            Appended::KeyReused => {
+                let detail = "this clientMsgId was used for another target or content";
+                return Err(Fault::new(Code::ClientMsgIdReused, detail).into());
+            }
+            Appended::TargetNotFound => return Err(user_not_found().into()),
+            Appended::SenderNotFound => {
+                return Err(Fault::new(Code::UserNotFound, "the sender does not exist").into());
+            }
+        };
+        Ok(Sent { chat, seq: sender_seq, is_repeat })
+    }
+}
+
+impl Messaging {
+    /// Hands a chat over to be committed. Chats that one task hands over are committed in that order.
+    pub fn begin_send(&self, chat: NewChat) -> Result<Sending, Error> {
+        Ok(Sending(self.batcher.enqueue(chat)?))
+    }
+
+    /// Commits a chat.
+    pub async fn send(&self, chat: NewChat) -> Result<Sent, Error> {
+        self.begin_send(chat)?.done().await
+    }
+
+    /// Makes the users of an anonymous chat, under the ids and, if they are new, the names given.
+    pub async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), Error> {
+        Ok(self.store.ensure_users(users).await?)
+    }
+}

@@ -1,0 +1,44 @@
+//! What the front ends, HTTP and WebSocket, work with.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accounts::Accounts, auth::origin::OriginPolicy, bus::Bus, config::Settings, delivery::Delivery,
+    messaging::Messaging, store::Store,
+};
+
+/// The parts of a running replica.
+pub struct Service {
+    /// The settings.
+    pub settings: Settings,
+    /// Logins, sessions and faces.
+    pub accounts: Accounts,
+    /// What a user can do with chats.
+    pub messaging: Messaging,
+    /// The way to the sockets.
+    pub delivery: Arc<Delivery>,
+    /// The database, for the question whether it is there.
+    pub store: Arc<dyn Store>,
+    /// The way between replicas, for the question whether it stands.
+    pub bus: Arc<dyn Bus>,
+    /// Which pages may use the service.
+    pub origins: OriginPolicy,
+    /// The sockets' tasks: the framework forgets them when it stops.
+    pub sockets: TaskTracker,
+    /// Cancelled when the replica begins to stop.
+    pub stopping: CancellationToken,
+    /// Whether the replica has started.
+    pub started: AtomicBool,
+}
+
+impl Service {
+    /// Whether new work is welcome.
+    pub fn is_open(&self) -> bool {
+        self.started.load(Ordering::Acquire) && !self.stopping.is_cancelled()
+    }
+}

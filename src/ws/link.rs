@@ -1,0 +1,223 @@
+//! One socket's wire: writes with a deadline, closes politely, notices silence.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::SinkExt;
+use tokio::time::{Instant, timeout};
+use tungstenite::error::CapacityError;
+
+use crate::{
+    hub::Mailbox,
+    protocol::{MAX_MESSAGE_BYTES, Text, close::CloseCode},
+};
+
+/// How often the service pings.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(25);
+
+/// After how much silence a socket is dead. Any frame counts.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a write may take.
+const WRITE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the client may take to answer a close.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Over the limit of frames for so many seconds in a row closes the socket.
+const FLOOD_SECONDS: u32 = 10;
+
+/// Why a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The service closes it.
+    Close(CloseCode),
+    /// The client closed it, or is gone.
+    Gone,
+}
+
+/// What a client sent.
+pub(super) enum Heard {
+    /// A text frame within the limit.
+    Text(Text),
+    /// A binary frame within the limit.
+    Binary,
+    /// Something that only shows that the client is there.
+    Life,
+}
+
+/// The wire of one socket.
+pub(super) struct Link {
+    socket: WebSocket,
+    heard_at: Instant,
+    next_ping: Instant,
+    flood: Option<Flood>,
+}
+
+impl Link {
+    /// A wire on which at most `frames_per_sec` may come, if there is a limit.
+    pub(super) fn new(socket: WebSocket, frames_per_sec: Option<u32>) -> Self {
+        let now = Instant::now();
+        let flood = frames_per_sec.map(|limit| Flood { limit, second: now, frames: 0, over: 0 });
+        Self { socket, heard_at: now, next_ping: now + HEARTBEAT, flood }
+    }
+
+    /// Waits for a frame. May be dropped without loss.
+    pub(super) async fn hear(&mut self) -> Result<Heard, End> {
+        let message = match self.socket.recv().await {
+            None => return Err(End::Gone),
+            Some(Err(error)) => return Err(end_of(error)),
+            Some(Ok(message)) => message,
+        };
+        self.heard_at = Instant::now();
+        if let Some(flood) = &mut self.flood
+            && flood.count(self.heard_at)
+        {
+            return Err(End::Close(CloseCode::TooManyFrames));
+        }
+        match message {
+            Message::Text(text) if text.len() > MAX_MESSAGE_BYTES => {
+                Err(End::Close(CloseCode::TooBig))
+            }
+            Message::Text(text) => Ok(Heard::Text(text)),
+            Message::Binary(bytes) if bytes.len() > MAX_MESSAGE_BYTES => {
+                Err(End::Close(CloseCode::TooBig))
+            }
+            Message::Binary(_) => Ok(Heard::Binary),
+            Message::Ping(_) | Message::Pong(_) => Ok(Heard::Life),
+            Message::Close(_) => Err(End::Gone),
+        }
+    }
+
+    /// When [`Link::heartbeat`] is due.
+    pub(super) fn due(&self) -> Instant {
+        self.next_ping.min(self.heard_at + SILENCE)
+    }
+
+    /// Pings, or ends the socket of a client that has been silent for too long.
+    pub(super) async fn heartbeat(&mut self, mailbox: &Mailbox) -> Result<(), End> {
+        if self.heard_at.elapsed() >= SILENCE {
+            return Err(End::Close(CloseCode::Silent));
+        }
+        self.next_ping = Instant::now() + HEARTBEAT;
+        self.write_messages([Message::Ping(axum::body::Bytes::new())], mailbox).await
+    }
+
+    /// Writes frames, those of one call together. Gives up when the client does not read, or when
+    /// the socket is to be closed meanwhile.
+    pub(super) async fn write(
+        &mut self,
+        frames: impl IntoIterator<Item = Text>,
+        mailbox: &Mailbox,
+    ) -> Result<(), End> {
+        self.write_messages(frames.into_iter().map(Message::Text), mailbox).await
+    }
+
+    /// Writes frames to a socket that is to be closed anyway.
+    pub(super) async fn write_last(&mut self, frames: impl IntoIterator<Item = Text>) {
+        let _ = timeout(CLOSE_WAIT, async {
+            for frame in frames {
+                self.socket.feed(Message::Text(frame)).await?;
+            }
+            self.socket.flush().await
+        })
+        .await;
+    }
+
+    async fn write_messages(
+        &mut self,
+        messages: impl IntoIterator<Item = Message>,
+        mailbox: &Mailbox,
+    ) -> Result<(), End> {
+        let socket = &mut self.socket;
+        let write = async {
+            for message in messages {
+                socket.feed(message).await?;
+            }
+            socket.flush().await
+        };
+        tokio::select! {
+            // What was begun is finished if it can be: a close may wait for one poll.
+            biased;
+            written = timeout(WRITE_WAIT, write) => match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(End::Gone),
+                Err(_) => Err(End::Close(CloseCode::TooSlow)),
+            },
+            code = mailbox.closing() => Err(End::Close(code)),
+        }
+    }
+
+    /// Ends the socket: says why, and waits a little for the client to read it.
+    pub(super) async fn end(mut self, end: End) {
+        let farewell = async {
+            if let End::Close(code) = end {
+                let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
+                self.socket.send(Message::Close(Some(frame))).await?;
+            }
+            // Whoever closes a connection with bytes unread resets it, and the client may lose the
+            // close frame that it has not read yet.
+            while let Some(Ok(_)) = self.socket.recv().await {}
+            Ok::<_, axum::Error>(())
+        };
+        let _ = timeout(CLOSE_WAIT, farewell).await;
+    }
+}
+
+fn end_of(error: axum::Error) -> End {
+    match error.into_inner().downcast::<tungstenite::Error>().map(|error| *error) {
+        Ok(tungstenite::Error::Utf8(_)) => End::Close(CloseCode::BadUtf8),
+        Ok(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })) => {
+            End::Close(CloseCode::TooBig)
+        }
+        _ => End::Gone,
+    }
+}
+
+/// Counts frames by the second.
+struct Flood {
+    limit: u32,
+    second: Instant,
+    frames: u32,
+    over: u32,
+}
+
+impl Flood {
+    /// Counts one; `true`: too many for too long.
+    fn count(&mut self, now: Instant) -> bool {
+        let elapsed = now.duration_since(self.second).as_secs();
+        if elapsed > 0 {
+            // A second without frames in between was within the limit.
+            let was_over = self.frames > self.limit && elapsed == 1;
+            self.over = if was_over { self.over + 1 } else { 0 };
+            self.second += Duration::from_secs(elapsed);
+            self.frames = 0;
+        }
+        self.frames = self.frames.saturating_add(1);
+        self.over >= FLOOD_SECONDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_seconds_over_the_limit_are_too_many() {
+        let mut now = Instant::now();
+        let mut flood = Flood { limit: 20, second: now, frames: 0, over: 0 };
+        for _ in 0..10 * 21 {
+            assert!(!flood.count(now));
+            now += Duration::from_millis(47);
+        }
+        assert!((0..30).any(|_| {
+            now += Duration::from_millis(47);
+            flood.count(now)
+        }));
+        let mut calm = Flood { limit: 20, second: now, frames: 0, over: 0 };
+        for _ in 0..2_000 {
+            now += Duration::from_millis(52);
+            assert!(!calm.count(now));
+        }
+    }
+}

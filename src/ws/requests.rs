@@ -1,0 +1,40 @@
+//! What a client asks for over a socket, other than sends.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::{
+    domain::UserId,
+    hub::Socket,
+    messaging::{Error, Messaging},
+    protocol::{Text, client::Request, server::ServerFrame},
+};
+
+/// Carries a request out; returns the frames that answer it.
+pub(super) async fn carry_out(
+    messaging: &Messaging,
+    socket: &Arc<Socket>,
+    watched: &Mutex<Vec<UserId>>,
+    request: Request,
+) -> Result<Vec<Text>, Error> {
+    match request {
+        Request::Read { conversation, up_to } => {
+            messaging.mark_read(socket.user, conversation, up_to, Some(socket.id)).await?;
+        }
+        Request::Typing { target } => messaging.typing(socket.user, target).await?,
+        Request::Watch { users } => {
+            let mut watched = watched.lock().await;
+            let presence = messaging.watch(socket, &mut watched, &users).await?;
+            let frames = presence.into_iter().map(|of| ServerFrame::Presence {
+                user_id: of.user,
+                online: of.online,
+                last_seen_at: of.last_seen_at,
+            });
+            return Ok(frames.map(|frame| frame.encode()).collect());
+        }
+        // The session sees to these itself.
+        Request::Send(_) | Request::Ping => {}
+    }
+    Ok(Vec::new())
+}

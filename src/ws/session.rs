@@ -1,0 +1,366 @@
+//! A socket of version 1: hello, replay, live events, requests.
+//!
+//! One task owns the socket. What it waits for are tasks of their own, so that nothing is lost when
+//! one wait is dropped for another: a database read that is dropped halfway may harm the pool.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use axum::extract::ws::WebSocket;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use rand::Rng;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    link::{End, HEARTBEAT, Heard, Link},
+    outbox::{Outbox, Outcome},
+    requests,
+};
+use crate::{
+    delivery::{Attachment, Kind, Pulled},
+    domain::{ConnectionId, UserId},
+    http::extract::Actor,
+    hub::{Letter, Mailbox, Post, Socket},
+    messaging::Resume,
+    protocol::{
+        Text,
+        client::{Hello, Request, read_frame},
+        close::CloseCode,
+        fault::Fault,
+        server::{ServerFrame, millis},
+    },
+    service::Service,
+    store::{NewChat, StoreError},
+};
+
+/// How long a client may take to say hello.
+const HELLO_WAIT: Duration = Duration::from_secs(10);
+
+/// How many requests of one socket may be under way; then no more are read from it.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// How long somebody is not shown again that the same user is typing.
+const TYPING_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long to wait before a stretch of the timeline is read again that could not be read.
+const PULL_RETRY: Duration = Duration::from_secs(1);
+
+/// Serves a socket to its end.
+pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, id: ConnectionId) {
+    let limits = &service.settings.limits;
+    let mut link = Link::new(socket, limits.enabled.then_some(limits.frames_per_sec));
+    let end = match greet(&service, &mut link, actor, id).await {
+        Ok((mut session, attachment)) => {
+            metrics::gauge!("imserver_sockets").increment(1);
+            let end = session.serve(&mut link).await;
+            drop(attachment);
+            metrics::gauge!("imserver_sockets").decrement(1);
+            farewell(&service, link, end, &session.socket.mailbox).await;
+            // A request that is still being carried out may be a `watch`.
+            joined(&mut session.request).await;
+            service.messaging.unwatch(&session.socket, &session.watched.lock().await);
+            end
+        }
+        Err(end) => {
+            link.end(end).await;
+            end
+        }
+    };
+    tracing::debug!(user = %actor.user, connection = %id, ?end, "socket has ended");
+}
+
+/// Ends the wire; a client whose replica restarts is told when to come back.
+async fn farewell(service: &Service, mut link: Link, end: End, mailbox: &Mailbox) {
+    if end == End::Close(CloseCode::Restart) {
+        let window = service.settings.server.drain_secs.max(1) * 1_000;
+        let after_ms = rand::rng().random_range(0..window);
+        let frame = ServerFrame::Reconnect { after_ms }.encode();
+        link.write_last([frame]).await;
+    }
+    link.end(end).await;
+}
+
+/// Hears `hello`, enters the socket and answers `ready`.
+async fn greet(
+    service: &Arc<Service>,
+    link: &mut Link,
+    actor: Actor,
+    id: ConnectionId,
+) -> Result<(Session, Attachment), End> {
+    let none = Mailbox::default();
+    let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
+    let hello = hello.await.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?;
+    let socket = Arc::new(Socket {
+        id,
+        user: actor.user,
+        session: Some(actor.session.id),
+        device: hello.device.clone(),
+        mailbox: Mailbox::default(),
+    });
+    let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Events).await;
+    let Resume { last, epoch, from } = loop {
+        let resume = service.messaging.resume(actor.user, hello.since, hello.epoch.as_ref());
+        match resume.await {
+            Ok(resume) => break resume,
+            Err(error) => {
+                // The socket is open and stays so: the client need not come back for this.
+                let frame = ServerFrame::fault(&Fault::from(error), None).encode();
+                link.write([frame], &socket.mailbox).await?;
+                tokio::select! {
+                    () = tokio::time::sleep(PULL_RETRY) => {}
+                    code = socket.mailbox.closing() => return Err(End::Close(code)),
+                }
+            }
+        }
+    };
+    let ready = ServerFrame::Ready {
+        user_id: actor.user,
+        connection_id: id,
+        epoch,
+        last_seq: last,
+        heartbeat_ms: millis(HEARTBEAT),
+    };
+    let reset = from.is_none().then_some(ServerFrame::Reset { epoch, last_seq: last });
+    let frames = std::iter::once(ready).chain(reset).map(|frame| frame.encode());
+    link.write(frames, &socket.mailbox).await?;
+    let session = Session {
+        service: Arc::clone(service),
+        outbox: Outbox::new(from.unwrap_or(last)),
+        socket,
+        pulling: None,
+        is_behind: true,
+        sends: FuturesUnordered::new(),
+        requests: VecDeque::new(),
+        request: None,
+        watched: Arc::default(),
+        typed: Vec::new(),
+    };
+    Ok((session, attachment))
+}
+
+async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<Hello, End> {
+    loop {
+        let text = match link.hear().await? {
+            Heard::Text(text) => text,
+            Heard::Binary => return Err(End::Close(CloseCode::NoProtocol)),
+            Heard::Life => continue,
+        };
+        let Some((kind, fields)) = read_frame(&text) else {
+            return Err(End::Close(CloseCode::NoProtocol));
+        };
+        if kind != "hello" {
+            return Err(End::Close(CloseCode::NoProtocol));
+        }
+        match Hello::read(&fields, user) {
+            Ok(hello) => return Ok(hello),
+            Err(fault) => {
+                let frame = ServerFrame::fault(&fault, None).encode();
+                link.write([frame], mailbox).await?;
+                return Err(End::Close(CloseCode::NoProtocol));
+            }
+        }
+    }
+}
+
+type Watched = Arc<tokio::sync::Mutex<Vec<UserId>>>;
+
+struct Session {
+    service: Arc<Service>,
+    socket: Arc<Socket>,
+    /// What the client has been sent, and which of its sends are open.
+    outbox: Outbox,
+    /// The read of what is missing, while the socket is behind.
+    pulling: Option<JoinHandle<Result<Pulled, StoreError>>>,
+    is_behind: bool,
+    /// Sends that wait for their commit.
+    sends: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    /// Other requests, which are carried out one after another, in their order.
+    requests: VecDeque<Request>,
+    request: Option<JoinHandle<Vec<Text>>>,
+    watched: Watched,
+    /// To whom typing was shown within [`TYPING_PAUSE`].
+    typed: Vec<(UserId, Instant)>,
+}
+
+impl Session {
+    async fn serve(&mut self, link: &mut Link) -> End {
+        loop {
+            if self.is_behind && self.pulling.is_none() {
+                self.pulling = Some(self.pull(Duration::ZERO));
+            }
+            if self.request.is_none()
+                && let Some(request) = self.requests.pop_front()
+            {
+                self.request = Some(self.carry_out(request));
+            }
+            let is_open =
+                self.sends.len() < MAX_IN_FLIGHT && self.requests.len() < MAX_IN_FLIGHT;
+            let due = link.due();
+            let step = tokio::select! {
+                post = self.socket.mailbox.take() => self.deliver(link, post).await,
+                pulled = joined(&mut self.pulling), if self.pulling.is_some() => {
+                    self.pulling = None;
+                    self.pulled(link, pulled).await
+                }
+                Some(outcome) = self.sends.next() => {
+                    let frame = self.outbox.settle(outcome);
+                    link.write(frame, &self.socket.mailbox).await
+                }
+                frames = joined(&mut self.request), if self.request.is_some() => {
+                    self.request = None;
+                    link.write(frames.unwrap_or_default(), &self.socket.mailbox).await
+                }
+                heard = link.hear(), if is_open => match heard {
+                    Ok(Heard::Text(text)) => self.accept(link, &text).await,
+                    Ok(Heard::Binary) => Err(End::Close(CloseCode::NoProtocol)),
+                    Ok(Heard::Life) => Ok(()),
+                    Err(end) => Err(end),
+                },
+                () = sleep_until(due) => link.heartbeat(&self.socket.mailbox).await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Writes what waited in the mailbox.
+    async fn deliver(&mut self, link: &mut Link, post: Post) -> Result<(), End> {
+        if let Some(code) = post.close {
+            return Err(End::Close(code));
+        }
+        if post.reset {
+            return self.reset(link).await;
+        }
+        let mut frames = Vec::with_capacity(post.letters.len());
+        for letter in post.letters {
+            match letter {
+                Letter::Event(event) => self.outbox.show(event, &mut frames),
+                Letter::Notice(text) => frames.push(text),
+            }
+        }
+        self.is_behind |= post.pull;
+        link.write(frames, &self.socket.mailbox).await
+    }
+
+    /// Writes a stretch that was read, and goes live at its end.
+    async fn pulled(
+        &mut self,
+        link: &mut Link,
+        pulled: Option<Result<Pulled, StoreError>>,
+    ) -> Result<(), End> {
+        match pulled {
+            Some(Ok(Pulled::Events { frames: events, is_end })) => {
+                let mut frames = Vec::with_capacity(events.len());
+                for event in events {
+                    self.outbox.show(event, &mut frames);
+                }
+                link.write(frames, &self.socket.mailbox).await?;
+                if is_end {
+                    let cursor = self.outbox.cursor();
+                    self.is_behind = !self.service.delivery.go_live(&self.socket, cursor);
+                }
+                Ok(())
+            }
+            Some(Ok(Pulled::Reset { .. })) => self.reset(link).await,
+            failed => {
+                if let Some(Err(error)) = failed {
+                    tracing::warn!(user = %self.socket.user, %error, "timeline not read, later again");
+                }
+                self.pulling = Some(self.pull(PULL_RETRY));
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the client to load anew, and goes on from the end of the timeline.
+    async fn reset(&mut self, link: &mut Link) -> Result<(), End> {
+        // What was being read belongs to the past.
+        self.pulling = None;
+        let Ok(bounds) = self.service.store.bounds(self.socket.user).await else {
+            tokio::time::sleep(PULL_RETRY).await;
+            self.socket.mailbox.reset();
+            return Ok(());
+        };
+        let epoch = self.service.delivery.epoch();
+        let frames = self.outbox.restart(bounds.last);
+        let reset = ServerFrame::Reset { epoch, last_seq: bounds.last }.encode();
+        self.is_behind = true;
+        link.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await
+    }
+
+    fn pull(&self, wait: Duration) -> JoinHandle<Result<Pulled, StoreError>> {
+        let delivery = Arc::clone(&self.service.delivery);
+        let socket = Arc::clone(&self.socket);
+        let after = self.outbox.cursor();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            delivery.pull(&socket, after).await
+        })
+    }
+
+    /// Begins what a frame asks for.
+    async fn accept(&mut self, link: &mut Link, text: &str) -> Result<(), End> {
+        let Some((kind, fields)) = read_frame(text) else {
+            return Err(End::Close(CloseCode::NoProtocol));
+        };
+        let max_chars = self.service.settings.chat.max_content_chars;
+        let frame = match Request::read(&kind, &fields, self.socket.user, max_chars) {
+            Ok(Request::Ping) => Some(ServerFrame::Pong.encode()),
+            Ok(Request::Send(send)) => {
+                self.outbox.open(&send.client_msg_id);
+                let key = send.client_msg_id.clone();
+                let chat = NewChat {
+                    sender: self.socket.user,
+                    target: send.target,
+                    client_msg_id: send.client_msg_id,
+                    content: send.content,
+                };
+                match self.service.messaging.begin_send(chat) {
+                    Ok(sending) => {
+                        self.sends.push(Box::pin(async move { (key, sending.done().await) }));
+                        None
+                    }
+                    Err(error) => self.outbox.settle((key, Err(error))),
+                }
+            }
+            Ok(Request::Typing { target }) if !self.may_type(target) => None,
+            Ok(request) => {
+                self.requests.push_back(request);
+                None
+            }
+            Err(bad) => {
+                Some(ServerFrame::fault(&bad.fault, bad.client_msg_id.as_ref()).encode())
+            }
+        };
+        link.write(frame, &self.socket.mailbox).await
+    }
+
+    /// Whether it is time to show this user again that somebody is typing.
+    fn may_type(&mut self, target: UserId) -> bool {
+        self.typed.retain(|(_, at)| at.elapsed() < TYPING_PAUSE);
+        let may = self.typed.iter().all(|(user, _)| *user != target);
+        if may {
+            self.typed.push((target, Instant::now()));
+        }
+        may
+    }
+
+    fn carry_out(&self, request: Request) -> JoinHandle<Vec<Text>> {
+        let messaging = self.service.messaging.clone();
+        let (socket, watched) = (Arc::clone(&self.socket), Arc::clone(&self.watched));
+        tokio::spawn(async move {
+            let done = requests::carry_out(&messaging, &socket, &watched, request).await;
+            done.unwrap_or_else(|error| {
+                vec![ServerFrame::fault(&Fault::from(error), None).encode()]
+            })
+        })
+    }
+}
+
+/// Waits for a task; `None` if there is none, or it panicked.
+async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    task.as_mut()?.await.ok()
+}

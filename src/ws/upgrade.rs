@@ -1,0 +1,123 @@
+//! Decides whether a socket opens, and which kind it is, before `101`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{
+        Path, State, WebSocketUpgrade,
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+
+use super::{classic, session};
+use crate::{
+    domain::{ConnectionId, UserId},
+    http::extract::{Caller, Params, bearer, integer},
+    protocol::{
+        BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
+        fault::{Code, Fault},
+    },
+    service::Service,
+};
+
+/// The framework's default of 128 KiB a socket would be most of what an idle one costs.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// Frames of one wake-up are gathered up to this much before they are written. Allocated on use.
+const WRITE_BUFFER: usize = 4 * 1024;
+
+/// More than this waiting for the kernel is an error of the socket.
+const MAX_WRITE_BUFFER: usize = 1024 * 1024;
+
+/// The subprotocols that a client offers, in order.
+pub fn offered(headers: &HeaderMap) -> Vec<&str> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|offer| !offer.is_empty())
+        .collect()
+}
+
+/// `GET /imserver/{userId}`.
+pub async fn upgrade(
+    State(service): State<Arc<Service>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+    params: Params,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Fault> {
+    let mut upgrade = upgrade.map_err(|_| {
+        Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
+    })?;
+    let user: UserId = integer("userId", &user)?;
+    let named: Option<UserId> = params.integer("userId")?;
+    if !service.is_open() {
+        return Err(Fault::unavailable("the replica is stopping"));
+    }
+    let offers = offered(&headers);
+    let offered_token = offers.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL));
+    let token = bearer(&headers).or(offered_token);
+    let is_v1 = offers.contains(&SUBPROTOCOL);
+    let caller = match (is_v1, token) {
+        // The seed's kind alone may be anonymous.
+        (true, None) => return Err(crate::http::extract::unauthorized()),
+        _ if headers.contains_key(header::AUTHORIZATION) && token.is_none() => {
+            return Err(crate::http::extract::unauthorized());
+        }
+        _ => Caller::of(&service, &headers, token).await?,
+    };
+    caller.act_as(user)?;
+    if let Some(named) = named {
+        caller.act_as(named)?;
+    }
+    let selected = match (is_v1, offers.as_slice()) {
+        (true, _) => Some(SUBPROTOCOL.to_owned()),
+        (false, []) => None,
+        // A client that offers only its token must see it selected, or browsers close.
+        (false, [only]) if only.starts_with(BEARER_SUBPROTOCOL) => Some((*only).to_owned()),
+        (false, _) => {
+            let detail = format!("offer `{SUBPROTOCOL}`, or none for the seed's kind of socket");
+            return Err(Fault::new(Code::UnsupportedSubprotocol, detail));
+        }
+    };
+    if let Some(selected) = selected.and_then(|name| HeaderValue::from_str(&name).ok()) {
+        upgrade.set_selected_protocol(selected);
+    }
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
+        // A little more than the contract takes, so that what is just over it is read to its end
+        // and the client gets to see why it is closed.
+        .max_message_size(2 * MAX_MESSAGE_BYTES)
+        .max_frame_size(2 * MAX_MESSAGE_BYTES);
+    let id = ConnectionId::random();
+    Ok(match caller {
+        Caller::User(actor) if is_v1 => open(upgrade, &service, move |service, socket| {
+            session::run(service, socket, actor, id)
+        }),
+        caller => {
+            let opened = classic::open(&service, caller, user, id).await?;
+            open(upgrade, &service, move |service, socket| classic::run(service, socket, opened))
+        }
+    })
+}
+
+fn open<F, Fut>(upgrade: WebSocketUpgrade, service: &Arc<Service>, run: F) -> Response
+where
+    F: FnOnce(Arc<Service>, WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    // Counted from here on, so that a stopping replica waits for it.
+    let token = service.sockets.token();
+    let service = Arc::clone(service);
+    upgrade.on_upgrade(async move |socket| {
+        run(service, socket).await;
+        drop(token);
+    })
+}

@@ -78,8 +78,7 @@ impl Batcher {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (closing, done) = (CancellationToken::new(), CancellationToken::new());
         let committer = Committer { store, on_commit };
-        let finished = done.clone().drop_guard();
-        let closed = closing.clone();
+        let (finished, closed) = (done.clone().drop_guard(), closing.clone());
         tokio::spawn(async move {
             committer.run(jobs, closed).await;
             drop(finished);
@@ -171,7 +170,7 @@ impl Committer {
             if part.is_empty() {
                 continue;
             }
-            match self.append(&chats, part.clone()).await {
+            match append(&self.store, &chats, part.clone()).await {
                 Ok(answers) => {
                     for committed in answers.iter().filter_map(newly_committed) {
                         self.announce(committed);
@@ -210,29 +209,6 @@ impl Committer {
         }
     }
 
-    /// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
-    async fn append(
-        &self,
-        chats: &Arc<[NewChat]>,
-        part: std::ops::Range<usize>,
-    ) -> Result<Vec<Appended>, Failure> {
-        let size = part.len();
-        histogram!("imserver_commit_batch_size").record(u32::try_from(size).unwrap_or(u32::MAX));
-        let begun = Instant::now();
-        let (store, chats) = (Arc::clone(&self.store), Arc::clone(chats));
-        let result = tokio::spawn(async move { store.append(&chats[part]).await }).await;
-        histogram!("imserver_commit_seconds").record(begun.elapsed());
-        match result {
-            Ok(Ok(answers)) if answers.len() == size => Ok(answers),
-            Ok(Ok(answers)) => {
-                let answered = answers.len();
-                Err(Failure::Store(StoreError::Corrupt(format!("{answered} answers for {size}"))))
-            }
-            Ok(Err(error)) => Err(Failure::Store(error)),
-            Err(_) => Err(Failure::Panicked),
-        }
-    }
-
     fn announce(&mut self, committed: &Committed) {
         // Deliveries lost here are found again by reconciling; a batcher lost here is not.
         if catch_unwind(AssertUnwindSafe(|| (self.on_commit)(committed))).is_err() {
@@ -241,6 +217,29 @@ impl Committer {
                 "a committed chat was not announced: the observer panicked"
             );
         }
+    }
+}
+
+/// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
+async fn append(
+    store: &Arc<dyn Store>,
+    chats: &Arc<[NewChat]>,
+    part: std::ops::Range<usize>,
+) -> Result<Vec<Appended>, Failure> {
+    let size = part.len();
+    histogram!("imserver_commit_batch_size").record(u32::try_from(size).unwrap_or(u32::MAX));
+    let begun = Instant::now();
+    let (store, chats) = (Arc::clone(store), Arc::clone(chats));
+    let result = tokio::spawn(async move { store.append(&chats[part]).await }).await;
+    histogram!("imserver_commit_seconds").record(begun.elapsed());
+    match result {
+        Ok(Ok(answers)) if answers.len() == size => Ok(answers),
+        Ok(Ok(answers)) => {
+            let answered = answers.len();
+            Err(Failure::Store(StoreError::Corrupt(format!("{answered} answers for {size}"))))
+        }
+        Ok(Err(error)) => Err(Failure::Store(error)),
+        Err(_) => Err(Failure::Panicked),
     }
 }
 

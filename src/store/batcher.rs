@@ -165,7 +165,7 @@ impl Committer {
             }
         };
         // The part to try next is the last one, so that parts commit in the order of the batch.
-        let mut parts = vec![0..chats.len()];
+        let mut parts: Vec<_> = std::iter::once(0..chats.len()).collect();
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;

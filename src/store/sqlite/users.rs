@@ -220,11 +220,12 @@ pub(super) async fn acquainted(
     user: UserId,
     others: &[UserId],
 ) -> sqlx::Result<Vec<UserId>> {
+    // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
     let peers: Vec<i64> = sqlx::query_scalar(
-        "SELECT DISTINCT other.user_id FROM members mine
-         JOIN members other ON other.conversation_id = mine.conversation_id
-         WHERE mine.user_id = ?1 AND other.user_id <> ?1
-             AND other.user_id IN (SELECT value FROM json_each(?2))",
+        "SELECT DISTINCT other.value FROM json_each(?2) other JOIN conversations v
+             ON v.kind = 'direct' AND v.low_user = min(?1, other.value)
+                 AND v.high_user = max(?1, other.value)
+         WHERE other.value <> ?1",
     )
     .bind(user.get())
     .bind(ids(others))

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::poll;
 use imserver::{
     domain::{ChatId, Seq, UserId},
     store::{Appended, Committed, EventBody, Store, batcher::Batcher},
@@ -52,6 +53,32 @@ pub(super) async fn crossed_batches_of_replicas_do_not_deadlock<D: Database>() {
         let committed = one.unwrap().into_iter().chain(two.unwrap());
         assert_eq!(committed.filter(|a| matches!(a, Appended::Committed(_))).count(), 18);
     }
+}
+
+/// A caller that is dropped half-way: what it asked for happened or did not, and the store goes on.
+pub(super) async fn a_dropped_call_leaves_nothing_half_done<D: Database>() {
+    let (_database, store) = populated::<D>(3).await;
+    let batches: Vec<_> = (0..40)
+        .map(|i| [chat(1, 2, &format!("a{i}"), "x"), chat(3, 1, &format!("b{i}"), "x")])
+        .collect();
+    for (polls, batch) in batches.iter().enumerate() {
+        let mut call = store.append(batch);
+        for _ in 0..polls % 20 {
+            // Each time, what was asked for may be one step further.
+            if poll!(&mut call).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
+        }
+    }
+    for batch in &batches {
+        let answers = store.append(batch).await.unwrap();
+        let repeats = answers.iter().filter(|a| matches!(a, Appended::Repeat(_))).count();
+        assert!(repeats == 0 || repeats == 2, "a batch is whole: {answers:?}");
+    }
+    assert_eq!(timeline(&*store, 1).await.len(), 80);
+    assert_eq!(timeline(&*store, 2).await.len(), 40);
 }
 
 const USERS: i64 = 20;

@@ -53,6 +53,7 @@ macro_rules! store_contract {
                     a_key_at_two_replicas_is_one_chat,
                     a_timeline_has_no_holes_and_nothing_overtakes,
                     crossed_batches_of_replicas_do_not_deadlock,
+                    a_dropped_call_leaves_nothing_half_done,
                 ];
                 timelines: [
                     nothing_has_happened_yet,

@@ -1,0 +1,260 @@
+//! Gathers chats into batches: what arrives while one batch is being committed is the next one.
+//!
+//! A chat waits for at most one commit before its own, and the busier the database, the larger the
+//! batches. There is one batch at a time, so that chats commit in the order in which they came.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use metrics::histogram;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Appended, Committed, NewChat, Store, StoreError};
+
+/// The most chats that wait. More are refused: they would only wait to time out.
+const QUEUE: usize = 8_192;
+/// The most chats of one transaction: beyond this, more cost as much each and hold locks longer.
+const MAX_BATCH: usize = 500;
+/// How long a caller waits, from the moment it queued the chat. A client is answered within 5 s.
+const PATIENCE: Duration = Duration::from_millis(4_500);
+
+/// Why a chat was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Too many chats wait already. Nothing was written.
+    #[error("too many chats wait to be committed")]
+    Overloaded,
+    /// The database did not answer in time, or the service is going down. Whether the chat was
+    /// committed is unknown; sending it again with the same key is safe.
+    #[error("the database is not available")]
+    Unavailable,
+    /// The database refused this chat. Nothing was written, and sending it again will not help.
+    #[error("the database refused the chat")]
+    Rejected,
+}
+
+/// Called with each chat that was committed, in the order of their numbers.
+pub type OnCommit = Box<dyn FnMut(&Committed) + Send>;
+
+type Answer = Result<Appended, AppendError>;
+
+/// The one way to [`Store::append`] in a replica. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Batcher {
+    queue: mpsc::Sender<Job>,
+    /// Cancelled when no more chats are to be taken.
+    closing: CancellationToken,
+    /// Cancelled when the last batch is done.
+    done: CancellationToken,
+}
+
+/// A place in the queue. Dropping it takes back nothing.
+#[derive(Debug)]
+pub struct Ticket {
+    answer: oneshot::Receiver<Answer>,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+struct Job {
+    chat: NewChat,
+    answer: oneshot::Sender<Answer>,
+    deadline: Instant,
+}
+
+impl Batcher {
+    /// Starts to commit to `store`, until [`Batcher::close`] or until all clones are gone.
+    ///
+    /// `on_commit` is called after the commit and before the callers are answered. It must not
+    /// block. It is not called for chats of whose commit nothing is known.
+    pub fn start(store: Arc<dyn Store>, on_commit: OnCommit) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (closing, done) = (CancellationToken::new(), CancellationToken::new());
+        let committer = Committer { store, on_commit };
+        let (finished, closed) = (done.clone().drop_guard(), closing.clone());
+        tokio::spawn(async move {
+            committer.run(jobs, closed).await;
+            drop(finished);
+        });
+        Self { queue, closing, done }
+    }
+
+    /// Queues a chat and returns at once. Chats that one task queues commit in that order.
+    pub fn enqueue(&self, chat: NewChat) -> Result<Ticket, AppendError> {
+        let (sender, answer) = oneshot::channel();
+        let deadline = Instant::now() + PATIENCE;
+        self.queue.try_send(Job { chat, answer: sender, deadline }).map_err(
+            |error| match error {
+                mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
+            },
+        )?;
+        Ok(Ticket { answer, deadline })
+    }
+
+    /// Queues a chat and waits for its answer.
+    pub async fn append(&self, chat: NewChat) -> Result<Appended, AppendError> {
+        self.enqueue(chat)?.wait().await
+    }
+
+    /// Takes no more chats, and returns when those that are queued are committed.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.done.cancelled().await;
+    }
+}
+
+impl Ticket {
+    /// Waits for the answer, at most until 4.5 s after the chat was queued; then it is
+    /// [`AppendError::Unavailable`].
+    pub async fn wait(self) -> Result<Appended, AppendError> {
+        match timeout_at(self.deadline, self.answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(AppendError::Unavailable),
+        }
+    }
+}
+
+/// What the batcher's task owns.
+struct Committer {
+    store: Arc<dyn Store>,
+    on_commit: OnCommit,
+}
+
+/// Why a transaction did not go through.
+enum Failure {
+    Store(StoreError),
+    Panicked,
+}
+
+impl Committer {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>, closing: CancellationToken) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.cancelled(), if !jobs.is_closed() => {
+                    jobs.close();
+                    continue;
+                }
+                received = jobs.recv_many(&mut batch, MAX_BATCH) => if received == 0 { return },
+            }
+            // Whoever has been told that it took too long is not kept in the way of the others.
+            let now = Instant::now();
+            batch.retain(|job| job.deadline > now);
+            self.commit(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Commits a batch. One that the database refuses is split until the culprit stands alone.
+    async fn commit(&mut self, jobs: Vec<Job>) {
+        let (chats, mut callers): (Vec<NewChat>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.chat, Some(job.answer))).unzip();
+        let chats: Arc<[NewChat]> = chats.into();
+        let mut answer = |place: usize, answer: Answer| {
+            if let Some(caller) = callers[place].take() {
+                // A caller that went away does not want to know.
+                let _ = caller.send(answer);
+            }
+        };
+        // The part to try next is the last one, so that parts commit in the order of the batch.
+        let mut parts: Vec<_> = std::iter::once(0..chats.len()).collect();
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match append(&self.store, &chats, part.clone()).await {
+                Ok(answers) => {
+                    for committed in answers.iter().filter_map(newly_committed) {
+                        self.announce(committed);
+                    }
+                    for (place, appended) in part.zip(answers) {
+                        answer(place, Ok(appended));
+                    }
+                }
+                Err(Failure::Store(StoreError::Rejected(error))) if part.len() == 1 => {
+                    tracing::warn!(
+                        sender = chats[part.start].sender.get(),
+                        error = %error,
+                        "the database refused a chat"
+                    );
+                    answer(part.start, Err(AppendError::Rejected));
+                }
+                Err(Failure::Store(StoreError::Rejected(_))) => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                }
+                Err(failure) => {
+                    // Not on with the rest: a chat must not overtake an earlier one of its sender,
+                    // and each attempt may take as long as this one.
+                    tracing::error!(
+                        chats = chats.len() - part.start,
+                        error = failure.reason(),
+                        "chats were not committed, or it is not known whether they were"
+                    );
+                    for place in part.start..chats.len() {
+                        answer(place, Err(AppendError::Unavailable));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self, committed: &Committed) {
+        // Deliveries lost here are found again by reconciling; a batcher lost here is not.
+        if catch_unwind(AssertUnwindSafe(|| (self.on_commit)(committed))).is_err() {
+            tracing::error!(
+                chat = committed.chat.id.get(),
+                "a committed chat was not announced: the observer panicked"
+            );
+        }
+    }
+}
+
+/// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
+async fn append(
+    store: &Arc<dyn Store>,
+    chats: &Arc<[NewChat]>,
+    part: std::ops::Range<usize>,
+) -> Result<Vec<Appended>, Failure> {
+    let size = part.len();
+    histogram!("imserver_commit_batch_size").record(u32::try_from(size).unwrap_or(u32::MAX));
+    let begun = Instant::now();
+    let (store, chats) = (Arc::clone(store), Arc::clone(chats));
+    let result = tokio::spawn(async move { store.append(&chats[part]).await }).await;
+    histogram!("imserver_commit_seconds").record(begun.elapsed());
+    match result {
+        Ok(Ok(answers)) if answers.len() == size => Ok(answers),
+        Ok(Ok(answers)) => {
+            let answered = answers.len();
+            Err(Failure::Store(StoreError::Corrupt(format!("{answered} answers for {size}"))))
+        }
+        Ok(Err(error)) => Err(Failure::Store(error)),
+        Err(_) => Err(Failure::Panicked),
+    }
+}
+
+fn newly_committed(appended: &Appended) -> Option<&Committed> {
+    match appended {
+        Appended::Committed(committed) => Some(committed),
+        _ => None,
+    }
+}
+
+impl Failure {
+    fn reason(&self) -> String {
+        match self {
+            Self::Store(error) => error.to_string(),
+            Self::Panicked => "the store panicked".to_owned(),
+        }
+    }
+}

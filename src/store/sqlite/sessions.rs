@@ -1,0 +1,113 @@
+//! Logins.
+
+use std::time::Duration;
+
+use sqlx::{FromRow, SqlitePool};
+
+use super::{
+    SqliteStore,
+    rows::{all, id, ids},
+};
+use crate::{
+    clock::Timestamp,
+    domain::{SessionId, UserId},
+    store::{Session, TokenHash},
+};
+
+#[derive(FromRow)]
+struct SessionRow {
+    id: i64,
+    user_id: i64,
+    idle_expires_at: i64,
+    expires_at: i64,
+    revoked: bool,
+}
+
+impl TryFrom<SessionRow> for Session {
+    type Error = sqlx::Error;
+
+    fn try_from(row: SessionRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: id(row.id)?,
+            user: id(row.user_id)?,
+            idle_expires_at: Timestamp::from_millis(row.idle_expires_at),
+            expires_at: Timestamp::from_millis(row.expires_at),
+            revoked: row.revoked,
+        })
+    }
+}
+
+pub(super) async fn create(
+    store: SqliteStore,
+    token: TokenHash,
+    user: UserId,
+    now: Timestamp,
+    idle: Duration,
+    max: Duration,
+) -> sqlx::Result<Session> {
+    let row: SessionRow = sqlx::query_as(
+        "INSERT INTO sessions (token_hash, user_id, created_at, idle_expires_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         RETURNING id, user_id, idle_expires_at, expires_at, revoked",
+    )
+    .bind(token.0.as_slice())
+    .bind(user.get())
+    .bind(now.as_millis())
+    .bind(now.after(idle).as_millis())
+    .bind(now.after(max).as_millis())
+    .fetch_one(&store.writer)
+    .await?;
+    row.try_into()
+}
+
+pub(super) async fn by_token(
+    reader: &SqlitePool,
+    token: TokenHash,
+) -> sqlx::Result<Option<Session>> {
+    let row: Option<SessionRow> = sqlx::query_as(
+        "SELECT id, user_id, idle_expires_at, expires_at, revoked FROM sessions
+         WHERE token_hash = ?1",
+    )
+    .bind(token.0.as_slice())
+    .fetch_optional(reader)
+    .await?;
+    row.map(Session::try_from).transpose()
+}
+
+pub(super) async fn by_ids(
+    reader: &SqlitePool,
+    sessions: &[SessionId],
+) -> sqlx::Result<Vec<Session>> {
+    let rows: Vec<SessionRow> = sqlx::query_as(
+        "SELECT id, user_id, idle_expires_at, expires_at, revoked FROM sessions
+         WHERE id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(ids(sessions))
+    .fetch_all(reader)
+    .await?;
+    all(rows)
+}
+
+pub(super) async fn extend(
+    store: SqliteStore,
+    sessions: Vec<SessionId>,
+    until: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE sessions SET idle_expires_at = ?2
+         WHERE id IN (SELECT value FROM json_each(?1)) AND idle_expires_at < ?2 AND revoked = 0",
+    )
+    .bind(ids(&sessions))
+    .bind(until.as_millis())
+    .execute(&store.writer)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn revoke(store: SqliteStore, session: SessionId) -> sqlx::Result<()> {
+    sqlx::query("UPDATE sessions SET revoked = 1 WHERE id = ?1 AND revoked = 0")
+        .bind(session.get())
+        .execute(&store.writer)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! What happened to a user, in order.
+
+use std::collections::HashMap;
+
+use sqlx::{FromRow, Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    SqliteStore,
+    error::corrupt,
+    rows::{ChatRow, chats_query, id, ids, seq},
+};
+use crate::{
+    domain::{Chat, Seq, UserId},
+    store::{Bounds, EventBody, EventPage, TimelineEvent},
+};
+
+pub(super) async fn bounds(reader: impl SqliteExecutor<'_>, user: UserId) -> sqlx::Result<Bounds> {
+    let row: Option<(i64, i64)> =
+        sqlx::query_as("SELECT first_seq, last_seq FROM timelines WHERE user_id = ?1")
+            .bind(user.get())
+            .fetch_optional(reader)
+            .await?;
+    let Some((first, last)) = row else { return Ok(Bounds::EMPTY) };
+    Ok(Bounds { first: seq(first)?, last: seq(last)? })
+}
+
+pub(super) async fn last_seqs(
+    reader: &SqlitePool,
+    users: &[UserId],
+) -> sqlx::Result<HashMap<UserId, Seq>> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT user_id, last_seq FROM timelines
+         WHERE user_id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(ids(users))
+    .fetch_all(reader)
+    .await?;
+    rows.into_iter().map(|(user, last)| Ok((id(user)?, seq(last)?))).collect()
+}
+
+pub(super) async fn events(
+    reader: &SqlitePool,
+    user: UserId,
+    since: Seq,
+    limit: u32,
+) -> sqlx::Result<EventPage> {
+    let mut tx = reader.begin().await?;
+    let bounds = bounds(&mut *tx, user).await?;
+    if since.next() < bounds.first || since >= bounds.last {
+        return Ok(EventPage { bounds, events: Vec::new() });
+    }
+    let rows = sqlx::query(chats_query!(
+        "e.seq, e.kind AS event,",
+        "FROM timeline_events e LEFT JOIN chats c ON c.id = e.chat_id",
+        "WHERE e.user_id = ?1 AND e.seq > ?2 AND e.seq <= ?3 ORDER BY e.seq LIMIT ?4"
+    ))
+    .bind(user.get())
+    .bind(since.get())
+    .bind(bounds.last.get())
+    .bind(limit)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+
+    let mut events = Vec::with_capacity(rows.len());
+    let mut expected = since.next();
+    for row in &rows {
+        let event = event(row)?;
+        if event.seq != expected {
+            return Err(hole(user, expected));
+        }
+        expected = expected.next();
+        events.push(event);
+    }
+    // A page that ends early although the timeline goes on has lost its end.
+    if rows.len() < usize::try_from(limit).unwrap_or(usize::MAX) && expected <= bounds.last {
+        return Err(hole(user, expected));
+    }
+    Ok(EventPage { bounds, events })
+}
+
+fn event(row: &SqliteRow) -> sqlx::Result<TimelineEvent> {
+    let kind: String = row.try_get("event")?;
+    let body = if kind == "chat" {
+        EventBody::Chat(Box::new(ChatRow::from_row(row)?.try_into()?))
+    } else {
+        EventBody::Other(kind)
+    };
+    Ok(TimelineEvent { seq: seq(row.try_get("seq")?)?, body })
+}
+
+fn hole(user: UserId, seq: Seq) -> sqlx::Error {
+    corrupt(format!("event {seq} of user {user} is missing"))
+}
+
+pub(super) async fn trim(store: SqliteStore, user: UserId, up_to: Seq) -> sqlx::Result<()> {
+    let mut tx = store.begin().await?;
+    sqlx::query(
+        "UPDATE timelines SET first_seq = max(first_seq, min(?2, last_seq) + 1) WHERE user_id = ?1",
+    )
+    .bind(user.get())
+    .bind(up_to.get())
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM timeline_events WHERE user_id = ?1
+             AND seq < (SELECT first_seq FROM timelines WHERE user_id = ?1)",
+    )
+    .bind(user.get())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+pub(super) async fn latest_chats(
+    reader: &SqlitePool,
+    user: UserId,
+    limit: u32,
+) -> sqlx::Result<Vec<Chat>> {
+    let rows: Vec<ChatRow> = sqlx::query_as(chats_query!(
+        "",
+        "FROM timeline_events e LEFT JOIN chats c ON c.id = e.chat_id",
+        "WHERE e.user_id = ?1 AND e.kind = 'chat' ORDER BY e.seq DESC LIMIT ?2"
+    ))
+    .bind(user.get())
+    .bind(limit)
+    .fetch_all(reader)
+    .await?;
+    rows.into_iter().rev().map(Chat::try_from).collect()
+}

@@ -1,0 +1,269 @@
+//! People: who they are, what they look like, whom they know, when they were last seen.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde_json::json;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use super::{
+    SqliteStore,
+    rows::{UserRow, all, id, ids, list},
+};
+use crate::{
+    clock::Timestamp,
+    domain::{AvatarHash, User, UserId, UserName},
+};
+
+pub(super) async fn users(reader: &SqlitePool, users: &[UserId]) -> sqlx::Result<Vec<User>> {
+    let rows: Vec<UserRow> = sqlx::query_as(
+        "SELECT id, name, avatar FROM users WHERE id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(ids(users))
+    .fetch_all(reader)
+    .await?;
+    all(rows)
+}
+
+pub(super) async fn demo_user(store: SqliteStore, name: UserName) -> sqlx::Result<User> {
+    const FIND: &str = "SELECT id, name, avatar FROM users WHERE demo_name = ?1";
+
+    let found: Option<UserRow> =
+        sqlx::query_as(FIND).bind(name.as_str()).fetch_optional(&store.reader).await?;
+    if let Some(row) = found {
+        return row.try_into();
+    }
+    let mut tx = store.begin().await?;
+    let found: Option<UserRow> =
+        sqlx::query_as(FIND).bind(name.as_str()).fetch_optional(&mut *tx).await?;
+    let row = if let Some(row) = found {
+        row
+    } else {
+        let id = next_id(&mut tx).await?;
+        sqlx::query_as(
+            "INSERT INTO users (id, name, demo_name, created_at) VALUES (?1, ?2, ?2, ?3)
+             RETURNING id, name, avatar",
+        )
+        .bind(id)
+        .bind(name.as_str())
+        .bind(store.clock.now().as_millis())
+        .fetch_one(&mut *tx)
+        .await?
+    };
+    tx.commit().await?;
+    row.try_into()
+}
+
+pub(super) async fn wechat_user(store: SqliteStore, openid: String) -> sqlx::Result<User> {
+    const FIND: &str = "SELECT id, name, avatar FROM users WHERE openid = ?1";
+
+    let found: Option<UserRow> =
+        sqlx::query_as(FIND).bind(&openid).fetch_optional(&store.reader).await?;
+    if let Some(row) = found {
+        return row.try_into();
+    }
+    let mut tx = store.begin().await?;
+    let found: Option<UserRow> =
+        sqlx::query_as(FIND).bind(&openid).fetch_optional(&mut *tx).await?;
+    let row = if let Some(row) = found {
+        row
+    } else {
+        let id = next_id(&mut tx).await?;
+        sqlx::query_as(
+            "INSERT INTO users (id, name, openid, created_at) VALUES (?1, ?2, ?3, ?4)
+             RETURNING id, name, avatar",
+        )
+        .bind(id)
+        .bind(UserName::placeholder(id).as_str())
+        .bind(&openid)
+        .bind(store.clock.now().as_millis())
+        .fetch_one(&mut *tx)
+        .await?
+    };
+    tx.commit().await?;
+    row.try_into()
+}
+
+/// Takes the next id that nobody has: clients of the seed's routes may have named it as theirs.
+async fn next_id(tx: &mut Transaction<'static, Sqlite>) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "WITH RECURSIVE candidate (id) AS (
+             SELECT next_user_id FROM service WHERE id = 1
+             UNION ALL
+             SELECT candidate.id + 1 FROM candidate JOIN users ON users.id = candidate.id
+         )
+         UPDATE service SET next_user_id = (SELECT max(id) FROM candidate) + 1 WHERE id = 1
+         RETURNING next_user_id - 1",
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+pub(super) async fn ensure_users(
+    store: SqliteStore,
+    wanted: Vec<(UserId, UserName)>,
+) -> sqlx::Result<()> {
+    // Anonymous clients ask for this with every chat: nearly always all are there.
+    let wanted_ids: Vec<UserId> = wanted.iter().map(|&(id, _)| id).collect();
+    let known: Vec<UserId> =
+        users(&store.reader, &wanted_ids).await?.into_iter().map(|user| user.id).collect();
+    let missing =
+        wanted.iter().filter(|(id, _)| !known.contains(id)).map(|(id, name)| json!([id, name]));
+    let missing = list(missing);
+    if missing == "[]" {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO users (id, name, created_at)
+         SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) WHERE true
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(missing)
+    .bind(store.clock.now().as_millis())
+    .execute(&store.writer)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn rename(
+    store: SqliteStore,
+    user: UserId,
+    name: UserName,
+) -> sqlx::Result<Option<User>> {
+    let row: Option<UserRow> =
+        sqlx::query_as("UPDATE users SET name = ?2 WHERE id = ?1 RETURNING id, name, avatar")
+            .bind(user.get())
+            .bind(name.as_str())
+            .fetch_optional(&store.writer)
+            .await?;
+    row.map(User::try_from).transpose()
+}
+
+pub(super) async fn set_avatar(
+    store: SqliteStore,
+    user: UserId,
+    hash: AvatarHash,
+    content_type: String,
+    picture: Bytes,
+) -> sqlx::Result<Option<User>> {
+    let mut tx = store.begin().await?;
+    sqlx::query(
+        "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, ?2, ?3)
+         ON CONFLICT (hash) DO NOTHING",
+    )
+    .bind(hash.as_str())
+    .bind(&content_type)
+    .bind(picture.as_ref())
+    .execute(&mut *tx)
+    .await?;
+    let row: Option<UserRow> =
+        sqlx::query_as("UPDATE users SET avatar = ?2 WHERE id = ?1 RETURNING id, name, avatar")
+            .bind(user.get())
+            .bind(hash.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+    let Some(row) = row else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    tx.commit().await?;
+    row.try_into().map(Some)
+}
+
+pub(super) async fn avatar(
+    reader: &SqlitePool,
+    hash: &AvatarHash,
+) -> sqlx::Result<Option<(String, Bytes)>> {
+    let row: Option<(String, Vec<u8>)> =
+        sqlx::query_as("SELECT content_type, picture FROM avatars WHERE hash = ?1")
+            .bind(hash.as_str())
+            .fetch_optional(reader)
+            .await?;
+    Ok(row.map(|(content_type, picture)| (content_type, picture.into())))
+}
+
+pub(super) async fn search_users(
+    reader: &SqlitePool,
+    prefix: &str,
+    limit: u32,
+) -> sqlx::Result<Vec<User>> {
+    // A BLOB is greater than every text: no upper end.
+    let rows: Vec<UserRow> = sqlx::query_as(
+        "SELECT id, name, avatar FROM users
+         WHERE name >= ?1 AND name < coalesce(?2, x'')
+         ORDER BY name, id LIMIT ?3",
+    )
+    .bind(prefix)
+    .bind(end_of_prefix(prefix))
+    .bind(limit)
+    .fetch_all(reader)
+    .await?;
+    all(rows)
+}
+
+/// The least text that is greater than every text with this prefix; `None` if all are smaller. Texts
+/// compare by their bytes, which in UTF-8 is by code points.
+fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // Ranges of characters leave the surrogates out.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+pub(super) async fn acquainted(
+    reader: &SqlitePool,
+    user: UserId,
+    others: &[UserId],
+) -> sqlx::Result<Vec<UserId>> {
+    // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
+    let peers: Vec<i64> = sqlx::query_scalar(
+        "SELECT DISTINCT other.value FROM json_each(?2) other JOIN conversations v
+             ON v.kind = 'direct' AND v.low_user = min(?1, other.value)
+                 AND v.high_user = max(?1, other.value)
+         WHERE other.value <> ?1",
+    )
+    .bind(user.get())
+    .bind(ids(others))
+    .fetch_all(reader)
+    .await?;
+    let oneself = others.contains(&user).then_some(Ok(user));
+    peers.into_iter().map(id).chain(oneself).collect()
+}
+
+pub(super) async fn save_last_seen(
+    store: SqliteStore,
+    seen: Vec<(UserId, Timestamp)>,
+) -> sqlx::Result<()> {
+    if seen.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO last_seen (user_id, seen_at)
+         SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
+         ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
+         WHERE excluded.seen_at > seen_at",
+    )
+    .bind(list(seen.iter().map(|(user, at)| json!([user, at.as_millis()]))))
+    .execute(&store.writer)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn last_seen(
+    reader: &SqlitePool,
+    users: &[UserId],
+) -> sqlx::Result<HashMap<UserId, Timestamp>> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT user_id, seen_at FROM last_seen
+         WHERE user_id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(ids(users))
+    .fetch_all(reader)
+    .await?;
+    rows.into_iter().map(|(user, at)| Ok((id(user)?, Timestamp::from_millis(at)))).collect()
+}

@@ -1,0 +1,101 @@
+//! A store that only appends, and fails when it is told to: for what no database does on demand.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use imserver::{
+    clock::Timestamp,
+    domain::{
+        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
+        UserId, UserName,
+    },
+    store::{
+        Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
+        StoreError, TokenHash, Window,
+    },
+};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+/// What becomes of one call of `append`.
+pub(super) enum Outcome {
+    Panic,
+    Unavailable,
+}
+
+/// Appends nothing, answers `TargetNotFound`, and keeps what it was given.
+pub(super) struct FakeStore {
+    /// Outcomes of the next calls; once they are used up, calls succeed.
+    pub(super) outcomes: Mutex<VecDeque<Outcome>>,
+    /// A call takes a permit: none, and it waits.
+    pub(super) permits: Semaphore,
+    /// Batches, by the keys of their chats.
+    pub(super) batches: Mutex<Vec<Vec<String>>>,
+}
+
+impl FakeStore {
+    pub(super) fn new(outcomes: impl IntoIterator<Item = Outcome>, permits: usize) -> Arc<Self> {
+        Arc::new(Self {
+            outcomes: Mutex::new(outcomes.into_iter().collect()),
+            permits: Semaphore::new(permits),
+            batches: Mutex::default(),
+        })
+    }
+}
+
+type Answer<T> = Result<T, StoreError>;
+
+#[async_trait]
+#[rustfmt::skip]
+impl Store for FakeStore {
+    async fn append(&self, batch: &[NewChat]) -> Answer<Vec<Appended>> {
+        let keys = batch.iter().map(|chat| chat.client_msg_id.as_str().to_owned()).collect();
+        self.batches.lock().push(keys);
+        self.permits.acquire().await.unwrap().forget();
+        match self.outcomes.lock().pop_front() {
+            Some(Outcome::Panic) => panic!("as told"),
+            Some(Outcome::Unavailable) => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
+            None => Ok(batch.iter().map(|_| Appended::TargetNotFound).collect()),
+        }
+    }
+
+    async fn ping(&self) -> Answer<()> { unimplemented!() }
+    async fn epoch(&self) -> Answer<Epoch> { unimplemented!() }
+    async fn rotate_epoch(&self) -> Answer<Epoch> { unimplemented!() }
+    async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }
+    async fn demo_user(&self, _: &UserName) -> Answer<User> { unimplemented!() }
+    async fn wechat_user(&self, _: &str) -> Answer<User> { unimplemented!() }
+    async fn ensure_users(&self, _: &[(UserId, UserName)]) -> Answer<()> { unimplemented!() }
+    async fn rename(&self, _: UserId, _: &UserName) -> Answer<Option<User>> { unimplemented!() }
+    async fn set_avatar(&self, _: UserId, _: &AvatarHash, _: &str, _: Bytes)
+        -> Answer<Option<User>> { unimplemented!() }
+    async fn avatar(&self, _: &AvatarHash) -> Answer<Option<(String, Bytes)>> { unimplemented!() }
+    async fn search_users(&self, _: &str, _: u32) -> Answer<Vec<User>> { unimplemented!() }
+    async fn acquainted(&self, _: UserId, _: &[UserId]) -> Answer<Vec<UserId>> { unimplemented!() }
+    async fn save_last_seen(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
+    async fn last_seen(&self, _: &[UserId]) -> Answer<HashMap<UserId, Timestamp>> { unimplemented!() }
+    async fn create_session(&self, _: TokenHash, _: UserId, _: Timestamp, _: Duration, _: Duration)
+        -> Answer<Session> { unimplemented!() }
+    async fn session(&self, _: TokenHash) -> Answer<Option<Session>> { unimplemented!() }
+    async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
+    async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
+    async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
+    async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
+    async fn last_seqs(&self, _: &[UserId]) -> Answer<HashMap<UserId, Seq>> { unimplemented!() }
+    async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }
+    async fn trim_timeline(&self, _: UserId, _: Seq) -> Answer<()> { unimplemented!() }
+    async fn latest_chats(&self, _: UserId, _: u32) -> Answer<Vec<Chat>> { unimplemented!() }
+    async fn conversations(&self, _: UserId, _: Option<ChatId>, _: u32)
+        -> Answer<ConversationPage> { unimplemented!() }
+    async fn conversation_with(&self, _: UserId, _: UserId)
+        -> Answer<Option<Conversation>> { unimplemented!() }
+    async fn chats(&self, _: UserId, _: ConversationId, _: Window, _: u32)
+        -> Answer<Option<ChatPage>> { unimplemented!() }
+    async fn mark_read(&self, _: UserId, _: ConversationId, _: ChatId)
+        -> Answer<Option<ReadMark>> { unimplemented!() }
+}

@@ -1,0 +1,183 @@
+//! What every `store` implementation is held to: one suite, run on each database.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as its assertions do")]
+
+mod append;
+mod batcher;
+mod concurrency;
+mod conversations;
+mod fake;
+mod service;
+mod sessions;
+mod sqlite;
+mod timelines;
+mod users;
+
+use std::sync::Arc;
+
+use imserver::{
+    domain::{ChatId, ClientMsgId, Content, Seq, UserId, UserName},
+    store::{Appended, Committed, EventBody, NewChat, Store},
+};
+
+/// A database of one test's own.
+pub(super) trait Database: Sized + Send + Sync + 'static {
+    /// Makes an empty one.
+    async fn create() -> Self;
+
+    /// Opens it: the first time as the service does, each further time as another replica.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    /// Runs a statement behind the store's back.
+    async fn tamper(&self, statement: &str);
+}
+
+/// Runs the suite on a database. Each case is a function of the module that its list is headed by.
+macro_rules! store_contract {
+    ($database:ident, $factory:ty) => {
+        mod $database {
+            store_contract! { @cases $factory;
+                append: [
+                    commits_are_numbered_and_answered_in_order,
+                    the_same_key_is_the_same_chat_for_ever,
+                    a_key_with_other_words_is_refused,
+                    repeats_within_a_batch_are_folded,
+                    a_chat_to_oneself_is_one_event,
+                    unknown_users_are_told_apart,
+                    an_empty_batch_touches_nothing,
+                    a_refused_chat_takes_its_batch_along,
+                    content_comes_back_exactly,
+                    a_batch_may_be_large,
+                ];
+                concurrency: [
+                    a_key_at_two_replicas_is_one_chat,
+                    a_timeline_has_no_holes_and_nothing_overtakes,
+                    crossed_batches_of_replicas_do_not_deadlock,
+                    a_dropped_call_leaves_nothing_half_done,
+                ];
+                timelines: [
+                    nothing_has_happened_yet,
+                    events_come_in_pages_without_holes,
+                    a_place_outside_the_bounds_gives_only_bounds,
+                    a_trimmed_timeline_keeps_its_numbers,
+                    a_hole_is_found,
+                    a_lost_chat_is_found,
+                    unknown_kinds_are_passed_on,
+                    latest_chats_are_in_the_order_of_the_timeline,
+                ];
+                conversations: [
+                    both_sides_see_one_conversation,
+                    conversations_come_in_pages,
+                    chats_come_in_pages_at_both_ends,
+                    unread_is_counted_to_a_hundred,
+                    a_read_mark_only_rises_and_stays_within,
+                    strangers_see_no_conversation,
+                ];
+                users: [
+                    names_are_those_of_now,
+                    a_demo_user_is_found_by_the_first_name,
+                    ids_never_collide_with_those_that_clients_chose,
+                    a_wechat_user_is_made_once,
+                    ensuring_changes_nobody,
+                    a_search_is_by_the_letter,
+                    acquaintances_share_a_conversation,
+                    last_seen_only_rises,
+                    avatars_are_kept_by_their_hash,
+                ];
+                sessions: [
+                    a_session_is_found_by_its_token,
+                    a_session_ends_of_idleness_and_of_age,
+                    extending_never_shortens,
+                    a_revoked_session_stays_revoked,
+                ];
+                service: [the_epoch_stays_until_it_is_rotated, the_database_answers];
+                batcher: [
+                    a_key_fifty_times_at_once_is_one_chat,
+                    chats_of_one_task_commit_in_their_order,
+                    commits_are_announced_before_they_are_answered,
+                    a_poisoned_chat_fails_alone,
+                    a_caller_may_go_away,
+                    closing_commits_the_queue,
+                ];
+            }
+        }
+    };
+    (@cases $factory:ty; $($area:ident: [$($case:ident),* $(,)?];)*) => {
+        $(mod $area {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::store_contract::$area::$case::<$factory>().await;
+            })*
+        })*
+    };
+}
+
+store_contract!(on_sqlite, crate::store_contract::sqlite::SqliteFile);
+
+fn user(id: i64) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+fn seq(number: i64) -> Seq {
+    Seq::new(number).unwrap()
+}
+
+fn name(name: &str) -> UserName {
+    UserName::parse(name).unwrap()
+}
+
+fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
+    NewChat {
+        sender: user(sender),
+        target: user(target),
+        client_msg_id: ClientMsgId::parse(key).unwrap(),
+        content: Content::parse(content, 100_000).unwrap(),
+    }
+}
+
+/// A chat that passes every check but the database's own.
+fn poisoned(sender: i64, target: i64, key: &str) -> NewChat {
+    chat(sender, target, key, &"x".repeat(65_537))
+}
+
+/// Opens a database in which the users 1 to `count` exist, called `user-1` and so on.
+async fn populated<D: Database>(count: i64) -> (D, Arc<dyn Store>) {
+    let database = D::create().await;
+    let store = database.open().await;
+    let users: Vec<_> = (1..=count).map(|id| (user(id), name(&format!("user-{id}")))).collect();
+    store.ensure_users(&users).await.unwrap();
+    (database, store)
+}
+
+fn committed(appended: Appended) -> Committed {
+    match appended {
+        Appended::Committed(committed) => committed,
+        other => panic!("not committed: {other:?}"),
+    }
+}
+
+fn repeat(appended: Appended) -> Committed {
+    match appended {
+        Appended::Repeat(committed) => committed,
+        other => panic!("no repeat: {other:?}"),
+    }
+}
+
+/// Commits one chat under a key of its own.
+async fn send(store: &dyn Store, sender: i64, target: i64, content: &str) -> Committed {
+    let new =
+        NewChat { client_msg_id: ClientMsgId::random(), ..chat(sender, target, "-", content) };
+    committed(store.append(&[new]).await.unwrap().remove(0))
+}
+
+/// The chats of a timeline with their numbers.
+async fn timeline(store: &dyn Store, of: i64) -> Vec<(i64, ChatId)> {
+    let page = store.events(user(of), Seq::ZERO, 100_000).await.unwrap();
+    page.events
+        .into_iter()
+        .map(|event| match event.body {
+            EventBody::Chat(chat) => (event.seq.get(), chat.id),
+            EventBody::Other(kind) => panic!("an event of kind {kind}"),
+        })
+        .collect()
+}

@@ -1,0 +1,108 @@
+//! Logins.
+
+use std::time::Duration;
+
+use imserver::{
+    clock::{Clock, Timestamp},
+    domain::SessionId,
+    store::{Session, Store, StoreError, TokenHash},
+};
+
+use super::{Database, populated, user};
+
+const START: Timestamp = Timestamp::from_millis(1_763_804_459_120);
+const IDLE: Duration = Duration::from_secs(100);
+const MAX: Duration = Duration::from_secs(1_000);
+
+async fn begin(store: &dyn Store, token: u8, of: i64) -> Session {
+    let token = TokenHash([token; 32]);
+    store.create_session(token, user(of), START, IDLE, MAX).await.unwrap()
+}
+
+async fn again(store: &dyn Store, session: &Session) -> Session {
+    store.sessions(&[session.id]).await.unwrap()[0]
+}
+
+pub(super) async fn a_session_is_found_by_its_token<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let first = begin(&*store, 1, 1).await;
+    let second = begin(&*store, 2, 1).await;
+    assert_eq!(
+        first,
+        Session {
+            id: first.id,
+            user: user(1),
+            idle_expires_at: START.after(IDLE),
+            expires_at: START.after(MAX),
+            revoked: false,
+        }
+    );
+    assert_ne!(first.id, second.id);
+    assert_eq!(store.session(TokenHash([1; 32])).await.unwrap(), Some(first));
+    assert_eq!(store.session(TokenHash([2; 32])).await.unwrap(), Some(second));
+    assert_eq!(store.session(TokenHash([3; 32])).await.unwrap(), None);
+
+    let nowhere = SessionId::new(1 << 40).unwrap();
+    let mut found = store.sessions(&[second.id, nowhere, first.id, first.id]).await.unwrap();
+    found.sort_by_key(|session| session.id);
+    assert_eq!(found, [first, second]);
+    assert!(store.sessions(&[]).await.unwrap().is_empty());
+
+    let token = TokenHash([1; 32]);
+    let occupied = store.create_session(token, user(2), START, IDLE, MAX).await.unwrap_err();
+    assert!(matches!(occupied, StoreError::Rejected(_)), "a token is one session's: {occupied:?}");
+    let token = TokenHash([9; 32]);
+    let nobody = store.create_session(token, user(77), START, IDLE, MAX).await.unwrap_err();
+    assert!(matches!(nobody, StoreError::Rejected(_)), "{nobody:?}");
+    assert_eq!(store.session(token).await.unwrap(), None);
+}
+
+pub(super) async fn a_session_ends_of_idleness_and_of_age<D: Database>() {
+    let (_database, store) = populated::<D>(1).await;
+    let clock = Clock::manual(START);
+    let session = begin(&*store, 1, 1).await;
+    assert!(again(&*store, &session).await.is_live(clock.now()));
+    clock.advance(IDLE.saturating_sub(Duration::from_millis(1)));
+    assert!(again(&*store, &session).await.is_live(clock.now()));
+    clock.advance(Duration::from_millis(1));
+    assert!(!again(&*store, &session).await.is_live(clock.now()));
+
+    store.extend_sessions(&[session.id], clock.now().after(MAX * 2)).await.unwrap();
+    assert!(again(&*store, &session).await.is_live(clock.now()));
+    clock.advance(MAX.saturating_sub(IDLE).saturating_sub(Duration::from_millis(1)));
+    assert!(again(&*store, &session).await.is_live(clock.now()));
+    clock.advance(Duration::from_millis(1));
+    let ended = again(&*store, &session).await;
+    assert!(!ended.is_live(clock.now()), "use does not prolong beyond the most");
+    assert!(!ended.revoked);
+}
+
+pub(super) async fn extending_never_shortens<D: Database>() {
+    let (_database, store) = populated::<D>(1).await;
+    let (first, second) = (begin(&*store, 1, 1).await, begin(&*store, 2, 1).await);
+    let third = begin(&*store, 3, 1).await;
+    let until = START.after(IDLE * 2);
+    store.extend_sessions(&[first.id, second.id], until).await.unwrap();
+    store.extend_sessions(&[first.id], START.after(IDLE)).await.unwrap();
+    store.extend_sessions(&[], START.after(MAX)).await.unwrap();
+    for session in [first, second] {
+        let extended = Session { idle_expires_at: until, ..session };
+        assert_eq!(again(&*store, &session).await, extended);
+    }
+    assert_eq!(again(&*store, &third).await, third);
+}
+
+pub(super) async fn a_revoked_session_stays_revoked<D: Database>() {
+    let (_database, store) = populated::<D>(1).await;
+    let (session, other) = (begin(&*store, 1, 1).await, begin(&*store, 2, 1).await);
+    store.revoke_session(session.id).await.unwrap();
+    store.revoke_session(session.id).await.unwrap();
+    store.revoke_session(SessionId::new(1 << 40).unwrap()).await.unwrap();
+    store.extend_sessions(&[session.id, other.id], START.after(IDLE * 2)).await.unwrap();
+
+    let revoked = again(&*store, &session).await;
+    assert_eq!(revoked, Session { revoked: true, ..session }, "and is not extended");
+    assert!(!revoked.is_live(START));
+    assert_eq!(store.session(TokenHash([1; 32])).await.unwrap(), Some(revoked));
+    assert!(again(&*store, &other).await.is_live(START));
+}

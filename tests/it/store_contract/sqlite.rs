@@ -1,0 +1,40 @@
+//! The suite's databases in SQLite: a file each.
+
+use std::{path::PathBuf, sync::Arc};
+
+use imserver::{
+    clock::Clock,
+    store::{Store, sqlite::SqliteStore},
+};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use super::Database;
+
+pub(super) struct SqliteFile {
+    folder: TempDir,
+}
+
+impl SqliteFile {
+    /// In a folder that is not there yet.
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("data/imserver.db")
+    }
+}
+
+impl Database for SqliteFile {
+    async fn create() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.path(), Clock::system()).await.unwrap())
+    }
+
+    async fn tamper(&self, statement: &str) {
+        let options = SqliteConnectOptions::new().filename(self.path());
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}

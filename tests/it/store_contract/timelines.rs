@@ -1,0 +1,161 @@
+//! Reading what happened to a user.
+
+use imserver::{
+    domain::Seq,
+    store::{Bounds, EventBody, EventPage, StoreError, Window},
+};
+
+use super::{Database, chat, populated, send, seq, timeline, user};
+
+const EMPTY: EventPage = EventPage { bounds: Bounds::EMPTY, events: Vec::new() };
+
+fn numbers(page: &EventPage) -> Vec<i64> {
+    page.events.iter().map(|event| event.seq.get()).collect()
+}
+
+pub(super) async fn nothing_has_happened_yet<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    for nobody in [user(1), user(77)] {
+        assert_eq!(store.bounds(nobody).await.unwrap(), Bounds::EMPTY);
+        assert_eq!(store.events(nobody, Seq::ZERO, 10).await.unwrap(), EMPTY);
+        assert_eq!(store.events(nobody, seq(5), 10).await.unwrap(), EMPTY);
+        assert!(store.latest_chats(nobody, 10).await.unwrap().is_empty());
+        assert!(store.conversations(nobody, None, 10).await.unwrap().conversations.is_empty());
+        store.trim_timeline(nobody, seq(3)).await.unwrap();
+        assert_eq!(store.bounds(nobody).await.unwrap(), Bounds::EMPTY);
+    }
+    assert!(store.last_seqs(&[user(1), user(77)]).await.unwrap().is_empty());
+    assert!(store.last_seqs(&[]).await.unwrap().is_empty());
+}
+
+pub(super) async fn events_come_in_pages_without_holes<D: Database>() {
+    let (_database, store) = populated::<D>(3).await;
+    let mut sent = Vec::new();
+    for i in 0..7 {
+        sent.push(send(&*store, 1 + i % 2, 2 - i % 2, "x").await.chat);
+    }
+    send(&*store, 3, 2, "not in the timeline of 1").await;
+
+    let page = store.events(user(1), Seq::ZERO, 3).await.unwrap();
+    assert_eq!(page.bounds, Bounds { first: seq(1), last: seq(7) });
+    assert_eq!(numbers(&page), [1, 2, 3]);
+    let page = store.events(user(1), seq(3), 4).await.unwrap();
+    assert_eq!(numbers(&page), [4, 5, 6, 7]);
+    let page = store.events(user(1), seq(6), 100).await.unwrap();
+    assert_eq!(numbers(&page), [7]);
+    assert_eq!(page.events[0].body, EventBody::Chat(Box::new(sent[6].clone())));
+    let lasts = store.last_seqs(&[user(1), user(2), user(3), user(9)]).await.unwrap();
+    assert_eq!(lasts, [(user(1), seq(7)), (user(2), seq(8)), (user(3), seq(1))].into());
+}
+
+pub(super) async fn a_place_outside_the_bounds_gives_only_bounds<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    for _ in 0..3 {
+        send(&*store, 1, 2, "x").await;
+    }
+    let bounds = Bounds { first: seq(1), last: seq(3) };
+    for since in [3, 4, 1_000_000] {
+        let page = store.events(user(2), seq(since), 10).await.unwrap();
+        assert_eq!(page, EventPage { bounds, events: Vec::new() });
+    }
+}
+
+pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let mut conversation = None;
+    for _ in 0..5 {
+        conversation = Some(send(&*store, 1, 2, "x").await.chat.conversation_id);
+    }
+    store.trim_timeline(user(2), seq(2)).await.unwrap();
+    // Less than what is gone is nothing to do.
+    store.trim_timeline(user(2), seq(1)).await.unwrap();
+
+    let bounds = Bounds { first: seq(3), last: seq(5) };
+    assert_eq!(store.bounds(user(2)).await.unwrap(), bounds);
+    for since in [Seq::ZERO, seq(1)] {
+        let page = store.events(user(2), since, 10).await.unwrap();
+        assert_eq!(page, EventPage { bounds, events: Vec::new() });
+    }
+    assert_eq!(numbers(&store.events(user(2), seq(2), 10).await.unwrap()), [3, 4, 5]);
+    assert_eq!(store.latest_chats(user(2), 10).await.unwrap().len(), 3);
+    let chats = store.chats(user(2), conversation.unwrap(), Window::Newest, 10).await.unwrap();
+    assert_eq!(chats.unwrap().chats.len(), 5, "chats stay in their conversation");
+    assert_eq!(timeline(&*store, 1).await.len(), 5, "other timelines stay");
+
+    // All of it: the last number stays, and the next one follows it.
+    store.trim_timeline(user(2), seq(100)).await.unwrap();
+    let bounds = Bounds { first: seq(6), last: seq(5) };
+    assert_eq!(store.bounds(user(2)).await.unwrap(), bounds);
+    assert!(store.events(user(2), seq(5), 10).await.unwrap().events.is_empty());
+    assert_eq!(send(&*store, 1, 2, "x").await.target_seq, Some(seq(6)));
+    let page = store.events(user(2), seq(5), 10).await.unwrap();
+    assert_eq!((page.bounds.first, numbers(&page)), (seq(6), vec![6]));
+}
+
+pub(super) async fn a_hole_is_found<D: Database>() {
+    let (database, store) = populated::<D>(2).await;
+    let batch: Vec<_> = (0..6).map(|i| chat(1, 2, &format!("k{i}"), "x")).collect();
+    store.append(&batch).await.unwrap();
+    database.tamper("DELETE FROM timeline_events WHERE user_id = 2 AND seq = 4").await;
+
+    assert_eq!(numbers(&store.events(user(2), Seq::ZERO, 3).await.unwrap()), [1, 2, 3]);
+    assert_eq!(numbers(&store.events(user(2), seq(4), 10).await.unwrap()), [5, 6]);
+    for (since, limit) in [(0, 10), (0, 4), (2, 2), (3, 1), (3, 10)] {
+        let found = store.events(user(2), seq(since), limit).await.unwrap_err();
+        assert!(matches!(found, StoreError::Corrupt(_)), "{since} {limit} {found:?}");
+    }
+    assert_eq!(timeline(&*store, 1).await.len(), 6);
+
+    // The end of a timeline may be lost as well.
+    database.tamper("DELETE FROM timeline_events WHERE user_id = 2 AND seq >= 4").await;
+    let found = store.events(user(2), seq(2), 10).await.unwrap_err();
+    assert!(matches!(found, StoreError::Corrupt(_)), "{found:?}");
+    let found = store.events(user(2), seq(3), 10).await.unwrap_err();
+    assert!(matches!(found, StoreError::Corrupt(_)), "{found:?}");
+}
+
+pub(super) async fn a_lost_chat_is_found<D: Database>() {
+    let (database, store) = populated::<D>(2).await;
+    let lost = send(&*store, 1, 2, "x").await.chat.id;
+    send(&*store, 1, 2, "x").await;
+    database.tamper(&format!("DELETE FROM chats WHERE id = {lost}")).await;
+
+    let found = store.events(user(2), Seq::ZERO, 10).await.unwrap_err();
+    assert!(matches!(found, StoreError::Corrupt(_)), "{found:?}");
+    let found = store.latest_chats(user(2), 10).await.unwrap_err();
+    assert!(matches!(found, StoreError::Corrupt(_)), "{found:?}");
+    assert_eq!(numbers(&store.events(user(2), seq(1), 10).await.unwrap()), [2]);
+
+    // The newest may be lost too; its id does not come back.
+    database.tamper("DELETE FROM chats").await;
+    assert!(send(&*store, 2, 1, "x").await.chat.id.get() > lost.get() + 1);
+}
+
+pub(super) async fn unknown_kinds_are_passed_on<D: Database>() {
+    let (database, store) = populated::<D>(2).await;
+    send(&*store, 1, 2, "x").await;
+    send(&*store, 1, 2, "y").await;
+    database
+        .tamper(
+            "UPDATE timeline_events SET kind = 'recall', chat_id = NULL
+             WHERE user_id = 2 AND seq = 1",
+        )
+        .await;
+    let page = store.events(user(2), Seq::ZERO, 10).await.unwrap();
+    assert_eq!(numbers(&page), [1, 2]);
+    assert_eq!(page.events[0].body, EventBody::Other("recall".to_owned()));
+    assert!(matches!(page.events[1].body, EventBody::Chat(_)));
+    assert_eq!(store.latest_chats(user(2), 10).await.unwrap().len(), 1);
+}
+
+pub(super) async fn latest_chats_are_in_the_order_of_the_timeline<D: Database>() {
+    let (_database, store) = populated::<D>(4).await;
+    let mut sent = Vec::new();
+    for (sender, target) in [(1, 2), (3, 1), (1, 1), (4, 1), (1, 3)] {
+        sent.push(send(&*store, sender, target, "x").await.chat);
+        send(&*store, 2, 4, "of others").await;
+    }
+    assert_eq!(store.latest_chats(user(1), 100).await.unwrap(), sent);
+    assert_eq!(store.latest_chats(user(1), 5).await.unwrap(), sent);
+    assert_eq!(store.latest_chats(user(1), 2).await.unwrap(), sent[3..]);
+}

@@ -257,12 +257,12 @@ async fn an_undrained_receiver_gets_a_gap_and_costs_the_publisher_nothing(
     let mut keen = Replica::of(&factory, &[user(1)]).await;
 
     let start = Instant::now();
-    let mut published = 0;
+    let mut count = 0;
     while lazy.receiver.len() < INCOMING_QUEUE {
         let batch = Instant::now();
         for _ in 0..256 {
-            publisher.bus.publish(user(1), notice(&published.to_string()));
-            published += 1;
+            publisher.bus.publish(user(1), notice(&count.to_string()));
+            count += 1;
         }
         assert!(batch.elapsed() < Duration::from_secs(1), "publishing waited for a receiver");
         assert!(start.elapsed() < DEADLINE, "the queue did not fill");

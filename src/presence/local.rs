@@ -169,7 +169,8 @@ impl Register {
     fn leave(&mut self, user: UserId, connection: ConnectionId, leaving: Leaving) -> bool {
         let Some(entry) = self.users.get_mut(&user) else { return false };
         let Entry::Here(connections) = entry else { return false };
-        if !connections.remove(&connection) || !connections.is_empty() {
+        connections.remove(&connection);
+        if !connections.is_empty() {
             return false;
         }
         *entry = Entry::Leaving(leaving);

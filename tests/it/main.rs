@@ -5,3 +5,4 @@
 mod bus_contract;
 mod presence_contract;
 mod store_contract;
+mod wechat;

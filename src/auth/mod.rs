@@ -1,0 +1,3 @@
+//! Who somebody is: session tokens.
+
+pub mod token;

@@ -1,6 +1,7 @@
 //! Real-time chat for WeChat mini programs. `docs/architecture.md` is the way in.
 
 pub mod auth;
+pub mod avatar;
 pub mod bus;
 pub mod clock;
 pub mod delivery;

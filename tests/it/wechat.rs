@@ -200,6 +200,9 @@ async fn failures_are_logged_once_and_nothing_shows_a_secret() {
         .with_writer(log.clone())
         .with_ansi(false)
         .finish();
+    // While there is only one subscriber, tests on other threads, which have none, may switch events
+    // off for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let mut shown = String::new();

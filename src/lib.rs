@@ -15,6 +15,7 @@ pub mod hub;
 pub mod messaging;
 pub mod presence;
 pub mod protocol;
+pub mod secret;
 pub mod service;
 pub mod store;
 pub mod telemetry;

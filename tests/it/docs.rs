@@ -6,7 +6,8 @@ const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
 /// The first two cells of each row of the table under a heading.
 fn rows(heading: &str) -> Vec<(String, String)> {
-    let section = PROTOCOL.split("\n## ").find(|text| text.starts_with(heading)).unwrap();
+    let mut sections = PROTOCOL.split("\n## ");
+    let section = sections.find(|text| text.starts_with(heading)).expect("the section is there");
     let cell = |text: &str| text.trim().trim_matches('`').to_owned();
     section
         .lines()
@@ -14,7 +15,8 @@ fn rows(heading: &str) -> Vec<(String, String)> {
         .skip(2)
         .map(|line| {
             let mut cells = line.trim_matches('|').split('|').map(cell);
-            (cells.next().unwrap(), cells.next().unwrap())
+            let first = cells.next().unwrap_or_default();
+            (first, cells.next().unwrap_or_default())
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
 
 mod bus_contract;
+mod docs;
 mod presence_contract;
 mod store_contract;
 mod wechat;

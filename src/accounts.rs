@@ -92,8 +92,7 @@ impl Accounts {
         });
         let picture = decoded.await.map_err(|_| Fault::internal())?.map_err(avatar_fault)?;
         let hash = AvatarHash::of(&picture.bytes);
-        let user =
-            self.store.set_avatar(user, &hash, picture.content_type, picture.bytes).await?;
+        let user = self.store.set_avatar(user, &hash, picture.content_type, picture.bytes).await?;
         user.ok_or_else(|| user_not_found().into())
     }
 

@@ -82,19 +82,12 @@ impl App {
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
-        let auth = Auth::new(
-            Arc::clone(&store),
-            clock,
-            settings.auth.idle(),
-            settings.auth.max(),
-        );
+        let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle(), settings.auth.max());
         let until_stop = |work| stop_background.clone().run_until_cancelled_owned(work);
         background.spawn(until_stop(Box::pin(Arc::clone(&delivery).listen(incoming))
             as futures_util::future::BoxFuture<'static, ()>));
-        background.spawn(until_stop(Box::pin(delivery::announce(
-            Arc::clone(&delivery),
-            transitions,
-        ))));
+        background
+            .spawn(until_stop(Box::pin(delivery::announce(Arc::clone(&delivery), transitions))));
         background.spawn(until_stop(Box::pin(delivery::reconcile(
             Arc::clone(&delivery),
             Duration::from_secs(settings.delivery.reconcile_secs),
@@ -162,8 +155,7 @@ impl App {
             let router = http::metrics_router(telemetry::init_metrics()?);
             background.spawn(http::serve(listener, router, stop_http.clone()));
         }
-        let server =
-            tokio::spawn(http::serve(listener, http::router(&service), stop_http.clone()));
+        let server = tokio::spawn(http::serve(listener, http::router(&service), stop_http.clone()));
         service.started.store(true, Ordering::Release);
         stop.await;
 

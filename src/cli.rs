@@ -146,7 +146,10 @@ fn greet(app: &App) -> anyhow::Result<()> {
     println!("  demo login   {}", on_off(settings.demo_login()));
     println!("  anonymous    {} (the seed's routes)", on_off(settings.anonymous()));
     let by_wechat = !settings.wechat.secret.is_empty();
-    println!("  WeChat login {}", if by_wechat { "on" } else { "off (set wechat.appid and wechat.secret)" });
+    println!(
+        "  WeChat login {}",
+        if by_wechat { "on" } else { "off (set wechat.appid and wechat.secret)" }
+    );
     println!("Next: open http://{address}/ in a browser; it shows how to connect.");
     if !settings.server.listen.ip().is_loopback() && settings.demo_login() {
         tracing::warn!(

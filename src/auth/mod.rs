@@ -57,7 +57,8 @@ impl Auth {
     /// The live session with this token. Counts as use.
     pub async fn authenticate(&self, token: &Token) -> Result<Option<Session>, StoreError> {
         let now = self.clock.now();
-        let session = self.store.session(token.hash()).await?.filter(|session| session.is_live(now));
+        let session =
+            self.store.session(token.hash()).await?.filter(|session| session.is_live(now));
         if let Some(session) = &session
             && self.is_stale(session, now)
         {

@@ -52,9 +52,9 @@ impl OriginPolicy {
     pub fn is_local(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
-        let forwarded = headers.keys().any(|name| {
-            FORWARDING.contains(name) || name.as_str().starts_with("x-forwarded-")
-        });
+        let forwarded = headers
+            .keys()
+            .any(|name| FORWARDING.contains(name) || name.as_str().starts_with("x-forwarded-"));
         // Some requests of a page carry no origin, an image's for one; browsers mark these.
         let of_foreign_page = !headers.contains_key(header::ORIGIN)
             && headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn the_later_source_wins() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "[chat]\nclassic_limit = 7\nmax_content_chars = 70\n[auth]\nidle_secs = 77\n").unwrap();
+        write!(file, "[chat]\nclassic_limit = 7\nmax_content_chars = 70\n[auth]\nidle_secs = 77\n")
+            .unwrap();
         let overrides = Overrides {
             file: Some(file.path().to_owned()),
             values: vec![("auth.idle_secs".into(), "99".into())],
@@ -118,7 +119,10 @@ mod tests {
             &[],
         )
         .unwrap();
-        assert_eq!(settings.server.allowed_origins, ["https://a.example", "https://b.example:8443"]);
+        assert_eq!(
+            settings.server.allowed_origins,
+            ["https://a.example", "https://b.example:8443"]
+        );
         assert_eq!(settings.server.trusted_proxies.len(), 2);
         assert_eq!(settings.metrics.listen, MetricsListen::Off);
         assert_eq!(settings.wechat.appid, "007");

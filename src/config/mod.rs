@@ -12,7 +12,7 @@ use url::Url;
 pub use load::{Overrides, load};
 use values::{addresses, list, optional_address, optional_url};
 
-use crate::wechat::Secret;
+use crate::secret::Secret;
 
 /// A setting that the service cannot start with. Names the key and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,8 @@ use crate::wechat::Secret;
 pub struct ConfigError(String);
 
 impl ConfigError {
-    fn new(key: &str, problem: impl std::fmt::Display) -> Self {
+    /// The refusal of this key.
+    pub(crate) fn new(key: &str, problem: impl std::fmt::Display) -> Self {
         Self(format!("setting `{key}`: {problem}"))
     }
 }
@@ -264,7 +265,11 @@ impl Settings {
             ));
         }
         if self.bus.namespace.is_empty()
-            || !self.bus.namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+            || !self
+                .bus
+                .namespace
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
         {
             return Err(ConfigError::new(
                 "bus.namespace",

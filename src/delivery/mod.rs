@@ -143,7 +143,7 @@ impl Delivery {
     /// other replicas.
     pub fn committed(self: &Arc<Self>, committed: &Committed) {
         let json = ChatJson::of(&committed.chat);
-        let mut feed = |user, frame: EventFrame| {
+        let feed = |user, frame: EventFrame| {
             self.hint(user, &frame);
             self.bus.publish(user, Signal::Event(frame));
         };
@@ -229,7 +229,8 @@ impl Delivery {
     fn sessions(&self) -> Vec<(SessionId, UserId)> {
         let mut sessions = Vec::new();
         self.hub.for_each(|user, local| {
-            sessions.extend(local.sockets.iter().filter_map(|socket| Some((socket.session?, user))));
+            sessions
+                .extend(local.sockets.iter().filter_map(|socket| Some((socket.session?, user))));
         });
         sessions.sort_unstable();
         sessions.dedup();

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-
 use super::Delivery;
 use crate::{auth::Auth, bus::CloseOrder, store::StoreError};
 

@@ -56,13 +56,7 @@ pub struct Timeline<E> {
 
 impl<E> Default for Timeline<E> {
     fn default() -> Self {
-        Self {
-            head: Seq::ZERO,
-            sockets: Vec::new(),
-            waiting: BTreeMap::new(),
-            gap: None,
-            gaps: 0,
-        }
+        Self { head: Seq::ZERO, sockets: Vec::new(), waiting: BTreeMap::new(), gap: None, gaps: 0 }
     }
 }
 

@@ -25,7 +25,11 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{protocol::fault::{Code, Fault}, service::Service, ws};
+use crate::{
+    protocol::fault::{Code, Fault},
+    service::Service,
+    ws,
+};
 
 pub use error::Problem;
 pub use metrics::router as metrics_router;

@@ -12,8 +12,7 @@ use axum::{
 use crate::service::Service;
 
 /// Nothing from elsewhere, and no scripts.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
 /// The page's routes.
 pub(super) fn router() -> Router<Arc<Service>> {

@@ -51,14 +51,12 @@ impl FromRequestParts<Arc<Service>> for PublicUrl {
 pub(super) struct UserView {
     id: UserId,
     name: UserName,
-    #[schema(format = Uri)]
     avatar_url: Option<String>,
 }
 
 impl UserView {
     pub(super) fn of(user: User, url: &PublicUrl) -> Self {
-        let avatar_url =
-            user.avatar.map(|hash| format!("{}/v1/avatars/{}", url.0, hash.as_str()));
+        let avatar_url = user.avatar.map(|hash| format!("{}/v1/avatars/{}", url.0, hash.as_str()));
         Self { id: user.id, name: user.name, avatar_url }
     }
 }

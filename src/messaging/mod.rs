@@ -97,11 +97,13 @@ impl Messaging {
         epoch: Option<&ClientEpoch>,
         limit: u32,
     ) -> Result<Option<Events>, Error> {
-        let Resume { last, epoch, from: Some(from) } = self.resume(user, since, epoch).await? else {
+        let Resume { last, epoch, from: Some(from) } = self.resume(user, since, epoch).await?
+        else {
             return Ok(None);
         };
         let page = self.store.events(user, from, limit).await?;
-        let frames = page.events.into_iter().map(|event| event.into_frame(user)).collect::<Vec<_>>();
+        let frames =
+            page.events.into_iter().map(|event| event.into_frame(user)).collect::<Vec<_>>();
         let reached = frames.last().map_or(from, |frame| frame.seq);
         let last = page.bounds.last.max(last);
         Ok(Some(Events { frames, last, epoch, has_more: reached < last }))

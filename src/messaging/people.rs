@@ -143,8 +143,7 @@ impl Messaging {
         for OnlineUser { user, connections } in page {
             if shown.contains(&user) {
                 // A socket of the seed may open before its user's first chat.
-                let name =
-                    names.remove(&user).unwrap_or_else(|| UserName::placeholder(user.get()));
+                let name = names.remove(&user).unwrap_or_else(|| UserName::placeholder(user.get()));
                 found.insert(user, (name, connections));
             }
         }

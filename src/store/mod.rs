@@ -115,7 +115,9 @@ impl TimelineEvent {
     /// The event's frame in the timeline of `user`.
     pub fn into_frame(self, user: UserId) -> EventFrame {
         match self.body {
-            EventBody::Chat(chat) if chat.user_id == user => ChatJson::of(&chat).own_event(self.seq),
+            EventBody::Chat(chat) if chat.user_id == user => {
+                ChatJson::of(&chat).own_event(self.seq)
+            }
             EventBody::Chat(chat) => ChatJson::of(&chat).others_event(self.seq),
             EventBody::Other(kind) => EventFrame::of_other(self.seq, &kind),
         }

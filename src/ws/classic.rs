@@ -37,8 +37,7 @@ pub(super) async fn open(
         Caller::User(actor) => Some(actor.session.id),
         Caller::Anonymous => None,
     };
-    let socket =
-        Arc::new(Socket { id, user, session, device: None, mailbox: Mailbox::default() });
+    let socket = Arc::new(Socket { id, user, session, device: None, mailbox: Mailbox::default() });
     let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Snapshots).await;
     let bounds = service.store.bounds(user).await?;
     service.delivery.begin_classic(&socket, bounds);

@@ -57,7 +57,7 @@ pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, 
             let end = session.serve(&mut link).await;
             drop(attachment);
             metrics::gauge!("imserver_sockets").decrement(1);
-            farewell(&service, link, end, &session.socket.mailbox).await;
+            farewell(&service, link, end).await;
             // A request that is still being carried out may be a `watch`.
             joined(&mut session.request).await;
             service.messaging.unwatch(&session.socket, &session.watched.lock().await);
@@ -72,7 +72,7 @@ pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, 
 }
 
 /// Ends the wire; a client whose replica restarts is told when to come back.
-async fn farewell(service: &Service, mut link: Link, end: End, mailbox: &Mailbox) {
+async fn farewell(service: &Service, mut link: Link, end: End) {
     if end == End::Close(CloseCode::Restart) {
         let window = service.settings.server.drain_secs.max(1) * 1_000;
         let after_ms = rand::rng().random_range(0..window);
@@ -122,8 +122,10 @@ async fn greet(
         last_seq: last,
         heartbeat_ms: millis(HEARTBEAT),
     };
-    let reset = from.is_none().then_some(ServerFrame::Reset { epoch, last_seq: last });
-    let frames = std::iter::once(ready).chain(reset).map(|frame| frame.encode());
+    let mut frames = vec![ready.encode()];
+    if from.is_none() {
+        frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
+    }
     link.write(frames, &socket.mailbox).await?;
     let session = Session {
         service: Arc::clone(service),
@@ -195,8 +197,7 @@ impl Session {
             {
                 self.request = Some(self.carry_out(request));
             }
-            let is_open =
-                self.sends.len() < MAX_IN_FLIGHT && self.requests.len() < MAX_IN_FLIGHT;
+            let is_open = self.sends.len() < MAX_IN_FLIGHT && self.requests.len() < MAX_IN_FLIGHT;
             let due = link.due();
             let step = tokio::select! {
                 post = self.socket.mailbox.take() => self.deliver(link, post).await,
@@ -331,9 +332,7 @@ impl Session {
                 self.requests.push_back(request);
                 None
             }
-            Err(bad) => {
-                Some(ServerFrame::fault(&bad.fault, bad.client_msg_id.as_ref()).encode())
-            }
+            Err(bad) => Some(ServerFrame::fault(&bad.fault, bad.client_msg_id.as_ref()).encode()),
         };
         link.write(frame, &self.socket.mailbox).await
     }

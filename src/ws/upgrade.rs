@@ -98,9 +98,9 @@ pub async fn upgrade(
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
     let id = ConnectionId::random();
     Ok(match caller {
-        Caller::User(actor) if is_v1 => open(upgrade, &service, move |service, socket| {
-            session::run(service, socket, actor, id)
-        }),
+        Caller::User(actor) if is_v1 => {
+            open(upgrade, &service, move |service, socket| session::run(service, socket, actor, id))
+        }
         caller => {
             let opened = classic::open(&service, caller, user, id).await?;
             open(upgrade, &service, move |service, socket| classic::run(service, socket, opened))

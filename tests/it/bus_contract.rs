@@ -8,8 +8,8 @@ use std::{
 
 use imserver::{
     bus::{Bus, CloseOrder, INCOMING_QUEUE, Incoming, Receiver, Signal, local::LocalBroker},
-    delivery::frames::EventFrame,
     domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId, UserId},
+    protocol::event::EventFrame,
 };
 
 /// How long anything that must happen may take.

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Without arguments the service starts alone: a SQLite file under ./data, on 127.0.0.1:8080, with
 /// demo login. Settings come from the defaults, then a file, then the environment
-/// (IMSERVER__SECTION__KEY), then flags; config/default.toml documents every one.
+/// (`IMSERVER__SECTION__KEY`), then flags; config/default.toml documents every one.
 #[derive(Debug, Parser)]
 #[command(version, about, verbatim_doc_comment)]
 pub struct Cli {
@@ -34,10 +34,10 @@ struct SettingsArgs {
     /// Address of HTTP and WebSocket (server.listen)
     #[arg(long, value_name = "ADDRESS", global = true)]
     listen: Option<String>,
-    /// The database (database.url), for example sqlite://data/imserver.db
+    /// The database (database.url), for example `sqlite://data/imserver.db`
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
-    /// Any setting, for example --set auth.demo_login=true; may be repeated
+    /// Any setting, for example `--set auth.demo_login=true`; may be repeated
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = key_value, global = true)]
     values: Vec<(String, String)>,
 }

@@ -17,11 +17,17 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:
 /// The page's routes.
 pub(super) fn router() -> Router<Arc<Service>> {
     Router::new()
-        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
-        .route("/page.css", get(|| asset("text/css; charset=utf-8", include_str!("page/page.css"))))
+        .route(
+            "/",
+            get(async || asset("text/html; charset=utf-8", include_str!("page/index.html"))),
+        )
+        .route(
+            "/page.css",
+            get(async || asset("text/css; charset=utf-8", include_str!("page/page.css"))),
+        )
 }
 
-async fn asset(content_type: &'static str, text: &'static str) -> Response {
+fn asset(content_type: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_SECURITY_POLICY, POLICY),

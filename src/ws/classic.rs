@@ -73,11 +73,11 @@ async fn serve(
         }
         let due = link.due();
         let step = tokio::select! {
-            post = entry.mailbox.take() => match post.close {
-                Some(code) => Err(End::Close(code)),
+            post = entry.mailbox.take() => {
                 // Frames outside the timeline are not for this kind.
-                None => { again |= post.dirty; Ok(()) }
-            },
+                again |= post.dirty;
+                post.close.map_or(Ok(()), |code| Err(End::Close(code)))
+            }
             chats = async { snapshot.as_mut()?.await.ok() }, if snapshot.is_some() => {
                 snapshot = None;
                 match chats {

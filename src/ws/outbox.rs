@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    domain::{ClientMsgId, Seq},
+    domain::{Chat, ClientMsgId, Seq},
     messaging::{Error, Sent},
     protocol::{
         Text,
@@ -22,10 +22,26 @@ pub(super) type Outcome = (ClientMsgId, Result<Sent, Error>);
 /// repeat is a `sent` beside it, whose number the client has passed: it waits until that is so.
 pub(super) struct Outbox {
     cursor: Seq,
-    /// How many sends with this key are open: a client may repeat one before it is answered.
-    open: HashMap<ClientMsgId, u32>,
-    /// Answers to repeats of chats that this socket has not been shown yet.
-    waiting: Vec<(Seq, Text)>,
+    open: HashMap<ClientMsgId, Open>,
+    waiting: Vec<Answer>,
+}
+
+/// The sends with one key that have not ended.
+#[derive(Default)]
+struct Open {
+    /// How many: a client may repeat a send before it is answered.
+    count: u32,
+    /// Whether the event was shown as `sent`.
+    is_shown: bool,
+}
+
+/// A `sent` about a chat that the client has not been shown yet.
+struct Answer {
+    chat: Chat,
+    seq: Seq,
+    /// Whether it answers a repeat. Otherwise the event itself is the answer, and this one is needed
+    /// only where a `reset` skips the event.
+    is_repeat: bool,
 }
 
 impl Outbox {
@@ -41,7 +57,7 @@ impl Outbox {
 
     /// Notes a send, before it is handed over.
     pub(super) fn open(&mut self, key: &ClientMsgId) {
-        *self.open.entry(key.clone()).or_default() += 1;
+        self.open.entry(key.clone()).or_default().count += 1;
     }
 
     /// Adds the frames that show an event and what has waited for it. An event that was shown before
@@ -52,29 +68,41 @@ impl Outbox {
         }
         debug_assert_eq!(event.seq, self.cursor.next(), "events have no holes");
         self.cursor = event.seq;
-        let sent = event.own.as_ref().filter(|key| self.close(key)).and_then(|_| event.as_sent());
+        let open = event.own.as_ref().and_then(|key| self.open.get_mut(key));
+        let sent = open.filter(|open| !open.is_shown).and_then(|open| {
+            open.is_shown = true;
+            event.as_sent()
+        });
+        if let Some(key) = event.own.as_ref().filter(|_| sent.is_some()) {
+            let answers = self.waiting.len();
+            self.waiting.retain(|answer| answer.is_repeat || answer.seq != event.seq);
+            if self.waiting.len() < answers {
+                self.close(key);
+            }
+        }
         frames.push(sent.unwrap_or(event.text));
         frames.extend(self.due());
     }
 
     /// The frame for how a send ended, if it is not shown by its event.
     pub(super) fn settle(&mut self, (key, result): Outcome) -> Option<Text> {
-        match result {
-            Ok(sent) if sent.is_repeat => {
-                self.close(&key);
-                let text = ChatJson::of(&sent.chat).sent(sent.seq);
-                if sent.seq <= self.cursor {
-                    return Some(text);
-                }
-                self.waiting.push((sent.seq, text));
-                None
-            }
-            Ok(_) => None,
+        let Sent { chat, seq, is_repeat } = match result {
+            Ok(sent) => sent,
             Err(error) => {
                 self.close(&key);
-                Some(ServerFrame::fault(&Fault::from(error), Some(&key)).encode())
+                return Some(ServerFrame::fault(&Fault::from(error), Some(&key)).encode());
             }
+        };
+        let is_shown = !is_repeat && self.open.get(&key).is_some_and(|open| open.is_shown);
+        if !is_shown && seq > self.cursor {
+            if is_repeat {
+                self.close(&key);
+            }
+            self.waiting.push(Answer { chat, seq, is_repeat });
+            return None;
         }
+        self.close(&key);
+        (!is_shown).then(|| ChatJson::of(&chat).sent(seq))
     }
 
     /// Goes on from the end of a timeline that the client loads anew. Returns answers that need not
@@ -86,16 +114,117 @@ impl Outbox {
 
     fn due(&mut self) -> Vec<Text> {
         let cursor = self.cursor;
-        self.waiting.extract_if(.., |(seq, _)| *seq <= cursor).map(|(_, text)| text).collect()
+        let due: Vec<_> = self.waiting.extract_if(.., |answer| answer.seq <= cursor).collect();
+        due.into_iter()
+            .map(|Answer { chat, seq, is_repeat }| {
+                if !is_repeat {
+                    self.close(&chat.client_msg_id);
+                }
+                ChatJson::of(&chat).sent(seq)
+            })
+            .collect()
     }
 
-    /// Closes one send with this key; whether there was one.
-    fn close(&mut self, key: &ClientMsgId) -> bool {
-        let Some(count) = self.open.get_mut(key) else { return false };
-        *count -= 1;
-        if *count == 0 {
-            self.open.remove(key);
+    /// Ends one send with this key.
+    fn close(&mut self, key: &ClientMsgId) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.count -= 1;
+            if open.count == 0 {
+                self.open.remove(key);
+            }
         }
-        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        domain::{ChatId, ChatKind, ConversationId, UserId, UserName},
+    };
+
+    fn chat(key: &str) -> Chat {
+        Chat {
+            id: ChatId::new(1).unwrap(),
+            user_id: UserId::new(1).unwrap(),
+            target_user_id: UserId::new(2).unwrap(),
+            user_name: UserName::parse("a").unwrap(),
+            target_user_name: UserName::parse("b").unwrap(),
+            content: "hi".into(),
+            create_time: Timestamp::from_millis(0),
+            client_msg_id: ClientMsgId::parse(key).unwrap(),
+            conversation_id: ConversationId::new(1).unwrap(),
+            kind: ChatKind::Text,
+        }
+    }
+
+    fn seq(n: i64) -> Seq {
+        Seq::new(n).unwrap()
+    }
+
+    fn ended(key: &str, n: i64, is_repeat: bool) -> Outcome {
+        let chat = chat(key);
+        (chat.client_msg_id.clone(), Ok(Sent { chat, seq: seq(n), is_repeat }))
+    }
+
+    /// Does these steps; returns what was written, as `type seq`.
+    fn written(cursor: i64, steps: &[&str]) -> Vec<String> {
+        let mut outbox = Outbox::new(seq(cursor));
+        let key = ClientMsgId::parse("k").unwrap();
+        let mut frames = Vec::new();
+        for step in steps {
+            match step.split_at(1) {
+                ("o", _) => outbox.open(&key),
+                ("f", n) => frames.extend(outbox.settle(ended("k", n.parse().unwrap(), false))),
+                ("r", n) => frames.extend(outbox.settle(ended("k", n.parse().unwrap(), true))),
+                ("s", n) => {
+                    let event = ChatJson::of(&chat("k")).own_event(seq(n.parse().unwrap()));
+                    outbox.show(event, &mut frames);
+                }
+                ("R", n) => frames.extend(outbox.restart(seq(n.parse().unwrap()))),
+                _ => unreachable!(),
+            }
+        }
+        assert!(outbox.open.is_empty() && outbox.waiting.is_empty(), "{steps:?} leaves something");
+        let of = |text: &Text| -> serde_json::Value { serde_json::from_str(text).unwrap() };
+        frames
+            .iter()
+            .map(|text| format!("{} {}", of(text)["type"].as_str().unwrap(), of(text)["seq"]))
+            .collect()
+    }
+
+    #[test]
+    fn a_send_is_answered_by_its_event() {
+        assert_eq!(written(6, &["o", "f7", "s7"]), ["sent 7"]);
+        assert_eq!(written(6, &["o", "s7", "f7"]), ["sent 7"]);
+        assert_eq!(written(6, &["s7"]), ["event 7"]);
+    }
+
+    #[test]
+    fn a_repeat_is_answered_beside_it_once_the_cursor_is_there() {
+        assert_eq!(written(9, &["o", "r7"]), ["sent 7"]);
+        assert_eq!(written(6, &["o", "r7", "s7"]), ["event 7", "sent 7"]);
+        assert_eq!(written(6, &["o", "s7", "r7"]), ["sent 7", "sent 7"]);
+        for twice in [
+            ["o", "o", "f7", "r7", "s7"],
+            ["o", "o", "s7", "f7", "r7"],
+            ["o", "o", "f7", "s7", "r7"],
+            ["o", "o", "r7", "s7", "f7"],
+        ] {
+            assert_eq!(written(6, &twice), ["sent 7", "sent 7"], "{twice:?}");
+        }
+    }
+
+    #[test]
+    fn a_reset_that_skips_the_event_answers_all_the_same() {
+        assert_eq!(written(6, &["o", "f7", "R9"]), ["sent 7"]);
+        assert_eq!(written(6, &["o", "R9", "f7"]), ["sent 7"]);
+        assert_eq!(written(6, &["o", "r7", "R9"]), ["sent 7"]);
+    }
+
+    #[test]
+    fn what_was_shown_is_not_shown_again() {
+        assert_eq!(written(6, &["s7", "s7", "s6"]), ["event 7"]);
     }
 }

@@ -1,0 +1,286 @@
+//! A server process, and the people who use it over HTTP.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{DEADLINE, Socket};
+
+/// How a server is to be started.
+pub struct Start {
+    settings: Vec<(String, String)>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        let start = Self { settings: Vec::new() };
+        start
+            .set("server.listen", "127.0.0.1:0")
+            .set("metrics.listen", "127.0.0.1:0")
+            .set("log.filter", "trace")
+    }
+}
+
+impl Start {
+    /// With this setting.
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        let key = format!("IMSERVER__{}", key.to_uppercase().replace('.', "__"));
+        self.settings.retain(|(known, _)| *known != key);
+        self.settings.push((key, value.to_string()));
+        self
+    }
+
+    /// Starts it in a folder of its own and waits until it listens.
+    pub fn run(self) -> Server {
+        let home = tempfile::tempdir().unwrap();
+        let (child, addr, metrics) = spawn(&self.settings, &home);
+        Server { child, addr, metrics, settings: self.settings, home, http: http_client() }
+    }
+}
+
+/// An HTTP client that follows nothing and asks no proxy.
+pub fn http_client() -> reqwest::Client {
+    imserver::wechat::http_client().unwrap()
+}
+
+/// The program, with an environment that holds nothing but these settings.
+pub fn program(settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imserver"));
+    command.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
+    command
+}
+
+fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, Option<SocketAddr>) {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(home.path().join("stderr.log"))
+        .unwrap();
+    let mut child = program(settings)
+        .current_dir(home.path())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let (lines, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
+    });
+    let (mut addr, mut metrics) = (None, None);
+    loop {
+        let Ok(line) = heard.recv_timeout(DEADLINE) else {
+            let log = std::fs::read_to_string(home.path().join("stderr.log")).unwrap();
+            panic!("the server did not start: {log}");
+        };
+        if let Some((_, url)) = line.split_once("listens on http://") {
+            addr = url.parse().ok();
+        }
+        if let Some((_, url)) = line.split_once("metrics      http://") {
+            metrics = url.trim_end_matches("/metrics").parse().ok();
+        }
+        if line.starts_with("Next:") {
+            return (child, addr.unwrap(), metrics);
+        }
+    }
+}
+
+/// A running server; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    pub addr: SocketAddr,
+    pub metrics: Option<SocketAddr>,
+    settings: Vec<(String, String)>,
+    home: TempDir,
+    pub http: reqwest::Client,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// A server on its defaults: SQLite, demo login, anonymous routes.
+    pub fn start() -> Self {
+        Start::default().run()
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> PathBuf {
+        self.home.path().join("data/imserver.db")
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap()
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end with SIGTERM, and waits for its status.
+    pub async fn terminate(&mut self) -> std::process::ExitStatus {
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        let begun = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < DEADLINE, "did not end");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Starts it again after it has ended, on the same data and port.
+    pub fn start_again(&mut self) {
+        let listen = "IMSERVER__SERVER__LISTEN".to_owned();
+        self.settings.retain(|(key, _)| *key != listen);
+        self.settings.push((listen, self.addr.to_string()));
+        let (child, addr, metrics) = spawn(&self.settings, &self.home);
+        assert_eq!(addr, self.addr);
+        (self.child, self.metrics) = (child, metrics);
+    }
+
+    /// Runs an `imserver` command on this server's data, such as `["admin", "rotate-epoch"]`.
+    pub fn command(&self, args: &[&str]) -> std::process::Output {
+        program(&self.settings).current_dir(self.home.path()).args(args).output().unwrap()
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path)).timeout(DEADLINE)
+    }
+
+    /// `GET` without a token.
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    /// `POST` of a JSON body without a token.
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::POST, path).body(body.to_string()).send().await.unwrap()
+    }
+
+    /// Somebody who is logged in by a demo name.
+    pub async fn person(&self, name: &str) -> Person {
+        let response = self.post("/v1/login/demo", &json!({"name": name})).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let body: Value = json_of(response).await;
+        Person {
+            id: body["user"]["id"].as_i64().unwrap(),
+            name: body["user"]["name"].as_str().unwrap().to_owned(),
+            token: body["token"].as_str().unwrap().to_owned(),
+            addr: self.addr,
+            http: self.http.clone(),
+        }
+    }
+}
+
+/// The body of an answer as JSON.
+pub async fn json_of(response: Response) -> Value {
+    let text = response.text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
+}
+
+/// Asserts that an answer is the problem document of this status and code, and returns its detail.
+pub async fn assert_problem(response: Response, status: u16, code: &str) -> String {
+    let got = response.status().as_u16();
+    let content_type = response.headers().get("content-type").cloned();
+    let retry_after = response.headers().contains_key("retry-after");
+    let text = response.text().await.unwrap();
+    assert_eq!(got, status, "{text}");
+    let content_type = content_type.unwrap();
+    assert!(content_type.to_str().unwrap().starts_with("application/problem+json"), "{text}");
+    let problem: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(problem["code"], code, "{text}");
+    assert_eq!(problem["status"], status, "{text}");
+    assert!(problem["type"].is_string() && problem["title"].is_string(), "{text}");
+    assert!(retry_after || !matches!(status, 429 | 503), "{text}");
+    problem["detail"].as_str().unwrap().to_owned()
+}
+
+/// Somebody who is logged in.
+#[derive(Clone)]
+pub struct Person {
+    pub id: i64,
+    pub name: String,
+    pub token: String,
+    addr: SocketAddr,
+    http: reqwest::Client,
+}
+
+impl Person {
+    /// A request with this person's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.addr);
+        self.http.request(method, url).timeout(DEADLINE).bearer_auth(&self.token)
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    /// `GET` of something that is there, as JSON.
+    pub async fn get_json(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        json_of(response).await
+    }
+
+    /// `POST` of a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::POST, path).body(body.to_string()).send().await.unwrap()
+    }
+
+    /// Sends a chat over HTTP; returns `{chat, seq}`.
+    pub async fn send(&self, target: i64, key: &str, content: &str) -> Value {
+        let body = json!({"clientMsgId": key, "targetUserId": target, "content": content});
+        let response = self.post("/v1/chats", &body).await;
+        let status = response.status();
+        assert!(status.is_success(), "{status}: {}", response.text().await.unwrap());
+        json_of(response).await
+    }
+
+    /// Opens a socket of version 1, without a `hello`.
+    pub async fn connect(&self) -> Socket {
+        Socket::v1(self.addr, self.id, &self.token).await
+    }
+
+    /// Opens a socket, says this `hello` and expects `ready`, which it returns too.
+    pub async fn hello(&self, hello: &Value) -> (Socket, Value) {
+        let mut socket = self.connect().await;
+        let mut frame = hello.clone();
+        frame["type"] = "hello".into();
+        socket.send(&frame).await;
+        let ready = socket.expect("ready").await;
+        (socket, ready)
+    }
+
+    /// Opens a socket that is live from now on.
+    pub async fn online(&self) -> Socket {
+        self.hello(&json!({})).await.0
+    }
+}

@@ -74,6 +74,10 @@ impl Batcher {
     ///
     /// `on_commit` is called after the commit and before the callers are answered. It must not
     /// block. It is not called for chats of whose commit nothing is known.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
     pub fn start(store: Arc<dyn Store>, on_commit: OnCommit) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (closing, done) = (CancellationToken::new(), CancellationToken::new());

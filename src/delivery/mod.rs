@@ -208,12 +208,18 @@ impl Delivery {
 
     /// Feeds a socket from commits and the bus from now on; `false`: there is more to pull.
     pub fn go_live(&self, socket: &Socket, last: Seq) -> bool {
-        self.hub.with(socket.user, |local| local.state.go_live(socket.id, last)).unwrap_or(true)
+        let is_live = self.hub.with(socket.user, |Local { sockets, state }| {
+            state.go_live(socket.id, last, |id, effect| carry_out(sockets, id, effect))
+        });
+        is_live.unwrap_or(true)
     }
 
     /// Tells where a classic socket begins.
     pub fn begin_classic(&self, socket: &Socket, bounds: Bounds) {
-        self.hub.with(socket.user, |local| local.state.begin_classic(socket.id, bounds.last));
+        self.hub.with(socket.user, |Local { sockets, state }| {
+            let sink = |id, effect| carry_out(sockets, id, effect);
+            state.begin_classic(socket.id, bounds.last, sink);
+        });
     }
 
     /// Closes every socket here, each as if its replica were restarting.

@@ -77,12 +77,18 @@ impl<E: Clone> Timeline<E> {
         self.sockets.push((socket, Cursor::Classic(None)));
     }
 
-    /// Tells where a classic socket begins: later numbers mark it.
-    pub fn begin_classic(&mut self, socket: ConnectionId, last: Seq) {
+    /// Tells where a classic socket begins: later numbers mark it. Sockets that lag behind what it
+    /// has read are brought up.
+    pub fn begin_classic(
+        &mut self,
+        socket: ConnectionId,
+        last: Seq,
+        sink: impl FnMut(ConnectionId, Effect<E>),
+    ) {
         if let Some(Cursor::Classic(seen)) = self.cursor(socket) {
             *seen = (*seen).max(Some(last));
         }
-        self.head = self.head.max(last);
+        self.raise(last, sink);
     }
 
     /// Removes a socket.
@@ -92,19 +98,24 @@ impl<E: Clone> Timeline<E> {
     }
 
     /// Feeds a socket from hints from now on, if its task has brought it to the head; `false`: there
-    /// is more to read.
-    pub fn go_live(&mut self, socket: ConnectionId, last: Seq) -> bool {
-        self.head = self.head.max(last);
-        let head = self.head;
-        match self.cursor(socket) {
-            Some(cursor @ Cursor::Behind) if last >= head => {
-                *cursor = Cursor::Live(last);
-                true
-            }
+    /// is more to read. Sockets that lag behind what it has read are brought up.
+    pub fn go_live(
+        &mut self,
+        socket: ConnectionId,
+        last: Seq,
+        sink: impl FnMut(ConnectionId, Effect<E>),
+    ) -> bool {
+        if last < self.head {
             // A socket that is gone has nothing to read.
-            None => true,
-            _ => false,
+            return self.cursor(socket).is_none();
         }
+        if let Some(cursor) = self.cursor(socket) {
+            *cursor = Cursor::Live(last);
+        }
+        if last > self.head {
+            self.raise(last, sink);
+        }
+        true
     }
 
     /// Hears of an event. Returns a gap that has opened.

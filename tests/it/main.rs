@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
 mod bus_contract;
+mod delivery_model;
 mod docs;
 mod harness;
 mod presence_contract;

@@ -1,6 +1,6 @@
 //! Who somebody is: logins, sessions and faces.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -113,11 +113,11 @@ fn wechat_fault(error: WechatError) -> Fault {
         }
         WechatError::UserBlocked => Fault::new(Code::WechatUserBlocked, "WeChat sees a risk"),
         WechatError::RateLimited => Fault {
-            retry_after: Some(std::time::Duration::from_secs(60)),
+            retry_after: Some(Duration::from_mins(1)),
             ..Fault::new(Code::RateLimited, "WeChat limits this user's logins")
         },
         WechatError::Unavailable => Fault {
-            retry_after: Some(std::time::Duration::from_secs(2)),
+            retry_after: Some(Duration::from_secs(2)),
             ..Fault::new(Code::WechatUnavailable, "WeChat did not answer as it should")
         },
     }

@@ -1,6 +1,10 @@
 //! What every request passes before its route.
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -73,7 +77,7 @@ pub(super) fn cors(service: &Arc<Service>) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
-        .max_age(std::time::Duration::from_secs(3_600))
+        .max_age(Duration::from_hours(1))
 }
 
 /// The answer where a handler panicked.

@@ -16,7 +16,7 @@ use crate::{
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(25);
 
 /// After how much silence a socket is dead. Any frame counts.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// How long a write may take.
 const WRITE_WAIT: Duration = Duration::from_secs(10);

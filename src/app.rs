@@ -28,6 +28,7 @@ use crate::{
     store::{Store, batcher::Batcher, sqlite::SqliteStore},
     telemetry,
     wechat::{self, WechatClient},
+    ws,
 };
 
 /// Where metrics are, unless a setting says otherwise.
@@ -155,7 +156,11 @@ impl App {
             let router = http::metrics_router(telemetry::init_metrics()?);
             background.spawn(http::serve(listener, router, stop_http.clone()));
         }
-        let server = tokio::spawn(http::serve(listener, http::router(&service), stop_http.clone()));
+        let server = tokio::spawn(http::serve(
+            listener,
+            http::router(&service, ws::router()),
+            stop_http.clone(),
+        ));
         service.started.store(true, Ordering::Release);
         stop.await;
 

@@ -117,8 +117,9 @@ impl Delivery {
                 let order = CloseOrder::Device { device: device.clone(), except: id };
                 close_matching(local, &order);
             }
-            let excess = local.sockets.len().saturating_sub(MAX_SOCKETS);
-            for oldest in local.sockets.iter().take(excess) {
+            let staying = local.sockets.iter().filter(|socket| !socket.mailbox.is_closing());
+            let excess = staying.clone().count().saturating_sub(MAX_SOCKETS);
+            for oldest in staying.take(excess) {
                 oldest.mailbox.close(CloseCode::Replaced);
             }
         });

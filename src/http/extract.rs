@@ -140,6 +140,18 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The subprotocols that a client offers, in order.
+pub fn offered(headers: &HeaderMap) -> Vec<&str> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|offer| !offer.is_empty())
+        .collect()
+}
+
 /// The fault of a request without a valid token.
 pub fn unauthorized() -> Fault {
     Fault::new(Code::Unauthorized, "a valid session token is needed: Authorization: Bearer TOKEN")

@@ -15,14 +15,13 @@ use axum::{
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
-use super::extract::{Params, bearer};
+use super::extract::{Params, bearer, offered};
 use crate::{
     protocol::{
         BEARER_SUBPROTOCOL,
         fault::{Code, Fault},
     },
     service::Service,
-    ws,
 };
 
 /// Query keys under which a token would reach logs and histories.
@@ -50,7 +49,7 @@ pub(super) async fn origin(
 ) -> Response {
     let headers = request.headers();
     let has_token = bearer(headers).is_some()
-        || ws::offered(headers).iter().any(|offer| offer.starts_with(BEARER_SUBPROTOCOL));
+        || offered(headers).iter().any(|offer| offer.starts_with(BEARER_SUBPROTOCOL));
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let is_public = path.is_some_and(|path| PUBLIC.contains(&path));
     if !is_public && !service.origins.admits(headers, has_token) {

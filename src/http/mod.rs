@@ -28,7 +28,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     protocol::fault::{Code, Fault},
     service::Service,
-    ws,
 };
 
 pub use error::Problem;
@@ -89,12 +88,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     described().1
 }
 
-/// Everything that is served on the main listener.
-pub fn router(service: &Arc<Service>) -> Router {
+/// Everything that is served on the main listener: the routes here and those of the `sockets`, behind
+/// the same guards.
+pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
     let (api, document) = described();
     let document = document.to_json().unwrap_or_default();
     api.route("/v1/openapi.json", get(move || page::json(document)))
-        .route("/imserver/{userId}", get(ws::upgrade))
+        .merge(sockets)
         .merge(page::router())
         .fallback(|| async { Fault::new(Code::NotFound, "there is no such route") })
         .method_not_allowed_fallback(|| async {

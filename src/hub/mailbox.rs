@@ -138,6 +138,11 @@ impl Mailbox {
         self.closing.notify_one();
     }
 
+    /// Whether the socket is to be closed.
+    pub fn is_closing(&self) -> bool {
+        self.inner.lock().close.is_some()
+    }
+
     /// Waits until there is something, and takes all of it. For the owner alone; may be dropped
     /// without loss.
     pub async fn take(&self) -> Post {

@@ -18,7 +18,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(25);
 /// After how much silence a socket is dead. Any frame counts.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// How long a write may take.
+/// How long a frame may take to be written.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the client may take to answer a close.
@@ -131,19 +131,18 @@ impl Link {
     ) -> Result<(), End> {
         let socket = &mut self.socket;
         let write = async {
+            let mut is_fed = false;
             for message in messages {
-                socket.feed(message).await?;
+                // Each frame has its time: a long replay on a slow line is no slow reader.
+                in_time(socket.feed(message)).await?;
+                is_fed = true;
             }
-            socket.flush().await
+            if is_fed { in_time(socket.flush()).await } else { Ok(()) }
         };
         tokio::select! {
             // What was begun is finished if it can be: a close may wait for one poll.
             biased;
-            written = timeout(WRITE_WAIT, write) => match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(End::Gone),
-                Err(_) => Err(End::Close(CloseCode::TooSlow)),
-            },
+            written = write => written,
             code = mailbox.closing() => Err(End::Close(code)),
         }
     }
@@ -161,6 +160,14 @@ impl Link {
             Ok::<_, axum::Error>(())
         };
         let _ = timeout(CLOSE_WAIT, farewell).await;
+    }
+}
+
+async fn in_time(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
+    match timeout(WRITE_WAIT, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Close(CloseCode::TooSlow)),
     }
 }
 

@@ -7,4 +7,13 @@ mod requests;
 mod session;
 mod upgrade;
 
-pub use upgrade::{offered, upgrade};
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+
+use crate::service::Service;
+
+/// The sockets' route.
+pub fn router() -> Router<Arc<Service>> {
+    Router::new().route("/imserver/{userId}", get(upgrade::upgrade))
+}

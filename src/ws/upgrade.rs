@@ -14,7 +14,7 @@ use axum::{
 use super::{classic, session};
 use crate::{
     domain::{ConnectionId, UserId},
-    http::extract::{Caller, Params, bearer, integer},
+    http::extract::{Caller, Params, bearer, integer, offered, unauthorized},
     protocol::{
         BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
         fault::{Code, Fault},
@@ -31,20 +31,8 @@ const WRITE_BUFFER: usize = 4 * 1024;
 /// More than this waiting for the kernel is an error of the socket.
 const MAX_WRITE_BUFFER: usize = 1024 * 1024;
 
-/// The subprotocols that a client offers, in order.
-pub fn offered(headers: &HeaderMap) -> Vec<&str> {
-    headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|offer| !offer.is_empty())
-        .collect()
-}
-
 /// `GET /imserver/{userId}`.
-pub async fn upgrade(
+pub(super) async fn upgrade(
     State(service): State<Arc<Service>>,
     Path(user): Path<String>,
     headers: HeaderMap,
@@ -65,9 +53,9 @@ pub async fn upgrade(
     let is_v1 = offers.contains(&SUBPROTOCOL);
     let caller = match (is_v1, token) {
         // The seed's kind alone may be anonymous.
-        (true, None) => return Err(crate::http::extract::unauthorized()),
+        (true, None) => return Err(unauthorized()),
         _ if headers.contains_key(header::AUTHORIZATION) && token.is_none() => {
-            return Err(crate::http::extract::unauthorized());
+            return Err(unauthorized());
         }
         _ => Caller::of(&service, &headers, token).await?,
     };

@@ -50,8 +50,13 @@ pub struct App {
 pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
     let path = settings.sqlite_path()?;
     let store = SqliteStore::open(&path, clock.clone()).await;
-    let store =
-        store.with_context(|| format!("the database {} cannot be opened", path.display()))?;
+    let store = store.with_context(|| {
+        format!(
+            "setting `database.url`: {} cannot be opened; name a SQLite file, or a new one in a \
+             folder that can be written to",
+            path.display()
+        )
+    })?;
     Ok(Arc::new(store))
 }
 

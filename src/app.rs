@@ -160,8 +160,9 @@ impl App {
             let router = http::metrics_router(telemetry::init_metrics()?);
             background.spawn(http::serve(listener, router, stop_http.clone()));
         }
-        let server = tokio::spawn(http::serve(listener, http::router(&service), stop_http.clone()));
+        // All is there. Said before the first request is taken, or that one would be turned away.
         service.started.store(true, Ordering::Release);
+        let server = tokio::spawn(http::serve(listener, http::router(&service), stop_http.clone()));
         stop.await;
 
         tracing::info!("stopping");

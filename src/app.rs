@@ -51,8 +51,13 @@ pub struct App {
 pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
     let path = settings.sqlite_path()?;
     let store = SqliteStore::open(&path, clock.clone()).await;
-    let store =
-        store.with_context(|| format!("the database {} cannot be opened", path.display()))?;
+    let store = store.with_context(|| {
+        format!(
+            "setting `database.url`: {} cannot be opened; name a SQLite file, or a new one in a \
+             folder that can be written to",
+            path.display()
+        )
+    })?;
     Ok(Arc::new(store))
 }
 
@@ -156,12 +161,10 @@ impl App {
             let router = http::metrics_router(telemetry::init_metrics()?);
             background.spawn(http::serve(listener, router, stop_http.clone()));
         }
-        let server = tokio::spawn(http::serve(
-            listener,
-            http::router(&service, ws::router()),
-            stop_http.clone(),
-        ));
+        // All is there. Said before the first request is taken, or that one would be turned away.
         service.started.store(true, Ordering::Release);
+        let router = http::router(&service, ws::router());
+        let server = tokio::spawn(http::serve(listener, router, stop_http.clone()));
         stop.await;
 
         tracing::info!("stopping");

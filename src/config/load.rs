@@ -31,7 +31,11 @@ fn load_from(
     let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(path) = &overrides.file {
         if !path.is_file() {
-            return Err(ConfigError(format!("settings file {}: there is none", path.display())));
+            return Err(ConfigError(format!(
+                "settings file {}: there is no such file; name another one with --config or \
+                 IMSERVER_CONFIG",
+                path.display()
+            )));
         }
         builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
     }
@@ -49,9 +53,41 @@ fn load_from(
     let settings: Settings = builder
         .build()
         .and_then(Config::try_deserialize)
-        .map_err(|error| ConfigError(format!("settings: {error}; see config/default.toml")))?;
+        .map_err(|error| ConfigError(format!("{}; see config/default.toml", describe(&error))))?;
     settings.check()?;
     Ok(settings)
+}
+
+/// Says which key is wrong, and where it stands, but never its value: that may be a secret.
+fn describe(error: &config::ConfigError) -> String {
+    use config::ConfigError::{At, FileParse, Type};
+
+    let place = |origin: &Option<String>| {
+        origin.as_ref().map(|origin| format!(" (from {origin})")).unwrap_or_default()
+    };
+    match error {
+        Type { expected, key: Some(key), origin, .. } => {
+            format!("setting `{key}`: must be {expected}{}", place(origin))
+        }
+        At { error, key: Some(key), origin } => {
+            format!("setting `{key}`: {}{}", without_value(&error.to_string()), place(origin))
+        }
+        // After its first line the parser shows the line of the file.
+        FileParse { uri, cause } => {
+            let cause = cause.to_string();
+            let first = cause.lines().next().unwrap_or_default();
+            format!("settings file {}: {first}", uri.as_deref().unwrap_or_default())
+        }
+        other => format!("settings: {}", without_value(&other.to_string())),
+    }
+}
+
+/// Leaves out what was found instead of what was expected.
+fn without_value(problem: &str) -> String {
+    match (problem.starts_with("invalid "), problem.rsplit_once(", expected ")) {
+        (true, Some((_, expected))) => format!("must be {expected}"),
+        _ => problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +183,19 @@ mod tests {
             let text = refusal(&[(key, value)]);
             assert!(text.contains(named), "{key}={value}: {text}");
             assert!(!text.contains("hunter2"), "{text}");
+        }
+        for (key, value) in [
+            ("IMSERVER__DATABASE", "postgres://u:hunter2@h/d"),
+            ("IMSERVER__AUTH__IDLE_SECS", "hunter2"),
+            ("IMSERVER__AUTH__ANONYMOUS", "hunter2"),
+            ("IMSERVER__WECHAT__BASE_URL", "hunter2"),
+            ("IMSERVER__SERVER__PUBLIC_URL", "u:hunter2@h"),
+            ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://u:hunter2@h"),
+            ("IMSERVER__SERVER__ALLOWED_ORIGINS", "hunter2"),
+        ] {
+            let text = refusal(&[(key, value)]);
+            let named = key.to_lowercase().replace("imserver__", "").replace("__", ".");
+            assert!(text.contains(&named) && !text.contains("hunter2"), "{text}");
         }
         let text = refusal(&[
             ("IMSERVER__SERVER__LISTEN", "0.0.0.0:80"),

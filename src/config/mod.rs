@@ -10,7 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use load::{Overrides, load};
-use values::{addresses, list, optional_address, optional_url};
+use values::{addresses, list, optional_address, optional_url, url};
 
 use crate::secret::Secret;
 
@@ -154,6 +154,7 @@ pub struct Users {
 #[serde(deny_unknown_fields)]
 pub struct Wechat {
     /// Where code2Session is.
+    #[serde(deserialize_with = "url")]
     pub base_url: Url,
     /// The mini program.
     pub appid: String,
@@ -292,8 +293,13 @@ impl Settings {
                 "`wechat.appid` and `wechat.secret` belong together; set both or none",
             ));
         }
-        if !matches!(self.wechat.base_url.scheme(), "http" | "https") {
-            return Err(ConfigError::new("wechat.base_url", "must be an http or https URL"));
+        for (key, url) in [
+            ("wechat.base_url", Some(&self.wechat.base_url)),
+            ("server.public_url", self.server.public_url.as_ref()),
+        ] {
+            if url.is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+                return Err(ConfigError::new(key, "must be an http or https URL"));
+            }
         }
         for origin in &self.server.allowed_origins {
             check_origin(origin)?;
@@ -320,18 +326,19 @@ fn within(key: &str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> 
     Err(ConfigError::new(key, format!("{value} is not within {min} to {max}")))
 }
 
-/// An origin is compared to the letter, so it must be written as browsers send it.
+/// An origin is compared to the letter, so it must be written as browsers send it. One that is not
+/// is not shown: it may be a URL with a password.
 fn check_origin(origin: &str) -> Result<(), ConfigError> {
     let parsed = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     match parsed.map(|url| url.origin().ascii_serialization()) {
         Some(canonical) if canonical == origin => Ok(()),
         Some(canonical) => Err(ConfigError::new(
             "server.allowed_origins",
-            format!("`{origin}` is not how a browser sends it; write `{canonical}`"),
+            format!("an origin is not written as browsers send it; write `{canonical}`"),
         )),
         None => Err(ConfigError::new(
             "server.allowed_origins",
-            format!("`{origin}` is no origin; write one like `https://chat.example.com`"),
+            "an entry is no origin; write one like `https://chat.example.com`",
         )),
     }
 }

@@ -49,6 +49,11 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, 
     if urls.is_empty() { Err(D::Error::custom("at least one URL is needed")) } else { Ok(urls) }
 }
 
+/// A URL. The type's own form shows what it could not read.
+pub(super) fn url<'de, D: Deserializer<'de>>(d: D) -> Result<Url, D::Error> {
+    String::deserialize(d)?.parse().map_err(D::Error::custom)
+}
+
 /// A URL, or an empty string.
 pub(super) fn optional_url<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Url>, D::Error> {
     let text = String::deserialize(d)?;

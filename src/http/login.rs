@@ -87,7 +87,12 @@ pub(super) async fn demo(
 pub(super) async fn logout(
     State(service): State<Arc<Service>>,
     actor: Actor,
+    body: JsonBody,
 ) -> Result<StatusCode, Fault> {
+    // No body is needed; in one that is there, `userId` counts as everywhere.
+    if let Ok(fields) = body.fields() {
+        fields.check_user(actor.user)?;
+    }
     service.accounts.log_out(&actor.session).await?;
     service.messaging.close_session(actor.user, actor.session.id);
     Ok(StatusCode::NO_CONTENT)

@@ -100,8 +100,9 @@ pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
         .method_not_allowed_fallback(|| async {
             Fault::new(Code::MethodNotAllowed, "the route does not take this method")
         })
-        .layer(middleware::from_fn_with_state(Arc::clone(service), guard::origin))
         .layer(guard::cors(service))
+        // Around CORS: an origin that is refused is told nothing of what it might do.
+        .layer(middleware::from_fn_with_state(Arc::clone(service), guard::origin))
         .layer(middleware::from_fn(guard::no_token_in_url))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn(guard::trace))

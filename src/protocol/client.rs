@@ -51,7 +51,10 @@ impl Hello {
             ..fault
         })?;
         let epoch = fields.string("epoch").map_err(invalid)?;
-        fields.check_user(user)?;
+        fields.check_user(user).map_err(|fault| match fault.code {
+            Code::Forbidden => fault,
+            _ => invalid(fault),
+        })?;
         Ok(Self { since, epoch: epoch.as_deref().map(ClientEpoch::parse), device })
     }
 }

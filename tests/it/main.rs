@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
 #![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
+mod access;
 mod bus_contract;
+mod cli;
 mod delivery_model;
 mod docs;
 mod harness;
+mod login;
+mod origins;
 mod presence_contract;
+mod seed;
 mod smoke;
 mod store_contract;
 mod wechat;

@@ -1,13 +1,15 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod process;
 pub mod server;
 pub mod socket;
 
 use std::time::Duration;
 
+pub use process::Run;
 pub use server::{Person, Server, Start};
-pub use socket::{Seen, Socket};
+pub use socket::{Seen, Socket, handshake};
 
 /// How long anything that must happen may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -149,3 +149,23 @@ impl Socket {
         self.stream
     }
 }
+
+/// Asks for a socket at this path and returns the answer, of whatever status, with its whole body.
+pub async fn handshake(
+    http: &reqwest::Client,
+    addr: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> reqwest::Response {
+    let mut request = http
+        .get(format!("http://{addr}{path}"))
+        .timeout(DEADLINE)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap()
+}

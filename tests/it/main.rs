@@ -11,3 +11,4 @@ mod presence_contract;
 mod smoke;
 mod store_contract;
 mod wechat;
+mod ws;

@@ -156,12 +156,13 @@ impl App {
             let router = http::metrics_router(telemetry::init_metrics()?);
             background.spawn(http::serve(listener, router, stop_http.clone()));
         }
+        // Before the first connection is accepted: nobody is to be told that it is not ready yet.
+        service.started.store(true, Ordering::Release);
         let server = tokio::spawn(http::serve(
             listener,
             http::router(&service, ws::router()),
             stop_http.clone(),
         ));
-        service.started.store(true, Ordering::Release);
         stop.await;
 
         tracing::info!("stopping");

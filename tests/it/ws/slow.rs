@@ -20,7 +20,7 @@ async fn three_people(server: &Server) -> (Person, Person, Person) {
 
 #[tokio::test]
 async fn a_reader_that_stops_is_closed_and_misses_nothing_later() {
-    let server = without_limits().set("chat.max_content_chars", 20_000).run();
+    let server = without_limits().set("chat.max_content_chars", 15_000).run();
     let (zhang, li, wang) = three_people(&server).await;
     let mut stuck = li.connect_narrowly().await;
     stuck.send(&json!({"type": "hello"})).await;

@@ -11,18 +11,15 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 
 use super::say;
-use crate::harness::{Seen, Server, Socket, Start};
+use crate::harness::{DEADLINE, Person, Seen, Server, Socket, Start};
 
-#[tokio::test]
-async fn no_hello_within_ten_seconds_closes_with_4400() {
-    let server = Server::start();
-    let zhang = server.person("张三").await;
+/// Opens a socket that says no hello; returns how it ends, and after how long.
+async fn no_hello(person: &Person) -> (Seen, Duration) {
     let begun = Instant::now();
-    let mut socket = zhang.connect().await;
-    // Signs of life are no hello.
+    let mut socket = person.connect().await;
+    // A sign of life is no hello.
     socket.send_raw(Message::Ping(Vec::new().into())).await;
-    assert_eq!(socket.next().await, Seen::Closed(4400));
-    assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    (socket.next().await, begun.elapsed())
 }
 
 /// Sends a frame each `pause` until the socket closes; returns the code and after how long.
@@ -59,7 +56,7 @@ async fn ten_seconds_over_the_limit_of_frames_close_with_4429() {
 }
 
 #[tokio::test]
-async fn silence_of_a_minute_closes_with_4410() {
+async fn no_hello_closes_with_4400_and_silence_of_a_minute_with_4410() {
     let server = Server::start();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     // A client that says nothing, but answers pings: that is what its library does.
@@ -68,9 +65,16 @@ async fn silence_of_a_minute_closes_with_4410() {
     // One that answers nothing. What it is sent is told by its bytes.
     let mut silent = zhang.online().await.into_stream().into_inner();
     let mut bytes = Vec::new();
-    let reading = timeout(Duration::from_secs(75), async {
-        while silent.read_buf(&mut bytes).await.unwrap() > 0 {}
-    });
+    let reading = async {
+        let (end, after) = no_hello(&li).await;
+        assert_eq!(end, Seen::Closed(4400));
+        assert!((9..15).contains(&after.as_secs()), "{after:?}");
+        timeout(Duration::from_secs(75), async {
+            while silent.read_buf(&mut bytes).await.unwrap() > 0 {}
+        })
+        .await
+        .expect("not closed");
+    };
     let staying = async {
         loop {
             let message = answering.next().await;
@@ -78,7 +82,7 @@ async fn silence_of_a_minute_closes_with_4410() {
         }
     };
     tokio::select! {
-        ended = reading => ended.expect("not closed"),
+        () = reading => {}
         () = staying => {}
     }
     assert!((59..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
@@ -86,6 +90,6 @@ async fn silence_of_a_minute_closes_with_4410() {
     assert_eq!(bytes[..5], [0x89, 0, 0x89, 0, 0x88], "{bytes:?}");
     assert_eq!(u16::from_be_bytes([bytes[6], bytes[7]]), 4410);
     say(&mut li.online().await, &zhang, "still there?").await;
-    let message = timeout(Duration::from_secs(10), answering.next()).await.unwrap();
+    let message = timeout(DEADLINE, answering.next()).await.unwrap();
     assert!(matches!(message, Some(Ok(Message::Text(_)))), "{message:?}");
 }

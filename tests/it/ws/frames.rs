@@ -186,10 +186,8 @@ async fn a_frame_that_is_far_too_long_is_told_so_too() {
     let (server, zhang) = person().await;
     for bytes in [2 * MAX_BYTES + 1, 16 * MAX_BYTES, 256 * MAX_BYTES] {
         for classic in [true, false] {
-            let socket = match classic {
-                true => Socket::classic(server.addr, 7).await,
-                false => zhang.online().await,
-            };
+            let socket =
+                if classic { Socket::classic(server.addr, 7).await } else { zhang.online().await };
             // As browsers and mini programs do, this client reads while it writes.
             let (mut sending, mut receiving) = socket.into_stream().split();
             let text = Message::text(ping_of(bytes));

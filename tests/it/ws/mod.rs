@@ -35,8 +35,8 @@ fn chat(target: &Person, key: &str) -> Value {
     json!({"type": "send", "clientMsgId": key, "targetUserId": target.id, "content": key})
 }
 
-/// Marks a chat whose content is its key as acknowledged, or fails.
-fn key_of(frame: &Value) -> String {
+/// The content of the chat that a frame shows.
+fn content_of(frame: &Value) -> String {
     frame["chat"]["content"].as_str().unwrap_or_else(|| panic!("no chat: {frame}")).to_owned()
 }
 

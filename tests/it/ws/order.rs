@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Client, chat, key_of, say, without_limits};
+use super::{Client, chat, content_of, say, without_limits};
 use crate::harness::{Person, Server, Socket};
 
 async fn two_people(server: &Server) -> (Person, Person) {
@@ -21,7 +21,7 @@ async fn every_device_of_both_sides_sees_a_chat() {
     // So that the numbers of the two sides differ.
     li.send(li.id, "note", "note").await;
     for socket in [&mut phone, &mut tablet] {
-        assert_eq!(key_of(&socket.expect("event").await), "note");
+        assert_eq!(content_of(&socket.expect("event").await), "note");
     }
     say(&mut sending, &li, "hello").await;
     let sent = sending.expect("sent").await;

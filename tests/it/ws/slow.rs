@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Client, commit, say, without_limits};
-use crate::harness::{Person, Server, Socket};
+use crate::harness::{Person, Server, Socket, eventually};
 
 /// A chat of some weight, so that the buffers of a connection are soon full.
 fn heavy(to: &Person, n: usize) -> serde_json::Value {
@@ -13,7 +13,6 @@ fn heavy(to: &Person, n: usize) -> serde_json::Value {
     json!({"type": "send", "clientMsgId": n.to_string(), "targetUserId": to.id, "content": content})
 }
 
-/// Reads nothing for so long, and yet is alive.
 async fn three_people(server: &Server) -> (Person, Person, Person) {
     (server.person("张三").await, server.person("李四").await, server.person("王五").await)
 }
@@ -39,7 +38,7 @@ async fn a_reader_that_stops_is_closed_and_misses_nothing_later() {
     at_zhang.expect("event").await;
     // It is closed, although it reads nothing.
     let key = li.id.to_string();
-    crate::harness::eventually("one of two sockets is gone", async || {
+    eventually("one of two sockets is gone", async || {
         li.get_json("/getOnlineUser").await[&key]["connections"] == 1
     })
     .await;

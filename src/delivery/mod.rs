@@ -76,6 +76,8 @@ pub struct Delivery {
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
+    /// Why no more sockets are welcome.
+    closed: Mutex<Option<CloseCode>>,
     tasks: TaskTracker,
 }
 
@@ -88,8 +90,8 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let epoch = Mutex::new(store.epoch().await?);
-        let (hub, watchers) = (Hub::default(), Watchers::default());
-        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, tasks }))
+        let (hub, watchers, closed) = (Hub::default(), Watchers::default(), Mutex::default());
+        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, closed, tasks }))
     }
 
     /// The database's history, as last read.
@@ -123,6 +125,9 @@ impl Delivery {
                 oldest.mailbox.close(CloseCode::Replaced);
             }
         });
+        if let Some(code) = *self.closed.lock() {
+            socket.mailbox.close(code);
+        }
         if let Some(device) = &socket.device {
             let order = CloseOrder::Device { device: device.clone(), except: id };
             self.bus.publish(user, Signal::Close(order));
@@ -223,8 +228,10 @@ impl Delivery {
         });
     }
 
-    /// Closes every socket here, each as if its replica were restarting.
+    /// Closes every socket here, and each that is entered from now on.
     pub fn close_all(&self, code: CloseCode) {
+        // Before the others are closed, so that none slips in between.
+        *self.closed.lock() = Some(code);
         self.hub.for_each(|_, local| {
             for socket in &local.sockets {
                 socket.mailbox.close(code);

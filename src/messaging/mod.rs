@@ -11,7 +11,7 @@ use crate::{
     domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
-    store::{Bounds, ChatPage, ConversationPage, Store, Window, batcher::Batcher},
+    store::{Bounds, ChatPage, ConversationPage, Store, StoreError, Window, batcher::Batcher},
 };
 
 pub use error::{Error, conversation_not_found, user_not_found};
@@ -101,7 +101,13 @@ impl Messaging {
         else {
             return Ok(None);
         };
-        let page = self.store.events(user, from, limit).await?;
+        let page = match self.store.events(user, from, limit).await {
+            Err(StoreError::Corrupt(problem)) => {
+                tracing::error!(%user, %from, problem, "timeline is broken, client loads anew");
+                return Ok(None);
+            }
+            page => page?,
+        };
         let frames =
             page.events.into_iter().map(|event| event.into_frame(user)).collect::<Vec<_>>();
         let reached = frames.last().map_or(from, |frame| frame.seq);

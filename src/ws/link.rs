@@ -129,6 +129,7 @@ impl Link {
         messages: impl IntoIterator<Item = Message>,
         mailbox: &Mailbox,
     ) -> Result<(), End> {
+        let begun = Instant::now();
         let socket = &mut self.socket;
         let write = async {
             let mut is_fed = false;
@@ -139,12 +140,15 @@ impl Link {
             }
             if is_fed { in_time(socket.flush()).await } else { Ok(()) }
         };
-        tokio::select! {
+        let written = tokio::select! {
             // What was begun is finished if it can be: a close may wait for one poll.
             biased;
             written = write => written,
             code = mailbox.closing() => Err(End::Close(code)),
-        }
+        };
+        // Nobody listened meanwhile, so that is not the client's silence.
+        self.heard_at += begun.elapsed();
+        written
     }
 
     /// Ends the socket: says why, and waits a little for the client to read it.

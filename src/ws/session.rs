@@ -64,7 +64,7 @@ pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, 
             end
         }
         Err(end) => {
-            link.end(end).await;
+            farewell(&service, link, end).await;
             end
         }
     };
@@ -91,7 +91,11 @@ async fn greet(
 ) -> Result<(Session, Attachment), End> {
     let none = Mailbox::default();
     let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
-    let hello = hello.await.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?;
+    let hello = match service.stopping.run_until_cancelled(hello).await {
+        Some(Ok(hello)) => hello?,
+        Some(Err(_)) => return Err(End::Close(CloseCode::NoProtocol)),
+        None => return Err(End::Close(CloseCode::Restart)),
+    };
     let socket = Arc::new(Socket {
         id,
         user: actor.user,

@@ -16,3 +16,4 @@ mod seed;
 mod smoke;
 mod store_contract;
 mod wechat;
+mod ws;

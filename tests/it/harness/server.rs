@@ -11,6 +11,7 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use super::{DEADLINE, Socket};
 
@@ -267,6 +268,13 @@ impl Person {
     /// Opens a socket of version 1, without a `hello`.
     pub async fn connect(&self) -> Socket {
         Socket::v1(self.addr, self.id, &self.token).await
+    }
+
+    /// As [`Person::connect`], through a connection that holds little of what is not read.
+    pub async fn connect_narrowly(&self) -> Socket {
+        let tcp = TcpSocket::new_v4().unwrap();
+        tcp.set_recv_buffer_size(4_096).unwrap();
+        Socket::v1_over(tcp.connect(self.addr).await.unwrap(), self.id, &self.token).await
     }
 
     /// Opens a socket, says this `hello` and expects `ready`, which it returns too.

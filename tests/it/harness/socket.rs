@@ -38,6 +38,17 @@ impl Socket {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Response<Option<Vec<u8>>>> {
+        let tcp = TcpStream::connect(addr).await.unwrap();
+        Self::over(tcp, path, headers).await
+    }
+
+    /// As [`Socket::open`], over this connection.
+    pub async fn over(
+        tcp: TcpStream,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Response<Option<Vec<u8>>>> {
+        let addr = tcp.peer_addr().unwrap();
         let mut request = format!("ws://{addr}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name = HeaderName::try_from(*name).unwrap();
@@ -46,7 +57,6 @@ impl Socket {
             }
             request.headers_mut().append(name, HeaderValue::try_from(*value).unwrap());
         }
-        let tcp = TcpStream::connect(addr).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         match timeout(DEADLINE, client_async(request, tcp)).await.expect("no handshake in time") {
             Ok((stream, response)) => Ok(Self { stream, headers: response.headers().clone() }),
@@ -57,9 +67,14 @@ impl Socket {
 
     /// Opens a socket of version 1.
     pub async fn v1(addr: SocketAddr, user: i64, token: &str) -> Self {
+        Self::v1_over(TcpStream::connect(addr).await.unwrap(), user, token).await
+    }
+
+    /// Opens a socket of version 1 over this connection.
+    pub async fn v1_over(tcp: TcpStream, user: i64, token: &str) -> Self {
         let offers = format!("imserver.v1, bearer.{token}");
         let headers = [("sec-websocket-protocol", offers.as_str())];
-        let socket = Self::open(addr, &format!("/imserver/{user}"), &headers).await;
+        let socket = Self::over(tcp, &format!("/imserver/{user}"), &headers).await;
         let socket = socket.unwrap_or_else(|refused| panic!("refused: {}", refused.status()));
         assert_eq!(socket.headers["sec-websocket-protocol"], "imserver.v1");
         socket

@@ -1,0 +1,85 @@
+//! Readers that are slow: those of history get their time, those of live events are closed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Client, commit, say, without_limits};
+use crate::harness::{Person, Server, Socket, eventually};
+
+/// A chat of some weight, so that the buffers of a connection are soon full.
+fn heavy(to: &Person, n: usize) -> serde_json::Value {
+    let content = "好".repeat(15_000);
+    json!({"type": "send", "clientMsgId": n.to_string(), "targetUserId": to.id, "content": content})
+}
+
+async fn three_people(server: &Server) -> (Person, Person, Person) {
+    (server.person("张三").await, server.person("李四").await, server.person("王五").await)
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_is_closed_and_misses_nothing_later() {
+    let server = without_limits().set("chat.max_content_chars", 15_000).run();
+    let (zhang, li, wang) = three_people(&server).await;
+    let mut stuck = li.connect_narrowly().await;
+    stuck.send(&json!({"type": "hello"})).await;
+    stuck.expect("ready").await;
+    // The same user on another device, and others, are not affected.
+    let (mut beside, mut at_zhang) = (li.online().await, zhang.online().await);
+    let mut at_wang = wang.online().await;
+    let mut client = Client::default();
+    for n in 1..=250 {
+        at_zhang.send(&heavy(&li, n)).await;
+        at_zhang.expect("sent").await;
+        client.follow(&mut beside, i64::try_from(n).unwrap()).await;
+    }
+    say(&mut at_wang, &zhang, "hello").await;
+    at_wang.expect("sent").await;
+    at_zhang.expect("event").await;
+    // It was given up when its queue was full. What was on its way may still be read, without a
+    // hole, and then comes the end.
+    let mut slow = Client::default();
+    let code = slow.follow_to_the_end(&mut stuck).await;
+    assert!(matches!(code, 4408 | 1006), "{code}");
+    assert!(slow.cursor < 250, "it read everything: nothing was shown");
+    let key = li.id.to_string();
+    eventually("one of two sockets is gone", async || {
+        li.get_json("/getOnlineUser").await[&key]["connections"] == 1
+    })
+    .await;
+    let (mut back, _) = li.hello(&json!({"since": slow.cursor})).await;
+    slow.follow(&mut back, 250).await;
+    assert_eq!(slow.chats, client.chats);
+    assert_eq!(server.get("/readyz").await.status(), 200);
+}
+
+/// Reads like a phone at the edge of its network for some time, and then as fast as it can.
+async fn read_slowly(socket: &mut Socket, client: &mut Client, last: i64) {
+    let begun = Instant::now();
+    while client.cursor < last {
+        let next = client.cursor + 1;
+        client.follow(socket, next).await;
+        if begun.elapsed() < Duration::from_secs(13) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_history_gets_the_time_that_it_needs() {
+    let server = without_limits().run();
+    let (zhang, li, _) = three_people(&server).await;
+    commit(&server, &zhang, &li, 300, &"好".repeat(20_000)).await;
+    let mut socket = li.connect_narrowly().await;
+    socket.send(&json!({"type": "hello", "since": 0})).await;
+    assert_eq!(socket.expect("ready").await["lastSeq"], 300);
+    let mut client = Client::default();
+    read_slowly(&mut socket, &mut client, 203).await;
+    // The server has read the end and is writing it: more than a connection holds. What happens now
+    // is still to come after it.
+    zhang.send(li.id, "meanwhile", "meanwhile").await;
+    client.follow(&mut socket, 301).await;
+    zhang.send(li.id, "live", "live").await;
+    client.follow(&mut socket, 302).await;
+    assert_eq!(client.contents()[300..], ["meanwhile", "live"]);
+}

@@ -6,6 +6,7 @@
 mod bus_contract;
 mod docs;
 mod harness;
+mod http;
 mod presence_contract;
 mod smoke;
 mod store_contract;

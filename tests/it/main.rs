@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
 #![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
+mod bad_input;
 mod bus_contract;
 mod docs;
 mod harness;

@@ -99,7 +99,7 @@ fn describe_responses(document: &mut utoipa::openapi::OpenApi) {
         if let RefOr::T(response) = response {
             let status = status.parse::<StatusCode>().ok();
             let words = status.and_then(|status| status.canonical_reason());
-            response.description = words.unwrap_or("What is wrong").to_owned();
+            words.unwrap_or("What is wrong").clone_into(&mut response.description);
         }
     }
 }

@@ -63,13 +63,13 @@ async fn every_wrong_value_of_every_frame_is_an_error_and_the_socket_stays() {
         }
     }
     at_li.expect_quiet().await;
-    assert_eq!(without_presence(stage.seen().await), without_presence(before));
+    assert_eq!(without_presence(&stage.seen().await), without_presence(&before));
     socket.send_text(&with(&send, "", None)).await;
     assert_eq!(socket.expect("sent").await["seq"], 2);
 }
 
 /// The sockets of this test make people online.
-fn without_presence(seen: Value) -> String {
+fn without_presence(seen: &Value) -> String {
     seen.to_string().replace(r#"\"online\":true"#, r#"\"online\":false"#)
 }
 
@@ -211,6 +211,6 @@ async fn what_is_no_protocol_closes_the_socket_and_no_other() {
         assert_eq!(socket.closed().await, code);
     }
     bystander.expect_quiet().await;
-    let after = without_presence(stage.seen().await);
-    assert_eq!(after, without_presence(before));
+    let after = without_presence(&stage.seen().await);
+    assert_eq!(after, without_presence(&before));
 }

@@ -51,7 +51,9 @@ async fn upload(stage: &Stage, picture: Vec<u8>) -> Response {
 #[tokio::test]
 async fn what_is_no_good_picture_is_refused_and_changes_nothing() {
     let stage = Stage::set().await;
-    let flag = RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 4) as u8, (y * 4) as u8, 9]));
+    let flag = RgbImage::from_fn(64, 64, |x, y| {
+        Rgb([x, y, x ^ y].map(|part| u8::try_from(part * 4).unwrap()))
+    });
     assert_eq!(upload(&stage, encoded(flag.clone(), ImageFormat::Png)).await.status(), 200);
     let before = stage.seen().await;
 

@@ -184,12 +184,14 @@ async fn options_tells_allowed_origins_and_no_others() {
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "authorization,content-type");
         let answer = asked.send().await.unwrap();
-        assert!(answer.status().is_success(), "{origin}");
+        assert!(!answer.status().is_server_error(), "{origin}");
+        assert!(answer.status().is_success() || !allowed, "{origin}");
         let told = answer.headers().get("access-control-allow-origin");
         assert_eq!(told.is_some(), allowed, "{origin}");
         assert!(told.is_none_or(|told| told == origin), "{origin}");
         assert!(!answer.headers().contains_key("access-control-allow-credentials"));
-        assert_eq!(answer.text().await.unwrap(), "");
+        let body = answer.text().await.unwrap();
+        assert!(body.is_empty() || !allowed, "{origin}: {body}");
     }
     // Without a page that asks, it does nothing either.
     for path in ["/v1/logout", "/nothing"] {

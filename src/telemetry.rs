@@ -3,7 +3,11 @@
 use std::io::IsTerminal;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, registry,
+    util::SubscriberInitExt,
+};
 
 use crate::config::{ConfigError, Log, LogFormat};
 
@@ -18,22 +22,29 @@ const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 pub fn init_logs(log: &Log) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|error| ConfigError::new("log.filter", format!("{error}")))?;
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = fmt::layer().with_writer(std::io::stderr);
     let is_text = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let set = if is_text {
-        logs.with_ansi(std::io::stderr().is_terminal()).try_init()
+    let logs = if is_text {
+        logs.with_ansi(std::io::stderr().is_terminal()).boxed()
     } else {
-        logs.json().flatten_event(true).try_init()
+        logs.json().flatten_event(true).boxed()
     };
+    let set = registry().with(logs).with(filter).with(filter_fn(is_discreet)).try_init();
     // A second service in one process logs where the first one does.
     if let Err(error) = set {
         tracing::debug!(%error, "logs were set up before");
     }
     Ok(())
+}
+
+/// Whether no body of a message can be in it. The WebSocket library shows whole frames, whatever the
+/// filter in the settings is for.
+fn is_discreet(of: &Metadata<'_>) -> bool {
+    !of.target().starts_with("tungstenite") || *of.level() <= Level::INFO
 }
 
 /// Collects metrics from now on; the handle renders them.

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     error::Problem,
-    extract::{Actor, JsonBody, Params, integer},
+    extract::{Actor, JsonBody, Params, PathParam, integer},
     views::{ConversationView, PublicUrl},
 };
 use crate::{
@@ -84,7 +80,7 @@ pub(super) struct ChatList {
 pub(super) async fn chats(
     State(service): State<Arc<Service>>,
     actor: Actor,
-    Path(id): Path<String>,
+    PathParam(id): PathParam,
     params: Params,
 ) -> Result<Json<ChatList>, Fault> {
     let id = integer("id", &id)?;
@@ -115,7 +111,7 @@ pub(super) struct ReadUpTo {
 pub(super) async fn read(
     State(service): State<Arc<Service>>,
     actor: Actor,
-    Path(id): Path<String>,
+    PathParam(id): PathParam,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
     let id = integer("id", &id)?;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -205,13 +205,14 @@ impl Params {
     /// How many entries are wanted: clamped, and refused where it is no positive number.
     pub fn limit(&self) -> Result<u32, Fault> {
         let Some(text) = self.get("limit") else { return Ok(DEFAULT_LIMIT) };
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        // All digits: what does not fit is a large number.
+        if !is_digits(text) {
+            return Err(Fault::invalid("`limit` must be a positive integer"));
+        }
         match text.parse::<u32>() {
             Ok(0) => Err(Fault::invalid("`limit` must be at least 1")),
             Ok(limit) => Ok(limit.min(MAX_LIMIT)),
-            Err(_) if is_number => Ok(MAX_LIMIT),
-            Err(_) => Err(Fault::invalid("`limit` must be a positive integer")),
+            // All digits: what does not fit is a large number.
+            Err(_) => Ok(MAX_LIMIT),
         }
     }
 
@@ -224,12 +225,29 @@ impl Params {
     }
 }
 
+/// The parameter of a path that has one.
+#[derive(Debug)]
+pub struct PathParam(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParam {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        // The framework's own answer is no problem document.
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(text)| Self(text)).map_err(|_| Fault::invalid("the path is not UTF-8"))
+    }
+}
+
 /// Reads an integer that stands in a path or a query.
 pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(key: &str, text: &str) -> Result<T, Fault> {
-    // `+1` is no way to write an id.
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse::<i64>().ok().filter(|_| digits).ok_or(OutOfRange);
+    let number = text.parse::<i64>().ok().filter(|_| is_digits(text)).ok_or(OutOfRange);
     number.and_then(T::try_from).map_err(|error| Fault::invalid(format!("`{key}` {error}")))
+}
+
+/// Whether this is how the contract writes a number: `+1` is not.
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The body of a request that is a JSON object, of at most 64 KiB.

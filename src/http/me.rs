@@ -49,7 +49,7 @@ pub(super) async fn rename(
 
 /// Change my picture: a PNG, JPEG or WebP of at most 256 KB
 #[utoipa::path(put, path = "/v1/me/avatar", tag = "me",
-    request_body(content = Vec<u8>, content_type = "image/*"),
+    request_body(content_type = "image/*"),
     responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn set_avatar(
     State(service): State<Arc<Service>>,

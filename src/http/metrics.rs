@@ -3,11 +3,16 @@
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::{no_such_method, no_such_route};
+
 /// The routes of the metrics' listener.
 pub fn router(handle: PrometheusHandle) -> Router {
     let render = move || {
         let text = handle.render();
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response() }
     };
-    Router::new().route("/metrics", get(render))
+    Router::new()
+        .route("/metrics", get(render))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
 }

@@ -18,10 +18,13 @@ mod views;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use axum::{Router, http::StatusCode, middleware};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        RefOr,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -59,7 +62,7 @@ impl Modify for BearerToken {
 
 /// The routes that are described, and their description.
 fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(login::wechat))
         .routes(routes!(login::demo))
         .routes(routes!(login::logout))
@@ -74,13 +77,30 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(conversations::read))
         .routes(routes!(chats::send))
         .routes(routes!(events::events))
+        .routes(routes!(page::openapi))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(seed::push_route))
         .routes(routes!(seed::get_message))
         .routes(routes!(seed::get_online_user))
         .routes(routes!(seed::close))
-        .split_for_parts()
+        .split_for_parts();
+    describe_responses(&mut document);
+    (router, document)
+}
+
+/// Says what each response is, as OpenAPI wants: the words of its status.
+fn describe_responses(document: &mut utoipa::openapi::OpenApi) {
+    let operations = document.paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.post, &mut item.put, &mut item.patch].into_iter().flatten()
+    });
+    for (status, response) in operations.flat_map(|operation| &mut operation.responses.responses) {
+        if let RefOr::T(response) = response {
+            let status = status.parse::<StatusCode>().ok();
+            let words = status.and_then(|status| status.canonical_reason());
+            words.unwrap_or("What is wrong").clone_into(&mut response.description);
+        }
+    }
 }
 
 /// The OpenAPI document.
@@ -88,18 +108,22 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     described().1
 }
 
+async fn no_such_route() -> Fault {
+    Fault::new(Code::NotFound, "there is no such route")
+}
+
+async fn no_such_method() -> Fault {
+    Fault::new(Code::MethodNotAllowed, "the route does not take this method")
+}
+
 /// Everything that is served on the main listener: the routes here and those of the `sockets`, behind
 /// the same guards.
 pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
-    let (api, document) = described();
-    let document = document.to_json().unwrap_or_default();
-    api.route("/v1/openapi.json", get(move || page::json(document)))
-        .merge(sockets)
+    let (api, _) = described();
+    api.merge(sockets)
         .merge(page::router())
-        .fallback(|| async { Fault::new(Code::NotFound, "there is no such route") })
-        .method_not_allowed_fallback(|| async {
-            Fault::new(Code::MethodNotAllowed, "the route does not take this method")
-        })
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
         .layer(guard::cors(service))
         // Around CORS: an origin that is refused is told nothing of what it might do.
         .layer(middleware::from_fn_with_state(Arc::clone(service), guard::origin))

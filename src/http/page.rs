@@ -1,6 +1,6 @@
 //! The page at `/`, and other things that are served as they are.
 
-use std::{future::Future, sync::Arc};
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
@@ -9,6 +9,7 @@ use axum::{
     routing::get,
 };
 
+use super::error::Problem;
 use crate::service::Service;
 
 /// Nothing from elsewhere, and no scripts.
@@ -36,7 +37,11 @@ fn asset(content_type: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// A JSON document that is made once.
-pub(super) fn json(document: String) -> impl Future<Output = Response> {
-    std::future::ready(([(header::CONTENT_TYPE, "application/json")], document).into_response())
+/// This document
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "document", security(()),
+    responses((status = 200, body = Object), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn openapi() -> Response {
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| super::openapi().to_json().unwrap_or_default());
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     error::Problem,
-    extract::{Actor, Params, integer},
+    extract::{Actor, Params, PathParam, integer},
     views::{PresenceView, PublicUrl, UserView},
 };
 use crate::{
@@ -56,7 +56,7 @@ pub(super) async fn user(
     State(service): State<Arc<Service>>,
     _: Actor,
     url: PublicUrl,
-    Path(id): Path<String>,
+    PathParam(id): PathParam,
 ) -> Result<Json<UserView>, Fault> {
     Ok(Json(UserView::of(service.messaging.user(integer("id", &id)?).await?, &url)))
 }
@@ -90,7 +90,7 @@ pub(super) async fn presence(
     responses((status = 200, content_type = "image/*"), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn avatar(
     State(service): State<Arc<Service>>,
-    Path(hash): Path<String>,
+    PathParam(hash): PathParam,
 ) -> Result<Response, Fault> {
     let none = || Fault::new(Code::NotFound, "there is no such picture");
     let hash = AvatarHash::parse(&hash).ok_or_else(none)?;

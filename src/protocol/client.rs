@@ -146,6 +146,11 @@ impl Request {
 /// Reads the type and the fields of a text frame. `None`: it is no protocol, and the socket closes.
 pub fn read_frame(text: &str) -> Option<(String, Fields<'_>)> {
     let fields = Fields::parse(text.as_bytes()).ok()?;
-    let kind = fields.string("type").ok()??;
+    let kind = match fields.string("type") {
+        Ok(kind) => kind?,
+        // A type that no text can hold is one that nobody knows.
+        Err(_) if fields.is_string("type") => String::new(),
+        Err(_) => return None,
+    };
     Some((kind, fields))
 }

@@ -3,9 +3,12 @@
 //! Unknown keys are skipped without being decoded, however deep they are. Each known one is decoded
 //! by itself: a lone surrogate in one string is a fault of that field, not of the frame.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::fault::{Code, Fault};
@@ -21,15 +24,44 @@ pub struct NotAnObject;
 pub struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
 
 /// Borrows keys that have no escapes.
-#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A key that is not decoded yet.
+#[derive(Deserialize)]
+struct RawKey<'a>(#[serde(borrow)] &'a RawValue);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = HashMap::new();
+                while let Some((RawKey(key), value)) = map.next_entry()? {
+                    // A key with a lone surrogate is none that anybody knows.
+                    if let Ok(Key(key)) = serde_json::from_str(key.get()) {
+                        fields.insert(key, value);
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
 
 impl<'a> Fields<'a> {
     /// Reads an object.
     pub fn parse(json: &'a [u8]) -> Result<Self, NotAnObject> {
-        let raw: HashMap<Key<'a>, &'a RawValue> =
-            serde_json::from_slice(json).map_err(|_| NotAnObject)?;
-        Ok(Self(raw.into_iter().map(|(key, value)| (key.0, value)).collect()))
+        serde_json::from_slice(json).map_err(|_| NotAnObject)
     }
 
     fn get(&self, key: &str) -> Option<&'a str> {
@@ -41,14 +73,23 @@ impl<'a> Fields<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether the key stands there with a string, be it one that no text can hold.
+    pub fn is_string(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|json| json.starts_with('"'))
+    }
+
     /// A string.
     pub fn string(&self, key: &str) -> Result<Option<String>, Fault> {
-        self.get(key)
-            .map(|json| {
-                serde_json::from_str(json)
-                    .map_err(|_| Fault::invalid(format!("`{key}` must be a string")))
-            })
-            .transpose()
+        let text = self.get(key).map(serde_json::from_str).transpose();
+        text.map_err(|_| {
+            // The object was well-formed, so all that can be wrong with a string is this.
+            let wrong = if self.is_string(key) {
+                "must not contain lone surrogates"
+            } else {
+                "must be a string"
+            };
+            Fault::invalid(format!("`{key}` {wrong}"))
+        })
     }
 
     /// An id or a sequence number.
@@ -94,15 +135,13 @@ impl<'a> Fields<'a> {
 
     /// `content`, which must be there.
     pub fn content(&self, max_chars: usize) -> Result<Content, Fault> {
-        let invalid = |detail: String| Fault::new(Code::InvalidContent, detail);
-        let json = self.get("content").ok_or_else(|| missing("content"))?;
-        if !json.starts_with('"') {
-            return Err(Fault::invalid("`content` must be a string"));
-        }
-        // The object was well-formed, so all that can be wrong with a string is a lone surrogate.
-        let text: String = serde_json::from_str(json)
-            .map_err(|_| invalid("`content` must not contain lone surrogates".into()))?;
-        Content::parse(&text, max_chars).map_err(|error| invalid(format!("`content` {error}")))
+        let text = self.string("content").map_err(|fault| {
+            let code = if self.is_string("content") { Code::InvalidContent } else { fault.code };
+            Fault { code, ..fault }
+        })?;
+        let text = text.ok_or_else(|| missing("content"))?;
+        Content::parse(&text, max_chars)
+            .map_err(|error| Fault::new(Code::InvalidContent, format!("`content` {error}")))
     }
 
     /// A user's name under this key, if there is one.
@@ -143,6 +182,14 @@ mod tests {
         assert_eq!(fields.string("type").unwrap().as_deref(), Some("send"));
         assert_eq!(fields.content(10).unwrap_err().code, Code::InvalidContent);
         assert_eq!(fields.string("deviceId").unwrap_err().code, Code::InvalidRequest);
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_is_unknown() {
+        let fields = Fields::parse(br#"{"\ud800":1,"\u0074ype":"ping","type":"send"}"#).unwrap();
+        assert_eq!(fields.string("type").unwrap().as_deref(), Some("send"));
+        assert!(Fields::parse(b"{\"a\xff\":1}").is_err());
+        assert!(Fields::parse(b"{\"a\n\":1}").is_err());
     }
 
     #[test]

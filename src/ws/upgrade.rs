@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{
-        Path, State, WebSocketUpgrade,
+        State, WebSocketUpgrade,
         ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, HeaderValue, header},
@@ -14,7 +14,7 @@ use axum::{
 use super::{classic, session};
 use crate::{
     domain::{ConnectionId, UserId},
-    http::extract::{Caller, Params, bearer, integer, offered, unauthorized},
+    http::extract::{Caller, Params, PathParam, bearer, integer, offered, unauthorized},
     protocol::{
         BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
         fault::{Code, Fault},
@@ -34,7 +34,7 @@ const MAX_WRITE_BUFFER: usize = 1024 * 1024;
 /// `GET /imserver/{userId}`.
 pub(super) async fn upgrade(
     State(service): State<Arc<Service>>,
-    Path(user): Path<String>,
+    PathParam(user): PathParam,
     headers: HeaderMap,
     params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,

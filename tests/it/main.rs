@@ -1,17 +1,22 @@
 //! Everything that is shown by tests from outside the crate's modules.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
+#![allow(clippy::similar_names, reason = "`send`, `sent` and `seen` are words of the contract")]
 #![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
 mod access;
+mod bad_input;
 mod bus_contract;
 mod cli;
 mod delivery_model;
 mod docs;
 mod harness;
+mod http;
 mod login;
+mod logs;
 mod origins;
 mod presence_contract;
+mod readme;
 mod seed;
 mod smoke;
 mod store_contract;

@@ -32,6 +32,7 @@ impl Default for Start {
 
 impl Start {
     /// With this setting.
+    #[allow(clippy::needless_pass_by_value, reason = "so that numbers and texts read the same")]
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         let key = format!("IMSERVER__{}", key.to_uppercase().replace('.', "__"));
         self.settings.retain(|(known, _)| *known != key);
@@ -81,6 +82,8 @@ fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, O
     let (mut addr, mut metrics) = (None, None);
     loop {
         let Ok(line) = heard.recv_timeout(DEADLINE) else {
+            let _ = child.kill();
+            let _ = child.wait();
             let log = std::fs::read_to_string(home.path().join("stderr.log")).unwrap();
             panic!("the server did not start: {log}");
         };

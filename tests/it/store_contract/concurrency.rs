@@ -122,7 +122,7 @@ pub(super) async fn a_timeline_has_no_holes_and_nothing_overtakes<D: Database>()
             answers
         });
     }
-    let answers: Vec<Committed> = tokio::time::timeout(Duration::from_secs(60), writers.join_all())
+    let answers: Vec<Committed> = tokio::time::timeout(Duration::from_mins(1), writers.join_all())
         .await
         .expect("the writers came to an end")
         .into_iter()

@@ -1,0 +1,221 @@
+//! Bad input on every route and frame: a typed refusal, nothing stored, the server and the socket
+//! alive. And strange input that is good.
+
+mod bodies;
+mod classic;
+mod frames;
+mod kept;
+mod pictures;
+mod targets;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Person, Server, Start};
+
+/// What a key of an object is, and so what is wrong with it.
+#[derive(Clone, Copy)]
+pub enum Is {
+    /// An id that must be there.
+    Id,
+    /// An id that may be absent.
+    OptionalId,
+    /// What a chat says.
+    Content,
+    /// A sender's key.
+    Key,
+    /// A sender's key that may be absent.
+    OptionalKey,
+    /// A name.
+    Name,
+    /// A name that may be absent.
+    OptionalName,
+    /// A text of which only the type is checked.
+    Text,
+}
+
+/// A wrong value as raw JSON, `None` for a key that is not there, and the code that answers it.
+pub type Wrong = (Option<String>, &'static str);
+
+impl Is {
+    /// All that is wrong here.
+    pub fn wrong(self) -> Vec<Wrong> {
+        let (values, code) = match self {
+            Self::Id | Self::OptionalId => (wrong_ids(), "invalid_request"),
+            Self::Content => (wrong_contents(), "invalid_content"),
+            Self::Key | Self::OptionalKey => (wrong_keys(), "invalid_request"),
+            Self::Name | Self::OptionalName => (wrong_names(), "invalid_request"),
+            Self::Text => (vec![r#""""#.into(), r#""\ud800""#.into()], "invalid_request"),
+        };
+        let mut wrong: Vec<Wrong> = values.into_iter().map(|value| (Some(value), code)).collect();
+        let is_id = matches!(self, Self::Id | Self::OptionalId);
+        let no_strings = ["0", "1.5", "true", "[]", r#"["x"]"#, r#"{"x":"y"}"#];
+        let types = no_strings.map(str::to_owned).into_iter().chain([deep()]);
+        wrong.extend(types.filter(|_| !is_id).map(|value| (Some(value), "invalid_request")));
+        if !matches!(self, Self::OptionalId | Self::OptionalKey | Self::OptionalName) {
+            wrong.push((Some("null".into()), "invalid_request"));
+            wrong.push((None, "invalid_request"));
+        }
+        wrong
+    }
+}
+
+fn wrong_ids() -> Vec<String> {
+    let plain = [
+        "0",
+        "-1",
+        "-0",
+        "1.5",
+        "1.0",
+        "1e3",
+        "1e400",
+        "9007199254740992",
+        "9223372036854775808",
+        "18446744073709551616",
+        "-9223372036854775809",
+        r#""1""#,
+        r#""""#,
+        r#""\ud800""#,
+        "true",
+        "false",
+        "[]",
+        "[1]",
+        "{}",
+        r#"{"id":1}"#,
+    ];
+    plain.map(str::to_owned).into_iter().chain([deep()]).collect()
+}
+
+fn wrong_contents() -> Vec<String> {
+    let escaped =
+        [r"", r" ", r"\u3000\r\n\t\u00a0", r"a\u0000b", r"\u0000", r"\ud800", r"a\udc00b"];
+    let escaped = escaped.into_iter().chain([r"\udc00\ud800", r"\ud800\ud800", r"\ud83d\u0041"]);
+    let long = ["x".repeat(2_001), "😀".repeat(2_001), " ".repeat(2_001), "x".repeat(50_000)];
+    escaped.map(str::to_owned).chain(long).map(|text| format!(r#""{text}""#)).collect()
+}
+
+fn wrong_keys() -> Vec<String> {
+    let escaped = [r"", r"a\nb", r"\u0000", r"\u007f", r"\ud800", "é", "😀"];
+    let long = ["x".repeat(65), "x".repeat(50_000)];
+    escaped.map(str::to_owned).into_iter().chain(long).map(|text| format!(r#""{text}""#)).collect()
+}
+
+fn wrong_names() -> Vec<String> {
+    let escaped = [r"", r" ", r"\u3000", r"a\nb", r"a\u0000b", r"\ud800", r"a\udc00", r"\u0085"];
+    let long = ["x".repeat(33), "😀".repeat(33), "x".repeat(50_000)];
+    escaped.map(str::to_owned).into_iter().chain(long).map(|text| format!(r#""{text}""#)).collect()
+}
+
+/// A list in a list in a list.
+pub fn deep() -> String {
+    format!("{}{}", "[".repeat(20_000), "]".repeat(20_000))
+}
+
+/// Fields of an object with their raw values.
+pub type Raw<'a> = &'a [(&'a str, String)];
+
+/// An object in which one key has another value, or is not there.
+pub fn with(fields: Raw<'_>, key: &str, value: Option<&str>) -> String {
+    let others = fields.iter().filter(|(name, _)| *name != key);
+    let mut pairs: Vec<_> = others.map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+    pairs.extend(value.map(|value| format!(r#""{key}":{value}"#)));
+    format!("{{{}}}", pairs.join(","))
+}
+
+/// What is no JSON object, whatever the keys would be.
+pub fn no_objects() -> Vec<Vec<u8>> {
+    let texts = [
+        "",
+        " ",
+        "null",
+        "true",
+        "1",
+        "\"x\"",
+        "[]",
+        "[{}]",
+        "{",
+        "{]",
+        "{}x",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\":NaN}",
+        "{\"a\":01}",
+        "{\"a\":\"\n\"}",
+        "x=1&y=2",
+        "\u{feff}{}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12\"}",
+        "{\"a\":1",
+        "<xml/>",
+        "{}{}",
+        "\0",
+    ];
+    let bytes: [&[u8]; 4] = [
+        b"{\"a\":\"\xff\"}",
+        b"{\"\xc3\x28\":1}",
+        b"{\"a\":\"\xed\xa0\x80\"}",
+        b"\xff\xfe{\x00}\x00",
+    ];
+    let texts = texts.into_iter().map(|text| text.as_bytes().to_vec());
+    let open = "[".repeat(20_000).into_bytes();
+    let nested = format!("{}1", r#"{"a":"#.repeat(10_000)).into_bytes();
+    texts.chain(bytes.map(<[u8]>::to_vec)).chain([open, deep().into_bytes(), nested]).collect()
+}
+
+/// Two people who have talked, and what both can see of it.
+pub struct Stage {
+    pub server: Server,
+    pub zhang: Person,
+    pub li: Person,
+    pub conversation: i64,
+    pub chat: i64,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let server = Start::default()
+            .set("limits.enabled", false)
+            // Nobody is there: a code that were passed on would be `unavailable`.
+            .set("wechat.base_url", "http://127.0.0.1:1")
+            .set("wechat.appid", "wx1")
+            .set("wechat.secret", "s")
+            .run();
+        let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+        let chat = zhang.send(li.id, "first", "你好").await["chat"].clone();
+        let (conversation, chat) =
+            (chat["conversationId"].as_i64().unwrap(), chat["id"].as_i64().unwrap());
+        Self { server, zhang, li, conversation, chat }
+    }
+
+    /// All that is stored of the two, and whether anybody was made besides.
+    pub async fn seen(&self) -> Value {
+        let mut seen = Vec::new();
+        for person in [&self.zhang, &self.li] {
+            for path in [
+                "/v1/me",
+                "/v1/conversations",
+                "/v1/events?since=0",
+                &format!("/v1/conversations/{}/chats", self.conversation),
+                &format!("/getMessage?userId={}", person.id),
+                &format!("/v1/users/{}", self.li.id + 1),
+            ] {
+                let answer = person.get(path).await;
+                seen.push(json!([answer.status().as_u16(), answer.text().await.unwrap()]));
+            }
+        }
+        json!(seen)
+    }
+
+    /// Shows that a server still takes what is good.
+    pub async fn assert_alive(&self) {
+        let sent = self.li.send(self.zhang.id, "last", "还在").await;
+        assert_eq!(sent["seq"], 2);
+    }
+}
+
+/// The start of a text, for the message of a failing test.
+pub fn shown(text: &str) -> String {
+    text.chars().take(120).collect()
+}

@@ -28,7 +28,7 @@ pub(super) fn classify(
                 let what = format!("{} ({code})", cause.message());
                 StoreError::Rejected(E::InvalidArgument(what))
             }
-            Meaning::Damage => StoreError::Corrupt(cause.to_string()),
+            Meaning::Damage => StoreError::Corrupt(cause.message().to_owned()),
             Meaning::Trouble => StoreError::Unavailable(E::Database(cause)),
         },
         E::Encode(_) | E::InvalidArgument(_) => StoreError::Rejected(error),

@@ -6,7 +6,7 @@
 mod batch;
 pub mod batcher;
 mod error;
-//pub mod postgres;
+pub mod postgres;
 mod rows;
 pub mod sqlite;
 

@@ -33,6 +33,42 @@ macro_rules! chats_query {
 }
 pub(super) use chats_query;
 
+/// A statement that reads conversations of user `$1` whose last chat is before `$2`, at most `$3`.
+/// The last chat is one step back from the end of the conversation in an index; only what is on the
+/// page is looked at closer. Unread chats are counted to 100.
+macro_rules! conversations_query {
+    ($which:literal) => {
+        concat!(
+            "WITH mine AS MATERIALIZED (
+                 SELECT m.conversation_id, m.read_up_to,
+                     (SELECT max(x.id) FROM chats x WHERE x.conversation_id = m.conversation_id)
+                         AS last_id
+                 FROM members m WHERE m.user_id = $1 ",
+            $which,
+            "), page AS MATERIALIZED (
+                 SELECT * FROM mine WHERE last_id < $2 ORDER BY last_id DESC LIMIT $3
+             ) ",
+            chats_query!(
+                "page.read_up_to, v.kind AS conversation_kind,
+                 p.id AS peer_id, p.name AS peer_name, p.avatar AS peer_avatar,
+                 l.seen_at AS peer_seen_at, other.read_up_to AS peer_read_up_to,
+                 (SELECT count(*) FROM (
+                     SELECT 1 FROM chats x WHERE x.conversation_id = page.conversation_id
+                         AND x.id > coalesce(page.read_up_to, 0) AND x.sender_id <> $1 LIMIT 100
+                 ) unread) AS unread,",
+                "FROM page LEFT JOIN chats c ON c.id = page.last_id",
+                "LEFT JOIN users p ON p.id =
+                     CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END
+                 LEFT JOIN members other
+                     ON other.conversation_id = page.conversation_id AND other.user_id = p.id
+                 LEFT JOIN last_seen l ON l.user_id = p.id
+                 ORDER BY page.last_id DESC"
+            )
+        )
+    };
+}
+pub(super) use conversations_query;
+
 /// A chat as `chats_query!` reads it.
 #[derive(FromRow)]
 pub(super) struct ChatRow {

@@ -7,6 +7,7 @@ mod batcher;
 mod concurrency;
 mod conversations;
 mod fake;
+mod postgres;
 mod service;
 mod sessions;
 mod sqlite;
@@ -113,6 +114,7 @@ macro_rules! store_contract {
 }
 
 store_contract!(on_sqlite, crate::store_contract::sqlite::SqliteFile);
+store_contract!(on_postgres, crate::store_contract::postgres::PgDatabase);
 
 fn user(id: i64) -> UserId {
     UserId::new(id).unwrap()

@@ -134,10 +134,8 @@ async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
 fn greet(app: &App) -> anyhow::Result<()> {
     let settings = app.settings();
     let address = app.addr()?;
-    let path = settings.sqlite_path()?;
-    let data = std::path::absolute(&path).unwrap_or(path);
     println!("imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
-    println!("  data         {}", data.display());
+    println!("  data         {}", settings.database()?);
     match app.metrics_addr() {
         Some(metrics) => println!("  metrics      http://{metrics}/metrics"),
         None => println!("  metrics      off"),

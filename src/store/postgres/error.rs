@@ -8,7 +8,7 @@ use crate::store::{
 };
 
 pub(super) fn classify(error: sqlx::Error) -> StoreError {
-    error::classify(error, |cause| meaning(cause))
+    error::classify(error, meaning)
 }
 
 fn meaning(error: &dyn DatabaseError) -> Meaning {

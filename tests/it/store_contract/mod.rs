@@ -6,6 +6,7 @@ mod append;
 mod batcher;
 mod concurrency;
 mod conversations;
+mod cost;
 mod fake;
 mod postgres;
 mod service;

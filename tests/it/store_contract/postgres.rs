@@ -17,6 +17,12 @@ pub(super) struct PgDatabase {
     url: String,
 }
 
+impl PgDatabase {
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
 impl Database for PgDatabase {
     async fn create() -> Self {
         Self { url: postgres::database().await }

@@ -34,7 +34,8 @@ struct SettingsArgs {
     /// Address of HTTP and WebSocket (server.listen)
     #[arg(long, value_name = "ADDRESS", global = true)]
     listen: Option<String>,
-    /// The database (database.url), for example `sqlite://data/imserver.db`
+    /// The database (database.url): `sqlite://PATH` or `postgres://USER@HOST/NAME`. Others on this
+    /// machine see what stands here: a password belongs in `IMSERVER__DATABASE__URL`
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// Any setting, for example `--set auth.demo_login=true`; may be repeated

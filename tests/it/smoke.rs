@@ -42,9 +42,9 @@ fn postgres_with_the_bus_of_one_process_is_refused() {
 async fn talk(server: &Server) {
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
-    let send =
+    let frame =
         json!({"type": "send", "clientMsgId": "k1", "targetUserId": li.id, "content": "你好"});
-    at_zhang.send(&send).await;
+    at_zhang.send(&frame).await;
     let sent = at_zhang.expect("sent").await;
     let event = at_li.expect("event").await;
     assert_eq!((&sent["seq"], &event["seq"]), (&json!(1), &json!(1)));

@@ -93,17 +93,21 @@ fn parse(epoch: &str) -> sqlx::Result<Epoch> {
     Epoch::parse(epoch).ok_or_else(|| corrupt("the epoch is no uuid"))
 }
 
-/// Where the database is being written; `None` if the role may not know. The timeline is that of the
-/// current WAL file's name: the one in the control file lags behind until the next checkpoint.
-async fn origin(connection: &mut PgConnection) -> sqlx::Result<Option<Origin>> {
-    let may_know: bool = sqlx::query_scalar(
+/// Whether the role may ask for the origin.
+pub(super) async fn is_watched(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
         "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')
              AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')
              AND has_function_privilege('pg_current_wal_lsn()', 'EXECUTE')",
     )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !may_know {
+    .fetch_one(connection)
+    .await
+}
+
+/// Where the database is being written; `None` if the role may not know. The timeline is that of the
+/// current WAL file's name: the one in the control file lags behind until the next checkpoint.
+async fn origin(connection: &mut PgConnection) -> sqlx::Result<Option<Origin>> {
+    if !is_watched(connection).await? {
         return Ok(None);
     }
     let (system_identifier, wal_timeline) = sqlx::query_as(

@@ -122,6 +122,12 @@ impl PgStore {
             others: Pool::new(session, CONNECTIONS),
         };
         store.run(|c| history::epoch(c).boxed()).await?;
+        if !store.run(|c| history::is_watched(c).boxed()).await? {
+            tracing::warn!(
+                "the database's role may not call pg_control_system(): a restore or a failover is \
+                 not noticed; grant it, or run `imserver admin rotate-epoch` after each"
+            );
+        }
         Ok(store)
     }
 

@@ -41,7 +41,7 @@ async fn batches(store: &dyn Store, size: usize, count: usize, random: &mut Smal
             .map(|_| {
                 let sender = random.random_range(1..=PAIRS * 2);
                 let key = format!("{:032x}", random.random::<u128>());
-                chat(sender, (sender - 1 ^ 1) + 1, &key, &"x".repeat(100))
+                chat(sender, ((sender - 1) ^ 1) + 1, &key, &"x".repeat(100))
             })
             .collect();
         store.append(&batch).await.unwrap();

@@ -177,6 +177,29 @@ async fn another_server_or_timeline_is_another_history() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_ask_has_the_stored_epoch() {
+    let database = PgDatabase::create().await;
+    let name = database.url.rsplit_once('/').unwrap().1;
+    database
+        .tamper(&format!(
+            "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC;
+             CREATE ROLE {name}_plain LOGIN; GRANT ALL ON SCHEMA public TO {name}_plain"
+        ))
+        .await;
+    let url = database.url.replace("postgres@", &format!("{name}_plain@"));
+    let store = PgStore::open(&url).await.unwrap();
+    let epoch = store.epoch().await.unwrap();
+    assert_eq!(PgStore::open(&url).await.unwrap().epoch().await.unwrap(), epoch);
+    let rotated = store.rotate_epoch().await.unwrap();
+    assert_eq!(store.epoch().await.unwrap(), rotated);
+    // What comes to be known later is no change.
+    database.tamper("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC").await;
+    assert_eq!(store.epoch().await.unwrap(), rotated);
+    database.tamper("UPDATE service SET wal_timeline = wal_timeline + 1").await;
+    assert_ne!(store.epoch().await.unwrap(), rotated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_the_server_ended_are_replaced() {
     let (database, store) = populated::<PgDatabase>(2).await;
     send(&*store, 1, 2, "before").await;
@@ -199,16 +222,16 @@ async fn a_storm_of_reads_does_not_keep_a_send_waiting() {
     let mut held = holder.begin().await.unwrap();
     // Every read of sessions waits for this.
     sqlx::query("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
-    let mut storm = JoinSet::new();
+    let mut reads = JoinSet::new();
     for _ in 0..40 {
         let store = store.clone();
-        storm.spawn(async move { store.session(TokenHash([1; 32])).await });
+        reads.spawn(async move { store.session(TokenHash([1; 32])).await });
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let begun = Instant::now();
     send(&*store, 1, 2, "x").await;
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    for result in storm.join_all().await {
+    for result in reads.join_all().await {
         assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     }
     held.rollback().await.unwrap();

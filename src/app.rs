@@ -18,14 +18,14 @@ use crate::{
     auth::{Auth, origin::OriginPolicy},
     bus::{Bus, local::LocalBroker},
     clock::Clock,
-    config::{MetricsListen, Settings},
+    config::{DatabaseUrl, MetricsListen, Settings},
     delivery::{self, Delivery},
     http,
     messaging::Messaging,
     presence::{Presence, local::LocalPresence},
     protocol::close::CloseCode,
     service::Service,
-    store::{Store, batcher::Batcher, sqlite::SqliteStore},
+    store::{Store, batcher::Batcher, postgres::PgStore, sqlite::SqliteStore},
     telemetry,
     wechat::{self, WechatClient},
     ws,
@@ -49,16 +49,21 @@ pub struct App {
 
 /// Opens the database that the settings name, and brings its schema up to date.
 pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
-    let path = settings.sqlite_path()?;
-    let store = SqliteStore::open(&path, clock.clone()).await;
-    let store = store.with_context(|| {
+    let database = settings.database()?;
+    let store: Result<Arc<dyn Store>, _> = match &database {
+        DatabaseUrl::Sqlite(path) => {
+            SqliteStore::open(path, clock.clone()).await.map(|store| Arc::new(store) as _)
+        }
+        DatabaseUrl::Postgres(url) => {
+            PgStore::open(url.reveal()).await.map(|store| Arc::new(store) as _)
+        }
+    };
+    store.with_context(|| {
         format!(
-            "setting `database.url`: {} cannot be opened; name a SQLite file, or a new one in a \
-             folder that can be written to",
-            path.display()
+            "setting `database.url`: {database} cannot be opened; name a SQLite file, or a new one \
+             in a folder that can be written to, or a Postgres database that answers"
         )
-    })?;
-    Ok(Arc::new(store))
+    })
 }
 
 impl App {

@@ -34,7 +34,8 @@ struct SettingsArgs {
     /// Address of HTTP and WebSocket (server.listen)
     #[arg(long, value_name = "ADDRESS", global = true)]
     listen: Option<String>,
-    /// The database (database.url), for example `sqlite://data/imserver.db`
+    /// The database (database.url): `sqlite://PATH` or `postgres://USER@HOST/NAME`. Others on this
+    /// machine see what stands here: a password belongs in `IMSERVER__DATABASE__URL`
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// Any setting, for example `--set auth.demo_login=true`; may be repeated
@@ -134,10 +135,8 @@ async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
 fn greet(app: &App) -> anyhow::Result<()> {
     let settings = app.settings();
     let address = app.addr()?;
-    let path = settings.sqlite_path()?;
-    let data = std::path::absolute(&path).unwrap_or(path);
     println!("imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
-    println!("  data         {}", data.display());
+    println!("  data         {}", settings.database()?);
     match app.metrics_addr() {
         Some(metrics) => println!("  metrics      http://{metrics}/metrics"),
         None => println!("  metrics      off"),

@@ -95,7 +95,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::config::MetricsListen;
+    use crate::config::{DatabaseUrl, MetricsListen};
 
     fn with(env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -114,7 +114,26 @@ mod tests {
         let settings = with(&[], &[]).unwrap();
         assert!(settings.demo_login() && settings.anonymous() && settings.directory());
         assert_eq!(settings.metrics.listen, MetricsListen::Unset);
-        assert_eq!(settings.sqlite_path().unwrap().to_str(), Some("data/imserver.db"));
+        let database = settings.database().unwrap();
+        assert!(
+            matches!(database, DatabaseUrl::Sqlite(path) if path.ends_with("data/imserver.db"))
+        );
+    }
+
+    #[test]
+    fn with_postgres_nothing_is_open_by_default_and_no_password_is_shown() {
+        let url = "postgres://ann:hunter2@db.example:5433/chat?sslmode=require&password=hunter2";
+        let env = [("IMSERVER__DATABASE__URL", url), ("IMSERVER__BUS__SINGLE_REPLICA", "true")];
+        let settings = with(&env, &[]).unwrap();
+        assert!(!settings.demo_login() && !settings.anonymous() && !settings.directory());
+        assert_eq!(settings.database().unwrap().to_string(), "postgres://db.example:5433/chat");
+        assert!(!format!("{settings:?} {:?}", settings.database()).contains("hunter2"));
+
+        let text = refusal(&env[..1]);
+        for named in ["bus.url", "bus.single_replica", "database.url", "true"] {
+            assert!(text.contains(named), "{text}");
+        }
+        assert!(!text.contains("hunter2") && !text.contains("db.example"), "{text}");
     }
 
     #[test]
@@ -173,6 +192,8 @@ mod tests {
             ("IMSERVER__SERVER__DRAIN_SECS", "soon", "drain_secs"),
             ("IMSERVER__AUTH__DEMO_LOGIN", "perhaps", "demo_login"),
             ("IMSERVER__DATABASE__URL", "mysql://u:hunter2@h/d", "database.url"),
+            ("IMSERVER__DATABASE__URL", "postgres://u:hunter2@h:x/d", "database.url"),
+            ("IMSERVER__DATABASE__URL", "postgres://u:hunter2@h", "name of a database"),
             ("IMSERVER__BUS__URL", "kafka://", "bus.url"),
             ("IMSERVER__CHAT__MAX_CONTENT_CHARS", "0", "chat.max_content_chars"),
             ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),

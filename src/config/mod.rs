@@ -3,7 +3,7 @@
 mod load;
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -98,8 +98,38 @@ pub enum MetricsListen {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// `sqlite://PATH`.
-    pub url: String,
+    /// `sqlite://PATH` or `postgres://…`, which may hold a password.
+    pub url: Secret,
+}
+
+/// Which database it is.
+#[derive(Clone, Debug)]
+pub enum DatabaseUrl {
+    /// The file of a service that runs alone.
+    Sqlite(PathBuf),
+    /// The URL of a database that replicas can share, with the password.
+    Postgres(Secret),
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// Where it is, without user, password and parameters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                path.display().fmt(f)
+            }
+            Self::Postgres(url) => {
+                let url = Url::parse(url.reveal()).map_err(|_| fmt::Error)?;
+                f.write_str("postgres://")?;
+                f.write_str(url.host_str().unwrap_or_default())?;
+                if let Some(port) = url.port() {
+                    write!(f, ":{port}")?;
+                }
+                f.write_str(url.path())
+            }
+        }
+    }
 }
 
 /// The way between replicas.
@@ -236,33 +266,50 @@ impl Settings {
         self.users.directory.unwrap_or_else(|| self.is_at_home())
     }
 
-    /// Where the SQLite file is.
-    pub fn sqlite_path(&self) -> Result<PathBuf, ConfigError> {
+    /// Which database it is.
+    pub fn database(&self) -> Result<DatabaseUrl, ConfigError> {
+        // The URL may hold a password, so no refusal shows it.
         let refused = |problem: &str| {
-            ConfigError::new("database.url", format!("{problem}; set it to sqlite://PATH"))
+            let forms = "set it to sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME";
+            ConfigError::new("database.url", format!("{problem}; {forms}"))
         };
-        let Some(path) = self.database.url.strip_prefix("sqlite://") else {
-            // The URL may hold a password, so it is not shown.
-            return Err(refused("only SQLite is supported by this version"));
-        };
-        if path.is_empty() || path == ":memory:" || path.contains('?') {
-            return Err(refused("the path of a file is needed, without parameters"));
+        let url = self.database.url.reveal();
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            if path.is_empty() || path == ":memory:" || path.contains('?') {
+                return Err(refused("SQLite needs the path of a file, without parameters"));
+            }
+            return Ok(DatabaseUrl::Sqlite(PathBuf::from(path)));
         }
-        Ok(PathBuf::from(path))
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(refused("only SQLite and Postgres are supported"));
+        }
+        let parsed = Url::parse(url).map_err(|_| refused("this is no URL"))?;
+        if parsed.path().trim_matches('/').is_empty() {
+            return Err(refused("the name of a database is missing"));
+        }
+        Ok(DatabaseUrl::Postgres(self.database.url.clone()))
     }
 
     /// SQLite on a loopback address: somebody's own machine.
     fn is_at_home(&self) -> bool {
-        self.server.listen.ip().is_loopback() && self.database.url.starts_with("sqlite://")
+        self.server.listen.ip().is_loopback() && self.database.url.reveal().starts_with("sqlite://")
     }
 
     /// Refuses what cannot work.
     fn check(&self) -> Result<(), ConfigError> {
-        self.sqlite_path()?;
+        let database = self.database()?;
         if self.bus.url != ["memory://"] {
             return Err(ConfigError::new(
                 "bus.url",
                 "only the in-process bus is supported by this version; set it to memory://",
+            ));
+        }
+        if matches!(database, DatabaseUrl::Postgres(_)) && !self.bus.single_replica {
+            return Err(ConfigError::new(
+                "bus.url",
+                "memory:// reaches one process, and `database.url` is a Postgres that replicas may \
+                 share: chats would come late on the others; set `bus.single_replica` to true if \
+                 there is to be one replica only",
             ));
         }
         if self.bus.namespace.is_empty()

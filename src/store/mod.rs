@@ -3,7 +3,11 @@
 //! [`Store`] is the contract. Its documentation is what every implementation is held to by one
 //! suite, `tests/it/store_contract.rs`.
 
+mod batch;
 pub mod batcher;
+mod error;
+pub mod postgres;
+mod rows;
 pub mod sqlite;
 
 use std::{collections::HashMap, time::Duration};

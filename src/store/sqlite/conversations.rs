@@ -1,91 +1,15 @@
 //! Conversations as their members see them, and the chats in them.
 
-use sqlx::{FromRow, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::{
-    SqliteStore,
-    error::corrupt,
-    rows::{ChatRow, UserRow, all, chats_query, id, mark},
-};
+use super::SqliteStore;
 use crate::{
-    clock::Timestamp,
-    domain::{Chat, ChatId, Conversation, ConversationId, ConversationKind, MAX_ID, Peer, UserId},
-    store::{ChatPage, ConversationPage, ReadMark, Window},
+    domain::{ChatId, Conversation, ConversationId, MAX_ID, UserId},
+    store::{
+        ChatPage, ConversationPage, ReadMark, Window,
+        rows::{ChatRow, ConversationRow, MarkRow, all, chats_query, conversations_query, cut},
+    },
 };
-
-/// A statement that reads conversations of user `?1` whose last chat is before `?2`, at most `?3`.
-/// The last chat is one step back from the end of the conversation in an index; only what is on the
-/// page is looked at closer. Unread chats are counted to 100.
-macro_rules! conversations_query {
-    ($which:literal) => {
-        concat!(
-            "WITH mine AS MATERIALIZED (
-                 SELECT m.conversation_id, m.read_up_to,
-                     (SELECT max(x.id) FROM chats x WHERE x.conversation_id = m.conversation_id)
-                         AS last_id
-                 FROM members m WHERE m.user_id = ?1 ",
-            $which,
-            "), page AS MATERIALIZED (
-                 SELECT * FROM mine WHERE last_id < ?2 ORDER BY last_id DESC LIMIT ?3
-             ) ",
-            chats_query!(
-                "page.read_up_to, v.kind AS conversation_kind,
-                 p.id AS peer_id, p.name AS peer_name, p.avatar AS peer_avatar,
-                 l.seen_at AS peer_seen_at, other.read_up_to AS peer_read_up_to,
-                 (SELECT count(*) FROM (
-                     SELECT 1 FROM chats x WHERE x.conversation_id = page.conversation_id
-                         AND x.id > coalesce(page.read_up_to, 0) AND x.sender_id <> ?1 LIMIT 100
-                 )) AS unread,",
-                "FROM page LEFT JOIN chats c ON c.id = page.last_id",
-                "LEFT JOIN users p ON p.id =
-                     CASE WHEN v.low_user = ?1 THEN v.high_user ELSE v.low_user END
-                 LEFT JOIN members other
-                     ON other.conversation_id = page.conversation_id AND other.user_id = p.id
-                 LEFT JOIN last_seen l ON l.user_id = p.id
-                 ORDER BY page.last_id DESC"
-            )
-        )
-    };
-}
-
-#[derive(FromRow)]
-struct ConversationRow {
-    conversation_kind: String,
-    read_up_to: Option<i64>,
-    peer_id: i64,
-    peer_name: String,
-    peer_avatar: Option<String>,
-    peer_seen_at: Option<i64>,
-    peer_read_up_to: Option<i64>,
-    unread: u32,
-    #[sqlx(flatten)]
-    last_chat: ChatRow,
-}
-
-impl TryFrom<ConversationRow> for Conversation {
-    type Error = sqlx::Error;
-
-    fn try_from(row: ConversationRow) -> sqlx::Result<Self> {
-        let last_chat: Chat = row.last_chat.try_into()?;
-        if row.conversation_kind != ConversationKind::Direct.as_str() {
-            let id = last_chat.conversation_id;
-            return Err(corrupt(format!("conversation {id} is of an unknown kind")));
-        }
-        let peer = UserRow { id: row.peer_id, name: row.peer_name, avatar: row.peer_avatar };
-        Ok(Self {
-            id: last_chat.conversation_id,
-            kind: ConversationKind::Direct,
-            peer: Peer {
-                user: peer.try_into()?,
-                last_seen_at: row.peer_seen_at.map(Timestamp::from_millis),
-            },
-            last_chat,
-            unread: row.unread,
-            read_up_to: mark(row.read_up_to)?,
-            peer_read_up_to: mark(row.peer_read_up_to)?,
-        })
-    }
-}
 
 pub(super) async fn page(
     reader: &SqlitePool,
@@ -110,12 +34,13 @@ pub(super) async fn with(
 ) -> sqlx::Result<Option<Conversation>> {
     let row: Option<ConversationRow> = sqlx::query_as(conversations_query!(
         "AND m.conversation_id = (SELECT id FROM conversations
-             WHERE kind = 'direct' AND low_user = min(?1, ?4) AND high_user = max(?1, ?4))"
+             WHERE kind = 'direct' AND low_user = $4 AND high_user = $5)"
     ))
     .bind(user.get())
     .bind(i64::MAX)
-    .bind(1)
-    .bind(peer.get())
+    .bind(1_i64)
+    .bind(user.min(peer).get())
+    .bind(user.max(peer).get())
     .fetch_optional(reader)
     .await?;
     row.map(Conversation::try_from).transpose()
@@ -166,14 +91,6 @@ pub(super) async fn chats(
     Ok(Some(ChatPage { chats: all(rows)?, has_more }))
 }
 
-/// Takes off the row that was read beyond the page to see whether there is one.
-fn cut<R>(mut rows: Vec<R>, limit: u32) -> (Vec<R>, bool) {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    (rows, has_more)
-}
-
 pub(super) async fn mark_read(
     store: SqliteStore,
     user: UserId,
@@ -181,10 +98,10 @@ pub(super) async fn mark_read(
     up_to: ChatId,
 ) -> sqlx::Result<Option<ReadMark>> {
     let mut tx = store.begin().await?;
-    let row: Option<(Option<i64>, i64, Option<i64>)> = sqlx::query_as(
+    let row: Option<MarkRow> = sqlx::query_as(
         "SELECT m.read_up_to,
-             CASE WHEN v.low_user = m.user_id THEN v.high_user ELSE v.low_user END,
-             (SELECT max(c.id) FROM chats c WHERE c.conversation_id = v.id)
+             CASE WHEN v.low_user = m.user_id THEN v.high_user ELSE v.low_user END AS peer_id,
+             (SELECT max(c.id) FROM chats c WHERE c.conversation_id = v.id) AS last_id
          FROM members m JOIN conversations v ON v.id = m.conversation_id
          WHERE m.conversation_id = ?1 AND m.user_id = ?2",
     )
@@ -192,20 +109,18 @@ pub(super) async fn mark_read(
     .bind(user.get())
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((current, peer, last)) = row else { return Ok(None) };
-    let wanted = last.map(|last| last.min(up_to.get()));
-    // `None` is less than every mark.
-    let moved = wanted > current;
-    if moved {
+    let Some(row) = row else { return Ok(None) };
+    let mark = row.moved_to(up_to)?;
+    if mark.moved {
         sqlx::query(
             "UPDATE members SET read_up_to = ?3 WHERE conversation_id = ?1 AND user_id = ?2",
         )
         .bind(conversation.get())
         .bind(user.get())
-        .bind(wanted)
+        .bind(mark.up_to.map(ChatId::get))
         .execute(&mut *tx)
         .await?;
     }
     tx.commit().await?;
-    Ok(Some(ReadMark { up_to: mark(wanted.max(current))?, moved, peer: id(peer)? }))
+    Ok(Some(mark))
 }

@@ -7,7 +7,7 @@
 mod append;
 mod conversations;
 mod error;
-mod rows;
+mod lists;
 mod sessions;
 mod timelines;
 mod users;
@@ -21,10 +21,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::error::{classify, corrupt};
+use self::error::classify;
 use super::{
     Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
-    StoreError, TokenHash, Window,
+    StoreError, TokenHash, Window, error::corrupt,
 };
 use crate::{
     clock::{Clock, Timestamp},

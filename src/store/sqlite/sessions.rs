@@ -2,40 +2,17 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::{
-    SqliteStore,
-    rows::{all, id, ids},
-};
+use super::{SqliteStore, lists::ids};
 use crate::{
     clock::Timestamp,
     domain::{SessionId, UserId},
-    store::{Session, TokenHash},
+    store::{
+        Session, TokenHash,
+        rows::{SessionRow, all},
+    },
 };
-
-#[derive(FromRow)]
-struct SessionRow {
-    id: i64,
-    user_id: i64,
-    idle_expires_at: i64,
-    expires_at: i64,
-    revoked: bool,
-}
-
-impl TryFrom<SessionRow> for Session {
-    type Error = sqlx::Error;
-
-    fn try_from(row: SessionRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            id: id(row.id)?,
-            user: id(row.user_id)?,
-            idle_expires_at: Timestamp::from_millis(row.idle_expires_at),
-            expires_at: Timestamp::from_millis(row.expires_at),
-            revoked: row.revoked,
-        })
-    }
-}
 
 pub(super) async fn create(
     store: SqliteStore,

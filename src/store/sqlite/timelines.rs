@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use sqlx::{FromRow, Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
+use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::{
-    SqliteStore,
-    error::corrupt,
-    rows::{ChatRow, chats_query, id, ids, seq},
-};
+use super::{SqliteStore, lists::ids};
 use crate::{
     domain::{Chat, Seq, UserId},
-    store::{Bounds, EventBody, EventPage, TimelineEvent},
+    store::{
+        Bounds, EventPage,
+        rows::{ChatRow, chats_query, event, event_page, id, seq},
+    },
 };
 
 pub(super) async fn bounds(reader: impl SqliteExecutor<'_>, user: UserId) -> sqlx::Result<Bounds> {
@@ -62,35 +61,8 @@ pub(super) async fn events(
     .await?;
     tx.commit().await?;
 
-    let mut events = Vec::with_capacity(rows.len());
-    let mut expected = since.next();
-    for row in &rows {
-        let event = event(row)?;
-        if event.seq != expected {
-            return Err(hole(user, expected));
-        }
-        expected = expected.next();
-        events.push(event);
-    }
-    // A page that ends early although the timeline goes on has lost its end.
-    if rows.len() < usize::try_from(limit).unwrap_or(usize::MAX) && expected <= bounds.last {
-        return Err(hole(user, expected));
-    }
-    Ok(EventPage { bounds, events })
-}
-
-fn event(row: &SqliteRow) -> sqlx::Result<TimelineEvent> {
-    let kind: String = row.try_get("event")?;
-    let body = if kind == "chat" {
-        EventBody::Chat(Box::new(ChatRow::from_row(row)?.try_into()?))
-    } else {
-        EventBody::Other(kind)
-    };
-    Ok(TimelineEvent { seq: seq(row.try_get("seq")?)?, body })
-}
-
-fn hole(user: UserId, seq: Seq) -> sqlx::Error {
-    corrupt(format!("event {seq} of user {user} is missing"))
+    let events = rows.iter().map(event).collect::<sqlx::Result<_>>()?;
+    event_page(user, bounds, since, limit, events)
 }
 
 pub(super) async fn trim(store: SqliteStore, user: UserId, up_to: Seq) -> sqlx::Result<()> {

@@ -8,11 +8,12 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::{
     SqliteStore,
-    rows::{UserRow, all, id, ids, list},
+    lists::{ids, list},
 };
 use crate::{
     clock::Timestamp,
     domain::{AvatarHash, User, UserId, UserName},
+    store::rows::{UserRow, all, end_of_prefix, id},
 };
 
 pub(super) async fn users(reader: &SqlitePool, users: &[UserId]) -> sqlx::Result<Vec<User>> {
@@ -199,20 +200,6 @@ pub(super) async fn search_users(
     .fetch_all(reader)
     .await?;
     all(rows)
-}
-
-/// The least text that is greater than every text with this prefix; `None` if all are smaller. Texts
-/// compare by their bytes, which in UTF-8 is by code points.
-fn end_of_prefix(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        // Ranges of characters leave the surrogates out.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
 }
 
 pub(super) async fn acquainted(

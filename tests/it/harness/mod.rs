@@ -1,6 +1,7 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod socket;

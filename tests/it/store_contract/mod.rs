@@ -6,7 +6,9 @@ mod append;
 mod batcher;
 mod concurrency;
 mod conversations;
+mod cost;
 mod fake;
+mod postgres;
 mod service;
 mod sessions;
 mod sqlite;
@@ -113,6 +115,7 @@ macro_rules! store_contract {
 }
 
 store_contract!(on_sqlite, crate::store_contract::sqlite::SqliteFile);
+store_contract!(on_postgres, crate::store_contract::postgres::PgDatabase);
 
 fn user(id: i64) -> UserId {
     UserId::new(id).unwrap()

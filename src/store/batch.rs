@@ -1,0 +1,234 @@
+//! What becomes of a batch of chats: the part of an append that is the same in every database.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
+
+use sqlx::FromRow;
+
+use super::{
+    Appended, Committed, NewChat,
+    error::corrupt,
+    rows::{ChatRow, id, name, seq},
+};
+use crate::{
+    clock::Timestamp,
+    domain::{Chat, ChatId, ChatKind, ClientMsgId, ConversationId, Seq, UserId, UserName},
+};
+
+/// What makes a chat the same chat: its sender and the sender's key.
+type Key<'a> = (UserId, &'a ClientMsgId);
+/// The users of a direct conversation, the lower id first.
+pub(super) type Pair = (UserId, UserId);
+/// The users of a batch who exist.
+pub(super) type People = HashMap<UserId, Person>;
+/// The chats that earlier batches committed under keys of this one.
+pub(super) type Earlier = HashMap<(UserId, ClientMsgId), Committed>;
+
+/// A user of the batch.
+pub(super) struct Person {
+    name: UserName,
+    /// The counter, which is locked; raised as chats are numbered.
+    last_seq: Seq,
+}
+
+/// Rows of users: id, name and counter.
+pub(super) fn people(rows: Vec<(i64, String, i64)>) -> sqlx::Result<People> {
+    rows.into_iter()
+        .map(|(user, called, last)| {
+            Ok((id(user)?, Person { name: name(user, &called)?, last_seq: seq(last)? }))
+        })
+        .collect()
+}
+
+/// A chat of an earlier batch.
+#[derive(FromRow)]
+pub(super) struct EarlierRow {
+    sender_seq: i64,
+    #[sqlx(flatten)]
+    chat: ChatRow,
+}
+
+/// Rows of chats that earlier batches committed.
+pub(super) fn earlier(rows: Vec<EarlierRow>) -> sqlx::Result<Earlier> {
+    rows.into_iter()
+        .map(|row| {
+            let chat: Chat = row.chat.try_into()?;
+            let key = (chat.user_id, chat.client_msg_id.clone());
+            let committed = Committed { chat, sender_seq: seq(row.sender_seq)?, target_seq: None };
+            Ok((key, committed))
+        })
+        .collect()
+}
+
+/// Rows of direct conversations: id, lower user, higher user.
+pub(super) fn by_pair(rows: Vec<(i64, i64, i64)>) -> sqlx::Result<HashMap<Pair, ConversationId>> {
+    rows.into_iter()
+        .map(|(conversation, low, high)| Ok(((id(low)?, id(high)?), id(conversation)?)))
+        .collect()
+}
+
+/// What becomes of one chat of the batch.
+enum Verdict {
+    Settled(Appended),
+    /// To be committed: its place among those.
+    Fresh(usize),
+    /// The same as one that is to be committed.
+    Again(usize),
+}
+
+/// What is to be done with a batch.
+pub(super) struct Plan<'a> {
+    verdicts: Vec<Verdict>,
+    fresh: Vec<&'a NewChat>,
+}
+
+/// The users of a batch, in ascending id: the order in which counters are locked.
+pub(super) fn users(batch: &[NewChat]) -> BTreeSet<UserId> {
+    batch.iter().flat_map(|chat| [chat.sender, chat.target]).collect()
+}
+
+/// The keys of a batch, each once.
+pub(super) fn keys(batch: &[NewChat]) -> BTreeSet<(UserId, &str)> {
+    batch.iter().map(|chat| (chat.sender, chat.client_msg_id.as_str())).collect()
+}
+
+impl<'a> Plan<'a> {
+    /// Decides on each chat, in the order of the batch.
+    pub(super) fn of(batch: &'a [NewChat], people: &People, earlier: &Earlier) -> Self {
+        let mut fresh: Vec<&NewChat> = Vec::new();
+        let mut places: HashMap<Key<'_>, usize> = HashMap::new();
+        let verdicts = batch
+            .iter()
+            .map(|chat| {
+                if let Some(first) = earlier.get(&(chat.sender, chat.client_msg_id.clone())) {
+                    let same = first.chat.target_user_id == chat.target
+                        && first.chat.content == chat.content.as_str();
+                    return Verdict::Settled(if same {
+                        Appended::Repeat(first.clone())
+                    } else {
+                        Appended::KeyReused
+                    });
+                }
+                match places.entry((chat.sender, &chat.client_msg_id)) {
+                    Entry::Occupied(place) => {
+                        let first = fresh[*place.get()];
+                        if first.target == chat.target && first.content == chat.content {
+                            Verdict::Again(*place.get())
+                        } else {
+                            Verdict::Settled(Appended::KeyReused)
+                        }
+                    }
+                    Entry::Vacant(_) if !people.contains_key(&chat.sender) => {
+                        Verdict::Settled(Appended::SenderNotFound)
+                    }
+                    Entry::Vacant(_) if !people.contains_key(&chat.target) => {
+                        Verdict::Settled(Appended::TargetNotFound)
+                    }
+                    Entry::Vacant(place) => {
+                        place.insert(fresh.len());
+                        fresh.push(chat);
+                        Verdict::Fresh(fresh.len() - 1)
+                    }
+                }
+            })
+            .collect();
+        Self { verdicts, fresh }
+    }
+
+    /// How many chats are to be committed.
+    pub(super) fn len(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// Between whom.
+    pub(super) fn pairs(&self) -> BTreeSet<Pair> {
+        self.fresh.iter().map(|chat| pair(chat)).collect()
+    }
+
+    /// Gives each chat that is to be committed its id and its place in both timelines.
+    pub(super) fn number(
+        &self,
+        ids: impl IntoIterator<Item = ChatId>,
+        conversations: &HashMap<Pair, ConversationId>,
+        now: Timestamp,
+        people: &mut People,
+    ) -> sqlx::Result<Vec<Committed>> {
+        let mut ids = ids.into_iter();
+        let number = |chat: &&NewChat| {
+            let id = ids.next().ok_or_else(|| corrupt("fewer chat ids than chats"))?;
+            let conversation = conversations
+                .get(&pair(chat))
+                .ok_or_else(|| corrupt("a conversation went missing within a transaction"))?;
+            number(chat, id, *conversation, now, people)
+        };
+        self.fresh.iter().map(number).collect()
+    }
+
+    /// The answers, once the chats are committed.
+    pub(super) fn answers(self, committed: &[Committed]) -> Vec<Appended> {
+        self.verdicts
+            .into_iter()
+            .map(|verdict| match verdict {
+                Verdict::Settled(answer) => answer,
+                Verdict::Fresh(place) => Appended::Committed(committed[place].clone()),
+                Verdict::Again(place) => Appended::Repeat(committed[place].clone()),
+            })
+            .collect()
+    }
+}
+
+fn pair(chat: &NewChat) -> Pair {
+    (chat.sender.min(chat.target), chat.sender.max(chat.target))
+}
+
+fn number(
+    chat: &NewChat,
+    id: ChatId,
+    conversation_id: ConversationId,
+    now: Timestamp,
+    people: &mut People,
+) -> sqlx::Result<Committed> {
+    let mut next = |user: UserId| {
+        let person = people
+            .get_mut(&user)
+            .ok_or_else(|| corrupt(format!("user {user} went missing within a transaction")))?;
+        person.last_seq = person.last_seq.next();
+        Ok::<_, sqlx::Error>((person.name.clone(), person.last_seq))
+    };
+    let (user_name, sender_seq) = next(chat.sender)?;
+    let (target_user_name, target_seq) = if chat.target == chat.sender {
+        (user_name.clone(), None)
+    } else {
+        let (name, seq) = next(chat.target)?;
+        (name, Some(seq))
+    };
+    Ok(Committed {
+        chat: Chat {
+            id,
+            user_id: chat.sender,
+            target_user_id: chat.target,
+            user_name,
+            target_user_name,
+            content: chat.content.as_str().to_owned(),
+            create_time: now,
+            client_msg_id: chat.client_msg_id.clone(),
+            conversation_id,
+            kind: ChatKind::Text,
+        },
+        sender_seq,
+        target_seq,
+    })
+}
+
+/// The events of these chats.
+pub(super) fn events(committed: &[Committed]) -> impl Iterator<Item = (UserId, Seq, ChatId)> {
+    committed.iter().flat_map(|Committed { chat, sender_seq, target_seq }| {
+        let of_target = target_seq.map(|seq| (chat.target_user_id, seq, chat.id));
+        [(chat.user_id, *sender_seq, chat.id)].into_iter().chain(of_target)
+    })
+}
+
+/// Where the counters of these chats' users stand after them, in ascending id.
+pub(super) fn counters(committed: &[Committed]) -> BTreeMap<UserId, Seq> {
+    // A later event of the same user replaces an earlier one.
+    events(committed).map(|(user, seq, _)| (user, seq)).collect()
+}

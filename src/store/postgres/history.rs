@@ -1,0 +1,121 @@
+//! Which history the numbers of this database belong to.
+//!
+//! A server that was set up anew from a backup has another system identifier or continues on another
+//! WAL timeline, as does a standby that took over: it may lack the last commits of the one before it.
+//! Numbers that clients have may then come again for other events, so the epoch changes by itself.
+//! Where the service's role may not ask for the two, only an operator can say so
+//! (`imserver admin rotate-epoch`).
+
+use sqlx::PgConnection;
+
+use crate::{domain::Epoch, store::error::corrupt};
+
+/// A server, and the WAL timeline that it writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Origin {
+    system_identifier: i64,
+    wal_timeline: i64,
+}
+
+pub(super) async fn ping(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT 1").execute(connection).await?;
+    Ok(())
+}
+
+/// The epoch; a new one if the database has none yet or has changed its origin. Replicas that find out
+/// together agree on one.
+pub(super) async fn epoch(connection: &mut PgConnection) -> sqlx::Result<Epoch> {
+    let origin = origin(connection).await?;
+    let known: Option<(String, Option<i64>, Option<i64>)> =
+        sqlx::query_as("SELECT epoch, system_identifier, wal_timeline FROM service WHERE id = 1")
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some((epoch, system_identifier, wal_timeline)) = known else {
+        return begin(connection, origin).await;
+    };
+    let written = system_identifier.zip(wal_timeline);
+    let written =
+        written.map(|(system_identifier, wal_timeline)| Origin { system_identifier, wal_timeline });
+    match (written, origin) {
+        (_, None) => {}
+        (Some(written), Some(now)) if written == now => {}
+        (Some(_), Some(_)) => {
+            tracing::warn!(
+                "the database is another server's or was restored: a new history begins, and all \
+                 clients load anew"
+            );
+            return begin(connection, origin).await;
+        }
+        // The role may ask only now: nothing is known to have changed.
+        (None, Some(now)) => {
+            sqlx::query(
+                "UPDATE service SET system_identifier = $1, wal_timeline = $2
+                 WHERE id = 1 AND system_identifier IS NULL",
+            )
+            .bind(now.system_identifier)
+            .bind(now.wal_timeline)
+            .execute(connection)
+            .await?;
+        }
+    }
+    parse(&epoch)
+}
+
+/// Begins a history of this origin, unless another replica has just done so.
+async fn begin(connection: &mut PgConnection, origin: Option<Origin>) -> sqlx::Result<Epoch> {
+    sqlx::query(
+        "INSERT INTO service (id, epoch, system_identifier, wal_timeline) VALUES (1, $1, $2, $3)
+         ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch,
+             system_identifier = excluded.system_identifier, wal_timeline = excluded.wal_timeline
+         WHERE (service.system_identifier, service.wal_timeline)
+             <> (excluded.system_identifier, excluded.wal_timeline)",
+    )
+    .bind(Epoch::random().to_string())
+    .bind(origin.map(|origin| origin.system_identifier))
+    .bind(origin.map(|origin| origin.wal_timeline))
+    .execute(&mut *connection)
+    .await?;
+    let epoch: String =
+        sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1").fetch_one(connection).await?;
+    parse(&epoch)
+}
+
+pub(super) async fn rotate(connection: &mut PgConnection) -> sqlx::Result<Epoch> {
+    let epoch = Epoch::random();
+    sqlx::query("UPDATE service SET epoch = $1 WHERE id = 1")
+        .bind(epoch.to_string())
+        .execute(connection)
+        .await?;
+    Ok(epoch)
+}
+
+fn parse(epoch: &str) -> sqlx::Result<Epoch> {
+    Epoch::parse(epoch).ok_or_else(|| corrupt("the epoch is no uuid"))
+}
+
+/// Whether the role may ask for the origin.
+pub(super) async fn is_watched(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')
+             AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')
+             AND has_function_privilege('pg_current_wal_lsn()', 'EXECUTE')",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Where the database is being written; `None` if the role may not know. The timeline is that of the
+/// current WAL file's name: the one in the control file lags behind until the next checkpoint.
+async fn origin(connection: &mut PgConnection) -> sqlx::Result<Option<Origin>> {
+    if !is_watched(connection).await? {
+        return Ok(None);
+    }
+    let (system_identifier, wal_timeline) = sqlx::query_as(
+        "SELECT system_identifier,
+             ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
+         FROM pg_control_system()",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Some(Origin { system_identifier, wal_timeline }))
+}

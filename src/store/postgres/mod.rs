@@ -1,0 +1,340 @@
+//! The store of a service of several replicas: Postgres.
+//!
+//! A replica has one connection for [`Store::append`], which its batcher calls one at a time, and a
+//! few for everything else, so that a storm of reads cannot keep a send waiting.
+
+mod append;
+mod conversations;
+mod error;
+mod history;
+mod pool;
+mod rows;
+mod sessions;
+mod timelines;
+mod users;
+
+use std::{collections::HashMap, fmt, str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use sqlx::{
+    ConnectOptions, Connection, PgConnection,
+    migrate::{MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
+use tokio::time::timeout;
+
+use self::{error::classify, pool::Pool};
+use super::{
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
+    StoreError, TokenHash, Window,
+};
+use crate::{
+    clock::Timestamp,
+    domain::{
+        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
+        UserId, UserName,
+    },
+};
+
+/// Connections of a replica, beside the one that appends.
+const CONNECTIONS: usize = 10;
+/// How long the first connection of a start may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a start waits for others that migrate, and then migrates itself.
+const MIGRATE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// What every connection asks for.
+const SESSION: [(&str, &str); 12] = [
+    ("statement_timeout", "5s"),
+    ("default_transaction_isolation", "read committed"),
+    // An acknowledged chat must survive a power cut, whatever the server's default is.
+    ("synchronous_commit", "on"),
+    // A replica that vanishes without a word leaves its locks to the server's patience.
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "15000"),
+    // Every statement is a handful of index probes for the elements of its parameters, which the
+    // planner cannot count. What it would choose instead, it would choose for small tables, keep, and
+    // use when they are large.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+    // "Exists already, skipping" is no news.
+    ("client_min_messages", "warning"),
+];
+
+/// What the connection that appends asks for besides.
+const WRITER: [(&str, &str); 3] = [
+    ("lock_timeout", "2s"),
+    // A replica that is frozen between two statements must not hold everybody's counters.
+    ("idle_in_transaction_session_timeout", "2s"),
+    // The same few statements for ever: planned once.
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// What a connection that migrates asks for. A statement may take its time. A replica that is dead or
+/// frozen meanwhile gives its locks back; one that lives is never idle for long.
+const MIGRATION: [(&str, &str); 5] = [
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("idle_session_timeout", "5s"),
+    ("client_connection_check_interval", "1s"),
+];
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The time of the database, in milliseconds: one clock for all replicas.
+macro_rules! now_millis {
+    () => {
+        "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+use now_millis;
+
+/// A store in a Postgres database. Clones share its connections.
+#[derive(Clone)]
+pub struct PgStore {
+    writer: Pool,
+    others: Pool,
+}
+
+impl fmt::Debug for PgStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The connections know the password.
+        f.write_str("PgStore")
+    }
+}
+
+impl PgStore {
+    /// Opens the database at a URL `postgres://USER:PASSWORD@HOST:PORT/NAME` and brings its schema up
+    /// to date. Replicas that start together wait for the one that migrates, at most ten minutes.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = options(url).map_err(StoreError::Unavailable)?;
+        migrate(&options).await?;
+        let session = options.options(SESSION);
+        let store = Self {
+            writer: Pool::new(session.clone().options(WRITER), 1),
+            others: Pool::new(session, CONNECTIONS),
+        };
+        store.run(|c| history::epoch(c).boxed()).await?;
+        if !store.run(|c| history::is_watched(c).boxed()).await? {
+            tracing::warn!(
+                "the database's role may not call pg_control_system(): a restore or a failover is \
+                 not noticed; grant it, or run `imserver admin rotate-epoch` after each"
+            );
+        }
+        Ok(store)
+    }
+
+    /// Runs a unit of work on one of the connections that do not append.
+    async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
+    {
+        self.others.run(work).await.map_err(classify)
+    }
+}
+
+/// How to connect. An error does not repeat the URL, which may hold a password.
+fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        sqlx::Error::Configuration("this is no URL like postgres://USER@HOST/NAME".into())
+    })?;
+    // Postgres logs slow statements itself, if it is told to; see log_min_duration_statement.
+    Ok(options.application_name("imserver").disable_statement_logging())
+}
+
+/// Brings the schema up to date, on a connection of its own. The migrator holds an advisory lock of the
+/// session while it works, so that replicas migrate one after the other; the server frees it when the
+/// session ends, however it ends. Each migration is one transaction with its entry in the list of those
+/// that are applied.
+async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let options = options.clone().options(SESSION).options(MIGRATION);
+    let mut connection = timeout(CONNECT_TIMEOUT, options.connect())
+        .await
+        .map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?
+        .map_err(StoreError::Unavailable)?;
+    // Not `run`, whose future no task can take: its bounds ask for too much.
+    let migrated =
+        timeout(MIGRATE_TIMEOUT, MIGRATIONS.run_direct(None, &mut connection, false)).await;
+    let migrated = migrated.unwrap_or(Err(MigrateError::Execute(sqlx::Error::PoolTimedOut)));
+    // The session's lock ends with it, at the latest when the server notices that it is gone.
+    let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
+    migrated.map_err(StoreError::Migrate)
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.run(|c| history::ping(c).boxed()).await
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.run(move |c| history::epoch(c).boxed()).await
+    }
+
+    async fn rotate_epoch(&self) -> Result<Epoch, StoreError> {
+        self.run(|c| history::rotate(c).boxed()).await
+    }
+
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        let ids = ids.to_vec();
+        self.run(move |c| users::users(c, ids).boxed()).await
+    }
+
+    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError> {
+        let name = name.clone();
+        self.run(move |c| users::demo_user(c, name).boxed()).await
+    }
+
+    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError> {
+        let openid = openid.to_owned();
+        self.run(move |c| users::wechat_user(c, openid).boxed()).await
+    }
+
+    async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| users::ensure_users(c, users).boxed()).await
+    }
+
+    async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError> {
+        let name = name.clone();
+        self.run(move |c| users::rename(c, user, name).boxed()).await
+    }
+
+    async fn set_avatar(
+        &self,
+        user: UserId,
+        hash: &AvatarHash,
+        content_type: &str,
+        picture: Bytes,
+    ) -> Result<Option<User>, StoreError> {
+        let (hash, content_type) = (hash.clone(), content_type.to_owned());
+        self.run(move |c| users::set_avatar(c, user, hash, content_type, picture).boxed()).await
+    }
+
+    async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError> {
+        let hash = hash.clone();
+        self.run(move |c| users::avatar(c, hash).boxed()).await
+    }
+
+    async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.run(move |c| users::search_users(c, prefix, limit).boxed()).await
+    }
+
+    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let others = others.to_vec();
+        self.run(move |c| users::acquainted(c, user, others).boxed()).await
+    }
+
+    async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
+        let seen = seen.to_vec();
+        self.run(move |c| users::save_last_seen(c, seen).boxed()).await
+    }
+
+    async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| users::last_seen(c, users).boxed()).await
+    }
+
+    async fn create_session(
+        &self,
+        token: TokenHash,
+        user: UserId,
+        now: Timestamp,
+        idle: Duration,
+        max: Duration,
+    ) -> Result<Session, StoreError> {
+        self.run(move |c| sessions::create(c, token, user, now, idle, max).boxed()).await
+    }
+
+    async fn session(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
+        self.run(move |c| sessions::by_token(c, token).boxed()).await
+    }
+
+    async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        let ids = ids.to_vec();
+        self.run(move |c| sessions::by_ids(c, ids).boxed()).await
+    }
+
+    async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError> {
+        let ids = ids.to_vec();
+        self.run(move |c| sessions::extend(c, ids, until).boxed()).await
+    }
+
+    async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
+        self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = batch.to_vec();
+        self.writer.run(move |c| append::append(c, batch).boxed()).await.map_err(classify)
+    }
+
+    async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
+        self.run(move |c| timelines::bounds(c, user).boxed()).await
+    }
+
+    async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| timelines::last_seqs(c, users).boxed()).await
+    }
+
+    async fn events(&self, user: UserId, since: Seq, limit: u32) -> Result<EventPage, StoreError> {
+        self.run(move |c| timelines::events(c, user, since, limit).boxed()).await
+    }
+
+    async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError> {
+        self.run(move |c| timelines::trim(c, user, up_to).boxed()).await
+    }
+
+    async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError> {
+        self.run(move |c| timelines::latest_chats(c, user, limit).boxed()).await
+    }
+
+    async fn conversations(
+        &self,
+        user: UserId,
+        before: Option<ChatId>,
+        limit: u32,
+    ) -> Result<ConversationPage, StoreError> {
+        self.run(move |c| conversations::page(c, user, before, limit).boxed()).await
+    }
+
+    async fn conversation_with(
+        &self,
+        user: UserId,
+        peer: UserId,
+    ) -> Result<Option<Conversation>, StoreError> {
+        self.run(move |c| conversations::with(c, user, peer).boxed()).await
+    }
+
+    async fn chats(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        window: Window,
+        limit: u32,
+    ) -> Result<Option<ChatPage>, StoreError> {
+        self.run(move |c| conversations::chats(c, user, conversation, window, limit).boxed()).await
+    }
+
+    async fn mark_read(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        up_to: ChatId,
+    ) -> Result<Option<ReadMark>, StoreError> {
+        self.run(move |c| conversations::mark_read(c, user, conversation, up_to).boxed()).await
+    }
+}

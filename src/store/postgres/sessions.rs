@@ -1,0 +1,95 @@
+//! Logins.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::rows::ids;
+use crate::{
+    clock::Timestamp,
+    domain::{SessionId, UserId},
+    store::{
+        Session, TokenHash,
+        rows::{SessionRow, all},
+    },
+};
+
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    token: TokenHash,
+    user: UserId,
+    now: Timestamp,
+    idle: Duration,
+    max: Duration,
+) -> sqlx::Result<Session> {
+    let row: SessionRow = sqlx::query_as(
+        "INSERT INTO sessions (token_hash, user_id, created_at, idle_expires_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5)
+         RETURNING id, user_id, idle_expires_at, expires_at, revoked",
+    )
+    .bind(token.0.as_slice())
+    .bind(user.get())
+    .bind(now.as_millis())
+    .bind(now.after(idle).as_millis())
+    .bind(now.after(max).as_millis())
+    .fetch_one(connection)
+    .await?;
+    row.try_into()
+}
+
+pub(super) async fn by_token(
+    connection: &mut PgConnection,
+    token: TokenHash,
+) -> sqlx::Result<Option<Session>> {
+    let row: Option<SessionRow> = sqlx::query_as(
+        "SELECT id, user_id, idle_expires_at, expires_at, revoked FROM sessions
+         WHERE token_hash = $1",
+    )
+    .bind(token.0.as_slice())
+    .fetch_optional(connection)
+    .await?;
+    row.map(Session::try_from).transpose()
+}
+
+pub(super) async fn by_ids(
+    connection: &mut PgConnection,
+    sessions: Vec<SessionId>,
+) -> sqlx::Result<Vec<Session>> {
+    let rows: Vec<SessionRow> = sqlx::query_as(
+        "SELECT id, user_id, idle_expires_at, expires_at, revoked FROM sessions
+         WHERE id = ANY($1)",
+    )
+    .bind(ids(&sessions))
+    .fetch_all(connection)
+    .await?;
+    all(rows)
+}
+
+/// In ascending id, as everywhere that several rows are written: two replicas that extend the same
+/// sessions must not wait for each other.
+pub(super) async fn extend(
+    connection: &mut PgConnection,
+    sessions: Vec<SessionId>,
+    until: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE sessions s SET idle_expires_at = $2
+         FROM (SELECT id FROM sessions
+               WHERE id = ANY($1) AND idle_expires_at < $2 AND NOT revoked
+               ORDER BY id FOR NO KEY UPDATE) locked
+         WHERE s.id = locked.id",
+    )
+    .bind(ids(&sessions))
+    .bind(until.as_millis())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) -> sqlx::Result<()> {
+    sqlx::query("UPDATE sessions SET revoked = true WHERE id = $1 AND NOT revoked")
+        .bind(session.get())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! What happened to a user, in order.
+
+use std::collections::HashMap;
+
+use sqlx::{Connection, PgConnection, Row};
+
+use super::rows::ids;
+use crate::{
+    domain::{Chat, Seq, UserId},
+    store::{
+        Bounds, EventPage,
+        rows::{ChatRow, chats_query, event, event_page, id, seq},
+    },
+};
+
+pub(super) async fn bounds(connection: &mut PgConnection, user: UserId) -> sqlx::Result<Bounds> {
+    let row: Option<(i64, i64)> =
+        sqlx::query_as("SELECT first_seq, last_seq FROM timelines WHERE user_id = $1")
+            .bind(user.get())
+            .fetch_optional(connection)
+            .await?;
+    let Some((first, last)) = row else { return Ok(Bounds::EMPTY) };
+    Ok(Bounds { first: seq(first)?, last: seq(last)? })
+}
+
+pub(super) async fn last_seqs(
+    connection: &mut PgConnection,
+    users: Vec<UserId>,
+) -> sqlx::Result<HashMap<UserId, Seq>> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT user_id, last_seq FROM timelines WHERE user_id = ANY($1) AND last_seq > 0",
+    )
+    .bind(ids(&users))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|(user, last)| Ok((id(user)?, seq(last)?))).collect()
+}
+
+/// One statement, so one moment: neither an append nor a trim comes between bounds and events.
+pub(super) async fn events(
+    connection: &mut PgConnection,
+    user: UserId,
+    since: Seq,
+    limit: u32,
+) -> sqlx::Result<EventPage> {
+    let rows = sqlx::query(chats_query!(
+        "b.first_seq, b.last_seq, e.seq, e.kind AS event,",
+        "FROM timelines b
+         LEFT JOIN LATERAL (
+             SELECT x.seq, x.kind, x.chat_id FROM timeline_events x
+             WHERE x.user_id = b.user_id AND x.seq > $2 AND x.seq <= b.last_seq
+             ORDER BY x.seq LIMIT $3
+         ) e ON b.first_seq <= $2 + 1
+         LEFT JOIN chats c ON c.id = e.chat_id",
+        "WHERE b.user_id = $1 ORDER BY e.seq"
+    ))
+    .bind(user.get())
+    .bind(since.get())
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    let Some(first) = rows.first() else {
+        return Ok(EventPage { bounds: Bounds::EMPTY, events: Vec::new() });
+    };
+    let bounds =
+        Bounds { first: seq(first.try_get("first_seq")?)?, last: seq(first.try_get("last_seq")?)? };
+    if since.next() < bounds.first || since >= bounds.last {
+        return Ok(EventPage { bounds, events: Vec::new() });
+    }
+    // Bounds without an event are one row, too.
+    let none = first.try_get::<Option<i64>, _>("seq")?.is_none();
+    let rows = if none { &[] } else { rows.as_slice() };
+    let events = rows.iter().map(event).collect::<sqlx::Result<_>>()?;
+    event_page(user, bounds, since, limit, events)
+}
+
+pub(super) async fn trim(
+    connection: &mut PgConnection,
+    user: UserId,
+    up_to: Seq,
+) -> sqlx::Result<()> {
+    let mut tx = connection.begin().await?;
+    let first: Option<i64> = sqlx::query_scalar(
+        "UPDATE timelines SET first_seq = greatest(first_seq, least($2, last_seq) + 1)
+         WHERE user_id = $1 RETURNING first_seq",
+    )
+    .bind(user.get())
+    .bind(up_to.get())
+    .fetch_optional(&mut *tx)
+    .await?;
+    sqlx::query("DELETE FROM timeline_events WHERE user_id = $1 AND seq < $2")
+        .bind(user.get())
+        .bind(first.unwrap_or_default())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
+}
+
+pub(super) async fn latest_chats(
+    connection: &mut PgConnection,
+    user: UserId,
+    limit: u32,
+) -> sqlx::Result<Vec<Chat>> {
+    let rows: Vec<ChatRow> = sqlx::query_as(chats_query!(
+        "",
+        "FROM (
+             SELECT x.seq, x.chat_id FROM timeline_events x
+             WHERE x.user_id = $1 AND x.kind = 'chat' ORDER BY x.seq DESC LIMIT $2
+         ) e LEFT JOIN chats c ON c.id = e.chat_id",
+        "ORDER BY e.seq"
+    ))
+    .bind(user.get())
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Chat::try_from).collect()
+}

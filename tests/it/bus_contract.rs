@@ -7,10 +7,16 @@ use std::{
 };
 
 use imserver::{
-    bus::{Bus, CloseOrder, INCOMING_QUEUE, Incoming, Receiver, Signal, local::LocalBroker},
+    bus::{
+        Bus, CloseOrder, INCOMING_QUEUE, Incoming, Receiver, Signal,
+        local::LocalBroker,
+        redis::{RedisBus, Timing},
+    },
     domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId, UserId},
     protocol::event::EventFrame,
 };
+
+use crate::harness::Redis;
 
 /// How long anything that must happen may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -32,6 +38,22 @@ impl BusFactory for LocalFactory {
 
     async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
         let (bus, receiver) = self.0.connect();
+        (Arc::new(bus), receiver)
+    }
+}
+
+/// On the Redis that all tests share, in a namespace of its own.
+struct RedisFactory(String);
+
+impl BusFactory for RedisFactory {
+    async fn start() -> Self {
+        Self(format!("contract:{}", ConnectionId::random()))
+    }
+
+    async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
+        let urls = [Redis::shared().url()];
+        let connected = RedisBus::connect(&urls, &self.0, Timing::default()).await;
+        let (bus, receiver) = connected.unwrap();
         (Arc::new(bus), receiver)
     }
 }
@@ -63,6 +85,7 @@ macro_rules! bus_contract {
 }
 
 bus_contract!(local, super::LocalFactory);
+bus_contract!(redis, super::RedisFactory);
 
 /// One replica: its bus and what it hears.
 struct Replica {

@@ -1,0 +1,139 @@
+//! One direction of the way to one Redis: whether it stands, and when it is tried again.
+
+use std::{borrow::Cow, time::Duration};
+
+use parking_lot::Mutex;
+use rand::Rng;
+use tokio::{sync::Notify, time::Instant};
+
+/// The wait between the beginnings of two attempts, at first and at most.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What is wrong, in a word. Never holds a URL.
+pub(super) type Trouble = Cow<'static, str>;
+
+/// The state of a direction, as health checks and metrics see it.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Which Redis of the list, from 1.
+    instance: usize,
+    direction: &'static str,
+    trouble: Mutex<Option<Trouble>>,
+    /// Becomes ready when the link has come up, or has failed to.
+    pub(super) tried: Notify,
+}
+
+impl Link {
+    pub(super) fn new(instance: usize, direction: &'static str) -> Self {
+        let trouble = Mutex::new(Some("connecting".into()));
+        let link = Self { instance, direction, trouble, tried: Notify::new() };
+        link.gauge(0.0);
+        link
+    }
+
+    /// It stands.
+    pub(super) fn up(&self) {
+        if let Some(trouble) = self.trouble.lock().take() {
+            tracing::info!(
+                instance = self.instance, direction = self.direction, %trouble,
+                "link to Redis stands"
+            );
+            self.gauge(1.0);
+            self.tried.notify_one();
+        }
+    }
+
+    /// It broke, or was not made.
+    pub(super) fn down(&self, trouble: Trouble) {
+        let mut current = self.trouble.lock();
+        // Once for each cause: an attempt follows the other for as long as it takes.
+        if current.as_ref() != Some(&trouble) {
+            tracing::warn!(
+                instance = self.instance, direction = self.direction, %trouble,
+                "no link to Redis, trying again"
+            );
+        }
+        let instance = self.instance.to_string();
+        metrics::counter!("imserver_bus_link_failures_total", "instance" => instance, "direction" => self.direction)
+            .increment(1);
+        *current = Some(trouble);
+        self.gauge(0.0);
+        self.tried.notify_one();
+    }
+
+    /// What is wrong with it now.
+    pub(super) fn health(&self) -> Result<(), String> {
+        match &*self.trouble.lock() {
+            None => Ok(()),
+            Some(trouble) => Err(format!("redis {} {}: {trouble}", self.instance, self.direction)),
+        }
+    }
+
+    fn gauge(&self, up: f64) {
+        let instance = self.instance.to_string();
+        metrics::gauge!("imserver_bus_link_up", "instance" => instance, "direction" => self.direction)
+            .set(up);
+    }
+}
+
+/// When to try again, for ever: soon at first, then ever later, and never in step with others.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    wait: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { wait: MIN_BACKOFF }
+    }
+}
+
+impl Backoff {
+    /// When the attempt that follows the one begun then may begin.
+    ///
+    /// Counted from its beginning, so that an attempt that hung for its whole time is not followed
+    /// by a wait as well. One that has lasted counts as a success.
+    pub(super) fn after(&mut self, begun: Instant) -> Instant {
+        if begun.elapsed() > 2 * MAX_BACKOFF {
+            self.wait = MIN_BACKOFF;
+        }
+        let wait = self.wait.mul_f64(rand::rng().random_range(0.5..=1.0));
+        self.wait = (self.wait * 2).min(MAX_BACKOFF);
+        // A link that breaks after a while is tried again at once, but not in step.
+        (begun + wait).max(Instant::now() + MIN_BACKOFF.mul_f64(rand::random()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_come_ever_later_up_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            let begun = Instant::now();
+            tokio::time::sleep_until(backoff.after(begun)).await;
+            waits.push(begun.elapsed());
+        }
+        assert!(waits[0] <= MIN_BACKOFF + Duration::from_millis(2), "{waits:?}");
+        assert!(waits[19] >= MAX_BACKOFF / 2, "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait <= MAX_BACKOFF + Duration::from_millis(2)));
+
+        // What has stood for long is tried again at once.
+        let begun = Instant::now();
+        tokio::time::sleep(3 * MAX_BACKOFF).await;
+        assert!(backoff.after(begun) <= Instant::now() + MIN_BACKOFF);
+    }
+
+    #[test]
+    fn health_says_which_and_why() {
+        let link = Link::new(2, "subscriber");
+        link.up();
+        assert_eq!(link.health(), Ok(()));
+        link.down("refused".into());
+        assert_eq!(link.health(), Err("redis 2 subscriber: refused".into()));
+    }
+}

@@ -22,7 +22,7 @@ use crate::harness::Redis;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A set of replicas that can hear each other and nobody else.
-trait BusFactory {
+pub(crate) trait BusFactory {
     async fn start() -> Self;
 
     /// One more replica.
@@ -88,13 +88,13 @@ bus_contract!(local, super::LocalFactory);
 bus_contract!(redis, super::RedisFactory);
 
 /// One replica: its bus and what it hears.
-struct Replica {
-    bus: Arc<dyn Bus>,
-    receiver: Receiver,
+pub(crate) struct Replica {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) receiver: Receiver,
 }
 
 impl Replica {
-    async fn of(factory: &impl BusFactory, users: &[UserId]) -> Self {
+    pub(crate) async fn of(factory: &impl BusFactory, users: &[UserId]) -> Self {
         let (bus, receiver) = factory.connect().await;
         for &user in users {
             bus.subscribe(user).await.expect("the bus is up");
@@ -103,7 +103,7 @@ impl Replica {
     }
 
     /// The next thing that is heard.
-    async fn hear(&mut self) -> Incoming {
+    pub(crate) async fn hear(&mut self) -> Incoming {
         tokio::time::timeout(DEADLINE, self.receiver.recv())
             .await
             .expect("nothing was heard in time")
@@ -118,7 +118,7 @@ impl Replica {
     }
 
     /// Publishes `marker` to `user` from here until `to` hears it, and returns what it hears before.
-    async fn mark(&self, user: UserId, to: &mut Self) -> Vec<Incoming> {
+    pub(crate) async fn mark(&self, user: UserId, to: &mut Self) -> Vec<Incoming> {
         let marker = Signal::Notice(format!("marker {}", ConnectionId::random()).into());
         self.bus.publish(user, marker.clone());
         let mut before = Vec::new();
@@ -131,11 +131,11 @@ impl Replica {
     }
 }
 
-fn user(id: i64) -> UserId {
+pub(crate) fn user(id: i64) -> UserId {
     UserId::new(id).unwrap()
 }
 
-fn notice(text: &str) -> Signal {
+pub(crate) fn notice(text: &str) -> Signal {
     Signal::Notice(text.to_owned().into())
 }
 

@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
 mod bus_contract;
+mod bus_redis;
 mod delivery_model;
 mod docs;
 mod harness;

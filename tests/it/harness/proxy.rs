@@ -8,18 +8,27 @@ use tokio::{
     sync::watch,
 };
 
-/// What the proxy does.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What the proxy does with a new connection.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Mode {
+    #[default]
     Forward,
     Silent,
     Cut,
 }
 
+/// How often what was connected has been hurt, so that no connection misses it.
+#[derive(Clone, Copy, Default)]
+struct State {
+    mode: Mode,
+    silences: usize,
+    cuts: usize,
+}
+
 /// In front of one server, until it is dropped.
 pub struct Proxy {
     addr: SocketAddr,
-    mode: watch::Sender<Mode>,
+    state: watch::Sender<State>,
 }
 
 impl Proxy {
@@ -27,7 +36,7 @@ impl Proxy {
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let (mode, now) = watch::channel(Mode::Forward);
+        let (state, now) = watch::channel(State::default());
         tokio::spawn(async move {
             let mut end = now.clone();
             loop {
@@ -40,7 +49,7 @@ impl Proxy {
                 tokio::spawn(carry(client, to, now.clone()));
             }
         });
-        Self { addr, mode }
+        Self { addr, state }
     }
 
     /// Where it listens.
@@ -51,34 +60,40 @@ impl Proxy {
     /// Forwards nothing from now on, and closes nothing. What is connected now or until
     /// [`Proxy::heal`] stays dead for ever, as behind a router that has lost its table.
     pub fn silence(&self) {
-        self.mode.send_replace(Mode::Silent);
+        self.state.send_modify(|state| {
+            state.mode = Mode::Silent;
+            state.silences += 1;
+        });
     }
 
     /// Closes what is connected now, and whatever comes.
     pub fn cut(&self) {
-        self.mode.send_replace(Mode::Cut);
+        self.state.send_modify(|state| {
+            state.mode = Mode::Cut;
+            state.cuts += 1;
+        });
     }
 
     /// Forwards new connections.
     pub fn heal(&self) {
-        self.mode.send_replace(Mode::Forward);
+        self.state.send_modify(|state| state.mode = Mode::Forward);
     }
 }
 
-async fn carry(mut client: TcpStream, to: SocketAddr, mut mode: watch::Receiver<Mode>) {
-    let begun_as = *mode.borrow_and_update();
-    if begun_as == Mode::Cut {
+async fn carry(mut client: TcpStream, to: SocketAddr, mut now: watch::Receiver<State>) {
+    let born = *now.borrow_and_update();
+    if born.mode == Mode::Cut {
         return;
     }
-    if begun_as == Mode::Forward {
+    if born.mode == Mode::Forward {
         let Ok(mut server) = TcpStream::connect(to).await else { return };
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut server) => return,
-            _ = mode.wait_for(|mode| *mode != Mode::Forward) => {}
+            _ = now.wait_for(|now| now.silences > born.silences || now.cuts > born.cuts) => {}
         }
         // Dead, and open at both ends.
-        let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
+        let _ = now.wait_for(|now| now.cuts > born.cuts).await;
     } else {
-        let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
+        let _ = now.wait_for(|now| now.cuts > born.cuts).await;
     }
 }

@@ -19,61 +19,65 @@ pub(super) struct Link {
     /// Which Redis of the list, from 1.
     instance: usize,
     direction: &'static str,
-    trouble: Mutex<Option<Trouble>>,
+    state: Mutex<State>,
     /// Becomes ready when the link has come up, or has failed to.
     pub(super) tried: Notify,
 }
 
+#[derive(Debug)]
+struct State {
+    trouble: Option<Trouble>,
+    has_stood: bool,
+}
+
 impl Link {
     pub(super) fn new(instance: usize, direction: &'static str) -> Self {
-        let trouble = Mutex::new(Some("connecting".into()));
-        let link = Self { instance, direction, trouble, tried: Notify::new() };
+        let state = State { trouble: Some("connecting".into()), has_stood: false };
+        let link = Self { instance, direction, state: Mutex::new(state), tried: Notify::new() };
         link.gauge(0.0);
         link
     }
 
     /// It stands.
     pub(super) fn up(&self) {
-        if let Some(trouble) = self.trouble.lock().take() {
-            tracing::info!(
-                instance = self.instance, direction = self.direction, %trouble,
-                "link to Redis stands"
-            );
-            self.gauge(1.0);
-            self.tried.notify_one();
+        let mut state = self.state.lock();
+        let Some(trouble) = state.trouble.take() else { return };
+        let Self { instance, direction, .. } = self;
+        tracing::info!(instance, direction, %trouble, "link to Redis stands");
+        if std::mem::replace(&mut state.has_stood, true) {
+            metrics::counter!("imserver_bus_reconnects_total", &self.labels()).increment(1);
         }
+        self.gauge(1.0);
+        self.tried.notify_one();
     }
 
     /// It broke, or was not made.
     pub(super) fn down(&self, trouble: Trouble) {
-        let mut current = self.trouble.lock();
-        // Once for each cause: an attempt follows the other for as long as it takes.
-        if current.as_ref() != Some(&trouble) {
-            tracing::warn!(
-                instance = self.instance, direction = self.direction, %trouble,
-                "no link to Redis, trying again"
-            );
+        let mut state = self.state.lock();
+        // Once for each cause: one attempt follows the other for as long as it takes.
+        if state.trouble.as_ref() != Some(&trouble) {
+            let Self { instance, direction, .. } = self;
+            tracing::warn!(instance, direction, %trouble, "no link to Redis, trying again");
         }
-        let instance = self.instance.to_string();
-        metrics::counter!("imserver_bus_link_failures_total", "instance" => instance, "direction" => self.direction)
-            .increment(1);
-        *current = Some(trouble);
+        state.trouble = Some(trouble);
         self.gauge(0.0);
         self.tried.notify_one();
     }
 
     /// What is wrong with it now.
     pub(super) fn health(&self) -> Result<(), String> {
-        match &*self.trouble.lock() {
+        match &self.state.lock().trouble {
             None => Ok(()),
             Some(trouble) => Err(format!("redis {} {}: {trouble}", self.instance, self.direction)),
         }
     }
 
     fn gauge(&self, up: f64) {
-        let instance = self.instance.to_string();
-        metrics::gauge!("imserver_bus_link_up", "instance" => instance, "direction" => self.direction)
-            .set(up);
+        metrics::gauge!("imserver_bus_link_up", &self.labels()).set(up);
+    }
+
+    fn labels(&self) -> [(&'static str, String); 2] {
+        [("instance", self.instance.to_string()), ("direction", self.direction.to_owned())]
     }
 }
 

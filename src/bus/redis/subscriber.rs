@@ -109,15 +109,13 @@ impl Subscriber {
             let begun = Instant::now();
             let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
             let trouble = match connecting.await {
-                Ok(Ok(connection)) => {
-                    self.wanted.lock().start_over();
-                    self.hear(connection, interrupted).await
-                }
+                Ok(Ok(connection)) => self.hear(connection, interrupted).await,
                 Ok(Err(error)) => super::trouble(&error),
                 Err(_) => "no connection in time".into(),
             };
             interrupted = true;
             self.link.down(trouble);
+            self.wanted.lock().start_over();
             tokio::time::sleep_until(backoff.after(begun)).await;
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct Wanted {
     /// Who is not wanted any more, by the time of the UNSUBSCRIBE.
     leaving: BTreeSet<(Instant, UserId)>,
     next_place: u64,
-    /// The places from before the link came up are below this one.
+    /// The places from before the link went down are below this one.
     restoring_below: u64,
     /// Whether one of those is on its way.
     restoring: bool,
@@ -186,7 +186,7 @@ impl Wanted {
         }
     }
 
-    /// A new connection: nothing stands on the server.
+    /// The connection is lost: nothing stands on the server.
     pub(super) fn start_over(&mut self) {
         self.leaving.clear();
         self.users.retain(|_, entry| entry.wanted);
@@ -198,7 +198,7 @@ impl Wanted {
         self.restoring_below = self.next_place;
     }
 
-    /// Whether all that was wanted when the connection began stands, unless it has ended since.
+    /// Whether all that was wanted when the connection was lost stands, unless it has ended since.
     pub(super) fn is_restored(&self) -> bool {
         let waits = self.pending.first().is_some_and(|(place, _)| *place < self.restoring_below);
         !waits && !self.restoring

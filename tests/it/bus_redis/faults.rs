@@ -63,7 +63,6 @@ async fn redis_is_killed_and_started_again() {
 
     println!("redis killed: noticed after {noticed:?}, live {live:?} after its start");
     assert!(noticed < Duration::from_secs(1) && live < Duration::from_secs(2));
-    assert_eq!(one.mark(user(1), &mut two).await, [], "one outage is one gap");
 }
 
 #[tokio::test]
@@ -162,6 +161,7 @@ async fn a_link_is_cut_silently() {
     assert!(noticed < NOTICED && live < LIVE);
 }
 
+/// The gap is that of the replica whose link broke: the other one has lost nothing.
 #[tokio::test]
 async fn a_link_is_reset_again_and_again() {
     let redis = Redis::start();

@@ -1,6 +1,9 @@
 //! More is published than Redis takes: it costs what is published, and nobody waits.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use imserver::bus::{
     Bus, Incoming,
@@ -47,7 +50,7 @@ async fn an_overflow_is_bounded_and_makes_nobody_wait() {
 async fn long_signals_are_bounded_by_their_bytes() {
     let redis = Redis::start();
     let net = Net::on([redis.url()]);
-    let (bus, _receiver) = net.bus().await;
+    let (bus, receiver) = net.bus().await;
     redis.freeze();
     let long = notice(&"x".repeat(100_000));
     for _ in 0..1_000 {
@@ -61,9 +64,8 @@ async fn long_signals_are_bounded_by_their_bytes() {
     }
     assert!(bus.queued() <= 100);
     redis.thaw();
-    let listener = net.replica(&[user(1)]).await;
-    let mut listener = listener;
-    let publisher = Replica { bus: std::sync::Arc::new(bus), receiver: _receiver };
+    let mut listener = net.replica(&[user(1)]).await;
+    let publisher = Replica { bus: Arc::new(bus), receiver };
     until_it_flows(&publisher, user(1), &mut listener).await;
 }
 

@@ -69,6 +69,25 @@ async fn long_signals_are_bounded_by_their_bytes() {
     until_it_flows(&publisher, user(1), &mut listener).await;
 }
 
+/// What was said long ago may do harm, so it is not kept for when the link is back.
+#[tokio::test]
+async fn a_dead_link_drops_what_waits() {
+    let mut redis = Redis::start();
+    let net = Net::on([redis.url()]);
+    let (bus, _receiver) = net.bus().await;
+    redis.kill();
+    for _ in 0..PUBLISH_QUEUE {
+        bus.publish(user(1), notice("too late"));
+    }
+    eventually("all are dropped", async || bus.queued() == 0).await;
+    redis.start_again();
+    let (mut listener, publisher) = (net.replica(&[user(1)]).await, net.replica(&[]).await);
+    eventually("the link stands", async || bus.health().is_ok()).await;
+    let heard = publisher.mark(user(1), &mut listener).await;
+    // The one that lost them may have said so by now.
+    assert!(heard.iter().all(|heard| *heard == Incoming::Gap), "{} heard", heard.len());
+}
+
 #[tokio::test]
 async fn a_burst_arrives_whole_and_in_order() {
     let net = Net::start().await;

@@ -1,6 +1,6 @@
 //! Who else uses the Redis, and how the bus itself does.
 
-use imserver::bus::Incoming;
+use imserver::bus::{Bus, Incoming};
 use redis::AsyncCommands;
 
 use super::Net;
@@ -92,4 +92,25 @@ async fn a_bus_that_is_dropped_leaves_nothing_behind() {
     drop(replica.bus);
     assert_eq!(replica.receiver.recv().await, None);
     eventually("its connections are closed", async || clients(&redis).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_password_opens_and_is_never_shown() {
+    let redis = Redis::start();
+    assert!(redis.ask("CONFIG SET requirepass s3cret").unwrap().starts_with("+OK"));
+    let with = |password: &str| {
+        let mut url = redis.url();
+        url.set_password(Some(password)).unwrap();
+        Net::on([url])
+    };
+    let right = with("s3cret");
+    let publisher = right.replica(&[]).await;
+    let mut listener = right.replica(&[user(1)]).await;
+    assert_eq!(publisher.mark(user(1), &mut listener).await, []);
+
+    let (refused, _) = with("hunter2").bus().await;
+    let health = refused.health().unwrap_err();
+    assert!(health.starts_with("redis 1 subscriber: "), "{health}");
+    let shown = format!("{health} {refused:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("redis://"), "{shown}");
 }

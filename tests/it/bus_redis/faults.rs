@@ -148,6 +148,8 @@ async fn a_link_is_cut_silently() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let noticed_by_both = cut.elapsed();
+    // Its own link says nothing of this to the other one, and it must hear of it all the same.
+    far.bus.publish(user(1), notice("lost"));
     // Long enough that the waits between attempts are the longest.
     tokio::time::sleep(Duration::from_secs(25).saturating_sub(cut.elapsed())).await;
     assert_eq!(near.bus.health(), Ok(()));

@@ -16,9 +16,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     accounts::Accounts,
     auth::{Auth, origin::OriginPolicy},
-    bus::{Bus, local::LocalBroker},
+    bus::{
+        self, Bus,
+        local::LocalBroker,
+        redis::{RedisBus, Timing},
+    },
     clock::Clock,
-    config::{DatabaseUrl, MetricsListen, Settings},
+    config::{BusKind, DatabaseUrl, MetricsListen, Settings},
     delivery::{self, Delivery},
     http,
     messaging::Messaging,
@@ -66,14 +70,29 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
     })
 }
 
+/// Connects to the other replicas, if the settings say that there may be some.
+async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
+    match settings.bus_kind()? {
+        BusKind::Local => {
+            let (bus, incoming) = LocalBroker::default().connect();
+            Ok((Arc::new(bus), incoming))
+        }
+        BusKind::Redis(urls) => {
+            let timing = Timing::default();
+            let connected = RedisBus::connect(&urls, &settings.bus.namespace, timing).await;
+            let (bus, incoming) = connected.context("setting `bus.url`")?;
+            Ok((Arc::new(bus), incoming))
+        }
+    }
+}
+
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
         let metrics = bind_metrics(settings.metrics.listen).await?;
         let store = open_store(&settings, &clock).await?;
-        let (bus, incoming) = LocalBroker::default().connect();
-        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let (bus, incoming) = open_bus(&settings).await?;
         let (presence, transitions) = LocalPresence::new(clock.clone());
         let presence: Arc<dyn Presence> = Arc::new(presence);
 

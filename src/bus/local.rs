@@ -4,9 +4,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc;
 
-use super::{Bus, BusError, INCOMING_QUEUE, Incoming, Receiver, Signal};
+use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
 use crate::domain::UserId;
 
 /// What the endpoints of one process have in common. Clones are the same broker.
@@ -19,10 +18,8 @@ impl LocalBroker {
     /// Makes an endpoint, which stands for one replica until it is dropped, and the receiver on
     /// which that replica hears.
     pub fn connect(&self) -> (LocalBus, Receiver) {
-        // One place more than signals may take: the gap's.
-        let (sender, receiver) = mpsc::channel(INCOMING_QUEUE + 1);
-        let inbox = Inbox { sender, users: HashSet::new(), ends_with_gap: false };
-        let endpoint = Arc::new(Endpoint { inbox: Mutex::new(inbox) });
+        let (inbox, receiver) = Inbox::new();
+        let endpoint = Arc::new(Endpoint { inbox, users: Mutex::default() });
         self.endpoints.write().push(Arc::clone(&endpoint));
         (LocalBus { broker: self.clone(), endpoint }, receiver)
     }
@@ -37,34 +34,16 @@ pub struct LocalBus {
 
 #[derive(Debug)]
 struct Endpoint {
-    inbox: Mutex<Inbox>,
-}
-
-#[derive(Debug)]
-struct Inbox {
-    sender: mpsc::Sender<Incoming>,
+    inbox: Inbox,
     /// To whom the replica is subscribed.
-    users: HashSet<UserId>,
-    /// Whether the last that was queued is a gap. While it is, and the queue is full, that gap is
-    /// still unread and stands for whatever else is lost.
-    ends_with_gap: bool,
+    users: Mutex<HashSet<UserId>>,
 }
 
-impl Inbox {
-    fn hear(&mut self, user: UserId, signal: &Signal) {
-        if !self.users.contains(&user) {
-            return;
+impl Endpoint {
+    fn hear(&self, user: UserId, signal: &Signal) {
+        if self.users.lock().contains(&user) {
+            self.inbox.signal(user, || signal.clone());
         }
-        // The last free place is the gap's, so that a loss is noted where it happened: after what
-        // came before it, and before whatever comes later.
-        let full = self.sender.capacity() < 2;
-        if full && self.ends_with_gap {
-            return;
-        }
-        let next = if full { Incoming::Gap } else { Incoming::Signal(user, signal.clone()) };
-        // Only this lock's holder sends, so there is a place; what fails is a receiver that is gone.
-        let _ = self.sender.try_send(next);
-        self.ends_with_gap = full;
     }
 }
 
@@ -73,18 +52,18 @@ impl Bus for LocalBus {
     fn publish(&self, user: UserId, signal: Signal) {
         for endpoint in self.broker.endpoints.read().iter() {
             if !Arc::ptr_eq(endpoint, &self.endpoint) {
-                endpoint.inbox.lock().hear(user, &signal);
+                endpoint.hear(user, &signal);
             }
         }
     }
 
     async fn subscribe(&self, user: UserId) -> Result<(), BusError> {
-        self.endpoint.inbox.lock().users.insert(user);
+        self.endpoint.users.lock().insert(user);
         Ok(())
     }
 
     fn unsubscribe(&self, user: UserId) {
-        self.endpoint.inbox.lock().users.remove(&user);
+        self.endpoint.users.lock().remove(&user);
     }
 
     fn health(&self) -> Result<(), String> {
@@ -101,6 +80,7 @@ impl Drop for LocalBus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::{INCOMING_QUEUE, Incoming};
 
     fn user() -> UserId {
         UserId::new(7).unwrap()

@@ -4,7 +4,9 @@
 //! `tests/it/bus_contract.rs`. The bus is a hint: it makes delivery fast, and losing any of it loses
 //! no event, since the database has them all.
 
+mod inbox;
 pub mod local;
+pub mod redis;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;

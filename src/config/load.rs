@@ -95,7 +95,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::config::{DatabaseUrl, MetricsListen};
+    use crate::config::{BusKind, DatabaseUrl, MetricsListen};
 
     fn with(env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -184,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn one_redis_or_several_are_a_bus_and_their_passwords_stay_hidden() {
+        let mut settings = with(&[], &[]).unwrap();
+        assert!(settings.bus_kind().unwrap() == BusKind::Local);
+        let urls = ["redis://:hunter2@a:7000/1", "redis://b"];
+        settings.bus.url = urls.map(str::to_owned).to_vec();
+        let expected = urls.map(|url| url.parse().unwrap()).to_vec();
+        assert!(settings.bus_kind().unwrap() == BusKind::Redis(expected));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (key, value, named) in [
             ("IMSERVER__DATABSE__URL", "x", "databse"),
@@ -195,6 +206,10 @@ mod tests {
             ("IMSERVER__DATABASE__URL", "postgres://u:hunter2@h:x/d", "database.url"),
             ("IMSERVER__DATABASE__URL", "postgres://u:hunter2@h", "name of a database"),
             ("IMSERVER__BUS__URL", "kafka://", "bus.url"),
+            ("IMSERVER__BUS__URL", "redis://:hunter2@r/,memory://", "bus.url"),
+            ("IMSERVER__BUS__URL", "redis://:hunter2@", "bus.url"),
+            ("IMSERVER__BUS__URL", "redis://:hunter2@r", "`database.url` to postgres://"),
+            ("IMSERVER__BUS__URL", "redis://:hunter2@r", "`bus.url` to memory://"),
             ("IMSERVER__CHAT__MAX_CONTENT_CHARS", "0", "chat.max_content_chars"),
             ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),
             ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),

@@ -133,16 +133,32 @@ impl fmt::Display for DatabaseUrl {
 }
 
 /// The way between replicas.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
-    /// `memory://`.
+    /// `memory://`, or one or more `redis://…`; see [`Settings::bus_kind`].
     #[serde(deserialize_with = "addresses")]
     pub url: Vec<String>,
     /// Prefix of every channel and key.
     pub namespace: String,
     /// Allows the in-process bus with a shared database.
     pub single_replica: bool,
+}
+
+/// The URLs may hold passwords.
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// Which bus the settings ask for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BusKind {
+    /// The one within a process.
+    Local,
+    /// These instances of Redis, in this order.
+    Redis(Vec<Url>),
 }
 
 /// Logins and sessions.
@@ -290,6 +306,24 @@ impl Settings {
         Ok(DatabaseUrl::Postgres(self.database.url.clone()))
     }
 
+    /// Which bus `bus.url` asks for.
+    pub fn bus_kind(&self) -> Result<BusKind, ConfigError> {
+        if self.bus.url == ["memory://"] {
+            return Ok(BusKind::Local);
+        }
+        // The URLs may hold passwords, so they are not shown.
+        let urls = self.bus.url.iter().map(|url| Url::parse(url).ok());
+        let urls: Option<Vec<_>> =
+            urls.map(|url| url.filter(|url| url.scheme() == "redis" && url.has_host())).collect();
+        urls.map(BusKind::Redis).ok_or_else(|| {
+            ConfigError::new(
+                "bus.url",
+                "set it to memory://, to redis://[:PASSWORD@]HOST[:PORT], or to a list of such; \
+                 a comma in a password is written %2C",
+            )
+        })
+    }
+
     /// SQLite on a loopback address: somebody's own machine.
     fn is_at_home(&self) -> bool {
         self.server.listen.ip().is_loopback() && self.database.url.reveal().starts_with("sqlite://")
@@ -297,19 +331,21 @@ impl Settings {
 
     /// Refuses what cannot work.
     fn check(&self) -> Result<(), ConfigError> {
-        let database = self.database()?;
-        if self.bus.url != ["memory://"] {
+        let (database, bus) = (self.database()?, self.bus_kind()?);
+        if bus != BusKind::Local && matches!(database, DatabaseUrl::Sqlite(_)) {
             return Err(ConfigError::new(
                 "bus.url",
-                "only the in-process bus is supported by this version; set it to memory://",
+                "Redis connects replicas, and the SQLite file of `database.url` cannot be shared by \
+                 them; set `database.url` to postgres://…, or `bus.url` to memory://",
             ));
         }
-        if matches!(database, DatabaseUrl::Postgres(_)) && !self.bus.single_replica {
+        let is_alone = bus == BusKind::Local && !self.bus.single_replica;
+        if is_alone && matches!(database, DatabaseUrl::Postgres(_)) {
             return Err(ConfigError::new(
                 "bus.url",
                 "memory:// reaches one process, and `database.url` is a Postgres that replicas may \
-                 share: chats would come late on the others; set `bus.single_replica` to true if \
-                 there is to be one replica only",
+                 share: chats would come late on the others; set `bus.url` to redis://…, or \
+                 `bus.single_replica` to true if there is to be one replica only",
             ));
         }
         if self.bus.namespace.is_empty()

@@ -7,16 +7,22 @@ use std::{
 };
 
 use imserver::{
-    bus::{Bus, CloseOrder, INCOMING_QUEUE, Incoming, Receiver, Signal, local::LocalBroker},
+    bus::{
+        Bus, CloseOrder, INCOMING_QUEUE, Incoming, Receiver, Signal,
+        local::LocalBroker,
+        redis::{RedisBus, Timing},
+    },
     domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId, UserId},
     protocol::event::EventFrame,
 };
+
+use crate::harness::Redis;
 
 /// How long anything that must happen may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A set of replicas that can hear each other and nobody else.
-trait BusFactory {
+pub(crate) trait BusFactory {
     async fn start() -> Self;
 
     /// One more replica.
@@ -32,6 +38,22 @@ impl BusFactory for LocalFactory {
 
     async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
         let (bus, receiver) = self.0.connect();
+        (Arc::new(bus), receiver)
+    }
+}
+
+/// On the Redis that all tests share, in a namespace of its own.
+struct RedisFactory(String);
+
+impl BusFactory for RedisFactory {
+    async fn start() -> Self {
+        Self(format!("contract:{}", ConnectionId::random()))
+    }
+
+    async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
+        let urls = [Redis::shared().url()];
+        let connected = RedisBus::connect(&urls, &self.0, Timing::default()).await;
+        let (bus, receiver) = connected.unwrap();
         (Arc::new(bus), receiver)
     }
 }
@@ -63,15 +85,16 @@ macro_rules! bus_contract {
 }
 
 bus_contract!(local, super::LocalFactory);
+bus_contract!(redis, super::RedisFactory);
 
 /// One replica: its bus and what it hears.
-struct Replica {
-    bus: Arc<dyn Bus>,
-    receiver: Receiver,
+pub(crate) struct Replica {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) receiver: Receiver,
 }
 
 impl Replica {
-    async fn of(factory: &impl BusFactory, users: &[UserId]) -> Self {
+    pub(crate) async fn of(factory: &impl BusFactory, users: &[UserId]) -> Self {
         let (bus, receiver) = factory.connect().await;
         for &user in users {
             bus.subscribe(user).await.expect("the bus is up");
@@ -80,7 +103,7 @@ impl Replica {
     }
 
     /// The next thing that is heard.
-    async fn hear(&mut self) -> Incoming {
+    pub(crate) async fn hear(&mut self) -> Incoming {
         tokio::time::timeout(DEADLINE, self.receiver.recv())
             .await
             .expect("nothing was heard in time")
@@ -95,7 +118,7 @@ impl Replica {
     }
 
     /// Publishes `marker` to `user` from here until `to` hears it, and returns what it hears before.
-    async fn mark(&self, user: UserId, to: &mut Self) -> Vec<Incoming> {
+    pub(crate) async fn mark(&self, user: UserId, to: &mut Self) -> Vec<Incoming> {
         let marker = Signal::Notice(format!("marker {}", ConnectionId::random()).into());
         self.bus.publish(user, marker.clone());
         let mut before = Vec::new();
@@ -108,11 +131,11 @@ impl Replica {
     }
 }
 
-fn user(id: i64) -> UserId {
+pub(crate) fn user(id: i64) -> UserId {
     UserId::new(id).unwrap()
 }
 
-fn notice(text: &str) -> Signal {
+pub(crate) fn notice(text: &str) -> Signal {
     Signal::Notice(text.to_owned().into())
 }
 

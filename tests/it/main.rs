@@ -7,6 +7,7 @@
 mod access;
 mod bad_input;
 mod bus_contract;
+mod bus_redis;
 mod cli;
 mod delivery_model;
 mod docs;

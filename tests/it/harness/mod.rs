@@ -3,12 +3,16 @@
 
 pub mod postgres;
 pub mod process;
+pub mod proxy;
+pub mod redis;
 pub mod server;
 pub mod socket;
 
 use std::time::Duration;
 
 pub use process::Run;
+pub use proxy::Proxy;
+pub use redis::Redis;
 pub use server::{Person, Server, Start};
 pub use socket::{Seen, Socket, handshake};
 

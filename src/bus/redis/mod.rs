@@ -1,0 +1,318 @@
+//! The bus over Redis: channels keyed by the target user's id, on one or several instances.
+//!
+//! Each instance has a [`publisher`] and a [`subscriber`], with a connection each; what goes over
+//! them is in [`wire`]. `docs/adr/0010-the-bus-on-redis.md` says why it is like this.
+
+mod link;
+mod publisher;
+mod subscriber;
+mod wanted;
+mod wire;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
+    io::tcp::TcpSettings,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use url::Url;
+
+use self::{
+    link::{Link, Trouble},
+    publisher::Publisher,
+    subscriber::Subscriber,
+    wire::Origin,
+};
+use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
+use crate::domain::UserId;
+
+pub use publisher::{PUBLISH_QUEUE, PUBLISH_QUEUE_BYTES};
+
+/// How long a connection may take to be made, its greeting included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the answer to a batch may take; longer is a dead link.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The publisher's connections. One is in use at a time, which keeps the order.
+const POOL_SIZE: usize = 1;
+
+/// A setting that no bus can be made of. Says nothing of the URL, which may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no URL.
+    #[error("at least one URL of Redis is needed")]
+    NoUrl,
+    /// One of them cannot be used.
+    #[error("URL number {number} of the list: {problem}")]
+    Url {
+        /// Its place in the list, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// How long things take. The defaults are for a service; tests hurry.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a subscription stands on after it was ended: who comes back finds it.
+    pub linger: Duration,
+    /// The time between two probes. A dead link is noticed after two to three of them.
+    pub probe: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { linger: Duration::from_secs(10), probe: Duration::from_secs(3) }
+    }
+}
+
+/// One replica's way to the others, over Redis. Its tasks end when it is dropped.
+pub struct RedisBus {
+    instances: Vec<Instance>,
+    _stop: DropGuard,
+}
+
+struct Instance {
+    publisher: Publisher,
+    subscriber: Arc<Subscriber>,
+}
+
+/// Shows no URL.
+impl fmt::Debug for RedisBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBus").field("instances", &self.instances.len()).finish_non_exhaustive()
+    }
+}
+
+impl RedisBus {
+    /// Connects to each of these instances. All replicas must have the same list in the same order.
+    /// `namespace` is the prefix of all channels.
+    ///
+    /// A Redis that is down is no error: it is tried again for ever, and [`Bus::health`] says so.
+    /// This waits until each has been tried once, two seconds at most.
+    pub async fn connect(
+        urls: &[Url],
+        namespace: &str,
+        timing: Timing,
+    ) -> Result<(Self, Receiver), ConnectError> {
+        if urls.is_empty() {
+            return Err(ConnectError::NoUrl);
+        }
+        let channels = Arc::new(Channels::new(namespace, Origin(rand::random())));
+        let (inbox, receiver) = Inbox::new();
+        let inbox = Arc::new(inbox);
+        let stop = CancellationToken::new();
+        let mut instances = Vec::new();
+        for (number, url) in (1..).zip(urls) {
+            let refused = |problem| ConnectError::Url { number, problem };
+            let (pool, client) = parts(url).map_err(refused)?;
+            let link = Link::new(number, "publisher");
+            let (publisher, publishing) = Publisher::new(pool, Arc::clone(&channels), link);
+            let subscriber = Arc::new(Subscriber::new(
+                client,
+                Arc::clone(&channels),
+                timing,
+                Link::new(number, "subscriber"),
+                publisher.shared(),
+                Arc::clone(&inbox),
+            ));
+            tokio::spawn(stop.clone().run_until_cancelled_owned(publishing));
+            let hearing = Arc::clone(&subscriber);
+            let hearing = async move { hearing.run().await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(hearing));
+            instances.push(Instance { publisher, subscriber });
+        }
+        let bus = Self { instances, _stop: stop.drop_guard() };
+        let first = async {
+            for instance in &bus.instances {
+                instance.subscriber.link.tried.notified().await;
+                instance.publisher.link().tried.notified().await;
+            }
+        };
+        // What is not there by then comes later.
+        let _ = tokio::time::timeout(CONNECT_TIMEOUT, first).await;
+        Ok((bus, receiver))
+    }
+
+    /// How many signals wait to be published.
+    pub fn queued(&self) -> usize {
+        self.instances.iter().map(|instance| instance.publisher.queued()).sum()
+    }
+
+    fn instance(&self, user: UserId) -> &Instance {
+        &self.instances[place(user, self.instances.len())]
+    }
+}
+
+#[async_trait]
+impl Bus for RedisBus {
+    fn publish(&self, user: UserId, signal: Signal) {
+        self.instance(user).publisher.publish(user, signal);
+    }
+
+    async fn subscribe(&self, user: UserId) -> Result<(), BusError> {
+        self.instance(user).subscriber.subscribe(user).await
+    }
+
+    fn unsubscribe(&self, user: UserId) {
+        self.instance(user).subscriber.unsubscribe(user);
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.instances.iter().try_for_each(|Instance { publisher, subscriber }| {
+            subscriber.link.health().and_then(|()| publisher.link().health())
+        })
+    }
+}
+
+/// The names of channels.
+#[derive(Debug)]
+struct Channels {
+    origin: Origin,
+    /// What this replica alone subscribes to, for its probes.
+    own: String,
+    /// What every replica subscribes to.
+    all: String,
+    user_prefix: String,
+}
+
+impl Channels {
+    fn new(namespace: &str, origin: Origin) -> Self {
+        Self {
+            origin,
+            own: format!("{namespace}:replica:{:016x}", origin.0),
+            all: format!("{namespace}:replicas"),
+            user_prefix: format!("{namespace}:user:"),
+        }
+    }
+
+    fn user(&self, user: UserId) -> String {
+        format!("{}{user}", self.user_prefix)
+    }
+
+    fn users(&self, users: &[UserId]) -> Vec<String> {
+        users.iter().map(|user| self.user(*user)).collect()
+    }
+
+    fn user_of(&self, channel: &str) -> Option<UserId> {
+        let id = channel.strip_prefix(&self.user_prefix)?.parse().ok()?;
+        UserId::new(id).ok()
+    }
+}
+
+/// Which of `count` instances has a user's channel: the one with the highest draw for that user.
+///
+/// All replicas must agree, of whatever version, so this function stays as it is. An instance added
+/// at the end of the list takes over its share of the users, and moves nobody else.
+fn place(user: UserId, count: usize) -> usize {
+    let user = mix(user.get().cast_unsigned());
+    (0..count).max_by_key(|place| mix(user ^ mix(*place as u64))).unwrap_or(0)
+}
+
+/// The finalizer of `SplitMix64`.
+fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+/// The publisher's pool and the subscriber's client, both not connected yet.
+fn parts(url: &Url) -> Result<(deadpool_redis::Pool, Client), String> {
+    let info = info(url)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(PUBLISH_TIMEOUT));
+    let manager = deadpool_redis::Manager::new_with_config(info.clone(), config);
+    let manager = manager.map_err(|error| trouble(&error).into_owned())?;
+    let pool = deadpool_redis::Pool::builder(manager)
+        .max_size(POOL_SIZE)
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .recycle_timeout(Some(CONNECT_TIMEOUT))
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .runtime(deadpool_redis::Runtime::Tokio1)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let client = Client::open(info).map_err(|error| trouble(&error).into_owned())?;
+    Ok((pool, client))
+}
+
+fn info(url: &Url) -> Result<ConnectionInfo, String> {
+    if url.scheme() != "redis" {
+        return Err("must begin with redis://".to_owned());
+    }
+    let info = url.clone().into_connection_info().map_err(|error| trouble(&error).into_owned())?;
+    // RESP2 whatever the URL says: on a subscriber's connection it is all that is needed.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+    Ok(info
+        .set_redis_settings(settings.set_skip_set_lib_name())
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// What went wrong, for logs and health. The driver's words hold neither the URL nor the password.
+fn trouble(error: &RedisError) -> Trouble {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
+    error.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: i64) -> UserId {
+        UserId::new(id).unwrap()
+    }
+
+    #[test]
+    fn users_stay_where_other_replicas_look_for_them() {
+        let places = |count| (1..=12).map(|id| place(user(id), count)).collect::<Vec<_>>();
+        assert_eq!(places(1), [0; 12]);
+        assert_eq!(places(2), [1, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 0]);
+        assert_eq!(places(3), [1, 2, 2, 2, 0, 2, 0, 1, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn users_spread_evenly_and_move_only_to_a_new_instance() {
+        let mut counts = [0_u32; 4];
+        for id in 1_000_000..1_040_000 {
+            let (before, after) = (place(user(id), 3), place(user(id), 4));
+            assert!(after == before || after == 3);
+            counts[after] += 1;
+        }
+        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_channel_names_its_user() {
+        let channels = Channels::new("a:b", Origin(1));
+        assert_eq!(channels.user(user(7)), "a:b:user:7");
+        assert_eq!(channels.user_of("a:b:user:7"), Some(user(7)));
+        for other in ["a:b:user:", "a:b:user:0", "a:b:user:x", "a:user:7", "a:b:replicas"] {
+            assert_eq!(channels.user_of(other), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_url_that_cannot_be_used_is_named_by_its_number_only() {
+        for (bad, word) in [
+            ("redis://:hunter2@localhost/hunter2", "database number"),
+            ("rediss://:hunter2@localhost", "redis://"),
+            ("http://:hunter2@localhost", "redis://"),
+            ("redis://:hunter2@0.0.0.0", "wildcard"),
+        ] {
+            let urls = ["redis://localhost", bad].map(|url| url.parse().unwrap());
+            let error = RedisBus::connect(&urls, "n", Timing::default()).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Url { number: 2, .. }));
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(word) && !text.contains("hunter2"), "{text}");
+        }
+        let none = RedisBus::connect(&[], "n", Timing::default()).await;
+        assert_eq!(none.unwrap_err(), ConnectError::NoUrl);
+    }
+}

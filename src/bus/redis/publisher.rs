@@ -1,0 +1,245 @@
+//! Publishes to one Redis, in order, in batches of whatever waits, and never makes anybody wait.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::{Connection, Pool, PoolError};
+use redis::Pipeline;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+use super::{
+    Channels,
+    link::{Backoff, Link},
+    wire::{MAX_PAYLOAD_BYTES, Message, weight},
+};
+use crate::{bus::Signal, domain::UserId};
+
+/// The most signals that wait for one Redis; more are dropped.
+pub const PUBLISH_QUEUE: usize = 16_384;
+
+/// The most bytes of signals that wait for one Redis; more are dropped.
+pub const PUBLISH_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most signals of one round trip.
+const BATCH: usize = 512;
+
+/// How long a connection is kept without use before the pool is asked whether it still works.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// At most one announcement of losses in this time: each makes all replicas read the database.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
+
+/// The handle of the task.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    queue: mpsc::Sender<(UserId, Signal)>,
+    shared: Arc<Shared>,
+}
+
+/// What the handle and the task have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    link: Link,
+    channels: Arc<Channels>,
+    queued_bytes: AtomicUsize,
+    /// Signals were dropped, and the other replicas do not know yet.
+    lost: AtomicBool,
+    /// The number of the newest probe that is to be published.
+    probe: AtomicU64,
+    probe_due: Notify,
+}
+
+impl Publisher {
+    /// A publisher, and the task that has to run for it.
+    pub(super) fn new(
+        pool: Pool,
+        channels: Arc<Channels>,
+        link: Link,
+    ) -> (Self, impl Future<Output = ()>) {
+        let (sender, queue) = mpsc::channel(PUBLISH_QUEUE);
+        let shared = Arc::new(Shared {
+            link,
+            channels,
+            queued_bytes: AtomicUsize::new(0),
+            lost: AtomicBool::new(false),
+            probe: AtomicU64::new(0),
+            probe_due: Notify::new(),
+        });
+        // The first batch is a probe, so that a link that cannot be made is known at once.
+        shared.probe(0);
+        let task = Task {
+            pool,
+            queue,
+            connection: None,
+            backoff: Backoff::default(),
+            announced: None,
+            shared: Arc::clone(&shared),
+        };
+        (Self { queue: sender, shared }, task.run())
+    }
+
+    /// Queues a signal, or drops it.
+    pub(super) fn publish(&self, user: UserId, signal: Signal) {
+        let bytes = weight(&signal);
+        let waiting = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = bytes <= MAX_PAYLOAD_BYTES && waiting + bytes <= PUBLISH_QUEUE_BYTES;
+        if !fits || self.queue.try_send((user, signal)).is_err() {
+            self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.dropped(1, "overflow");
+        }
+    }
+
+    /// How many signals wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// The state of this direction.
+    pub(super) fn link(&self) -> &Link {
+        &self.shared.link
+    }
+
+    /// What the subscriber needs of it.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+}
+
+impl Shared {
+    /// Has this probe published to the replica's own channel, beside the queue: a queue that is full
+    /// is no dead link.
+    pub(super) fn probe(&self, number: u64) {
+        self.probe.store(number, Ordering::Relaxed);
+        self.probe_due.notify_one();
+    }
+
+    fn dropped(&self, count: usize, why: &'static str) {
+        if count > 0 {
+            self.lost.store(true, Ordering::Relaxed);
+            metrics::counter!("imserver_bus_dropped_total", "why" => why).increment(count as u64);
+        }
+    }
+}
+
+struct Task {
+    pool: Pool,
+    queue: mpsc::Receiver<(UserId, Signal)>,
+    /// The one connection that is in use: a second one would break the order.
+    connection: Option<Connection>,
+    backoff: Backoff,
+    /// When losses were last announced.
+    announced: Option<Instant>,
+    shared: Arc<Shared>,
+}
+
+impl Task {
+    /// Publishes until the handle is dropped.
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let mut probe = None;
+            tokio::select! {
+                count = self.queue.recv_many(&mut batch, BATCH) => if count == 0 {
+                    return;
+                },
+                () = self.shared.probe_due.notified() => {
+                    probe = Some(self.shared.probe.load(Ordering::Relaxed));
+                }
+                () = tokio::time::sleep(KEEP), if self.connection.is_some() => {
+                    self.connection = None;
+                    continue;
+                }
+            }
+            let bytes = batch.iter().map(|(_, signal)| weight(signal)).sum();
+            self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let count = batch.len();
+            let begun = Instant::now();
+            match self.send(batch.drain(..), probe).await {
+                Ok(()) => {
+                    metrics::counter!("imserver_bus_published_total").increment(count as u64);
+                    self.shared.link.up();
+                    self.backoff = Backoff::default();
+                }
+                Err(error) => {
+                    self.shared.dropped(count, "link");
+                    self.shared.link.down(trouble(&error));
+                    // A connection whose answer did not come must never be used again.
+                    if let Some(connection) = self.connection.take() {
+                        drop(Connection::take(connection));
+                    }
+                    self.wait_out(begun).await;
+                }
+            }
+        }
+    }
+
+    /// One round trip. What it does not bring over is lost: whether it arrived is not known, and a
+    /// signal must not be heard twice.
+    async fn send(
+        &mut self,
+        batch: impl Iterator<Item = (UserId, Signal)>,
+        probe: Option<u64>,
+    ) -> Result<(), PoolError> {
+        let channels = &self.shared.channels;
+        let mut pipeline = Pipeline::new();
+        let mut publish = |channel: &str, message: Message| {
+            let payload = message.encode(channels.origin);
+            pipeline.cmd("PUBLISH").arg(channel).arg(payload).ignore();
+        };
+        for (user, signal) in batch {
+            publish(&channels.user(user), Message::Signal(signal));
+        }
+        if let Some(number) = probe {
+            publish(&channels.own, Message::Probe(number));
+        }
+        let announced_lately = self.announced.is_some_and(|at| at.elapsed() < ANNOUNCE_EVERY);
+        let announces = !announced_lately && self.shared.lost.swap(false, Ordering::Relaxed);
+        if announces {
+            publish(&channels.all, Message::Gap);
+        }
+        let sent = match &mut self.connection {
+            Some(connection) => pipeline.exec_async(connection).await.map_err(PoolError::Backend),
+            none => match self.pool.get().await {
+                Ok(connection) => {
+                    let connection = none.insert(connection);
+                    pipeline.exec_async(connection).await.map_err(PoolError::Backend)
+                }
+                Err(error) => Err(error),
+            },
+        };
+        if announces {
+            match &sent {
+                Ok(()) => self.announced = Some(Instant::now()),
+                Err(_) => self.shared.lost.store(true, Ordering::Relaxed),
+            }
+        }
+        sent
+    }
+
+    /// Drops what is queued until the next attempt is due: a signal that comes late may do harm, as
+    /// the order to close all sockets of a device but the one that was its newest then.
+    async fn wait_out(&mut self, begun: Instant) {
+        let until = self.backoff.after(begun);
+        while let Ok(Some((_, signal))) = tokio::time::timeout_at(until, self.queue.recv()).await {
+            self.shared.queued_bytes.fetch_sub(weight(&signal), Ordering::Relaxed);
+            self.shared.dropped(1, "link");
+        }
+    }
+}
+
+/// What went wrong, without the URL.
+fn trouble(error: &PoolError) -> super::link::Trouble {
+    match error {
+        PoolError::Timeout(_) => "no answer in time".into(),
+        PoolError::Backend(error) => super::trouble(error),
+        _ => "the pool of connections is closed".into(),
+    }
+}

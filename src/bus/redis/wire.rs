@@ -1,0 +1,304 @@
+//! What is published: a small binary header, and the frame as it will be written to sockets.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | [`VERSION`] |
+//! | 1 | the kind |
+//! | 8 | the replica that published it |
+//! | the rest | by the kind: integers, short texts with their length, then the frame |
+//!
+//! Integers are big-endian. A version or a kind that is not known comes from a newer replica during
+//! a deployment and is passed over; what it said is found by the reconcile.
+
+use bytes::Bytes;
+
+use crate::{
+    bus::{CloseOrder, Signal},
+    domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId},
+    protocol::{Text, event::EventFrame},
+};
+
+/// The version of the header. Kinds may be added to it; a change of what a kind holds is a new one.
+const VERSION: u8 = 1;
+
+/// The longest payload that is read or written, in bytes. The longest chat, each character of it
+/// escaped, takes a third of it.
+pub(super) const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+
+const EVENT: u8 = 1;
+const NOTICE: u8 = 2;
+const CLOSE_ALL: u8 = 3;
+const CLOSE_SESSION: u8 = 4;
+const CLOSE_DEVICE: u8 = 5;
+const PROBE: u8 = 6;
+const GAP: u8 = 7;
+
+/// One start of one replica. It knows by this what it published itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin(pub(super) u64);
+
+/// What one payload says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Message {
+    /// News of a user, on the user's channel.
+    Signal(Signal),
+    /// On a replica's own channel: the link carries what is published.
+    Probe(u64),
+    /// To all replicas: the one that says it has lost signals before they were published.
+    Gap,
+}
+
+/// A payload that cannot be read. Says nothing of what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WireError {
+    /// From a version or of a kind that is not known here.
+    #[error("a version or kind that is not known")]
+    Unknown,
+    /// It is longer than anything that is published.
+    #[error("too long")]
+    TooLong,
+    /// It ends before what its kind holds, or after it.
+    #[error("not of the length that its kind has")]
+    Length,
+    /// A value that its type does not allow.
+    #[error("a value out of range")]
+    Value,
+}
+
+impl WireError {
+    /// The error as a label of a metric.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::TooLong => "too_long",
+            Self::Length => "length",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// How many bytes of a signal wait in a queue, about.
+pub(super) fn weight(signal: &Signal) -> usize {
+    let text = match signal {
+        Signal::Event(frame) => frame.text.as_str().len(),
+        Signal::Notice(text) => text.as_str().len(),
+        Signal::Close(_) => 0,
+    };
+    size_of::<Signal>() + text
+}
+
+impl Message {
+    /// The payload.
+    pub(super) fn encode(&self, origin: Origin) -> Vec<u8> {
+        let mut out = Vec::with_capacity(match self {
+            Self::Signal(signal) => 32 + weight(signal),
+            Self::Probe(_) | Self::Gap => 18,
+        });
+        out.extend([VERSION, self.kind()]);
+        out.extend(origin.0.to_be_bytes());
+        match self {
+            Self::Signal(Signal::Event(frame)) => {
+                out.extend(frame.seq.get().to_be_bytes());
+                put_short(&mut out, frame.own.as_ref().map_or("", ClientMsgId::as_str));
+                out.extend(frame.text.as_str().as_bytes());
+            }
+            Self::Signal(Signal::Notice(text)) => out.extend(text.as_str().as_bytes()),
+            Self::Signal(Signal::Close(CloseOrder::Session(session))) => {
+                out.extend(session.get().to_be_bytes());
+            }
+            Self::Signal(Signal::Close(CloseOrder::Device { device, except })) => {
+                out.extend(except.get().to_be_bytes());
+                out.extend(device.as_str().as_bytes());
+            }
+            Self::Probe(number) => out.extend(number.to_be_bytes()),
+            Self::Signal(Signal::Close(CloseOrder::All)) | Self::Gap => {}
+        }
+        out
+    }
+
+    /// Reads a payload, and who published it.
+    pub(super) fn decode(payload: &[u8]) -> Result<(Origin, Self), WireError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(WireError::TooLong);
+        }
+        let mut rest = payload;
+        // The version first, since all else depends on it.
+        if take(&mut rest, 1)? != [VERSION] {
+            return Err(WireError::Unknown);
+        }
+        let kind = take(&mut rest, 1)?[0];
+        let origin = Origin(take_u64(&mut rest)?);
+        let message = match kind {
+            EVENT => {
+                let seq = Seq::new(take_i64(&mut rest)?).map_err(|_| WireError::Value)?;
+                let own = match take_short(&mut rest)? {
+                    "" => None,
+                    key => Some(ClientMsgId::parse(key).map_err(|_| WireError::Value)?),
+                };
+                let text = text(std::mem::take(&mut rest))?;
+                Self::Signal(Signal::Event(EventFrame { seq, own, text }))
+            }
+            NOTICE => Self::Signal(Signal::Notice(text(std::mem::take(&mut rest))?)),
+            CLOSE_ALL => Self::Signal(Signal::Close(CloseOrder::All)),
+            CLOSE_SESSION => {
+                let session = SessionId::new(take_i64(&mut rest)?);
+                let session = session.map_err(|_| WireError::Value)?;
+                Self::Signal(Signal::Close(CloseOrder::Session(session)))
+            }
+            CLOSE_DEVICE => {
+                let except = ConnectionId::new(take_i64(&mut rest)?);
+                let except = except.map_err(|_| WireError::Value)?;
+                let device = str::from_utf8(std::mem::take(&mut rest)).ok();
+                let device = device.and_then(|name| DeviceId::parse(name).ok());
+                let device = device.ok_or(WireError::Value)?;
+                Self::Signal(Signal::Close(CloseOrder::Device { device, except }))
+            }
+            PROBE => Self::Probe(take_u64(&mut rest)?),
+            GAP => Self::Gap,
+            _ => return Err(WireError::Unknown),
+        };
+        if rest.is_empty() { Ok((origin, message)) } else { Err(WireError::Length) }
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Signal(Signal::Event(_)) => EVENT,
+            Self::Signal(Signal::Notice(_)) => NOTICE,
+            Self::Signal(Signal::Close(CloseOrder::All)) => CLOSE_ALL,
+            Self::Signal(Signal::Close(CloseOrder::Session(_))) => CLOSE_SESSION,
+            Self::Signal(Signal::Close(CloseOrder::Device { .. })) => CLOSE_DEVICE,
+            Self::Probe(_) => PROBE,
+            Self::Gap => GAP,
+        }
+    }
+}
+
+/// A text of at most 255 bytes, after its length. Keys have at most 64, all ASCII.
+fn put_short(out: &mut Vec<u8>, text: &str) {
+    let length = u8::try_from(text.len()).unwrap_or(0);
+    out.push(length);
+    out.extend(&text.as_bytes()[..usize::from(length)]);
+}
+
+fn take_short<'a>(rest: &mut &'a [u8]) -> Result<&'a str, WireError> {
+    let length = take(rest, 1)?[0];
+    str::from_utf8(take(rest, length.into())?).map_err(|_| WireError::Value)
+}
+
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], WireError> {
+    let (taken, left) = rest.split_at_checked(count).ok_or(WireError::Length)?;
+    *rest = left;
+    Ok(taken)
+}
+
+fn take_u64(rest: &mut &[u8]) -> Result<u64, WireError> {
+    let (taken, left) = rest.split_first_chunk().ok_or(WireError::Length)?;
+    *rest = left;
+    Ok(u64::from_be_bytes(*taken))
+}
+
+fn take_i64(rest: &mut &[u8]) -> Result<i64, WireError> {
+    Ok(take_u64(rest)?.cast_signed())
+}
+
+fn text(bytes: &[u8]) -> Result<Text, WireError> {
+    Text::try_from(Bytes::copy_from_slice(bytes)).map_err(|_| WireError::Value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::MAX_ID;
+
+    fn messages() -> impl Strategy<Value = Message> {
+        let event = (0..=MAX_ID, proptest::option::of("[ -~]{1,64}"), ".{0,300}").prop_map(
+            |(seq, own, text)| {
+                Signal::Event(EventFrame {
+                    seq: Seq::new(seq).unwrap(),
+                    own: own.map(|key| ClientMsgId::parse(&key).unwrap()),
+                    text: text.into(),
+                })
+            },
+        );
+        let device =
+            ("[^\\pC]{1,64}", 1..=MAX_ID).prop_map(|(device, except)| CloseOrder::Device {
+                device: DeviceId::parse(&device).unwrap(),
+                except: ConnectionId::new(except).unwrap(),
+            });
+        let close = prop_oneof![
+            Just(CloseOrder::All),
+            (1..=MAX_ID).prop_map(|id| CloseOrder::Session(SessionId::new(id).unwrap())),
+            device,
+        ];
+        prop_oneof![
+            event.prop_map(Message::Signal),
+            ".{0,300}".prop_map(|text| Message::Signal(Signal::Notice(text.into()))),
+            close.prop_map(|order| Message::Signal(Signal::Close(order))),
+            any::<u64>().prop_map(Message::Probe),
+            Just(Message::Gap),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_it_was(message in messages(), origin in any::<u64>()) {
+            let origin = Origin(origin);
+            prop_assert_eq!(Message::decode(&message.encode(origin)), Ok((origin, message)));
+        }
+
+        #[test]
+        fn garbage_is_an_error_or_a_message(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Message::decode(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_payload_is_an_error_or_a_message(
+            message in messages(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut payload = message.encode(Origin(1));
+            let index = at.index(payload.len());
+            payload[index] = byte;
+            let _ = Message::decode(&payload[..cut.index(payload.len())]);
+            let _ = Message::decode(&payload);
+        }
+    }
+
+    #[test]
+    fn the_layout_stays_as_other_replicas_know_it() {
+        let event = Message::Signal(Signal::Event(EventFrame {
+            seq: Seq::new(258).unwrap(),
+            own: Some(ClientMsgId::parse("k1").unwrap()),
+            text: "{}".into(),
+        }));
+        let expected = b"\x01\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\x02k1{}";
+        assert_eq!(event.encode(Origin(7)), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let head = |version: u8, kind: u8| [&[version, kind][..], &[0; 8]].concat();
+        let payload = |kind, body: &[u8]| [&head(VERSION, kind), body].concat();
+        let zeros = &[0; 8][..];
+        for (bytes, error) in [
+            (vec![], WireError::Length),
+            (b"hello".to_vec(), WireError::Unknown),
+            (head(2, EVENT), WireError::Unknown),
+            (head(VERSION, 99), WireError::Unknown),
+            (vec![VERSION, EVENT], WireError::Length),
+            (payload(CLOSE_ALL, b"x"), WireError::Length),
+            (payload(CLOSE_SESSION, zeros), WireError::Value),
+            (payload(EVENT, &[0xff; 9]), WireError::Value),
+            (payload(EVENT, &[zeros, b"\x05abc"].concat()), WireError::Length),
+            (payload(EVENT, &[zeros, b"\x01\n"].concat()), WireError::Value),
+            (payload(NOTICE, b"\xff"), WireError::Value),
+            (payload(NOTICE, &vec![b' '; MAX_PAYLOAD_BYTES]), WireError::TooLong),
+        ] {
+            assert_eq!(Message::decode(&bytes), Err(error));
+        }
+    }
+}

@@ -3,10 +3,14 @@
 //! [`Presence`] is the contract, held to by one suite, `tests/it/presence_contract.rs`.
 
 pub mod local;
+mod outbox;
+pub mod redis;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use outbox::TRANSITION_QUEUE;
 
 use crate::{
     clock::Timestamp,

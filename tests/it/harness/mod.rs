@@ -1,11 +1,13 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod redis;
 pub mod server;
 pub mod socket;
 
 use std::time::Duration;
 
+pub use redis::Redis;
 pub use server::{Person, Server, Start};
 pub use socket::{Seen, Socket};
 

@@ -8,6 +8,8 @@ mod delivery_model;
 mod docs;
 mod harness;
 mod presence_contract;
+mod presence_model;
+mod presence_redis;
 mod smoke;
 mod store_contract;
 mod wechat;

@@ -104,7 +104,7 @@ impl Keeper {
     }
 
     /// Notes that a change of this user was not applied.
-    pub(super) fn fall_behind(&mut self, user: UserId) {
+    pub fn fall_behind(&mut self, user: UserId) {
         if let Some(slot) = self.slots.get_mut(&Partition::of(user)) {
             slot.in_doubt = true;
         }
@@ -194,15 +194,18 @@ impl Keeper {
     pub async fn close(&mut self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
         let mut calls = Calls::new(&self.scripts, &self.namespace);
         for (&partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.generation > 0) {
-            // A generation that holds nothing and has no lease: what the others held has left, with
-            // its grace, as a living replica's sockets do.
+            // One that holds nothing. So what the last one held has left, with its grace, rather
+            // than died.
             slot.begin_generation();
             let call = calls.add(&self.scripts.enter, partition);
-            call.arg(&self.replica).arg(slot.generation).arg(0);
+            call.arg(&self.replica).arg(slot.generation).arg(millis(self.times.lease));
         }
         calls.make::<bool>(connection).await?;
         self.retire(connection).await?;
         while self.sweep(connection).await?.has_more {}
+        self.slots.values_mut().for_each(|slot| slot.stale.push(slot.generation));
+        self.retire(connection).await?;
+        self.sweep(connection).await?;
         Ok(())
     }
 

@@ -16,7 +16,8 @@ for i = 3, #ARGV, 2 do
     if deadline then
       redis.call('ZREM', LEAVING, user)
       redis.call('HDEL', LEFT, user)
-    else
+    end
+    if not deadline or redis.call('SREM', UNSURE, user) == 1 then
       announce(user, 1, now)
     end
   end

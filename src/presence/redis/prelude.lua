@@ -8,12 +8,14 @@
 -- users        ZSET  who has sockets, by id
 -- leaving      ZSET  who has none any more -> when the grace is over
 -- left         HASH  who is leaving -> since when
+-- unsure       SET   who is leaving, and may never have been announced online
 -- version      of the partition's last transition
 -- log          LIST  the last transitions, for a replica that has not heard them
 --
 -- Times are milliseconds of this server's clock.
 local LEASES, GENERATIONS = KEYS[1] .. ':leases', KEYS[1] .. ':generations'
 local USERS, LEAVING, LEFT = KEYS[1] .. ':users', KEYS[1] .. ':leaving', KEYS[1] .. ':left'
+local UNSURE = KEYS[1] .. ':unsure'
 local VERSION, LOG = KEYS[1] .. ':version', KEYS[1] .. ':log'
 local LOG_LENGTH = 256
 
@@ -54,6 +56,7 @@ local function end_grace(user)
   local at = tonumber(redis.call('HGET', LEFT, user) or now)
   redis.call('ZREM', LEAVING, user)
   redis.call('HDEL', LEFT, user)
+  redis.call('SREM', UNSURE, user)
   if redis.call('EXISTS', connections_of(user)) == 0 then
     announce(user, 0, at)
   end

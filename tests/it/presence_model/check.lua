@@ -1,5 +1,5 @@
 -- What must hold in a partition at any time: KEYS[1] its prefix. Answers what does not, and then who
--- is online.
+-- is online; who is leaving has a minus.
 local prefix = KEYS[1]
 local wrong = {}
 local function expect(holds, what)
@@ -27,7 +27,7 @@ end
 local leaving = redis.call('ZRANGE', prefix .. ':leaving', 0, -1)
 expect(redis.call('HLEN', prefix .. ':left') == #leaving, 'leaving and left differ')
 for _, user in ipairs(leaving) do
-  online[user] = true
+  online['-' .. user] = true
 end
 local answer = { table.concat(wrong, '; ') }
 for user in pairs(online) do

@@ -12,6 +12,7 @@ use proptest::{
     test_runner::{TestCaseError, TestError, TestRunner},
 };
 
+use crate::harness::Redis;
 use world::{Fate, World};
 
 pub const TIMES: Times = Times {
@@ -22,7 +23,7 @@ pub const TIMES: Times = Times {
 
 pub const REPLICAS: usize = 3;
 pub const USERS: i64 = 3;
-const HISTORIES: u32 = 400;
+const HISTORIES: u32 = 500;
 const LENGTH: usize = 60;
 
 #[derive(Clone, Copy, Debug)]
@@ -98,10 +99,11 @@ fn run(histories: u32, shrink: u32, mistake: Option<&Mistake>) -> (u32, Result<(
         ..Default::default()
     };
     let ran = std::cell::Cell::new(0);
+    let server: &Redis = Box::leak(Box::new(Redis::start()));
     let result = TestRunner::new(config).run(&steps(), |steps| {
         ran.set(ran.get() + 1);
         let checked = runtime.block_on(async {
-            let mut world = World::start(|name, source| match mistake {
+            let mut world = World::start(server, |name, source| match mistake {
                 Some(mistake) if mistake.script.is_none_or(|script| script == name) => {
                     assert!(source.contains(mistake.right), "{} is not in {name}", mistake.right);
                     source.replace(mistake.right, mistake.wrong)

@@ -114,11 +114,11 @@ impl Keeper {
     pub async fn apply(
         &mut self,
         connection: &mut impl ConnectionLike,
-        changed: &[(UserId, ConnectionId)],
+        sockets: &[(UserId, ConnectionId)],
     ) -> RedisResult<()> {
         self.repair(connection).await?;
         let mut changes: BTreeMap<Partition, [Vec<_>; 2]> = BTreeMap::new();
-        for &(user, socket) in changed.iter().collect::<BTreeSet<_>>() {
+        for &(user, socket) in sockets.iter().collect::<BTreeSet<_>>() {
             // What is so now, rather than what was asked: requests may overtake each other.
             let is_leaving = !self.holdings.has(user, socket);
             let [joining, leaving] = changes.entry(Partition::of(user)).or_default();

@@ -92,18 +92,18 @@ impl Writer {
         if let Some(mut connection) = self.connected().await
             && let Err(error) = self.keeper.close(&mut connection).await
         {
-            self.fail(error.into(), "presence not left, the lease ends by itself");
+            self.fail(&error.into(), "presence not left, the lease ends by itself");
         }
     }
 
     async fn write(&mut self, batch: &mut Vec<Change>) {
-        let changed: Vec<_> = batch.iter().map(|change| (change.user, change.connection)).collect();
+        let sockets: Vec<_> = batch.iter().map(|change| (change.user, change.connection)).collect();
         let written = match self.connected().await {
             None => false,
-            Some(mut connection) => match self.keeper.apply(&mut connection, &changed).await {
+            Some(mut connection) => match self.keeper.apply(&mut connection, &sockets).await {
                 Ok(()) => true,
                 Err(error) => {
-                    self.fail(error.into(), "presence not written");
+                    self.fail(&error.into(), "presence not written");
                     false
                 }
             },
@@ -122,7 +122,7 @@ impl Writer {
         if let Some(mut connection) = self.connected().await {
             match self.keeper.beat(&mut connection).await {
                 Ok(()) => self.backoff.reset(),
-                Err(error) => self.fail(error.into(), "presence lease not renewed"),
+                Err(error) => self.fail(&error.into(), "presence lease not renewed"),
             }
         }
     }
@@ -133,7 +133,7 @@ impl Writer {
         if let Some(connection) = &mut self.connection {
             match self.keeper.sweep(connection).await {
                 Ok(swept) => self.has_more_to_sweep = swept.has_more,
-                Err(error) => self.fail(error.into(), "presence not swept"),
+                Err(error) => self.fail(&error.into(), "presence not swept"),
             }
         }
     }
@@ -151,7 +151,7 @@ impl Writer {
                     }
                     self.connection = Some(connection);
                 }
-                Err(error) => self.fail(error, "presence has no connection"),
+                Err(error) => self.fail(&error, "presence has no connection"),
             }
         }
         self.connection.clone()
@@ -165,7 +165,7 @@ impl Writer {
 
     /// Drops the connection: what was asked on it is unknown, and must not be confused with what is
     /// asked next.
-    fn fail(&mut self, error: Trouble, what: &str) {
+    fn fail(&mut self, error: &Trouble, what: &str) {
         // Once for each time that it goes: the attempts to connect are many.
         if self.connection.take().is_some() || !self.backoff.is_failing() {
             tracing::warn!(instance = self.link.number, %error, "{what}");

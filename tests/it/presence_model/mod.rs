@@ -23,7 +23,7 @@ pub const TIMES: Times = Times {
 
 pub const REPLICAS: usize = 3;
 pub const USERS: i64 = 3;
-const HISTORIES: u32 = 500;
+const HISTORIES: u32 = 300;
 const LENGTH: usize = 60;
 
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,8 @@ enum Step {
     Crash(usize),
     /// Ends a replica that says so; another process begins in its place.
     Close(usize),
-    /// What becomes of the next call that a replica makes.
-    Fate(usize, Fate),
+    /// What becomes of a call that a replica makes, after so many others.
+    Fate(usize, usize, Fate),
     /// What is still under way arrives.
     Deliver,
     /// Redis loses everything.
@@ -64,7 +64,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (replica.clone(), any::<bool>()).prop_map(|(r, frozen)| Step::Freeze(r, frozen)),
         1 => replica.clone().prop_map(Step::Crash),
         1 => replica.clone().prop_map(Step::Close),
-        4 => (replica, fate).prop_map(|(replica, fate)| Step::Fate(replica, fate)),
+        4 => (replica, 0..5_usize, fate).prop_map(|(r, before, fate)| Step::Fate(r, before, fate)),
         2 => Just(Step::Deliver),
         1 => Just(Step::Flush),
         5 => (1..6_000_u64).prop_map(|millis| Step::Pass(Duration::from_millis(millis))),
@@ -82,11 +82,32 @@ async fn take(world: &mut World, step: Step) {
         Step::Freeze(replica, is_frozen) => world.freeze(replica, is_frozen),
         Step::Crash(replica) => world.crash(replica),
         Step::Close(replica) => world.close(replica).await,
-        Step::Fate(replica, fate) => world.next_call(replica, fate),
+        Step::Fate(replica, before, fate) => world.fail_call(replica, before, fate),
         Step::Deliver => world.deliver().await,
         Step::Flush => world.flush().await,
         Step::Pass(time) => world.pass(time),
     }
+}
+
+/// Runs one history.
+async fn live_through(
+    server: &'static Redis,
+    steps: Vec<Step>,
+    mistake: Option<&Mistake>,
+) -> Result<(), String> {
+    let mut world = World::start(server, |name, source| match mistake {
+        Some(mistake) if mistake.script.is_none_or(|script| script == name) => {
+            assert!(source.contains(mistake.right), "{} is not in {name}", mistake.right);
+            source.replace(mistake.right, mistake.wrong)
+        }
+        _ => source,
+    })
+    .await;
+    for step in steps {
+        take(&mut world, step).await;
+        world.check().await.map_err(|wrong| format!("after {step:?}: {wrong}"))?;
+    }
+    world.calm_down().await
 }
 
 /// Runs histories until one goes wrong.
@@ -102,21 +123,7 @@ fn run(histories: u32, shrink: u32, mistake: Option<&Mistake>) -> (u32, Result<(
     let server: &Redis = Box::leak(Box::new(Redis::start()));
     let result = TestRunner::new(config).run(&steps(), |steps| {
         ran.set(ran.get() + 1);
-        let checked = runtime.block_on(async {
-            let mut world = World::start(server, |name, source| match mistake {
-                Some(mistake) if mistake.script.is_none_or(|script| script == name) => {
-                    assert!(source.contains(mistake.right), "{} is not in {name}", mistake.right);
-                    source.replace(mistake.right, mistake.wrong)
-                }
-                _ => source,
-            })
-            .await;
-            for step in steps {
-                take(&mut world, step).await;
-                world.check().await.map_err(|wrong| format!("after {step:?}: {wrong}"))?;
-            }
-            world.calm_down().await
-        });
+        let checked = runtime.block_on(live_through(server, steps, mistake));
         checked.map_err(TestCaseError::fail)
     });
     let result = result.map_err(|error| match error {
@@ -147,7 +154,7 @@ struct Mistake {
     wrong: &'static str,
 }
 
-const MISTAKES: [Mistake; 9] = [
+const MISTAKES: [Mistake; 7] = [
     Mistake {
         what: "leaving closes the user's other sockets",
         script: Some("leave"),
@@ -167,12 +174,6 @@ const MISTAKES: [Mistake; 9] = [
         wrong: "",
     },
     Mistake {
-        what: "old generations' late commands are taken",
-        script: None,
-        right: "if redis.call('HGET', GENERATIONS, replica) ~= generation then",
-        wrong: "if not redis.call('HGET', GENERATIONS, replica) then",
-    },
-    Mistake {
         what: "a beat revives what was lost",
         script: Some("beat"),
         right: "if not stands(ARGV[1], ARGV[2]) then",
@@ -185,7 +186,7 @@ const MISTAKES: [Mistake; 9] = [
         wrong: "",
     },
     Mistake {
-        what: "a new generation ends the old one before it has joined, without grace",
+        what: "a replica that leaves gives its users no grace",
         script: Some("sweep"),
         right: "at, deadline = now, now + grace",
         wrong: "at, deadline = now, now",
@@ -195,12 +196,6 @@ const MISTAKES: [Mistake; 9] = [
         script: None,
         right: "math.max(last + 1, micros)",
         wrong: "last + 1",
-    },
-    Mistake {
-        what: "the generation that begins late begins",
-        script: Some("enter"),
-        right: "if newest and tonumber(newest) >= tonumber(generation) then",
-        wrong: "if false then",
     },
 ];
 
@@ -214,4 +209,30 @@ fn planted_mistakes_are_caught() {
         let said = wrong.lines().next().unwrap_or_default();
         println!("caught by history {ran}: {}: {said}", mistake.what);
     }
+}
+
+/// Too rare for chance: a join arrives after its socket was joined again by the next generation, and
+/// before the lease of its own has been ended.
+#[tokio::test]
+async fn a_join_of_an_old_generation_comes_too_late() {
+    let server: &Redis = Box::leak(Box::new(Redis::start()));
+    let open = |socket| Step::Change { replica: 0, user: 1, socket, opens: true };
+    let history = vec![
+        open(1),
+        Step::Fate(0, 0, Fate::Late),
+        open(2),
+        // The next generation enters and joins; the end of the last one is not told.
+        Step::Fate(0, 2, Fate::NotSent),
+        Step::Beat(0),
+        Step::Deliver,
+    ];
+    assert_eq!(live_through(server, history.clone(), None).await, Ok(()));
+    let mistake = Mistake {
+        what: "old generations' late commands are taken",
+        script: None,
+        right: "if redis.call('HGET', GENERATIONS, replica) ~= generation then",
+        wrong: "if not redis.call('HGET', GENERATIONS, replica) then",
+    };
+    let wrong = live_through(server, history, Some(&mistake)).await.unwrap_err();
+    println!("caught: {}: {wrong}", mistake.what);
 }

@@ -32,7 +32,8 @@ pub enum Fate {
 /// A link that fails as it is told.
 struct Link {
     connection: MultiplexedConnection,
-    fate: Option<Fate>,
+    /// How many calls come before the one that fails, and how it does.
+    fate: Option<(usize, Fate)>,
     late: Vec<Pipeline>,
 }
 
@@ -48,7 +49,13 @@ impl ConnectionLike for Link {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let fate = self.fate.take();
+            let fate = match self.fate.take() {
+                Some((calls, fate)) if calls > 0 => {
+                    self.fate = Some((calls - 1, fate));
+                    None
+                }
+                fate => fate.map(|(_, fate)| fate),
+            };
             if fate.is_none() || fate == Some(Fate::NotAnswered) {
                 let answer = self.connection.req_packed_commands(pipeline, offset, count).await?;
                 if fate.is_none() {
@@ -217,8 +224,8 @@ impl World {
         self.has_crashed = true;
     }
 
-    pub fn next_call(&mut self, replica: usize, fate: Fate) {
-        self.replicas[replica].link.fate = Some(fate);
+    pub fn fail_call(&mut self, replica: usize, calls_before: usize, fate: Fate) {
+        self.replicas[replica].link.fate = Some((calls_before, fate));
     }
 
     pub async fn deliver(&mut self) {

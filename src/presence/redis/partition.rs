@@ -76,7 +76,7 @@ mod tests {
         for (before, after) in three.iter().zip(instances(4)) {
             assert!(after == *before || after == 3);
         }
-        assert_eq!(three[..8], [0; 8], "replicas of two versions must agree");
+        assert_eq!(three[..8], [0, 0, 0, 1, 0, 0, 1, 0], "replicas of two versions must agree");
     }
 
     #[test]

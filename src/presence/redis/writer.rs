@@ -55,7 +55,8 @@ impl Writer {
         }
     }
 
-    /// Writes until `closing`, and then leaves with all sockets.
+    /// Writes until `closing`, and then leaves with all sockets. Ends without a word when the register
+    /// is dropped.
     pub(super) async fn run(
         mut self,
         mut changes: mpsc::Receiver<Change>,
@@ -80,7 +81,8 @@ impl Writer {
                 _ = sweeps.tick() => self.sweep().await,
                 taken = changes.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
-                        break;
+                        // Dropped, not closed: it ends as if killed.
+                        return;
                     }
                     self.write(&mut batch).await;
                 }

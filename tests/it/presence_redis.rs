@@ -250,7 +250,9 @@ async fn all_is_rebuilt_after_redis_was_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
     let redis = Redis::start();
-    let a = Replica::start(&urls(&redis), "stopped", TIMES).await;
+    // The lease outlives it: only what is remembered is repaired.
+    let times = Times { lease: Duration::from_secs(60), ..TIMES };
+    let a = Replica::start(&urls(&redis), "stopped", times).await;
     a.join(1, 1).await.unwrap();
     redis.freeze();
     for (what, took) in [
@@ -266,6 +268,38 @@ async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
     println!("written {after:.1?} after it went on");
     a.until_heard(1, false).await;
     a.until_heard(2, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_starts_with_what_it_once_had_is_put_right() {
+    let mut redis = Redis::start();
+    let times = Times { lease: Duration::from_secs(60), ..TIMES };
+    let a = Replica::start(&urls(&redis), "restored", times).await;
+    a.join(1, 1).await.unwrap();
+    a.join(2, 2).await.unwrap();
+    redis.ask("SAVE").unwrap();
+    a.leave(1, 1).await.unwrap();
+    a.join(3, 3).await.unwrap();
+    redis.kill();
+    redis.start_again();
+    assert!(redis.ask("DBSIZE").unwrap() != ":0\r\n+OK\r\n", "it has kept nothing");
+    let after = a.until_listed("the ghost goes and the lost one is back", &[(2, 1), (3, 1)]).await;
+    println!("a Redis with an old snapshot: put right in {after:.1?}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_queue_is_written_by_the_next_beat() {
+    const SOCKETS: i64 = 4_200;
+    let redis = Redis::start();
+    let times = Times { lease: Duration::from_secs(60), ..TIMES };
+    let a = Replica::start(&urls(&redis), "overflow", times).await;
+    // On one thread the writer does not begin before all are queued.
+    let joins = (1..=SOCKETS).map(|socket| (64, socket)).chain([(1, 1)]);
+    let joins = joins.map(|(who, socket)| a.join(who, socket));
+    let joined = futures_util::future::join_all(joins).await;
+    assert!(matches!(joined.last(), Some(Err(PresenceError::Unavailable(_)))));
+    let after = a.until_listed("all are written", &[(1, 1), (64, 4_200)]).await;
+    println!("{SOCKETS} sockets at once: all written {after:.1?} after the last answer");
 }
 
 async fn timed(call: impl Future<Output = Result<(), PresenceError>>) -> Duration {

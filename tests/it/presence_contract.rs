@@ -97,7 +97,7 @@ impl PresenceFactory for RedisFactory {
     async fn start(grace: Duration) -> Self {
         let clock = RedisClock::start(Redis::shared());
         // A test may let any time pass between two beats.
-        let times = Times { grace, lease: Duration::from_secs(3_600), ..Times::default() };
+        let times = Times { grace, lease: Duration::from_hours(1), ..Times::default() };
         let urls = [Redis::shared().url().to_string()];
         let connected =
             RedisPresence::connect_with(&urls, &clock.namespace, times, clock.scripts()).await;

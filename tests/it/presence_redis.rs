@@ -251,7 +251,7 @@ async fn all_is_rebuilt_after_redis_was_away() {
 async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
     let redis = Redis::start();
     // The lease outlives it: only what is remembered is repaired.
-    let times = Times { lease: Duration::from_secs(60), ..TIMES };
+    let times = Times { lease: Duration::from_mins(1), ..TIMES };
     let a = Replica::start(&urls(&redis), "stopped", times).await;
     a.join(1, 1).await.unwrap();
     redis.freeze();
@@ -273,7 +273,7 @@ async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_starts_with_what_it_once_had_is_put_right() {
     let mut redis = Redis::start();
-    let times = Times { lease: Duration::from_secs(60), ..TIMES };
+    let times = Times { lease: Duration::from_mins(1), ..TIMES };
     let a = Replica::start(&urls(&redis), "restored", times).await;
     a.join(1, 1).await.unwrap();
     a.join(2, 2).await.unwrap();
@@ -291,7 +291,7 @@ async fn a_redis_that_starts_with_what_it_once_had_is_put_right() {
 async fn what_does_not_fit_the_queue_is_written_by_the_next_beat() {
     const SOCKETS: i64 = 4_200;
     let redis = Redis::start();
-    let times = Times { lease: Duration::from_secs(60), ..TIMES };
+    let times = Times { lease: Duration::from_mins(1), ..TIMES };
     let a = Replica::start(&urls(&redis), "overflow", times).await;
     // On one thread the writer does not begin before all are queued.
     let joins = (1..=SOCKETS).map(|socket| (64, socket)).chain([(1, 1)]);

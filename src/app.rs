@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     delivery::{self, Delivery},
     http,
     messaging::Messaging,
-    presence::{Presence, local::LocalPresence},
+    presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
     store::{Store, batcher::Batcher, postgres::PgStore, sqlite::SqliteStore},
@@ -86,6 +86,25 @@ async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Rec
     }
 }
 
+/// The register of who is online, shared by the replicas that share a bus.
+async fn open_presence(
+    settings: &Settings,
+    clock: &Clock,
+) -> anyhow::Result<(Arc<dyn Presence>, mpsc::Receiver<Transition>)> {
+    match settings.bus_kind()? {
+        BusKind::Local => {
+            let (presence, transitions) = LocalPresence::new(clock.clone());
+            Ok((Arc::new(presence), transitions))
+        }
+        BusKind::Redis(_) => {
+            let connected =
+                RedisPresence::connect(&settings.bus.url, &settings.bus.namespace).await;
+            let (presence, transitions) = connected.context("setting `bus.url`")?;
+            Ok((Arc::new(presence), transitions))
+        }
+    }
+}
+
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
@@ -93,8 +112,7 @@ impl App {
         let metrics = bind_metrics(settings.metrics.listen).await?;
         let store = open_store(&settings, &clock).await?;
         let (bus, incoming) = open_bus(&settings).await?;
-        let (presence, transitions) = LocalPresence::new(clock.clone());
-        let presence: Arc<dyn Presence> = Arc::new(presence);
+        let (presence, transitions) = open_presence(&settings, &clock).await?;
 
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
@@ -143,12 +161,13 @@ impl App {
                 Arc::clone(&store),
                 batcher.clone(),
                 Arc::clone(&delivery),
-                presence,
+                Arc::clone(&presence),
                 settings.delivery.replay_limit,
             ),
             delivery,
             store,
             bus,
+            presence,
             origins: OriginPolicy::new(
                 settings.server.allowed_origins.clone(),
                 settings.server.listen.ip().is_loopback(),
@@ -200,6 +219,7 @@ impl App {
             tracing::warn!(sockets = service.sockets.len(), "sockets did not end in time");
         }
         batcher.close().await;
+        service.presence.close().await;
         stop_http.cancel();
         stop_background.cancel();
         background.close();

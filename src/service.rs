@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts, auth::origin::OriginPolicy, bus::Bus, config::Settings, delivery::Delivery,
-    messaging::Messaging, store::Store,
+    messaging::Messaging, presence::Presence, store::Store,
 };
 
 /// The parts of a running replica.
@@ -26,6 +26,8 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// The way between replicas, for the question whether it stands.
     pub bus: Arc<dyn Bus>,
+    /// The register of who is online, to be left at the end.
+    pub presence: Arc<dyn Presence>,
     /// Which pages may use the service.
     pub origins: OriginPolicy,
     /// The sockets' tasks: the framework forgets them when it stops.

@@ -1,7 +1,7 @@
 //! Presence within one process: the register of a replica that runs alone.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map},
+    collections::{BTreeMap, HashSet, VecDeque, btree_map},
     ops::Bound,
     sync::Arc,
     time::Duration,
@@ -15,15 +15,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{OFFLINE_GRACE, OnlineUser, Presence, PresenceError, Transition};
+use super::{
+    OFFLINE_GRACE, OnlineUser, Presence, PresenceError, Transition,
+    outbox::{Outbox, TRANSITION_QUEUE},
+};
 use crate::{
     clock::{Clock, Timestamp},
     domain::{ConnectionId, UserId},
 };
-
-/// How many transitions wait in the receiver. Those beyond wait in an outbox that keeps one for each
-/// user, the latest: an observer that is slow misses what was superseded, and never the final state.
-pub const TRANSITION_QUEUE: usize = 1_024;
 
 /// The register of one process. One task, which ends with the register, announces the transitions.
 #[derive(Debug)]
@@ -200,37 +199,12 @@ impl Register {
     }
 }
 
-/// Transitions that the receiver has no room for yet: at most one for each user.
-#[derive(Debug, Default)]
-struct Outbox {
-    order: VecDeque<UserId>,
-    latest: HashMap<UserId, Transition>,
-    /// Whether nobody listens any more.
-    closed: bool,
-}
-
-impl Outbox {
-    fn put(&mut self, transition: Transition) {
-        if !self.closed && self.latest.insert(transition.user, transition).is_none() {
-            self.order.push_back(transition.user);
-        }
-    }
-
-    fn take(&mut self) -> Option<Transition> {
-        self.latest.remove(&self.order.pop_front()?)
-    }
-
-    fn close(&mut self) {
-        *self = Self { closed: true, ..Self::default() };
-    }
-}
-
 /// Watches the graces and fills the receiver, for as long as the register lives.
 async fn announce(shared: Arc<Shared>, transitions: mpsc::Sender<Transition>) {
     loop {
         let (next_deadline, waiting) = {
             let register = shared.register.lock();
-            (register.due.front().map(|(deadline, _)| *deadline), !register.outbox.order.is_empty())
+            (register.due.front().map(|(deadline, _)| *deadline), !register.outbox.is_empty())
         };
         let grace_ends = async {
             match next_deadline {
@@ -256,6 +230,8 @@ async fn announce(shared: Arc<Shared>, transitions: mpsc::Sender<Transition>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     const GRACE: Duration = Duration::from_secs(5);
@@ -282,7 +258,7 @@ mod tests {
         let register = presence.shared.register.lock();
         assert!(register.users.is_empty());
         assert!(register.due.is_empty());
-        assert!(register.outbox.order.is_empty() && register.outbox.latest.is_empty());
+        assert!(register.outbox.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -317,7 +293,7 @@ mod tests {
             presence.join(user(id), connection()).await.unwrap();
             tokio::time::sleep(GRACE).await;
         }
-        assert!(presence.shared.register.lock().outbox.latest.is_empty());
+        assert!(presence.shared.register.lock().outbox.is_empty());
         assert_eq!(presence.online(&[user(1), user(9)]).await.unwrap(), [user(1)]);
     }
 

@@ -3,10 +3,14 @@
 //! [`Presence`] is the contract, held to by one suite, `tests/it/presence_contract.rs`.
 
 pub mod local;
+mod outbox;
+pub mod redis;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use outbox::TRANSITION_QUEUE;
 
 use crate::{
     clock::Timestamp,
@@ -62,6 +66,9 @@ pub trait Presence: Send + Sync + 'static {
 
     /// Those of these users who are online.
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
+
+    /// Leaves with all sockets that are left. Nothing is joined after that.
+    async fn close(&self) {}
 
     /// Users who have sockets, by id, after `after`: at most `limit`. Fewer are the last ones. Those
     /// within the grace have none and are left out.

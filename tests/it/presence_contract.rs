@@ -2,17 +2,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use imserver::{
     clock::{Clock, Timestamp},
     domain::{ConnectionId, UserId},
-    presence::{OnlineUser, Presence, Transition, local::LocalPresence},
+    presence::{
+        OnlineUser, Presence, Transition,
+        local::LocalPresence,
+        redis::{RedisPresence, Scripts, Times},
+    },
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::sync::mpsc;
+
+use crate::harness::Redis;
 
 /// How long anything that must happen may take, beyond the grace.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -75,6 +84,88 @@ impl PresenceFactory for LocalFactory {
     }
 }
 
+/// A register over a Redis whose time stands until a test moves it.
+struct RedisFactory {
+    presence: Arc<RedisPresence>,
+    transitions: mpsc::Receiver<Transition>,
+    clock: RedisClock,
+}
+
+impl PresenceFactory for RedisFactory {
+    const HISTORIES: u32 = 64;
+
+    async fn start(grace: Duration) -> Self {
+        let clock = RedisClock::start(Redis::shared());
+        // A test may let any time pass between two beats.
+        let times = Times { grace, lease: Duration::from_hours(1), ..Times::default() };
+        let urls = [Redis::shared().url().to_string()];
+        let connected =
+            RedisPresence::connect_with(&urls, &clock.namespace, times, clock.scripts()).await;
+        let (presence, transitions) = connected.unwrap();
+        Self { presence: Arc::new(presence), transitions, clock }
+    }
+
+    fn presence(&self) -> Arc<dyn Presence> {
+        Arc::clone(&self.presence) as Arc<dyn Presence>
+    }
+
+    fn transitions(&mut self) -> &mut mpsc::Receiver<Transition> {
+        &mut self.transitions
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.pass(time);
+    }
+}
+
+/// The time of the scripts of one namespace: it stands until it is moved.
+pub struct RedisClock {
+    pub namespace: String,
+    redis: &'static Redis,
+    clock: Clock,
+}
+
+impl RedisClock {
+    /// A clock of a new namespace.
+    pub fn start(redis: &'static Redis) -> Self {
+        static NAMESPACES: AtomicU64 = AtomicU64::new(0);
+        let namespace = format!("presence-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
+        let clock = Clock::manual(Timestamp::from_millis(1_763_804_459_120));
+        let started = Self { namespace, redis, clock };
+        started.pass(Duration::ZERO);
+        started
+    }
+
+    /// The scripts, on this clock.
+    pub fn scripts(&self) -> Scripts {
+        self.edited_scripts(|_, source| source)
+    }
+
+    /// The scripts with another change.
+    pub fn edited_scripts(&self, edit: impl Fn(&'static str, String) -> String) -> Scripts {
+        let time = format!("redis.call('HMGET', '{}:clock', 's', 'us')", self.namespace);
+        Scripts::edited(|name, source| {
+            assert!(source.contains("redis.call('TIME')"));
+            edit(name, source.replace("redis.call('TIME')", &time))
+        })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        let now = self.now().as_millis();
+        let (s, us) = (now / 1_000, now % 1_000 * 1_000);
+        self.redis.ask(&format!("HSET {}:clock s {s} us {us}", self.namespace)).unwrap();
+    }
+}
+
 macro_rules! presence_contract {
     ($name:ident, $factory:ty, $($case:ident),+ $(,)?) => {
         mod $name {
@@ -107,6 +198,7 @@ macro_rules! presence_contract {
 }
 
 presence_contract!(local, super::LocalFactory);
+presence_contract!(redis, super::RedisFactory);
 
 /// A register under test, and the words in which the cases speak.
 struct Register<F> {
@@ -235,6 +327,7 @@ async fn a_user_stays_for_as_long_as_one_socket_does(mut register: Register<impl
     assert!(register.is_online(1).await);
 
     let left = register.leave(1, 12).await;
+    register.pass(GRACE + STEP).await;
     register.expect(1, false, left).await;
 }
 
@@ -260,6 +353,7 @@ async fn the_grace_begins_anew_with_each_leave(mut register: Register<impl Prese
     register.pass(STEP * 4).await;
     assert!(register.is_online(1).await, "the first leave was taken back");
     register.expect_silence().await;
+    register.pass(STEP * 4).await;
     register.expect(1, false, left).await;
 }
 
@@ -290,11 +384,10 @@ async fn versions_rise_and_follow_the_time(mut register: Register<impl PresenceF
         // In microseconds of the time, so that they rise although all was forgotten.
         assert!(online.version >= came.0.as_millis() * 1_000);
         let left = register.leave(1, 11).await;
+        register.pass(GRACE + STEP).await;
         let offline = register.expect(1, false, left).await;
         assert!(offline.version > online.version);
         last = offline.version;
-        // What the timers have waited for, the manual clock has not noticed.
-        register.pass(GRACE).await;
     }
 }
 

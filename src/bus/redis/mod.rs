@@ -1,7 +1,7 @@
 //! The bus over Redis: channels keyed by the target user's id, on one or several instances.
 //!
 //! Each instance has a [`publisher`] and a [`subscriber`], with a connection each; what goes over
-//! them is in [`wire`]. `docs/adr/0010-the-bus-on-redis.md` says why it is like this.
+//! them is in [`wire`]. `docs/adr/0011-the-bus-on-redis.md` says why it is like this.
 
 mod link;
 mod publisher;

@@ -236,6 +236,11 @@ pub struct Person {
 }
 
 impl Person {
+    /// The same person at another replica.
+    pub fn at(&self, server: &Server) -> Self {
+        Self { addr: server.addr, ..self.clone() }
+    }
+
     /// A request with this person's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("http://{}{path}", self.addr);

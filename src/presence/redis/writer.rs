@@ -1,0 +1,177 @@
+//! The task that writes to one Redis instance: in order, one call at a time, for as long as it takes.
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use redis::aio::MultiplexedConnection;
+
+use super::{
+    Times,
+    keeper::Keeper,
+    link::{Backoff, Link, Trouble},
+};
+use crate::domain::{ConnectionId, UserId};
+
+/// How many changes wait for the writer. Those beyond are made by its next beat.
+pub(super) const CHANGES: usize = 4_096;
+
+/// The most changes that go to Redis together.
+const BATCH: usize = 500;
+
+/// A socket that has opened or closed.
+pub(super) struct Change {
+    pub(super) user: UserId,
+    pub(super) connection: ConnectionId,
+    /// Told once Redis has it; dropped if it could not be written.
+    pub(super) written: oneshot::Sender<()>,
+}
+
+/// One instance's writer.
+pub(super) struct Writer {
+    link: Link,
+    keeper: Keeper,
+    times: Times,
+    connection: Option<MultiplexedConnection>,
+    backoff: Backoff,
+    /// When to connect again.
+    retry_at: Instant,
+    /// Whether a sweep has left something for the next one.
+    has_more_to_sweep: bool,
+}
+
+impl Writer {
+    pub(super) fn new(link: Link, keeper: Keeper, times: Times) -> Self {
+        Self {
+            link,
+            keeper,
+            times,
+            connection: None,
+            backoff: Backoff::default(),
+            retry_at: Instant::now(),
+            has_more_to_sweep: false,
+        }
+    }
+
+    /// Writes until `closing`, and then leaves with all sockets. Ends without a word when the register
+    /// is dropped.
+    pub(super) async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        closing: CancellationToken,
+    ) {
+        let mut beats = tokio::time::interval(self.times.heartbeat);
+        let mut sweeps = tokio::time::interval(self.times.sweep());
+        // After a pause one is enough.
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let retry_at = self.retry_at;
+            tokio::select! {
+                // A storm of changes must not cost the lease.
+                biased;
+                () = closing.cancelled() => break,
+                _ = beats.tick() => self.beat().await,
+                () = tokio::time::sleep_until(retry_at), if self.connection.is_none() => {
+                    self.beat().await;
+                }
+                _ = sweeps.tick() => self.sweep().await,
+                taken = changes.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        // Dropped, not closed: it ends as if killed.
+                        return;
+                    }
+                    self.write(&mut batch).await;
+                }
+                () = std::future::ready(()), if self.has_more_to_sweep => self.sweep().await,
+            }
+        }
+        // Also when the link is down: it may be back.
+        self.retry_at = Instant::now();
+        if let Some(mut connection) = self.connected().await
+            && let Err(error) = self.keeper.close(&mut connection).await
+        {
+            self.fail(&error.into(), "presence not left, the lease ends by itself");
+        }
+    }
+
+    async fn write(&mut self, batch: &mut Vec<Change>) {
+        let sockets: Vec<_> = batch.iter().map(|change| (change.user, change.connection)).collect();
+        let written = match self.connected().await {
+            None => false,
+            Some(mut connection) => match self.keeper.apply(&mut connection, &sockets).await {
+                Ok(()) => true,
+                Err(error) => {
+                    self.fail(&error.into(), "presence not written");
+                    false
+                }
+            },
+        };
+        for change in batch.drain(..) {
+            if written && self.keeper.is_settled(change.user) {
+                // Nobody waits any more: no harm.
+                let _ = change.written.send(());
+            } else {
+                self.keeper.fall_behind(change.user);
+            }
+        }
+    }
+
+    async fn beat(&mut self) {
+        if let Some(mut connection) = self.connected().await {
+            match self.keeper.beat(&mut connection).await {
+                Ok(()) => self.backoff.reset(),
+                Err(error) => self.fail(&error.into(), "presence lease not renewed"),
+            }
+        }
+    }
+
+    async fn sweep(&mut self) {
+        self.has_more_to_sweep = false;
+        // Whoever connects beats first: a sweep must not reap what a beat would have kept.
+        if let Some(connection) = &mut self.connection {
+            match self.keeper.sweep(connection).await {
+                Ok(swept) => self.has_more_to_sweep = swept.has_more,
+                Err(error) => self.fail(&error.into(), "presence not swept"),
+            }
+        }
+    }
+
+    /// The connection, if there is one or it is time to try.
+    async fn connected(&mut self) -> Option<MultiplexedConnection> {
+        if self.connection.is_none() && self.retry_at <= Instant::now() {
+            match self.connect().await {
+                Ok(connection) => {
+                    if self.backoff.is_failing() {
+                        tracing::info!(
+                            instance = self.link.number,
+                            "presence has a connection again"
+                        );
+                    }
+                    self.connection = Some(connection);
+                }
+                Err(error) => self.fail(&error, "presence has no connection"),
+            }
+        }
+        self.connection.clone()
+    }
+
+    async fn connect(&mut self) -> Result<MultiplexedConnection, Trouble> {
+        let mut connection = self.link.writer().await?;
+        self.keeper.reconnected(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Drops the connection: what was asked on it is unknown, and must not be confused with what is
+    /// asked next.
+    fn fail(&mut self, error: &Trouble, what: &str) {
+        // Once for each time that it goes: the attempts to connect are many.
+        if self.connection.take().is_some() || !self.backoff.is_failing() {
+            tracing::warn!(instance = self.link.number, %error, "{what}");
+        }
+        self.retry_at = Instant::now() + self.backoff.pause();
+    }
+}

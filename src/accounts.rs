@@ -59,11 +59,6 @@ impl Accounts {
         self.begin(user).await
     }
 
-    /// Whether this deployment has login by WeChat.
-    pub fn has_wechat(&self) -> bool {
-        self.wechat.is_some()
-    }
-
     async fn begin(&self, user: User) -> Result<(User, Login), Error> {
         let login = self.auth.log_in(user.id).await?;
         tracing::info!(user = %user.id, "logged in");

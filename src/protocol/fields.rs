@@ -68,11 +68,6 @@ impl<'a> Fields<'a> {
         self.0.get(key).map(|raw| raw.get()).filter(|json| *json != "null")
     }
 
-    /// Whether the key stands there with a value.
-    pub fn has(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
     /// Whether the key stands there with a string, be it one that no text can hold.
     pub fn is_string(&self, key: &str) -> bool {
         self.get(key).is_some_and(|json| json.starts_with('"'))

@@ -20,6 +20,9 @@ use redis::{
 use super::{REPLICAS, TIMES, USERS};
 use crate::{harness::Redis, presence_contract::RedisClock};
 
+/// How long Redis may take to answer the test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
@@ -116,7 +119,12 @@ impl World {
         server.ask("FLUSHALL").unwrap();
         let clock = RedisClock::start(server);
         let client = redis::Client::open(server.url()).unwrap();
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        // Calls fail when the history says so, and not because the machine was busy for half a second.
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection =
+            client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         let transitions = client.get_async_pubsub().await.unwrap();
         let scripts = Arc::new(clock.edited_scripts(edit));
         let mut world = Self {

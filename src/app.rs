@@ -29,7 +29,12 @@ use crate::{
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
-    store::{Store, batcher::Batcher, postgres::PgStore, sqlite::SqliteStore},
+    store::{
+        Store,
+        batcher::{self, Batcher},
+        postgres::PgStore,
+        sqlite::SqliteStore,
+    },
     telemetry,
     wechat::{self, WechatClient},
     ws,
@@ -67,6 +72,15 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
             "setting `database.url`: {database} cannot be opened; name a SQLite file, or a new one \
              in a folder that can be written to, or a Postgres database that answers"
         )
+    })
+}
+
+/// How long batches linger under load. A process that has its database for itself has no use for it:
+/// nobody divides its batches, and a commit takes it longer than to gather the next batch.
+fn linger(settings: &Settings) -> anyhow::Result<Duration> {
+    Ok(match settings.database()? {
+        DatabaseUrl::Sqlite(_) => Duration::ZERO,
+        DatabaseUrl::Postgres(_) => batcher::LINGER,
     })
 }
 
@@ -127,6 +141,7 @@ impl App {
             let delivery = Arc::clone(&delivery);
             Batcher::start(
                 Arc::clone(&store),
+                linger(&settings)?,
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };

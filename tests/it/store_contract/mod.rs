@@ -8,6 +8,7 @@ mod concurrency;
 mod conversations;
 mod cost;
 mod fake;
+mod linger;
 mod postgres;
 mod service;
 mod sessions;

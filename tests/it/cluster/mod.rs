@@ -12,11 +12,14 @@ mod ledger;
 mod ledger_faults;
 mod load;
 mod migrating;
+mod postgres_faults;
 mod quiet;
+mod restoring;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use figures::Latencies;
+pub use ledger::Verdict;
 pub use load::{Load, Size};
 
 use crate::harness::{Server, Start};

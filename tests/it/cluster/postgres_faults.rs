@@ -55,6 +55,16 @@ impl Field {
         Self { postgres, database, proxies, cluster, load, person, _redis: redis }
     }
 
+    /// Has nothing reach Postgres any more, and nothing come back.
+    fn silence(&self) {
+        self.proxies.iter().for_each(Proxy::silence);
+    }
+
+    /// Ends a silence for connections that are opened from now on.
+    fn heal(&self) {
+        self.proxies.iter().for_each(Proxy::heal);
+    }
+
     /// Shows that all is well again after Postgres has come back: sends are acknowledged and shown,
     /// every replica is ready and has all its connections.
     async fn recovers(&mut self, back: Instant) {
@@ -230,10 +240,15 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     let mut field = Field::new().await;
     let begun = Instant::now();
     field.load.run_for(Duration::from_secs(2)).await;
+    // A network that has forgotten its connections, and makes new ones at once.
+    field.silence();
+    field.heal();
+    let flows = field.load.flows(Instant::now()).await;
+    println!("all clients send and are shown chats {flows:.1?} after connections were forgotten");
+    assert!(flows < Duration::from_secs(10), "{flows:?}");
+
     let mut socket = field.person.online().await;
-    for proxy in &field.proxies {
-        proxy.silence();
-    }
+    field.silence();
     let silent = Instant::now();
     // What is under way when it falls silent may still be answered; what comes after is not.
     let until = silent + SILENCE;
@@ -242,9 +257,7 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
         sends_over_a_socket(&mut socket, field.person.id, until - DEADLINE),
         field.load.run_for(SILENCE),
     );
-    for proxy in &field.proxies {
-        proxy.heal();
-    }
+    field.heal();
     let back = Instant::now();
     println!("in silence: a send over a socket {by_socket:.1?}, at the longest {longest:.1?}");
     field.recovers(back).await;

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts, auth::origin::OriginPolicy, bus::Bus, config::Settings, delivery::Delivery,
-    messaging::Messaging, presence::Presence, store::Store,
+    drain::Drain, messaging::Messaging, presence::Presence, store::Store,
 };
 
 /// The parts of a running replica.
@@ -34,6 +34,8 @@ pub struct Service {
     pub sockets: TaskTracker,
     /// Cancelled when the replica begins to stop.
     pub stopping: CancellationToken,
+    /// How its clients leave then.
+    pub drain: Drain,
     /// Whether the replica has started.
     pub started: AtomicBool,
 }

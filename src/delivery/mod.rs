@@ -5,11 +5,18 @@
 //! often, which bounds what a lost hint can cost.
 
 mod announce;
+mod leave;
 mod recheck;
 mod reconcile;
 mod timeline;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
@@ -76,8 +83,8 @@ pub struct Delivery {
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
-    /// Why no more sockets are welcome.
-    closed: Mutex<Option<CloseCode>>,
+    /// Whether the replica stops, so that no socket stays.
+    is_leaving: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -90,8 +97,9 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let epoch = Mutex::new(store.epoch().await?);
-        let (hub, watchers, closed) = (Hub::default(), Watchers::default(), Mutex::default());
-        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, closed, tasks }))
+        let (hub, watchers) = (Hub::default(), Watchers::default());
+        let is_leaving = AtomicBool::new(false);
+        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, is_leaving, tasks }))
     }
 
     /// The database's history, as last read.
@@ -125,8 +133,8 @@ impl Delivery {
                 oldest.mailbox.close(CloseCode::Replaced);
             }
         });
-        if let Some(code) = *self.closed.lock() {
-            socket.mailbox.close(code);
+        if self.is_leaving.load(Ordering::SeqCst) {
+            socket.mailbox.leave();
         }
         if let Some(device) = &socket.device {
             let order = CloseOrder::Device { device: device.clone(), except: id };
@@ -225,17 +233,6 @@ impl Delivery {
         self.hub.with(socket.user, |Local { sockets, state }| {
             let sink = |id, effect| carry_out(sockets, id, effect);
             state.begin_classic(socket.id, bounds.last, sink);
-        });
-    }
-
-    /// Closes every socket here, and each that is entered from now on.
-    pub fn close_all(&self, code: CloseCode) {
-        // Before the others are closed, so that none slips in between.
-        *self.closed.lock() = Some(code);
-        self.hub.for_each(|_, local| {
-            for socket in &local.sockets {
-                socket.mailbox.close(code);
-            }
         });
     }
 

@@ -11,6 +11,7 @@ mod bus_redis;
 mod cli;
 mod delivery_model;
 mod docs;
+mod drain;
 mod harness;
 mod http;
 mod login;

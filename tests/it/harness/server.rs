@@ -143,10 +143,21 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let signal = format!("-{name}");
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+    }
+
     /// Asks it to end with SIGTERM, and waits for its status.
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
         let begun = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -167,6 +167,18 @@ impl Delivery {
         }
     }
 
+    /// Learns otherwise than by a hint that a user's timeline reaches `seq`. Sockets here to which no
+    /// hint brings it meanwhile read the database.
+    pub fn reached(self: &Arc<Self>, user: UserId, seq: Seq) {
+        let delivery = Arc::clone(self);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(GAP_WAIT).await;
+            delivery.hub.with(user, |Local { sockets, state }| {
+                state.raise(seq, |id, effect| carry_out(sockets, id, effect));
+            });
+        });
+    }
+
     /// Shows a frame outside the timeline to a user's sockets everywhere, except for one.
     pub fn notice(&self, user: UserId, frame: &Text, except: Option<ConnectionId>) {
         self.show(user, frame, except);

@@ -6,10 +6,12 @@
 //! [`ledger::Ledger`] then says what was lost, doubled, reordered, passed over, foreign or not stored.
 
 mod client;
+mod commits;
 mod figures;
 mod ledger;
 mod ledger_faults;
 mod load;
+mod migrating;
 mod quiet;
 
 use tokio::sync::{Semaphore, SemaphorePermit};

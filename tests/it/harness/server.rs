@@ -42,9 +42,47 @@ impl Start {
 
     /// Starts it in a folder of its own and waits until it listens.
     pub fn run(self) -> Server {
+        self.begin().ready()
+    }
+
+    /// Starts it in a folder of its own.
+    pub fn begin(self) -> Starting {
         let home = tempfile::tempdir().unwrap();
-        let (child, addr, metrics) = spawn(&self.settings, &home);
-        Server { child, addr, metrics, settings: self.settings, home, http: http_client() }
+        let (child, said) = spawn(&self.settings, &home);
+        Starting { child: Some(child), said, settings: self.settings, home }
+    }
+}
+
+/// A server that does not serve yet; killed when it is dropped.
+pub struct Starting {
+    child: Option<Child>,
+    said: mpsc::Receiver<String>,
+    settings: Vec<(String, String)>,
+    home: TempDir,
+}
+
+impl Starting {
+    /// Ends it with SIGKILL.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Waits until it listens.
+    pub fn ready(mut self) -> Server {
+        let mut child = self.child.take().unwrap();
+        let (addr, metrics) = greeted(&mut child, &self.said, &self.home);
+        let settings = std::mem::take(&mut self.settings);
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
+        Server { child, addr, metrics, settings, home, http: http_client() }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -60,7 +98,8 @@ pub fn program(settings: &[(String, String)]) -> Command {
     command
 }
 
-fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, Option<SocketAddr>) {
+/// Starts it, and hears what it says.
+fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, mpsc::Receiver<String>) {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -79,6 +118,15 @@ fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, O
             let _ = lines.send(line);
         }
     });
+    (child, heard)
+}
+
+/// Waits until it says where it listens, and where its metrics are.
+fn greeted(
+    child: &mut Child,
+    heard: &mpsc::Receiver<String>,
+    home: &TempDir,
+) -> (SocketAddr, Option<SocketAddr>) {
     let (mut addr, mut metrics) = (None, None);
     loop {
         let Ok(line) = heard.recv_timeout(DEADLINE) else {
@@ -94,7 +142,7 @@ fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, O
             metrics = url.trim_end_matches("/metrics").parse().ok();
         }
         if line.starts_with("Next:") {
-            return (child, addr.unwrap(), metrics);
+            return (addr.unwrap(), metrics);
         }
     }
 }
@@ -137,6 +185,11 @@ impl Server {
         std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap()
     }
 
+    /// Whether it still runs, as the process that was started.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -173,7 +226,8 @@ impl Server {
         let listen = "IMSERVER__SERVER__LISTEN".to_owned();
         self.settings.retain(|(key, _)| *key != listen);
         self.settings.push((listen, self.addr.to_string()));
-        let (child, addr, metrics) = spawn(&self.settings, &self.home);
+        let (mut child, heard) = spawn(&self.settings, &self.home);
+        let (addr, metrics) = greeted(&mut child, &heard, &self.home);
         assert_eq!(addr, self.addr);
         (self.child, self.metrics) = (child, metrics);
     }

@@ -160,10 +160,9 @@ impl App {
             Arc::clone(&delivery),
             Duration::from_secs(settings.delivery.reconcile_secs),
         ))));
-        background.spawn(until_stop(Box::pin(delivery::recheck_sessions(
-            Arc::clone(&delivery),
-            auth.clone(),
-        ))));
+        background
+            .spawn(until_stop(Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone()))));
+        background.spawn(until_stop(Box::pin(delivery::review(Arc::clone(&delivery)))));
 
         let wechat = (!settings.wechat.secret.is_empty())
             .then(|| {

@@ -13,7 +13,7 @@ use axum::{
 
 use super::{classic, session};
 use crate::{
-    domain::{ConnectionId, UserId},
+    domain::UserId,
     http::extract::{Caller, Params, PathParam, bearer, integer, offered, unauthorized},
     protocol::{
         BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
@@ -84,7 +84,7 @@ pub(super) async fn upgrade(
         // and the client gets to see why it is closed.
         .max_message_size(2 * MAX_MESSAGE_BYTES)
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
-    let id = ConnectionId::random();
+    let id = service.store.next_connection().await?;
     Ok(match caller {
         Caller::User(actor) if is_v1 => {
             open(upgrade, &service, move |service, socket| session::run(service, socket, actor, id))

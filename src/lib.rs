@@ -12,6 +12,8 @@ pub mod delivery;
 pub mod domain;
 pub mod http;
 pub mod hub;
+mod instances;
+pub mod limits;
 pub mod messaging;
 pub mod presence;
 pub mod protocol;

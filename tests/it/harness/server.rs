@@ -11,18 +11,19 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{DEADLINE, Socket};
 
 /// How a server is to be started.
 pub struct Start {
     settings: Vec<(String, String)>,
+    files: Option<u32>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        let start = Self { settings: Vec::new() };
+        let start = Self { settings: Vec::new(), files: None };
         start
             .set("server.listen", "127.0.0.1:0")
             .set("metrics.listen", "127.0.0.1:0")
@@ -40,11 +41,18 @@ impl Start {
         self
     }
 
+    /// With no more than so many file descriptors.
+    pub fn files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
+    }
+
     /// Starts it in a folder of its own and waits until it listens.
     pub fn run(self) -> Server {
         let home = tempfile::tempdir().unwrap();
-        let (child, addr, metrics) = spawn(&self.settings, &home);
-        Server { child, addr, metrics, settings: self.settings, home, http: http_client() }
+        let (child, addr, metrics) = spawn(&self.settings, self.files, &home);
+        let Self { settings, files } = self;
+        Server { child, addr, metrics, settings, files, home, http: http_client() }
     }
 }
 
@@ -60,18 +68,26 @@ pub fn program(settings: &[(String, String)]) -> Command {
     command
 }
 
-fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, Option<SocketAddr>) {
+fn spawn(
+    settings: &[(String, String)],
+    files: Option<u32>,
+    home: &TempDir,
+) -> (Child, SocketAddr, Option<SocketAddr>) {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(home.path().join("stderr.log"))
         .unwrap();
-    let mut child = program(settings)
-        .current_dir(home.path())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .unwrap();
+    let mut command = program(settings);
+    if let Some(most) = files {
+        let program = command.get_program().to_owned();
+        let mut limited = Command::new("/bin/sh");
+        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\"")).arg(program);
+        limited.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
+        command = limited;
+    }
+    let mut child =
+        command.current_dir(home.path()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     let (lines, heard) = mpsc::channel();
     std::thread::spawn(move || {
@@ -105,6 +121,7 @@ pub struct Server {
     pub addr: SocketAddr,
     pub metrics: Option<SocketAddr>,
     settings: Vec<(String, String)>,
+    files: Option<u32>,
     home: TempDir,
     pub http: reqwest::Client,
 }
@@ -162,7 +179,7 @@ impl Server {
         let listen = "IMSERVER__SERVER__LISTEN".to_owned();
         self.settings.retain(|(key, _)| *key != listen);
         self.settings.push((listen, self.addr.to_string()));
-        let (child, addr, metrics) = spawn(&self.settings, &self.home);
+        let (child, addr, metrics) = spawn(&self.settings, self.files, &self.home);
         assert_eq!(addr, self.addr);
         (self.child, self.metrics) = (child, metrics);
     }
@@ -276,6 +293,14 @@ impl Person {
     /// Opens a socket of version 1, without a `hello`.
     pub async fn connect(&self) -> Socket {
         Socket::v1(self.addr, self.id, &self.token).await
+    }
+
+    /// As [`Person::connect`]; `None`: the server did not let it in, or is not there.
+    pub async fn try_connect(&self) -> Option<Socket> {
+        let offers = format!("imserver.v1, bearer.{}", self.token);
+        let headers = [("sec-websocket-protocol", offers.as_str())];
+        let tcp = TcpStream::connect(self.addr).await.ok()?;
+        Socket::try_over(tcp, &format!("/imserver/{}", self.id), &headers).await.ok()
     }
 
     /// As [`Person::connect`], through a connection that holds little of what is not read.

@@ -13,6 +13,8 @@ pub mod domain;
 pub mod drain;
 pub mod http;
 pub mod hub;
+mod instances;
+pub mod limits;
 pub mod messaging;
 pub mod presence;
 pub mod protocol;

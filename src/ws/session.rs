@@ -6,7 +6,11 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use axum::extract::ws::WebSocket;
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until},
@@ -22,7 +26,7 @@ use crate::{
     domain::{ConnectionId, UserId},
     http::extract::Actor,
     hub::{Letter, Mailbox, Post, Socket},
-    messaging::Resume,
+    messaging::{Error, Resume},
     protocol::{
         Text,
         client::{Hello, Request, read_frame},
@@ -104,8 +108,15 @@ async fn greet(
     });
     let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Events).await;
     let Resume { last, epoch, from } = loop {
+        // The clients of a replica that died all come to this point together.
+        let permit = tokio::select! {
+            permit = service.admission.go_on() => permit,
+            code = socket.mailbox.closing() => return Err(End::Close(code)),
+        };
         let resume = service.messaging.resume(actor.user, hello.since, hello.epoch.as_ref());
-        match resume.await {
+        let resume = resume.await;
+        drop(permit);
+        match resume {
             Ok(resume) => break resume,
             Err(error) => {
                 // The socket is open and stays so: the client need not come back for this.
@@ -137,6 +148,7 @@ async fn greet(
         socket,
         pulling: None,
         is_behind: true,
+        asking: FuturesOrdered::new(),
         sends: FuturesUnordered::new(),
         requests: VecDeque::new(),
         request: None,
@@ -171,6 +183,9 @@ async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<
     }
 }
 
+/// A send, and whether it may begin.
+type Asked = (NewChat, Result<(), Error>);
+
 type Watched = Arc<tokio::sync::Mutex<Vec<UserId>>>;
 
 struct Session {
@@ -181,6 +196,9 @@ struct Session {
     /// The read of what is missing, while the socket is behind.
     pulling: Option<JoinHandle<Result<Pulled, StoreError>>>,
     is_behind: bool,
+    /// Sends of which it is not known yet whether they are within the limit; in their order, which
+    /// they must not lose by it.
+    asking: FuturesOrdered<BoxFuture<'static, Asked>>,
     /// Sends that wait for their commit.
     sends: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Other requests, which are carried out one after another, in their order.
@@ -207,7 +225,7 @@ impl Session {
             if self.leave_by.is_some() && self.is_finished() {
                 return End::Close(CloseCode::Restart);
             }
-            let is_open = self.sends.len() < MAX_IN_FLIGHT
+            let is_open = self.asking.len() + self.sends.len() < MAX_IN_FLIGHT
                 && self.requests.len() < MAX_IN_FLIGHT
                 && self.leave_by.is_none();
             let due = self.leave_by.map_or(link.due(), |by| by.min(link.due()));
@@ -216,6 +234,10 @@ impl Session {
                 pulled = joined(&mut self.pulling), if self.pulling.is_some() => {
                     self.pulling = None;
                     self.pulled(link, pulled).await
+                }
+                Some(asked) = self.asking.next() => {
+                    let refused = self.begin(asked);
+                    link.write(refused, &self.socket.mailbox).await
                 }
                 Some(outcome) = self.sends.next() => {
                     let frame = self.outbox.settle(outcome);
@@ -244,7 +266,8 @@ impl Session {
 
     /// Whether everything that the client asked for was answered.
     fn is_finished(&self) -> bool {
-        self.sends.is_empty()
+        self.asking.is_empty()
+            && self.sends.is_empty()
             && self.requests.is_empty()
             && self.request.is_none()
             && self.outbox.is_settled()
@@ -338,20 +361,15 @@ impl Session {
             Ok(Request::Ping) => Some(ServerFrame::Pong.encode()),
             Ok(Request::Send(send)) => {
                 self.outbox.open(&send.client_msg_id);
-                let key = send.client_msg_id.clone();
                 let chat = NewChat {
                     sender: self.socket.user,
                     target: send.target,
                     client_msg_id: send.client_msg_id,
                     content: send.content,
                 };
-                match self.service.messaging.begin_send(chat) {
-                    Ok(sending) => {
-                        self.sends.push(Box::pin(async move { (key, sending.done().await) }));
-                        None
-                    }
-                    Err(error) => self.outbox.settle((key, Err(error))),
-                }
+                let asked = self.service.messaging.may_send(chat.sender);
+                self.asking.push_back(Box::pin(async move { (chat, asked.await) }));
+                None
             }
             Ok(Request::Typing { target }) if !self.may_type(target) => None,
             Ok(request) => {
@@ -361,6 +379,18 @@ impl Session {
             Err(bad) => Some(ServerFrame::fault(&bad.fault, bad.client_msg_id.as_ref()).encode()),
         };
         link.write(frame, &self.socket.mailbox).await
+    }
+
+    /// Begins a send, if it may. Returns the frame that says that it did not.
+    fn begin(&mut self, (chat, asked): Asked) -> Option<Text> {
+        let key = chat.client_msg_id.clone();
+        match asked.and_then(|()| self.service.messaging.begin_send(chat)) {
+            Ok(sending) => {
+                self.sends.push(Box::pin(async move { (key, sending.done().await) }));
+                None
+            }
+            Err(error) => self.outbox.settle((key, Err(error))),
+        }
     }
 
     /// Whether it is time to show this user again that somebody is typing.

@@ -51,14 +51,25 @@ impl Sending {
 }
 
 impl Messaging {
-    /// Hands a chat over to be committed. Chats that one task hands over are committed in that order.
+    /// Counts a send of this user, and says whether it may be begun. Asked at once: the future only
+    /// waits for the answer, so that many may be asked for together.
+    pub fn may_send(
+        &self,
+        sender: UserId,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let counted = self.limits.send(sender);
+        async move { Ok(counted.await?) }
+    }
+
+    /// Hands a chat over to be committed, that may be sent. Chats that one task hands over are committed in that order.
     pub fn begin_send(&self, chat: NewChat) -> Result<Sending, Error> {
         let ticket = self.batcher.enqueue(chat)?;
         Ok(Sending { ticket, delivery: Arc::clone(&self.delivery) })
     }
 
-    /// Commits a chat.
+    /// Commits a chat, if its sender may send now.
     pub async fn send(&self, chat: NewChat) -> Result<Sent, Error> {
+        self.may_send(chat.sender).await?;
         self.begin_send(chat)?.done().await
     }
 

@@ -27,7 +27,7 @@ const QUEUE: usize = 8_192;
 /// The most chats of one transaction: beyond this, more cost as much each and hold locks longer.
 const MAX_BATCH: usize = 500;
 /// How long a batch lingers under load, where [`Batcher::start`] is asked for it. See
-/// docs/adr/0014-linger-under-load.md.
+/// docs/adr/0019-linger-under-load.md.
 pub const LINGER: Duration = Duration::from_millis(2);
 /// So many chats that came during one commit are load.
 const LOAD: usize = 4;

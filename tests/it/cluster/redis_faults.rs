@@ -139,8 +139,8 @@ async fn redis_forgets_everything() {
     stage.load.until_all_are_online().await;
     let rebuilt = begun.elapsed();
     println!("everybody is online again {rebuilt:.1?} after FLUSHALL");
-    // Each replica looks after its own every 5 s.
-    assert!(rebuilt < Duration::from_secs(15), "{rebuilt:?}");
+    // Each replica looks after its own every 5 s; asking for all takes its time, too.
+    assert!(rebuilt < Duration::from_secs(20), "{rebuilt:?}");
     stage.judge(begun..begun + rebuilt).await;
 }
 

@@ -104,6 +104,6 @@ async fn a_frozen_replica_keeps_nobody_waiting() {
     println!("acknowledged meanwhile {}", Latencies::acknowledged(&ledger, frozen..thawed));
     println!("shown after that {}", Latencies::shown(&ledger, frozen..thawed));
     // The database ends the frozen transaction after 2 s; a send that waited for it may be refused
-    // then and repeated 1 s later. The rest is for a busy machine.
-    assert!(at_others < Duration::from_secs(10), "{at_others:?}");
+    // then and repeated a second later. The rest is for a busy machine, and half of the freeze.
+    assert!(at_others < FREEZE / 2, "{at_others:?}");
 }

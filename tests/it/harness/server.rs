@@ -221,6 +221,16 @@ impl Server {
         assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
     }
 
+    /// Stops it where it is: its connections stand, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// Asks it to end with SIGTERM, and waits for its status.
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");

@@ -49,6 +49,10 @@ async fn a_close_that_redis_loses_is_found_in_the_database() {
     bystander.expect_quiet().await;
 }
 
+/// Less than it takes until a socket that opened is looked at again: what closes sooner than this was
+/// closed by the orders themselves.
+const AT_ONCE: Duration = Duration::from_secs(6);
+
 /// Opens a socket of a device; returns it with its id once it is ready. `Err`: it was closed before.
 async fn open(person: &Person) -> (Socket, Result<i64, u16>) {
     let mut socket = person.connect().await;
@@ -69,6 +73,7 @@ async fn of_two_sockets_of_a_device_the_one_that_opened_later_stays() {
     let mut survivors = [0; 2];
     let mut last: Option<Socket> = None;
     for round in 0..ROUNDS {
+        let begun = Instant::now();
         let opened = join_all([open(&here), open(&there)]).await;
         let mut sockets = Vec::new();
         let mut ids = Vec::new();
@@ -89,6 +94,7 @@ async fn of_two_sockets_of_a_device_the_one_that_opened_later_stays() {
         for (id, _, mut older) in sockets {
             assert_eq!(older.closed().await, 4409, "round {round}: {id} of {ids:?}");
         }
+        assert!(begun.elapsed() < AT_ONCE, "round {round}: {:?}", begun.elapsed());
         newest.expect_quiet().await;
         survivors[at] += 1;
         last = Some(newest);
@@ -102,10 +108,38 @@ async fn a_late_hello_does_not_close_what_opened_after_it() {
     let here = a.person("张三").await;
     for there in [here.at(&b), here.clone()] {
         let mut early = here.connect().await;
+        let begun = Instant::now();
         let (mut late, _) = there.hello(&json!({"deviceId": "phone"})).await;
         early.send(&json!({"type": "hello", "deviceId": "phone"})).await;
         assert_eq!(early.closed().await, 4409);
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         late.expect_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn what_opened_while_redis_was_away_is_put_in_order_when_it_is_back() {
+    let mut redis = Redis::start();
+    let Replicas { a, b, .. } = replicas_on(&redis).await;
+    let here = a.person("张三").await;
+    let there = here.at(&b);
+    redis.kill();
+    let phone = json!({"deviceId": "phone"});
+    let (mut older, _) = here.hello(&phone).await;
+    let mut oldest_of_six = here.online().await;
+    let mut staying = Vec::new();
+    for at in [&here, &there, &here, &there] {
+        staying.push(at.online().await);
+    }
+    let (mut newer, _) = there.hello(&phone).await;
+    older.expect_quiet().await;
+    oldest_of_six.expect_quiet().await;
+    redis.start_again();
+    assert_eq!(older.closed().await, 4409);
+    assert_eq!(oldest_of_six.closed().await, 4409);
+    newer.expect_quiet().await;
+    for socket in &mut staying {
+        socket.expect_quiet().await;
     }
 }
 

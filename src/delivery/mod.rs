@@ -5,12 +5,19 @@
 //! often, which bounds what a lost hint can cost.
 
 mod announce;
+mod leave;
 mod recheck;
 mod reconcile;
 mod review;
 mod timeline;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
@@ -80,8 +87,8 @@ pub struct Delivery {
     epoch: Mutex<Epoch>,
     /// Sockets that opened a moment ago.
     opened: review::Opened,
-    /// Why no more sockets are welcome.
-    closed: Mutex<Option<CloseCode>>,
+    /// Whether the replica stops, so that no socket stays.
+    is_leaving: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -94,9 +101,9 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let epoch = Mutex::new(store.epoch().await?);
-        let (hub, watchers, closed) = (Hub::default(), Watchers::default(), Mutex::default());
-        let opened = review::Opened::default();
-        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, opened, closed, tasks }))
+        let (hub, watchers) = (Hub::default(), Watchers::default());
+        let (opened, is_leaving) = (review::Opened::default(), AtomicBool::new(false));
+        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, opened, is_leaving, tasks }))
     }
 
     /// The database's history, as last read.
@@ -133,8 +140,8 @@ impl Delivery {
             replaced
         });
         self.opened.note(user);
-        if let Some(code) = *self.closed.lock() {
-            socket.mailbox.close(code);
+        if self.is_leaving.load(Ordering::SeqCst) {
+            socket.mailbox.leave();
         }
         let subscribe = async {
             let subscribed = tokio::time::timeout(SUBSCRIBE_WAIT, self.bus.subscribe(user)).await;
@@ -169,6 +176,18 @@ impl Delivery {
         if let Some(seq) = committed.target_seq {
             feed(committed.chat.target_user_id, json.others_event(seq));
         }
+    }
+
+    /// Learns otherwise than by a hint that a user's timeline reaches `seq`. Sockets here to which no
+    /// hint brings it meanwhile read the database.
+    pub fn reached(self: &Arc<Self>, user: UserId, seq: Seq) {
+        let delivery = Arc::clone(self);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(GAP_WAIT).await;
+            delivery.hub.with(user, |Local { sockets, state }| {
+                state.raise(seq, |id, effect| carry_out(sockets, id, effect));
+            });
+        });
     }
 
     /// Shows a frame outside the timeline to a user's sockets everywhere, except for one.
@@ -248,17 +267,6 @@ impl Delivery {
         self.hub.with(socket.user, |Local { sockets, state }| {
             let sink = |id, effect| carry_out(sockets, id, effect);
             state.begin_classic(socket.id, bounds.last, sink);
-        });
-    }
-
-    /// Closes every socket here, and each that is entered from now on.
-    pub fn close_all(&self, code: CloseCode) {
-        // Before the others are closed, so that none slips in between.
-        *self.closed.lock() = Some(code);
-        self.hub.for_each(|_, local| {
-            for socket in &local.sockets {
-                socket.mailbox.close(code);
-            }
         });
     }
 

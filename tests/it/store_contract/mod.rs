@@ -9,6 +9,7 @@ mod connections;
 mod conversations;
 mod cost;
 mod fake;
+mod linger;
 mod postgres;
 mod service;
 mod sessions;

@@ -178,7 +178,7 @@ async fn storm(phones: usize) {
         times[phones * 99 / 100],
         times[phones - 1],
     );
-    assert!(times[phones - 1] < Duration::from_secs(60), "{:?}", times[phones - 1]);
+    assert!(times[phones - 1] < Duration::from_mins(1), "{:?}", times[phones - 1]);
 }
 
 /// Connects as the contract says: full jitter from 1 s to 30 s after each attempt that failed.
@@ -187,7 +187,8 @@ async fn come_back(phone: &Person, begun: Instant) -> (Socket, Duration, usize) 
     for tries in 1.. {
         if let Some(mut socket) = phone.try_connect().await {
             socket.send(&json!({"type": "hello", "since": 0})).await;
-            socket.expect("ready").await;
+            // A database that is too busy for it is answered by an `error` first, and asked again.
+            socket.until("ready").await;
             return (socket, begun.elapsed(), tries);
         }
         let wait = rand::rng().random_range(Duration::ZERO..=longest);

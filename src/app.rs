@@ -24,13 +24,19 @@ use crate::{
     clock::Clock,
     config::{BusKind, DatabaseUrl, MetricsListen, Settings},
     delivery::{self, Delivery},
+    drain::Drain,
     http,
     limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
     messaging::Messaging,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
-    store::{Store, batcher::Batcher, postgres::PgStore, sqlite::SqliteStore},
+    store::{
+        Store,
+        batcher::{self, Batcher},
+        postgres::PgStore,
+        sqlite::SqliteStore,
+    },
     telemetry,
     wechat::{self, WechatClient},
     ws,
@@ -39,9 +45,12 @@ use crate::{
 /// Where metrics are, unless a setting says otherwise.
 const METRICS_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
 
-/// How long the parts of a stopping replica may take to end, after its sockets were told.
+/// How long each part of a stopping replica may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
+/// How long sockets may take to end once the last one was told to leave: to finish what is under
+/// way, and to close politely.
+const LEAVE_WAIT: Duration = Duration::from_secs(8);
 /// The usual limit of file descriptors, where it cannot be asked for.
 const USUAL_FILES: usize = 1_024;
 
@@ -71,6 +80,15 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
             "setting `database.url`: {database} cannot be opened; name a SQLite file, or a new one \
              in a folder that can be written to, or a Postgres database that answers"
         )
+    })
+}
+
+/// How long batches linger under load. A process that has its database for itself has no use for it:
+/// nobody divides its batches, and a commit takes it longer than to gather the next batch.
+fn linger(settings: &Settings) -> anyhow::Result<Duration> {
+    Ok(match settings.database()? {
+        DatabaseUrl::Sqlite(_) => Duration::ZERO,
+        DatabaseUrl::Postgres(_) => batcher::LINGER,
     })
 }
 
@@ -156,6 +174,7 @@ impl App {
             let delivery = Arc::clone(&delivery);
             Batcher::start(
                 Arc::clone(&store),
+                linger(&settings)?,
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
@@ -169,10 +188,9 @@ impl App {
             Arc::clone(&delivery),
             Duration::from_secs(settings.delivery.reconcile_secs),
         ))));
-        background.spawn(until_stop(Box::pin(delivery::recheck_sessions(
-            Arc::clone(&delivery),
-            auth.clone(),
-        ))));
+        background
+            .spawn(until_stop(Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone()))));
+        background.spawn(until_stop(Box::pin(delivery::review(Arc::clone(&delivery)))));
 
         let wechat = (!settings.wechat.secret.is_empty())
             .then(|| {
@@ -215,6 +233,11 @@ impl App {
             ),
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            drain: Drain::new(
+                settings.drain_pause(),
+                Duration::from_secs(settings.server.drain_secs),
+                settings.bus_kind()? != BusKind::Local,
+            ),
             started: AtomicBool::new(false),
             settings,
         });
@@ -236,8 +259,8 @@ impl App {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `stop`, then ends in order: no new sockets, the open ones told to come back
-    /// elsewhere, requests and commits finished.
+    /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
+    /// and presence is left.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { service, batcher, listener, metrics, background, stop_background } = self;
         let stop_http = CancellationToken::new();
@@ -252,27 +275,40 @@ impl App {
         let server = tokio::spawn(http::serve(listener, router, waiting, stop_http.clone()));
         stop.await;
 
-        tracing::info!("stopping");
-        service.stopping.cancel();
-        service.sockets.close();
-        service.delivery.close_all(CloseCode::Restart);
-        let window = Duration::from_secs(service.settings.server.drain_secs) + STOP_WAIT;
-        if tokio::time::timeout(window, service.sockets.wait()).await.is_err() {
-            tracing::warn!(sockets = service.sockets.len(), "sockets did not end in time");
-        }
-        batcher.close().await;
-        service.presence.close().await;
+        drain(&service).await;
         stop_http.cancel();
+        in_time("requests", server).await;
+        batcher.close().await;
         stop_background.cancel();
         background.close();
-        let rest = async {
-            let _ = server.await;
-            background.wait().await;
-        };
-        if tokio::time::timeout(STOP_WAIT, rest).await.is_err() {
-            tracing::warn!("requests did not end in time");
-        }
+        in_time("background work", background.wait()).await;
+        service.presence.close().await;
+        tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Turns new sockets away, and has the open ones leave.
+async fn drain(service: &Service) {
+    tracing::info!(sockets = service.sockets.len(), "draining");
+    service.stopping.cancel();
+    service.sockets.close();
+    tokio::time::sleep(service.drain.pause).await;
+    let leaving = service.delivery.send_away(service.drain.open_window());
+    tokio::select! {
+        () = leaving => {}
+        () = service.sockets.wait() => return,
+    }
+    if tokio::time::timeout(LEAVE_WAIT, service.sockets.wait()).await.is_err() {
+        tracing::warn!(sockets = service.sockets.len(), "sockets did not leave, they are closed");
+        service.delivery.close_all(CloseCode::Restart);
+        in_time("sockets", service.sockets.wait()).await;
+    }
+}
+
+async fn in_time(what: &str, end: impl Future) {
+    if tokio::time::timeout(STOP_WAIT, end).await.is_err() {
+        tracing::warn!(what, "did not end in time");
     }
 }
 

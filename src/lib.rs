@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+pub mod drain;
 pub mod http;
 pub mod hub;
 mod instances;

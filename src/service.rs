@@ -13,6 +13,7 @@ use crate::{
     bus::Bus,
     config::Settings,
     delivery::Delivery,
+    drain::Drain,
     limits::{Admission, Limits},
     messaging::Messaging,
     presence::Presence,
@@ -45,6 +46,8 @@ pub struct Service {
     pub sockets: TaskTracker,
     /// Cancelled when the replica begins to stop.
     pub stopping: CancellationToken,
+    /// How its clients leave then.
+    pub drain: Drain,
     /// Whether the replica has started.
     pub started: AtomicBool,
 }

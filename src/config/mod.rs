@@ -14,6 +14,10 @@ use values::{addresses, list, optional_address, optional_url, url};
 
 use crate::secret::Secret;
 
+/// How long load balancers take to notice that a replica is not ready, unless a setting says
+/// otherwise.
+const DRAIN_PAUSE_SECS: u64 = 2;
+
 /// A setting that the service cannot start with. Names the key and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -71,6 +75,8 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// The drain's window, in seconds.
     pub drain_secs: u64,
+    /// As written, if it was; see [`Settings::drain_pause`].
+    pub drain_pause_secs: Option<u64>,
     /// Most handshakes that are worked on at once.
     pub handshakes_at_once: usize,
     /// Most handshakes that wait to be worked on.
@@ -300,6 +306,14 @@ impl Settings {
         self.users.directory.unwrap_or_else(|| self.is_at_home())
     }
 
+    /// How long a stopping replica goes on before its sockets leave: until the load balancer has seen
+    /// that it is not ready. Alone there is none to wait for.
+    pub fn drain_pause(&self) -> Duration {
+        let alone = matches!(self.bus_kind(), Ok(BusKind::Local));
+        let unset = if alone { 0 } else { DRAIN_PAUSE_SECS };
+        Duration::from_secs(self.server.drain_pause_secs.unwrap_or(unset))
+    }
+
     /// Which database it is.
     pub fn database(&self) -> Result<DatabaseUrl, ConfigError> {
         // The URL may hold a password, so no refusal shows it.
@@ -413,6 +427,7 @@ impl Settings {
         within("auth.idle_secs", self.auth.idle_secs, 1, 10 * 365 * 86_400)?;
         within("auth.max_secs", self.auth.max_secs, 1, 10 * 365 * 86_400)?;
         within("server.drain_secs", self.server.drain_secs, 0, 3_600)?;
+        within("server.drain_pause_secs", self.server.drain_pause_secs.unwrap_or(0), 0, 3_600)?;
         within("limits.sends_per_sec", self.limits.sends_per_sec.into(), 1, 1_000_000)?;
         within("limits.send_burst", self.limits.send_burst.into(), 1, 1_000_000)?;
         for (key, count) in [

@@ -123,7 +123,7 @@ pub(super) async fn close(
 ) -> Result<&'static str, Fault> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
-    service.messaging.close_sockets(user);
+    service.messaging.close_sockets(user).await?;
     Ok("ok")
 }
 

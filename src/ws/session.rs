@@ -11,7 +11,6 @@ use futures_util::{
     future::BoxFuture,
     stream::{FuturesOrdered, FuturesUnordered},
 };
-use rand::Rng;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until},
@@ -51,6 +50,9 @@ const TYPING_PAUSE: Duration = Duration::from_secs(2);
 /// How long to wait before a stretch of the timeline is read again that could not be read.
 const PULL_RETRY: Duration = Duration::from_secs(1);
 
+/// How long a socket that is to leave may finish what is under way: a send is answered within 5 s.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+
 /// Serves a socket to its end.
 pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, id: ConnectionId) {
     let limits = &service.settings.limits;
@@ -76,14 +78,12 @@ pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, 
 }
 
 /// Ends the wire; a client whose replica restarts is told when to come back.
-async fn farewell(service: &Service, mut link: Link, end: End) {
-    if end == End::Close(CloseCode::Restart) {
-        let window = service.settings.server.drain_secs.max(1) * 1_000;
-        let after_ms = rand::rng().random_range(0..window);
-        let frame = ServerFrame::Reconnect { after_ms }.encode();
-        link.write_last([frame]).await;
-    }
-    link.end(end).await;
+async fn farewell(service: &Service, link: Link, end: End) {
+    let reconnect = (end == End::Close(CloseCode::Restart)).then(|| {
+        let after_ms = millis(service.drain.return_after());
+        ServerFrame::Reconnect { after_ms }.encode()
+    });
+    link.end(reconnect, end).await;
 }
 
 /// Hears `hello`, enters the socket and answers `ready`.
@@ -95,10 +95,9 @@ async fn greet(
 ) -> Result<(Session, Attachment), End> {
     let none = Mailbox::default();
     let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
-    let hello = match service.stopping.run_until_cancelled(hello).await {
-        Some(Ok(hello)) => hello?,
-        Some(Err(_)) => return Err(End::Close(CloseCode::NoProtocol)),
-        None => return Err(End::Close(CloseCode::Restart)),
+    let hello = tokio::select! {
+        heard = hello => heard.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?,
+        () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
     };
     let socket = Arc::new(Socket {
         id,
@@ -125,6 +124,7 @@ async fn greet(
                 link.write([frame], &socket.mailbox).await?;
                 tokio::select! {
                     () = tokio::time::sleep(PULL_RETRY) => {}
+                    () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
                     code = socket.mailbox.closing() => return Err(End::Close(code)),
                 }
             }
@@ -154,6 +154,7 @@ async fn greet(
         request: None,
         watched: Arc::default(),
         typed: Vec::new(),
+        leave_by: None,
     };
     Ok((session, attachment))
 }
@@ -206,6 +207,8 @@ struct Session {
     watched: Watched,
     /// To whom typing was shown within [`TYPING_PAUSE`].
     typed: Vec<(UserId, Instant)>,
+    /// Until when a socket that is to leave has time to do so.
+    leave_by: Option<Instant>,
 }
 
 impl Session {
@@ -219,9 +222,13 @@ impl Session {
             {
                 self.request = Some(self.carry_out(request));
             }
+            if self.leave_by.is_some() && self.is_finished() {
+                return End::Close(CloseCode::Restart);
+            }
             let is_open = self.asking.len() + self.sends.len() < MAX_IN_FLIGHT
-                && self.requests.len() < MAX_IN_FLIGHT;
-            let due = link.due();
+                && self.requests.len() < MAX_IN_FLIGHT
+                && self.leave_by.is_none();
+            let due = self.leave_by.map_or(link.due(), |by| by.min(link.due()));
             let step = tokio::select! {
                 post = self.socket.mailbox.take() => self.deliver(link, post).await,
                 pulled = joined(&mut self.pulling), if self.pulling.is_some() => {
@@ -246,7 +253,10 @@ impl Session {
                     Ok(Heard::Life) => Ok(()),
                     Err(end) => Err(end),
                 },
-                () = sleep_until(due) => link.heartbeat(&self.socket.mailbox).await,
+                () = sleep_until(due) => match self.leave_by {
+                    Some(by) if by <= Instant::now() => Err(End::Close(CloseCode::Restart)),
+                    _ => link.heartbeat(&self.socket.mailbox).await,
+                },
             };
             if let Err(end) = step {
                 return end;
@@ -254,10 +264,22 @@ impl Session {
         }
     }
 
+    /// Whether everything that the client asked for was answered.
+    fn is_finished(&self) -> bool {
+        self.asking.is_empty()
+            && self.sends.is_empty()
+            && self.requests.is_empty()
+            && self.request.is_none()
+            && self.outbox.is_settled()
+    }
+
     /// Writes what waited in the mailbox.
     async fn deliver(&mut self, link: &mut Link, post: Post) -> Result<(), End> {
         if let Some(code) = post.close {
             return Err(End::Close(code));
+        }
+        if post.leave {
+            self.leave_by = Some(Instant::now() + LEAVE_WAIT);
         }
         if post.reset {
             return self.reset(link).await;

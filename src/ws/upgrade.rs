@@ -14,7 +14,7 @@ use rand::Rng;
 
 use super::{classic, session};
 use crate::{
-    domain::{ConnectionId, UserId},
+    domain::UserId,
     http::{
         extract::{Caller, Params, PathParam, bearer, integer, offered, unauthorized},
         peer::ClientAddress,
@@ -127,7 +127,7 @@ async fn decide(
         // and the client gets to see why it is closed.
         .max_message_size(2 * MAX_MESSAGE_BYTES)
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
-    let id = ConnectionId::random();
+    let id = service.store.next_connection().await?;
     Ok(match caller {
         Caller::User(actor) if is_v1 => {
             open(upgrade, service, move |service, socket| session::run(service, socket, actor, id))

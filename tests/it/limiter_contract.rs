@@ -4,9 +4,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use imserver::{
-    domain::{ConnectionId, UserId},
+    domain::UserId,
     limits::{Key, Limit, Limiter, Rate, Subject, local::LocalLimiter, redis::RedisLimiter},
 };
+use uuid::Uuid;
 
 use crate::harness::{DEADLINE, Redis};
 
@@ -35,7 +36,7 @@ struct RedisFactory(String);
 
 impl LimiterFactory for RedisFactory {
     async fn start() -> Self {
-        Self(format!("contract:{}", ConnectionId::random()))
+        Self(format!("contract:{}", Uuid::new_v4()))
     }
 
     async fn connect(&self) -> Arc<dyn Limiter> {

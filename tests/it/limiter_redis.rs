@@ -6,11 +6,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use imserver::{
-    domain::ConnectionId,
-    limits::{Answer, Limiter, Rate, redis::RedisLimiter},
-};
+use imserver::limits::{Answer, Limiter, Rate, redis::RedisLimiter};
 use url::Url;
+use uuid::Uuid;
 
 use crate::{
     harness::{DEADLINE, Redis, eventually},
@@ -18,7 +16,7 @@ use crate::{
 };
 
 async fn patient(urls: &[Url]) -> Arc<dyn Limiter> {
-    let namespace = format!("limiter:{}", ConnectionId::random());
+    let namespace = format!("limiter:{}", Uuid::new_v4());
     Arc::new(RedisLimiter::connect_with(urls, &namespace, DEADLINE).await.unwrap())
 }
 

@@ -49,10 +49,49 @@ impl Start {
 
     /// Starts it in a folder of its own and waits until it listens.
     pub fn run(self) -> Server {
+        self.begin().ready()
+    }
+
+    /// Starts it in a folder of its own.
+    pub fn begin(self) -> Starting {
         let home = tempfile::tempdir().unwrap();
-        let (child, addr, metrics) = spawn(&self.settings, self.files, &home);
-        let Self { settings, files } = self;
+        let (child, said) = spawn(&self.settings, self.files, &home);
+        Starting { child: Some(child), said, settings: self.settings, files: self.files, home }
+    }
+}
+
+/// A server that does not serve yet; killed when it is dropped.
+pub struct Starting {
+    child: Option<Child>,
+    said: mpsc::Receiver<String>,
+    settings: Vec<(String, String)>,
+    files: Option<u32>,
+    home: TempDir,
+}
+
+impl Starting {
+    /// Ends it with SIGKILL.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Waits until it listens.
+    pub fn ready(mut self) -> Server {
+        let mut child = self.child.take().unwrap();
+        let (addr, metrics) = greeted(&mut child, &self.said, &self.home);
+        let settings = std::mem::take(&mut self.settings);
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
+        let files = self.files;
         Server { child, addr, metrics, settings, files, home, http: http_client() }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -68,11 +107,12 @@ pub fn program(settings: &[(String, String)]) -> Command {
     command
 }
 
+/// Starts it, and hears what it says.
 fn spawn(
     settings: &[(String, String)],
     files: Option<u32>,
     home: &TempDir,
-) -> (Child, SocketAddr, Option<SocketAddr>) {
+) -> (Child, mpsc::Receiver<String>) {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -95,6 +135,15 @@ fn spawn(
             let _ = lines.send(line);
         }
     });
+    (child, heard)
+}
+
+/// Waits until it says where it listens, and where its metrics are.
+fn greeted(
+    child: &mut Child,
+    heard: &mpsc::Receiver<String>,
+    home: &TempDir,
+) -> (SocketAddr, Option<SocketAddr>) {
     let (mut addr, mut metrics) = (None, None);
     loop {
         let Ok(line) = heard.recv_timeout(DEADLINE) else {
@@ -110,7 +159,7 @@ fn spawn(
             metrics = url.trim_end_matches("/metrics").parse().ok();
         }
         if line.starts_with("Next:") {
-            return (child, addr.unwrap(), metrics);
+            return (addr.unwrap(), metrics);
         }
     }
 }
@@ -154,16 +203,32 @@ impl Server {
         std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap()
     }
 
+    /// Whether it still runs, as the process that was started.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let signal = format!("-{name}");
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+    }
+
     /// Asks it to end with SIGTERM, and waits for its status.
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
         let begun = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -179,7 +244,8 @@ impl Server {
         let listen = "IMSERVER__SERVER__LISTEN".to_owned();
         self.settings.retain(|(key, _)| *key != listen);
         self.settings.push((listen, self.addr.to_string()));
-        let (child, addr, metrics) = spawn(&self.settings, self.files, &self.home);
+        let (mut child, heard) = spawn(&self.settings, self.files, &self.home);
+        let (addr, metrics) = greeted(&mut child, &heard, &self.home);
         assert_eq!(addr, self.addr);
         (self.child, self.metrics) = (child, metrics);
     }

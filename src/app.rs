@@ -223,7 +223,10 @@ impl App {
             bus,
             presence,
             limits,
-            admission: Admission::new(settings.server.handshakes_at_once),
+            admission: Admission::new(
+                settings.server.handshakes_at_once,
+                settings.server.handshakes_waiting,
+            ),
             origins: OriginPolicy::new(
                 settings.server.allowed_origins.clone(),
                 settings.server.listen.ip().is_loopback(),

@@ -50,7 +50,7 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.map_err(|_| {
         Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
     })?;
-    let answer = match service.admission.admit() {
+    let answer = match service.admission.admit().await {
         Some(_permit) => decide(&service, user, &headers, &params, upgrade).await,
         None => Err(full()),
     };

@@ -5,7 +5,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use axum::extract::ws::WebSocket;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     task::JoinHandle,
@@ -50,23 +49,29 @@ const PULL_RETRY: Duration = Duration::from_secs(1);
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves a socket to its end.
-pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, id: ConnectionId) {
-    let limits = &service.settings.limits;
-    let mut link = Link::new(socket, limits.enabled.then_some(limits.frames_per_sec));
-    let end = match greet(&service, &mut link, actor, id).await {
+///
+/// What it does at the beginning and at the end is boxed: the state of a task is as large as its
+/// largest moment, for as long as it lives.
+pub(super) async fn run(
+    service: Arc<Service>,
+    mut link: Box<Link>,
+    actor: Actor,
+    id: ConnectionId,
+) {
+    let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
         Ok((mut session, attachment)) => {
             metrics::gauge!("imserver_sockets").increment(1);
             let end = session.serve(&mut link).await;
             drop(attachment);
             metrics::gauge!("imserver_sockets").decrement(1);
-            farewell(&service, link, end).await;
+            Box::pin(farewell(&service, link, end)).await;
             // A request that is still being carried out may be a `watch`.
             joined(&mut session.request).await;
             service.messaging.unwatch(&session.socket, &session.watched.lock().await);
             end
         }
         Err(end) => {
-            farewell(&service, link, end).await;
+            Box::pin(farewell(&service, link, end)).await;
             end
         }
     };
@@ -74,7 +79,7 @@ pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, 
 }
 
 /// Ends the wire; a client whose replica restarts is told when to come back.
-async fn farewell(service: &Service, link: Link, end: End) {
+async fn farewell(service: &Service, link: Box<Link>, end: End) {
     let reconnect = (end == End::Close(CloseCode::Restart)).then(|| {
         let after_ms = millis(service.drain.return_after());
         ServerFrame::Reconnect { after_ms }.encode()

@@ -16,6 +16,7 @@ mod harness;
 mod http;
 mod login;
 mod logs;
+mod memory;
 mod origins;
 mod presence_contract;
 mod presence_model;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -46,12 +47,18 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// way, and to close politely.
 const LEAVE_WAIT: Duration = Duration::from_secs(8);
 
+/// Where metrics are served, and what renders them.
+struct Metrics {
+    listener: TcpListener,
+    handle: PrometheusHandle,
+}
+
 /// A replica that is bound to its addresses and ready to run.
 pub struct App {
     service: Arc<Service>,
     batcher: Batcher,
     listener: TcpListener,
-    metrics: Option<TcpListener>,
+    metrics: Option<Metrics>,
     background: TaskTracker,
     stop_background: CancellationToken,
 }
@@ -114,7 +121,11 @@ impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
-        let metrics = bind_metrics(settings.metrics.listen).await?;
+        let metrics = match bind_metrics(settings.metrics.listen).await? {
+            // Before all that has something to count.
+            Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
+            None => None,
+        };
         let store = open_store(&settings, &clock).await?;
         let (bus, incoming) = open_bus(&settings).await?;
         let (presence, transitions) = open_presence(&settings, &clock).await?;
@@ -202,7 +213,7 @@ impl App {
 
     /// Where metrics are served, if they are.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.metrics.as_ref().and_then(|metrics| metrics.listener.local_addr().ok())
     }
 
     /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
@@ -210,8 +221,10 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { service, batcher, listener, metrics, background, stop_background } = self;
         let stop_http = CancellationToken::new();
-        if let Some(listener) = metrics {
-            let router = http::metrics_router(telemetry::init_metrics()?);
+        if let Some(Metrics { listener, handle }) = metrics {
+            let keeping = telemetry::keep_up(handle.clone());
+            background.spawn(stop_background.clone().run_until_cancelled_owned(keeping));
+            let router = http::metrics_router(handle);
             background.spawn(http::serve(listener, router, stop_http.clone()));
         }
         // All is there. Said before the first request is taken, or that one would be turned away.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::{task::JoinHandle, time::sleep_until};
 
-use super::link::{End, Heard, Link};
+use super::{
+    Counted,
+    link::{End, Heard, Link},
+};
 use crate::{
     delivery::{Attachment, Kind},
     domain::{Chat, ConnectionId, UserId},
@@ -48,8 +51,10 @@ type Snapshot = JoinHandle<Result<Vec<Chat>, Error>>;
 /// Serves a socket to its end.
 pub(super) async fn run(service: Arc<Service>, mut link: Box<Link>, opened: Opened) {
     let Opened { caller, socket: entry, attachment } = opened;
+    let counted = Counted::new("classic");
     let end = serve(&service, &mut link, &caller, &entry).await;
     drop(attachment);
+    counted.end(end);
     tracing::debug!(user = %entry.user, connection = %entry.id, ?end, "classic socket ends");
     Box::pin(link.end(None, end)).await;
 }

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    Counted,
     link::{End, HEARTBEAT, Heard, Link},
     outbox::{Outbox, Outcome},
     requests,
@@ -58,12 +59,11 @@ pub(super) async fn run(
     actor: Actor,
     id: ConnectionId,
 ) {
+    let counted = Counted::new("v1");
     let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
         Ok((mut session, attachment)) => {
-            metrics::gauge!("imserver_sockets").increment(1);
             let end = session.serve(&mut link).await;
             drop(attachment);
-            metrics::gauge!("imserver_sockets").decrement(1);
             Box::pin(farewell(&service, link, end)).await;
             // A request that is still being carried out may be a `watch`.
             joined(&mut session.request).await;
@@ -75,6 +75,7 @@ pub(super) async fn run(
             end
         }
     };
+    counted.end(end);
     tracing::debug!(user = %actor.user, connection = %id, ?end, "socket has ended");
 }
 
@@ -133,6 +134,7 @@ async fn greet(
     };
     let mut frames = vec![ready.encode()];
     if from.is_none() {
+        metrics::counter!("imserver_resets_total").increment(1);
         frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
     }
     link.write(frames, &socket.mailbox).await?;
@@ -274,7 +276,11 @@ impl Session {
             }
         }
         self.is_behind |= post.pull;
-        link.write(frames, &self.socket.mailbox).await
+        link.write(frames, &self.socket.mailbox).await?;
+        if let Some(since) = post.since {
+            metrics::histogram!("imserver_delivery_seconds").record(since.elapsed());
+        }
+        Ok(())
     }
 
     /// Writes a stretch that was read, and goes live at its end.
@@ -318,6 +324,7 @@ impl Session {
         };
         let epoch = self.service.delivery.epoch();
         let frames = self.outbox.restart(bounds.last);
+        metrics::counter!("imserver_resets_total").increment(1);
         let reset = ServerFrame::Reset { epoch, last_seq: bounds.last }.encode();
         self.is_behind = true;
         link.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await

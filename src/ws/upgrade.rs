@@ -36,6 +36,19 @@ pub(super) async fn upgrade(
     params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fault> {
+    let decided = decide(service, user, headers, params, upgrade).await;
+    let outcome = decided.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "opened");
+    metrics::counter!("imserver_handshakes_total", "outcome" => outcome).increment(1);
+    decided
+}
+
+async fn decide(
+    service: Arc<Service>,
+    user: String,
+    headers: HeaderMap,
+    params: Params,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Fault> {
     let mut upgrade = upgrade.map_err(|_| {
         Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
     })?;

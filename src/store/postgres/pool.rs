@@ -84,7 +84,9 @@ impl Inner {
         let begun = Instant::now();
         let permit = timeout(ACQUIRE_TIMEOUT, self.permits.acquire()).await;
         let _permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let mut kept = self.kept_or_new(begun).await?;
+        let kept = self.kept_or_new(begun).await;
+        metrics::histogram!("imserver_pool_wait_seconds").record(begun.elapsed());
+        let mut kept = kept?;
         // When the time is up, the connection is dropped with the work: the answer that is still to
         // come over it belongs to nobody.
         let result = timeout(self.work_timeout, work(&mut kept.connection))

@@ -233,6 +233,8 @@ export class Link {
       );
       this.owner.moved();
     }
+    // Before `ready` there is nothing that could be put in its place.
+    if (!attempt.ready) return;
     if (frame.type === 'reconnect') this.plan(attempt, Math.min(frame.afterMs, MOST_AFTER_MS));
     this.owner.frame(frame);
   }

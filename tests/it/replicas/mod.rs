@@ -4,6 +4,7 @@
 //! have brought what arrives.
 
 mod closing;
+mod orders;
 mod seen;
 
 use serde_json::json;

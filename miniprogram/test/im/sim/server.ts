@@ -148,6 +148,11 @@ export class FakeServer {
     return chat;
   }
 
+  /** A frame without a number, to all sockets of a user. */
+  notify(userId: number, frame: object): void {
+    for (const { wire, seq } of this.connections.values()) if (seq >= 0 && wire.userId === userId) this.put(wire, frame);
+  }
+
   /** An event of a kind that no client knows. */
   strange(userId: number): void {
     this.happened(userId, null);

@@ -22,10 +22,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use rand::Rng as _;
 use tokio::sync::mpsc;
 
-use crate::harness::Redis;
-
-/// How long anything that must happen may take, beyond the grace.
-const DEADLINE: Duration = Duration::from_secs(10);
+use crate::harness::{DEADLINE, Redis};
 
 /// How long after the last leave the tested registers announce offline.
 const GRACE: Duration = Duration::from_millis(200);
@@ -98,7 +95,8 @@ impl PresenceFactory for RedisFactory {
     async fn start(grace: Duration) -> Self {
         let clock = RedisClock::start(Redis::shared());
         // A test may let any time pass between two beats.
-        let times = Times { grace, lease: Duration::from_hours(1), ..Times::default() };
+        let times =
+            Times { grace, lease: Duration::from_hours(1), answer: DEADLINE, ..Times::default() };
         let urls = [Redis::shared().url().to_string()];
         let connected =
             RedisPresence::connect_with(&urls, &clock.namespace, times, clock.scripts()).await;

@@ -16,13 +16,14 @@ use imserver::{
 };
 use parking_lot::Mutex;
 
-use crate::harness::{Redis, eventually};
+use crate::harness::{DEADLINE, Redis, eventually};
 
-/// A hundredth of a minute for each: the proportions of the real ones.
+/// Shorter than the real ones, and long enough that a busy machine is not taken for a dead replica.
 const TIMES: Times = Times {
-    heartbeat: Duration::from_millis(200),
-    lease: Duration::from_millis(600),
-    grace: Duration::from_millis(200),
+    heartbeat: Duration::from_millis(300),
+    lease: Duration::from_secs(3),
+    grace: Duration::from_millis(300),
+    answer: DEADLINE,
 };
 
 /// A register, and what it has heard of each user.
@@ -123,7 +124,7 @@ async fn whoever_disconnects_here_and_connects_there_is_online() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_within_the_grace_are_seen_by_no_replica() {
     let redis = Redis::start();
-    let times = Times { grace: Duration::from_secs(2), ..TIMES };
+    let times = Times { grace: Duration::from_secs(5), lease: Duration::from_secs(15), ..TIMES };
     let a = Replica::start(&urls(&redis), "grace", times).await;
     let b = Replica::start(&urls(&redis), "grace", times).await;
     for who in 1..=100 {
@@ -289,7 +290,7 @@ async fn all_is_rebuilt_after_redis_was_away() {
     assert!(a.leave(1, 1).await.is_err());
     assert!(matches!(a.presence.online(&[user(1)]).await, Err(PresenceError::Unavailable(_))));
     println!("three calls with Redis killed: {:.1?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(10));
     redis.start_again();
     let expected: Vec<_> = (2..=101).map(|who| (who, 1)).collect();
     let after = b.until_listed("all are back", &expected).await;
@@ -304,9 +305,11 @@ async fn all_is_rebuilt_after_redis_was_away() {
 async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
     let redis = Redis::start();
     // The lease outlives it: only what is remembered is repaired.
-    let times = Times { lease: Duration::from_mins(1), ..TIMES };
+    let answer = Times::default().answer;
+    let times = Times { lease: Duration::from_mins(1), answer, ..TIMES };
     let a = Replica::start(&urls(&redis), "stopped", times).await;
-    a.join(1, 1).await.unwrap();
+    let _ = a.join(1, 1).await;
+    a.until_listed("the first one is written", &[(1, 1)]).await;
     redis.freeze();
     for (what, took) in [
         ("join", timed(a.join(2, 2)).await),
@@ -314,7 +317,7 @@ async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
         ("online", timed(async { a.presence.online(&[user(1)]).await.map(|_| ()) }).await),
     ] {
         println!("{what} with Redis frozen: {took:.1?}");
-        assert!(took < Duration::from_secs(1));
+        assert!(took < Duration::from_secs(5));
     }
     redis.thaw();
     let after = a.until_listed("what was remembered is written", &[(2, 1)]).await;

@@ -11,7 +11,7 @@ use redis::{
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
-    link::{Backoff, Link, Trouble, within},
+    link::{Backoff, Link, Trouble},
     partition::Partition,
 };
 use crate::{
@@ -111,7 +111,7 @@ impl Listener {
             self.catch_up(|_| ()).await?;
         }
         let channels: Vec<_> = self.partitions.iter().map(|p| p.channel(&self.namespace)).collect();
-        within(sink.subscribe(&channels)).await??;
+        self.link.within(sink.subscribe(&channels)).await??;
         *missed = true;
         let heard = Arc::clone(&self.heard);
         self.catch_up(move |transition| heard.put(transition)).await?;
@@ -137,7 +137,7 @@ impl Listener {
                     }
                 }
                 _ = probe.tick() => {
-                    within(sink.ping::<redis::Value>()).await??;
+                    self.link.within(sink.ping::<redis::Value>()).await??;
                 }
             }
         }
@@ -150,7 +150,7 @@ impl Listener {
         for partition in &self.partitions {
             pipeline.cmd("LRANGE").arg(partition.log(&self.namespace)).arg(0).arg(-1);
         }
-        let logs: Vec<Vec<String>> = within(pipeline.query_async(&mut reader)).await??;
+        let logs: Vec<Vec<String>> = self.link.within(pipeline.query_async(&mut reader)).await??;
         let partitions = self.partitions.clone();
         for (partition, log) in partitions.iter().zip(logs) {
             let channel = partition.channel(&self.namespace);

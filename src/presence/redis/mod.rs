@@ -38,9 +38,6 @@ pub use keeper::{Keeper, Swept};
 pub use partition::Partition;
 pub use scripts::Scripts;
 
-/// The longest that a caller waits for Redis. What is not written by then is not forgotten.
-const CALLER_WAIT: Duration = Duration::from_millis(900);
-
 /// How long a replica that leaves takes to say so.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
@@ -56,7 +53,7 @@ pub enum ConnectError {
     NoUrl,
 }
 
-/// How fast replicas notice. The same on all of them.
+/// How fast replicas notice. Where nothing else is said, the same on all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     /// How often a replica renews its leases, and looks whether Redis still has them.
@@ -65,6 +62,8 @@ pub struct Times {
     pub lease: Duration,
     /// How long after the last socket went a user is announced offline.
     pub grace: Duration,
+    /// How long Redis may take to accept a connection, or to answer. Each replica's own.
+    pub answer: Duration,
 }
 
 impl Default for Times {
@@ -73,11 +72,18 @@ impl Default for Times {
             heartbeat: Duration::from_secs(5),
             lease: Duration::from_secs(15),
             grace: OFFLINE_GRACE,
+            answer: Duration::from_millis(500),
         }
     }
 }
 
 impl Times {
+    /// The longest that a caller waits: for a connection, and for an answer, but for less than those
+    /// who open a socket wait for all. What is not written by then is not forgotten.
+    fn caller(&self) -> Duration {
+        self.answer.mul_f64(1.8)
+    }
+
     /// How often it is looked whether graces and leases are over: how late that may be noticed.
     fn sweep(&self) -> Duration {
         (self.grace.min(self.heartbeat) / 5).max(Duration::from_millis(1))
@@ -134,7 +140,8 @@ impl RedisPresence {
         if urls.is_empty() {
             return Err(ConnectError::NoUrl);
         }
-        let links = urls.iter().enumerate().map(|(number, url)| Link::new(url, number));
+        let links =
+            urls.iter().enumerate().map(|(number, url)| Link::new(url, number, times.answer));
         let links: Vec<Link> = links.collect::<Result<_, _>>()?;
         let (scripts, holdings) = (Arc::new(scripts), Arc::new(Holdings::default()));
         let (heard, closing) = (Arc::new(Heard::default()), CancellationToken::new());
@@ -175,7 +182,7 @@ impl RedisPresence {
                 let _ = listening.wait_for(|is_listening| *is_listening).await;
             }
         };
-        if tokio::time::timeout(CALLER_WAIT, all_listen).await.is_err() {
+        if tokio::time::timeout(times.caller(), all_listen).await.is_err() {
             tracing::warn!("presence begins without Redis, and is written once it is there");
         }
         let namespace = namespace.to_owned();
@@ -209,7 +216,7 @@ impl RedisPresence {
                 TrySendError::Closed(_) => "it is closed",
             }));
         }
-        match tokio::time::timeout(CALLER_WAIT, done).await {
+        match tokio::time::timeout(self.times.caller(), done).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(unavailable("not written, the next beat does it")),
             Err(_) => Err(unavailable("not written yet")),

@@ -6,8 +6,7 @@ use futures_util::future::try_join_all;
 use redis::FromRedisValue;
 
 use super::{
-    CALLER_WAIT, RedisPresence, keeper::millis, link::Trouble, partition::Partition,
-    scripts::Calls, unavailable,
+    RedisPresence, keeper::millis, link::Trouble, partition::Partition, scripts::Calls, unavailable,
 };
 use crate::{
     domain::{ConnectionId, UserId},
@@ -23,7 +22,7 @@ impl RedisPresence {
         &self,
         reading: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, PresenceError> {
-        match tokio::time::timeout(CALLER_WAIT, reading).await {
+        match tokio::time::timeout(self.times.caller(), reading).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(trouble)) => Err(unavailable(&trouble.to_string())),
             Err(_) => Err(unavailable("no answer in time")),

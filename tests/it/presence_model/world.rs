@@ -20,9 +20,6 @@ use redis::{
 use super::{REPLICAS, TIMES, USERS};
 use crate::{harness::Redis, presence_contract::RedisClock};
 
-/// How long Redis may take to answer the test.
-const PATIENCE: Duration = Duration::from_mins(1);
-
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
@@ -121,8 +118,8 @@ impl World {
         let client = redis::Client::open(server.url()).unwrap();
         // Calls fail when the history says so, and not because the machine was busy for half a second.
         let patient = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+            .set_connection_timeout(Some(TIMES.answer))
+            .set_response_timeout(Some(TIMES.answer));
         let connection =
             client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         let transitions = client.get_async_pubsub().await.unwrap();

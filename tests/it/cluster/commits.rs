@@ -134,7 +134,7 @@ async fn a_cut_between_commit_and_answer_stores_nothing_twice() {
 /// How many people cross each other's chats.
 const PEOPLE: usize = 20;
 /// For how long.
-const CROSSING: Duration = Duration::from_secs(60);
+const CROSSING: Duration = Duration::from_mins(1);
 /// How many keys each of them sends in a round, at both replicas.
 const KEYS: usize = 5;
 

@@ -103,12 +103,12 @@ impl Inner {
 
     async fn kept_or_new(&self, begun: Instant) -> sqlx::Result<Kept> {
         let kept = self.idle.lock().pop();
-        if let Some(mut kept) = kept.filter(|kept| kept.opened.elapsed() < MAX_AGE) {
-            if kept.used.elapsed() < FRESH || probe(&mut kept.connection).await {
-                return Ok(kept);
-            }
-            // A second one may be as dead, and there is no time for a third.
+        if let Some(mut kept) = kept.filter(|kept| kept.opened.elapsed() < MAX_AGE)
+            && (kept.used.elapsed() < FRESH || probe(&mut kept.connection).await)
+        {
+            return Ok(kept);
         }
+        // A second one may be as dead, and there is no time for a third.
         let left = ACQUIRE_TIMEOUT.saturating_sub(begun.elapsed()).max(PROBE_TIMEOUT);
         let connection = timeout(left, self.options.connect())
             .await

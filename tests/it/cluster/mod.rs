@@ -3,7 +3,8 @@
 //!
 //! A test starts a [`Cluster`] on a database and a Redis of its own, puts a [`Load`] on it, hurts
 //! something, waits until all [flows](Load::flows) again, and has the load [settle](Load::settle): the
-//! [`Ledger`](ledger::Ledger) then says what was lost, doubled, reordered, passed over, foreign or not stored.
+//! [`Ledger`](ledger::Ledger) then says what was lost, doubled, reordered, passed over, foreign or not
+//! stored. Others, on two replicas without a load, show what needs a harder fault than that.
 
 mod client;
 mod commits;

@@ -36,9 +36,10 @@ async fn with_waiting(count: usize, linger: Duration) -> (Arc<FakeStore>, Batche
     let store = FakeStore::new(Vec::<Outcome>::new(), 0);
     let batcher = lingering(&store, linger);
     let mut tickets = enqueue(&batcher, 1);
-    while store.batches.lock().is_empty() {
+    for _ in 0..100 {
         tokio::task::yield_now().await;
     }
+    assert_eq!(sizes(&store), [1], "one alone does not wait");
     tickets.extend(enqueue(&batcher, count));
     store.permits.add_permits(100);
     (store, batcher, tickets)

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::watch,
@@ -165,19 +166,16 @@ impl Load {
         since.elapsed()
     }
 
-    /// Waits until every replica shows every client's user as online.
+    /// Waits until every client's user is shown as online, by one replica or another.
     pub async fn until_all_are_online(&mut self) {
         self.until("all are online", async |load: &Self| {
-            for Member { user, token, .. } in &load.clients {
-                let path = format!("/v1/presence?userIds={user}");
-                for addr in load.replicas.iter() {
-                    let answer = client::get(&load.http, *addr, token, &path).await;
-                    if answer.is_none_or(|answer| answer["presence"][0]["online"] != true) {
-                        return false;
-                    }
-                }
-            }
-            true
+            let asked = load.clients.iter().enumerate().map(async |(place, member)| {
+                let path = format!("/v1/presence?userIds={}", member.user);
+                let addr = load.replicas[place % load.replicas.len()];
+                let answer = client::get(&load.http, addr, &member.token, &path).await;
+                answer.is_some_and(|answer| answer["presence"][0]["online"] == true)
+            });
+            join_all(asked).await.into_iter().all(|is_online| is_online)
         })
         .await;
     }

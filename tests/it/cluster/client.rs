@@ -36,7 +36,7 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(
 /// A connection that has lasted so long makes the next wait short again.
 const STABLE: Duration = Duration::from_secs(6);
 /// The most chats in an outbox: people who see that nothing goes out stop writing.
-const OUTBOX: usize = 32;
+const OUTBOX: usize = 8;
 
 /// What all clients of a load are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,6 +331,7 @@ impl Client {
             let Some(first) = queue.waiting.front() else { continue };
             if queue.due.is_some_and(|due| due <= now) {
                 queue.due = None;
+                self.setup.ledger.lock().send(&first.key, now);
                 frames.push(json!({
                     "type": "send",
                     "clientMsgId": first.key,

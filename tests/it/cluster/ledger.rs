@@ -124,6 +124,8 @@ pub struct Sending {
     pub content: String,
     /// When it was put into the client's outbox.
     pub written: Instant,
+    /// When it first left the client.
+    pub sent: Option<Instant>,
     /// When the client first heard that it is committed.
     pub acknowledged: Option<Instant>,
     /// When the last client so far was shown it.
@@ -179,6 +181,7 @@ impl Ledger {
             target,
             content: content.to_owned(),
             written: at,
+            sent: None,
             acknowledged: None,
             shown: None,
             order: self.sendings.len(),
@@ -186,6 +189,11 @@ impl Ledger {
         };
         let before = self.sendings.insert(key.to_owned(), sending);
         assert!(before.is_none(), "keys are used once");
+    }
+
+    /// A client sends a chat that it was given, for the first time or again.
+    pub fn send(&mut self, key: &str, at: Instant) {
+        self.sendings.get_mut(key).expect("it was written").sent.get_or_insert(at);
     }
 
     /// A client heard that a chat is committed, with this number in the sender's timeline.
@@ -257,6 +265,15 @@ impl Ledger {
     /// All that was sent.
     pub fn sendings(&self) -> impl Iterator<Item = &Sending> {
         self.sendings.values()
+    }
+
+    /// The clients that were acknowledged a chat that they wrote after `since`.
+    pub fn acknowledged_since(&self, since: Instant) -> HashSet<ClientNumber> {
+        let sendings = self.sendings.values();
+        sendings
+            .filter(|sending| sending.written >= since && sending.acknowledged.is_some())
+            .map(|sending| sending.client)
+            .collect()
     }
 
     /// Whether a client was lately shown a chat that somebody else wrote after `since`.

@@ -140,27 +140,29 @@ impl Load {
     }
 
     /// Waits until every client that writes has been acknowledged a chat that it wrote after `since`,
-    /// and every client has been shown one that somebody else wrote after it. Returns how long that took from `since` on.
+    /// and every client has been shown one that somebody else wrote after it. Returns how long that
+    /// took from `since` on.
     pub async fn flows(&mut self, since: Instant) -> Duration {
         let everybody: Vec<_> = (0..self.clients.len()).collect();
-        self.flows_for(&everybody, since).await
+        self.sends(&everybody, since).await;
+        self.until("all are shown what others write", async |load: &Self| {
+            let ledger = load.ledger.lock();
+            load.clients.iter().all(|client| ledger.heard_since(client.number, since))
+        })
+        .await;
+        since.elapsed()
     }
 
-    /// As [`Load::flows`], for these clients only: their places in [`Load::statuses`].
-    pub async fn flows_for(&mut self, clients: &[usize], since: Instant) -> Duration {
-        self.until("all flows", async |load: &Self| {
-            let ledger = load.ledger.lock();
-            let mut acknowledged: Vec<_> = ledger
-                .sendings()
-                .filter(|sending| sending.written >= since && sending.acknowledged.is_some())
-                .map(|sending| sending.client)
-                .collect();
-            acknowledged.sort_unstable();
-            clients.iter().all(|place| {
-                let Member { number, writes, .. } = load.clients[*place];
-                let is_acknowledged = !writes || acknowledged.binary_search(&number).is_ok();
-                is_acknowledged && ledger.heard_since(number, since)
-            })
+    /// Waits until each of these clients that writes has been acknowledged a chat that it wrote after
+    /// `since`. They are named by their places in [`Load::statuses`]. Returns how long that took from
+    /// `since` on.
+    pub async fn sends(&mut self, clients: &[usize], since: Instant) -> Duration {
+        self.until("all are acknowledged what they write", async |load: &Self| {
+            let acknowledged = load.ledger.lock().acknowledged_since(since);
+            clients
+                .iter()
+                .map(|place| &load.clients[*place])
+                .all(|client| !client.writes || acknowledged.contains(&client.number))
         })
         .await;
         since.elapsed()

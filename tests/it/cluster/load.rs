@@ -18,8 +18,10 @@ use tokio::{
 
 use super::{
     Cluster,
-    client::{self, Client, Orders, Setup, Status},
-    ledger::{Chat, ClientNumber, Ledger, Verdict},
+    client::{Client, Orders, Setup, Status},
+    ledger::{ClientNumber, Ledger},
+    reading,
+    verdict::Verdict,
 };
 
 /// How long all clients may take until something is true of each of them. A fault's own bound is
@@ -174,7 +176,7 @@ impl Load {
             let asked = load.clients.iter().enumerate().map(async |(place, member)| {
                 let path = format!("/v1/presence?userIds={}", member.user);
                 let addr = load.replicas[place % load.replicas.len()];
-                let answer = client::get(&load.http, addr, &member.token, &path).await;
+                let answer = reading::get(&load.http, addr, &member.token, &path).await;
                 answer.is_some_and(|answer| answer["presence"][0]["online"] == true)
             });
             join_all(asked).await.into_iter().all(|is_online| is_online)
@@ -199,7 +201,7 @@ impl Load {
             }
             let events = self.ask(|addr, http| {
                 let token = token.clone();
-                async move { client::timeline(&http, addr, &token).await }
+                async move { reading::timeline(&http, addr, &token).await }
             });
             let events = events.await;
             ends.insert(*user, events.last().map_or(0, |(seq, _)| *seq));
@@ -228,26 +230,19 @@ impl Load {
 
     async fn read_conversations(&self, member: &Member) {
         let Member { user, token, .. } = member;
-        let get = |path: String| {
-            self.ask(move |addr, http| {
-                let (token, path) = (token.clone(), path.clone());
-                async move { client::get(&http, addr, &token, &path).await }
-            })
-        };
-        let page = get("/v1/conversations?limit=100".into()).await;
+        let page = self.ask(|addr, http| {
+            let token = token.clone();
+            async move { reading::get(&http, addr, &token, "/v1/conversations?limit=100").await }
+        });
+        let page = page.await;
         assert_eq!(page["hasMore"], false, "one page has them all");
         for conversation in page["conversations"].as_array().unwrap() {
             let id = conversation["id"].as_i64().unwrap();
-            let mut chats: Vec<Chat> = Vec::new();
-            loop {
-                let bound = chats.first().map(|chat| format!("&before={}", chat.id));
-                let bound = bound.unwrap_or_default();
-                let page = get(format!("/v1/conversations/{id}/chats?limit=100{bound}")).await;
-                chats.splice(..0, page["chats"].as_array().unwrap().iter().map(Chat::read));
-                if page["hasMore"] == false {
-                    break;
-                }
-            }
+            let chats = self.ask(|addr, http| {
+                let token = token.clone();
+                async move { reading::chats(&http, addr, &token, id).await }
+            });
+            let chats = chats.await;
             self.ledger.lock().read_conversation(*user, id, chats);
         }
     }

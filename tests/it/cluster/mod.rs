@@ -11,8 +11,10 @@ mod ledger;
 mod ledger_faults;
 mod load;
 mod quiet;
+mod reading;
 mod redis_faults;
 mod replica_faults;
+mod verdict;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

@@ -4,6 +4,7 @@
 //! few for everything else, so that a storm of reads cannot keep a send waiting.
 
 mod append;
+mod connections;
 mod conversations;
 mod error;
 mod history;
@@ -33,13 +34,19 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
-        UserId, UserName,
+        AvatarHash, Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq,
+        SessionId, User, UserId, UserName,
     },
 };
 
 /// Connections of a replica, beside the one that appends.
 const CONNECTIONS: usize = 10;
+/// How long a unit of work may take. More than `statement_timeout`, so that a server that lives is the
+/// one to say so.
+const WORK_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long an append may take: nobody waits for one any longer, and a connection that fell silent
+/// keeps all others waiting.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first connection of a start may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a start waits for others that migrate, and then migrates itself.
@@ -118,8 +125,8 @@ impl PgStore {
         migrate(&options).await?;
         let session = options.options(SESSION);
         let store = Self {
-            writer: Pool::new(session.clone().options(WRITER), 1),
-            others: Pool::new(session, CONNECTIONS),
+            writer: Pool::new(session.clone().options(WRITER), 1, APPEND_TIMEOUT),
+            others: Pool::new(session, CONNECTIONS, WORK_TIMEOUT),
         };
         store.run(|c| history::epoch(c).boxed()).await?;
         if !store.run(|c| history::is_watched(c).boxed()).await? {
@@ -271,6 +278,19 @@ impl Store for PgStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
+        self.run(|c| connections::next(c).boxed()).await
+    }
+
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
+        self.run(move |c| connections::close(c, user).boxed()).await
+    }
+
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| connections::closes(c, users).boxed()).await
     }
 
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {

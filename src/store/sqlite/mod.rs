@@ -5,6 +5,7 @@
 //! transaction behind on the connection.
 
 mod append;
+mod connections;
 mod conversations;
 mod error;
 mod lists;
@@ -21,7 +22,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::error::classify;
+use self::{connections::Reserved, error::classify};
 use super::{
     Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
     StoreError, TokenHash, Window, error::corrupt,
@@ -29,8 +30,8 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     domain::{
-        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
-        UserId, UserName,
+        AvatarHash, Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq,
+        SessionId, User, UserId, UserName,
     },
 };
 
@@ -47,6 +48,7 @@ pub struct SqliteStore {
     reader: SqlitePool,
     /// The time of what is created.
     clock: Clock,
+    connections: Reserved,
 }
 
 impl SqliteStore {
@@ -73,7 +75,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(classify)?;
-        let store = Self { writer, reader, clock };
+        let store = Self { writer, reader, clock, connections: Reserved::default() };
         write(begin_history(store.clone())).await?;
         Ok(store)
     }
@@ -116,7 +118,8 @@ async fn write<T: Send + 'static>(
 /// Names the history of a database that has no name yet.
 async fn begin_history(store: SqliteStore) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO service (id, epoch, next_user_id, last_chat_id) VALUES (1, ?1, ?2, 0)
+        "INSERT INTO service (id, epoch, next_user_id, last_chat_id, next_connection_id)
+         VALUES (1, ?1, ?2, 0, 1)
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(Epoch::random().to_string())
@@ -236,6 +239,18 @@ impl Store for SqliteStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         write(sessions::revoke(self.clone(), id)).await
+    }
+
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
+        write(connections::next(self.clone())).await
+    }
+
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
+        write(connections::close(self.clone(), user)).await
+    }
+
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
+        read(connections::closes(&self.reader, users)).await
     }
 
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {

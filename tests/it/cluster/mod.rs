@@ -6,20 +6,25 @@
 //! [`Ledger`](ledger::Ledger) then says what was lost, doubled, reordered, passed over, foreign or not stored.
 
 mod client;
+mod commits;
 mod figures;
 mod ledger;
 mod ledger_faults;
 mod load;
+mod migrating;
+mod postgres_faults;
 mod quiet;
 mod reading;
 mod redis_faults;
 mod replica_faults;
+mod restoring;
 mod verdict;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use figures::Latencies;
 pub use load::{Load, Size};
+pub use verdict::Verdict;
 
 use crate::harness::{Server, Start};
 

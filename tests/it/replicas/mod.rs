@@ -3,6 +3,9 @@
 //! The comparison with the database is switched off as far as it can be, so that only the bus can
 //! have brought what arrives.
 
+mod closing;
+mod seen;
+
 use serde_json::json;
 
 use crate::harness::{
@@ -13,27 +16,32 @@ use crate::harness::{
 struct Replicas {
     a: Server,
     b: Server,
+    database: String,
 }
 
 async fn replicas() -> Replicas {
+    replicas_on(Redis::shared()).await
+}
+
+async fn replicas_on(redis: &Redis) -> Replicas {
     let database = postgres::database().await;
     // Databases have names of their own; channels are told apart by theirs.
     let namespace = database.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let start = || {
         Start::default()
             .set("database.url", &database)
-            .set("bus.url", Redis::shared().url())
+            .set("bus.url", redis.url())
             .set("bus.namespace", &namespace)
             .set("delivery.reconcile_secs", 3_600)
             .set("auth.demo_login", true)
             .run()
     };
-    Replicas { a: start(), b: start() }
+    Replicas { a: start(), b: start(), database }
 }
 
 #[tokio::test]
 async fn a_chat_crosses_replicas_both_ways() {
-    let Replicas { a, b } = replicas().await;
+    let Replicas { a, b, .. } = replicas().await;
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
     for (round, content) in ["你好", "在吗？", "👋"].into_iter().enumerate() {
@@ -62,7 +70,7 @@ async fn at_conversation(person: &crate::harness::Person) -> i64 {
 
 #[tokio::test]
 async fn who_is_online_is_the_same_everywhere() {
-    let Replicas { a, b } = replicas().await;
+    let Replicas { a, b, .. } = replicas().await;
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     zhang.send(li.id, "first", "你好").await;
     let mut at_zhang = zhang.online().await;
@@ -87,24 +95,8 @@ async fn who_is_online_is_the_same_everywhere() {
 }
 
 #[tokio::test]
-async fn what_closes_sockets_closes_them_everywhere() {
-    let Replicas { a, b } = replicas().await;
-    let zhang = a.person("张三").await;
-    let there = zhang.at(&b);
-    let mut kicked = there.online().await;
-    let response = zhang.get(&format!("/close?userId={}", zhang.id)).await;
-    assert_eq!(response.text().await.unwrap(), "ok");
-    assert_eq!(kicked.closed().await, 4403);
-    let (mut first, _) = zhang.hello(&json!({"deviceId": "phone"})).await;
-    let (mut second, _) = there.hello(&json!({"deviceId": "phone"})).await;
-    assert_eq!(first.closed().await, 4409);
-    assert_eq!(zhang.post("/v1/logout", &json!({})).await.status(), 204);
-    assert_eq!(second.closed().await, 4401);
-}
-
-#[tokio::test]
 async fn a_client_of_a_dead_replica_goes_on_at_another() {
-    let Replicas { mut a, b } = replicas().await;
+    let Replicas { mut a, b, .. } = replicas().await;
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     let (mut at_li, ready) = li.at(&a).hello(&json!({})).await;
     zhang.at(&b).send(li.id, "before", "一").await;

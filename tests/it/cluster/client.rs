@@ -23,7 +23,11 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use super::ledger::{Chat, ClientNumber, Ledger};
+use super::{
+    ledger::{ClientNumber, Ledger},
+    reading,
+    verdict::Chat,
+};
 
 /// How long a connection, its handshake included, may take.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
@@ -36,7 +40,7 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(
 /// A connection that has lasted so long makes the next wait short again.
 const STABLE: Duration = Duration::from_secs(6);
 /// The most chats in an outbox: people who see that nothing goes out stop writing.
-const OUTBOX: usize = 32;
+const OUTBOX: usize = 8;
 
 /// What all clients of a load are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,6 +335,7 @@ impl Client {
             let Some(first) = queue.waiting.front() else { continue };
             if queue.due.is_some_and(|due| due <= now) {
                 queue.due = None;
+                self.setup.ledger.lock().send(&first.key, now);
                 frames.push(json!({
                     "type": "send",
                     "clientMsgId": first.key,
@@ -372,59 +377,15 @@ impl Client {
 
     /// Loads everything anew over HTTP, up to `last`.
     async fn reload(&mut self, last: i64) -> Step {
-        let Setup { number, ledger, status, .. } = &self.setup;
-        let Some(events) = self.timeline().await else { return Step::Break(LOST) };
+        let Setup { number, ledger, status, replicas, http, token, .. } = &self.setup;
+        let events = reading::timeline(http, replicas[self.at], token).await;
+        let Some(events) = events else { return Step::Break(LOST) };
         ledger.lock().reload(*number, &events, last);
         self.cursor = last;
         let mut status = status.lock();
         (status.cursor, status.resets) = (last, status.resets + 1);
         Step::Continue(())
     }
-
-    async fn timeline(&self) -> Option<Vec<(i64, Option<Chat>)>> {
-        let Setup { replicas, http, token, .. } = &self.setup;
-        timeline(http, replicas[self.at], token).await
-    }
-}
-
-/// A user's whole timeline over HTTP; `None` if the replica does not give it.
-pub async fn timeline(
-    http: &reqwest::Client,
-    addr: SocketAddr,
-    token: &str,
-) -> Option<Vec<(i64, Option<Chat>)>> {
-    let mut events = Vec::new();
-    loop {
-        let since = events.last().map_or(0, |(seq, _)| *seq);
-        let page = get(http, addr, token, &format!("/v1/events?since={since}&limit=100")).await?;
-        let page_events = page["events"].as_array().unwrap();
-        events.extend(
-            page_events
-                .iter()
-                .map(|event| (event["seq"].as_i64().unwrap(), event.get("chat").map(Chat::read))),
-        );
-        if page["hasMore"] == false {
-            return Some(events);
-        }
-        assert!(!page_events.is_empty(), "a page without events has no more");
-    }
-}
-
-/// The answer of a replica as JSON; `None` if it has none now.
-pub async fn get(
-    http: &reqwest::Client,
-    addr: SocketAddr,
-    token: &str,
-    path: &str,
-) -> Option<Value> {
-    let request = http.get(format!("http://{addr}{path}")).bearer_auth(token).timeout(SILENCE);
-    let answer = request.send().await.ok()?;
-    let status = answer.status();
-    if status.is_server_error() {
-        return None;
-    }
-    assert!(status.is_success(), "{path}: {status}");
-    serde_json::from_str(&answer.text().await.ok()?).ok()
 }
 
 async fn say(stream: &mut Stream, frame: &Value) -> Step {

@@ -14,15 +14,15 @@ use super::ledger::{Ledger, Sending};
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    /// From a chat's place in the outbox to its acknowledgement, of those that were written within.
+    /// From when a chat first left its client to its acknowledgement, of those that were written
+    /// within.
     pub fn acknowledged(ledger: &Ledger, within: Range<Instant>) -> Self {
         Self::of(ledger, within, |sending| {
-            Some(sending.acknowledged?.duration_since(sending.written))
+            Some(sending.acknowledged?.saturating_duration_since(sending.sent?))
         })
     }
 
-    /// From a chat's acknowledgement to when the last
-    /// client was shown it.
+    /// From a chat's acknowledgement to when the last client was shown it.
     pub fn shown(ledger: &Ledger, within: Range<Instant>) -> Self {
         Self::of(ledger, within, |sending| {
             Some(sending.shown?.saturating_duration_since(sending.acknowledged?))

@@ -3,117 +3,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fmt,
     time::Instant,
 };
 
-use serde_json::Value;
+use super::verdict::{Chat, Class, Verdict};
 
 /// Which client of the load, from 0.
 pub type ClientNumber = usize;
-
-/// A chat, as the service shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chat {
-    pub id: i64,
-    pub conversation: i64,
-    pub sender: i64,
-    pub target: i64,
-    pub key: String,
-    pub content: String,
-}
-
-impl Chat {
-    /// Reads the `chat` of a frame or of an answer.
-    pub fn read(json: &Value) -> Self {
-        let number = |name: &str| json[name].as_i64().unwrap_or_else(|| panic!("{name}: {json}"));
-        let text = |name: &str| json[name].as_str().unwrap().to_owned();
-        Self {
-            id: number("id"),
-            conversation: number("conversationId"),
-            sender: number("userId"),
-            target: number("targetUserId"),
-            key: text("clientMsgId"),
-            content: text("content"),
-        }
-    }
-
-    fn concerns(&self, user: i64) -> bool {
-        self.sender == user || self.target == user
-    }
-}
-
-/// What can be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
-    /// Sent and never acknowledged, or stored and never shown to a client of the user.
-    Lost,
-    /// Shown twice, or stored twice.
-    Doubled,
-    /// Shown or stored out of order: of the numbers, of the ids of a conversation, or of what one
-    /// client sent to one user.
-    Reordered,
-    /// A number was passed over, on a socket or in the database.
-    Gap,
-    /// Shown to somebody whom it does not concern, or not what anybody sent.
-    Foreign,
-    /// Acknowledged or shown, and not in the database, or there with other numbers.
-    Unstored,
-}
-
-const CLASSES: [Class; 6] =
-    [Class::Lost, Class::Doubled, Class::Reordered, Class::Gap, Class::Foreign, Class::Unstored];
-
-/// How many cases of a class are told; the others are counted.
-const MAX_CASES: usize = 10;
-
-/// How often each class was found.
-#[derive(Clone, Debug, Default)]
-pub struct Verdict {
-    found: BTreeMap<Class, (usize, Vec<String>)>,
-    /// How many chats were sent.
-    pub sent: usize,
-    /// How many events clients were shown.
-    pub shown: usize,
-}
-
-impl Verdict {
-    /// How many cases of this class there are.
-    pub fn count(&self, class: Class) -> usize {
-        self.found.get(&class).map_or(0, |(count, _)| *count)
-    }
-
-    /// Whether nothing is wrong.
-    pub fn is_clean(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    fn add(&mut self, class: Class, case: impl FnOnce() -> String) {
-        let (count, cases) = self.found.entry(class).or_default();
-        *count += 1;
-        if cases.len() < MAX_CASES {
-            cases.push(case());
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} sent, {} shown;", self.sent, self.shown)?;
-        for class in CLASSES {
-            write!(f, " {class:?} {}", self.count(class))?;
-        }
-        for (class, (count, cases)) in &self.found {
-            for case in cases {
-                write!(f, "\n  {class:?}: {case}")?;
-            }
-            if *count > cases.len() {
-                write!(f, "\n  {class:?}: and {} more", count - cases.len())?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// A chat that a client was given to send.
 #[derive(Clone, Debug)]
@@ -124,6 +20,8 @@ pub struct Sending {
     pub content: String,
     /// When it was put into the client's outbox.
     pub written: Instant,
+    /// When it first left the client.
+    pub sent: Option<Instant>,
     /// When the client first heard that it is committed.
     pub acknowledged: Option<Instant>,
     /// When the last client so far was shown it.
@@ -179,6 +77,7 @@ impl Ledger {
             target,
             content: content.to_owned(),
             written: at,
+            sent: None,
             acknowledged: None,
             shown: None,
             order: self.sendings.len(),
@@ -186,6 +85,11 @@ impl Ledger {
         };
         let before = self.sendings.insert(key.to_owned(), sending);
         assert!(before.is_none(), "keys are used once");
+    }
+
+    /// A client sends a chat that it was given, for the first time or again.
+    pub fn send(&mut self, key: &str, at: Instant) {
+        self.sendings.get_mut(key).expect("it was written").sent.get_or_insert(at);
     }
 
     /// A client heard that a chat is committed, with this number in the sender's timeline.
@@ -257,6 +161,15 @@ impl Ledger {
     /// All that was sent.
     pub fn sendings(&self) -> impl Iterator<Item = &Sending> {
         self.sendings.values()
+    }
+
+    /// The clients that were acknowledged a chat that they wrote after `since`.
+    pub fn acknowledged_since(&self, since: Instant) -> HashSet<ClientNumber> {
+        let sendings = self.sendings.values();
+        sendings
+            .filter(|sending| sending.written >= since && sending.acknowledged.is_some())
+            .map(|sending| sending.client)
+            .collect()
     }
 
     /// Whether a client was lately shown a chat that somebody else wrote after `since`.

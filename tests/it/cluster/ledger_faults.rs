@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::ledger::{Chat, Class, ClientNumber, Ledger, Verdict};
+use super::{
+    ledger::{ClientNumber, Ledger},
+    verdict::{Chat, Class, Verdict},
+};
 
 const ZHANG: i64 = 1;
 const LI: i64 = 2;

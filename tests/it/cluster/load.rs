@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::watch,
@@ -17,8 +18,10 @@ use tokio::{
 
 use super::{
     Cluster,
-    client::{self, Client, Orders, Setup, Status},
-    ledger::{Chat, ClientNumber, Ledger, Verdict},
+    client::{Client, Orders, Setup, Status},
+    ledger::{ClientNumber, Ledger},
+    reading,
+    verdict::Verdict,
 };
 
 /// How long all clients may take until something is true of each of them. A fault's own bound is
@@ -139,45 +142,44 @@ impl Load {
     }
 
     /// Waits until every client that writes has been acknowledged a chat that it wrote after `since`,
-    /// and every client has been shown one that somebody else wrote after it. Returns how long that took from `since` on.
+    /// and every client has been shown one that somebody else wrote after it. Returns how long that
+    /// took from `since` on.
     pub async fn flows(&mut self, since: Instant) -> Duration {
         let everybody: Vec<_> = (0..self.clients.len()).collect();
-        self.flows_for(&everybody, since).await
-    }
-
-    /// As [`Load::flows`], for these clients only: their places in [`Load::statuses`].
-    pub async fn flows_for(&mut self, clients: &[usize], since: Instant) -> Duration {
-        self.until("all flows", async |load: &Self| {
+        self.sends(&everybody, since).await;
+        self.until("all are shown what others write", async |load: &Self| {
             let ledger = load.ledger.lock();
-            let mut acknowledged: Vec<_> = ledger
-                .sendings()
-                .filter(|sending| sending.written >= since && sending.acknowledged.is_some())
-                .map(|sending| sending.client)
-                .collect();
-            acknowledged.sort_unstable();
-            clients.iter().all(|place| {
-                let Member { number, writes, .. } = load.clients[*place];
-                let is_acknowledged = !writes || acknowledged.binary_search(&number).is_ok();
-                is_acknowledged && ledger.heard_since(number, since)
-            })
+            load.clients.iter().all(|client| ledger.heard_since(client.number, since))
         })
         .await;
         since.elapsed()
     }
 
-    /// Waits until every replica shows every client's user as online.
+    /// Waits until each of these clients that writes has been acknowledged a chat that it wrote after
+    /// `since`. They are named by their places in [`Load::statuses`]. Returns how long that took from
+    /// `since` on.
+    pub async fn sends(&mut self, clients: &[usize], since: Instant) -> Duration {
+        self.until("all are acknowledged what they write", async |load: &Self| {
+            let acknowledged = load.ledger.lock().acknowledged_since(since);
+            clients
+                .iter()
+                .map(|place| &load.clients[*place])
+                .all(|client| !client.writes || acknowledged.contains(&client.number))
+        })
+        .await;
+        since.elapsed()
+    }
+
+    /// Waits until every client's user is shown as online, by one replica or another.
     pub async fn until_all_are_online(&mut self) {
         self.until("all are online", async |load: &Self| {
-            for Member { user, token, .. } in &load.clients {
-                let path = format!("/v1/presence?userIds={user}");
-                for addr in load.replicas.iter() {
-                    let answer = client::get(&load.http, *addr, token, &path).await;
-                    if answer.is_none_or(|answer| answer["presence"][0]["online"] != true) {
-                        return false;
-                    }
-                }
-            }
-            true
+            let asked = load.clients.iter().enumerate().map(async |(place, member)| {
+                let path = format!("/v1/presence?userIds={}", member.user);
+                let addr = load.replicas[place % load.replicas.len()];
+                let answer = reading::get(&load.http, addr, &member.token, &path).await;
+                answer.is_some_and(|answer| answer["presence"][0]["online"] == true)
+            });
+            join_all(asked).await.into_iter().all(|is_online| is_online)
         })
         .await;
     }
@@ -199,7 +201,7 @@ impl Load {
             }
             let events = self.ask(|addr, http| {
                 let token = token.clone();
-                async move { client::timeline(&http, addr, &token).await }
+                async move { reading::timeline(&http, addr, &token).await }
             });
             let events = events.await;
             ends.insert(*user, events.last().map_or(0, |(seq, _)| *seq));
@@ -228,26 +230,19 @@ impl Load {
 
     async fn read_conversations(&self, member: &Member) {
         let Member { user, token, .. } = member;
-        let get = |path: String| {
-            self.ask(move |addr, http| {
-                let (token, path) = (token.clone(), path.clone());
-                async move { client::get(&http, addr, &token, &path).await }
-            })
-        };
-        let page = get("/v1/conversations?limit=100".into()).await;
+        let page = self.ask(|addr, http| {
+            let token = token.clone();
+            async move { reading::get(&http, addr, &token, "/v1/conversations?limit=100").await }
+        });
+        let page = page.await;
         assert_eq!(page["hasMore"], false, "one page has them all");
         for conversation in page["conversations"].as_array().unwrap() {
             let id = conversation["id"].as_i64().unwrap();
-            let mut chats: Vec<Chat> = Vec::new();
-            loop {
-                let bound = chats.first().map(|chat| format!("&before={}", chat.id));
-                let bound = bound.unwrap_or_default();
-                let page = get(format!("/v1/conversations/{id}/chats?limit=100{bound}")).await;
-                chats.splice(..0, page["chats"].as_array().unwrap().iter().map(Chat::read));
-                if page["hasMore"] == false {
-                    break;
-                }
-            }
+            let chats = self.ask(|addr, http| {
+                let token = token.clone();
+                async move { reading::chats(&http, addr, &token, id).await }
+            });
+            let chats = chats.await;
             self.ledger.lock().read_conversation(*user, id, chats);
         }
     }

@@ -15,15 +15,17 @@ mod load;
 mod migrating;
 mod postgres_faults;
 mod quiet;
+mod reading;
 mod redis_faults;
 mod replica_faults;
 mod restoring;
+mod verdict;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use figures::Latencies;
-pub use ledger::Verdict;
 pub use load::{Load, Size};
+pub use verdict::Verdict;
 
 use crate::harness::{Server, Start};
 

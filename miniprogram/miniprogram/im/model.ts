@@ -191,9 +191,11 @@ export class Model {
     if (!this.complete || !this.cursor) return;
     const { seq } = this.cursor;
     for (const [peerId, log] of this.logs) {
-      if (!log.unsaved) continue;
+      // What is in doubt stays as it was written down: with the cursor of then.
+      const saved = log.unsaved ? log.saved(seq) : null;
+      if (!saved) continue;
       log.unsaved = false;
-      this.vault.saveLog(peerId, { chats: log.chats, hasMore: log.more, seq });
+      this.vault.saveLog(peerId, saved);
     }
     this.vault.saveList(this.conversations.saved());
     this.vault.saveCursor(this.cursor);

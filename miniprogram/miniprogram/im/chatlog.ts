@@ -87,11 +87,6 @@ export class ChatLog {
     if (this.chats.length > MOST_CHATS) this.keep(MOST_CHATS - DROP);
   }
 
-  /** A chat from any time: taken only if it leaves no hole. */
-  addOld(chat: Chat): void {
-    if (this.oldest === 0 ? this.loaded && !this.more : chat.id > this.oldest || !this.more) this.merge([chat]);
-  }
-
   /** The newest page. */
   addNewest({ entries, hasMore }: Page<Chat>): void {
     const first = entries[0]?.id ?? 0;

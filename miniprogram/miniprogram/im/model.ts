@@ -113,12 +113,13 @@ export class Model {
     return known;
   }
 
-  /** One's own chat that the service has had before: the answer to a repeated send. */
-  addOld(chat: Chat): void {
-    const peerId = this.peerOf(chat);
+  /**
+   * One's own chat that the service has had before: the answer to a repeated send. It is not shown for
+   * that: the timeline has brought it, or a page does, without a hole before it.
+   */
+  had(chat: Chat): void {
     this.settle(chat);
-    this.logs.get(peerId)?.addOld(chat);
-    this.touchPeer(peerId);
+    this.touchPeer(this.peerOf(chat));
   }
 
   addNewest(peerId: UserId, page: Page<Chat>): void {

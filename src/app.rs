@@ -145,7 +145,7 @@ impl App {
             auth.clone(),
         ))));
 
-        let wechat = (!settings.wechat.secret.is_empty())
+        let wechat = settings.wechat_login()
             .then(|| {
                 anyhow::Ok(WechatClient::new(
                     wechat::http_client()?,

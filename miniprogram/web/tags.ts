@@ -10,4 +10,4 @@ export const TAGS: ReadonlySet<string> = new Set([
   'text',
   'textarea',
   'view',
-])
+]);

@@ -1,60 +1,63 @@
 // Compiles WXML and WXS to the functions that draw a page.
 
-import { createRequire } from 'node:module'
+import { createRequire } from 'node:module';
 
-import { has, read, resolve, type Project } from './project'
+import { has, read, resolve, type Project } from './project';
 
 interface Diagnosis {
-  isError: boolean
-  path: string
-  startLine: number
-  startColumn: number
-  message: string
+  isError: boolean;
+  path: string;
+  startLine: number;
+  startColumn: number;
+  message: string;
 }
 
 interface TmplGroup {
-  addTmpl(path: string, source: string): Diagnosis[]
-  addScript(path: string, source: string): void
-  getDirectDependencies(path: string): string[]
-  getScriptDependencies(path: string): string[]
-  getTmplGenObjectGroups(): string
+  addTmpl(path: string, source: string): Diagnosis[];
+  addScript(path: string, source: string): void;
+  getDirectDependencies(path: string): string[];
+  getScriptDependencies(path: string): string[];
+  getTmplGenObjectGroups(): string;
 }
 
 // The package is CommonJS around WebAssembly; its own types say `any`.
 const { TmplGroup } = createRequire(import.meta.url)('glass-easel-template-compiler') as {
-  TmplGroup: new () => TmplGroup
-}
+  TmplGroup: new () => TmplGroup;
+};
 
 /** A JavaScript expression: an object with a template for each path. Throws with every place that is wrong. */
 export function compileTemplates(project: Project): string {
-  const group = new TmplGroup()
-  const seen = new Set<string>()
-  const wrong: string[] = []
+  const group = new TmplGroup();
+  const seen = new Set<string>();
+  const wrong: string[] = [];
   const addScript = (script: string) => {
-    if (seen.has(`${script}.wxs`)) return
-    seen.add(`${script}.wxs`)
+    if (seen.has(`${script}.wxs`)) return;
+    seen.add(`${script}.wxs`);
     // The compiler's names of modules have no suffix; those in `require` may.
     const source = read(project, `${script}.wxs`).replace(
       /require\(\s*(['"])(.+?)\.wxs\1\s*\)/g,
       (_, quote: string, name: string) => {
-        addScript(resolve(script, name))
-        return `require(${quote}${name}${quote})`
+        addScript(resolve(script, name));
+        return `require(${quote}${name}${quote})`;
       },
-    )
-    group.addScript(script, source)
-  }
+    );
+    group.addScript(script, source);
+  };
   const addTemplate = (part: string) => {
-    if (seen.has(part)) return
-    seen.add(part)
-    if (!has(project, `${part}.wxml`)) throw new Error(`${part}.wxml is missing`)
+    if (seen.has(part)) return;
+    seen.add(part);
+    if (!has(project, `${part}.wxml`)) throw new Error(`${part}.wxml is missing`);
     // A warning is as good as an error: what is wrong here may be refused by WeChat.
-    for (const { path, startLine, startColumn, message } of group.addTmpl(part, read(project, `${part}.wxml`))) {
-      wrong.push(`${path}.wxml:${startLine}:${startColumn} ${message}`)
+    for (const { path, startLine, startColumn, message } of group.addTmpl(
+      part,
+      read(project, `${part}.wxml`),
+    )) {
+      wrong.push(`${path}.wxml:${startLine}:${startColumn} ${message}`);
     }
-    group.getDirectDependencies(part).forEach(addTemplate)
-    group.getScriptDependencies(part).forEach(addScript)
-  }
-  for (const part of project.parts.keys()) addTemplate(part)
-  if (wrong.length > 0) throw new Error(wrong.join('\n'))
-  return group.getTmplGenObjectGroups()
+    group.getDirectDependencies(part).forEach(addTemplate);
+    group.getScriptDependencies(part).forEach(addScript);
+  };
+  for (const part of project.parts.keys()) addTemplate(part);
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  return group.getTmplGenObjectGroups();
 }

@@ -1,92 +1,96 @@
 // Taps and long presses, as a phone makes them of a finger or a mouse.
 
-import { glassEasel } from 'glass-easel-miniprogram-adapter'
+import { glassEasel } from 'glass-easel-miniprogram-adapter';
 
-import type { Backend } from './backend'
+import type { Backend } from './backend';
 
-const { Event } = glassEasel
+const { Event } = glassEasel;
 
 // The framework's `EventBubbleStatus`: an enum that its types cannot export.
-const NORMAL: glassEasel.EventBubbleStatus = 0
-const NO_DEFAULT: glassEasel.EventBubbleStatus = 1
+const NORMAL: glassEasel.EventBubbleStatus = 0;
+const NO_DEFAULT: glassEasel.EventBubbleStatus = 1;
 
 /** Milliseconds after which a touch is a long press. */
-const LONG_PRESS_MS = 350
+const LONG_PRESS_MS = 350;
 
 /** Pixels that a finger may tremble. */
-const TREMBLE_PX = 10
+const TREMBLE_PX = 10;
 
 interface Touch {
-  identifier: number
-  clientX: number
-  clientY: number
-  pageX: number
-  pageY: number
+  identifier: number;
+  clientX: number;
+  clientY: number;
+  pageX: number;
+  pageY: number;
 }
 
 /** An element of the DOM, and the component behind it. */
 interface Hosting extends Node {
-  __wxElement?: glassEasel.Element & { _$eventTarget?: { listeners?: Record<string, unknown> } }
+  __wxElement?: glassEasel.Element & { _$eventTarget?: { listeners?: Record<string, unknown> } };
 }
 
 function touches(event: PointerEvent | MouseEvent): Touch[] {
-  const { clientX, clientY, pageX, pageY } = event
-  return [{ identifier: 0, clientX, clientY, pageX, pageY }]
+  const { clientX, clientY, pageX, pageY } = event;
+  return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
 
 export function listenToGestures(backend: Backend): void {
-  let isLongPressed = false
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let start: PointerEvent | undefined
+  let isLongPressed = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let start: PointerEvent | undefined;
 
   backend.onEvent((target, type, detail, options) => {
-    const original = (options as { originalEvent?: MouseEvent }).originalEvent
-    const isDead = original?.target instanceof Element && original.target.closest('wx-button[disabled]')
-    if (type === 'tap' && (isLongPressed || isDead)) return NORMAL
-    const extra = original && 'clientX' in original ? { touches: touches(original), changedTouches: touches(original) } : {}
-    const event = new Event(type, detail, { ...options, extraFields: extra })
-    Event.dispatchEvent(target as glassEasel.Element, event)
-    return event.defaultPrevented() ? NO_DEFAULT : NORMAL
-  })
+    const original = (options as { originalEvent?: MouseEvent }).originalEvent;
+    const isDead = original?.target instanceof Element && original.target.closest('wx-button[disabled]');
+    if (type === 'tap' && (isLongPressed || isDead)) return NORMAL;
+    const extra =
+      original && 'clientX' in original
+        ? { touches: touches(original), changedTouches: touches(original) }
+        : {};
+    const event = new Event(type, detail, { ...options, extraFields: extra });
+    Event.dispatchEvent(target as glassEasel.Element, event);
+    return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
+  });
 
   const press = (event: PointerEvent) => {
-    let node = event.target as Hosting | null
-    while (node && !node.__wxElement) node = node.parentNode
-    if (!node?.__wxElement) return
+    let node = event.target as Hosting | null;
+    while (node && !node.__wxElement) node = node.parentNode;
+    if (!node?.__wxElement) return;
     // Only where a long press means something does it take the tap's place.
     for (let at: Hosting | null = node; at; at = at.parentNode) {
-      if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true
+      if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true;
     }
-    const detail = { x: event.clientX, y: event.clientY }
-    const points = touches(event)
-    const options = { originalEvent: event, bubbles: true, composed: true, capturePhase: true }
-    const extraFields = { touches: points, changedTouches: points }
-    Event.dispatchEvent(node.__wxElement, new Event('longpress', detail, { ...options, extraFields }))
-  }
+    const detail = { x: event.clientX, y: event.clientY };
+    const points = touches(event);
+    const options = { originalEvent: event, bubbles: true, composed: true, capturePhase: true };
+    const extraFields = { touches: points, changedTouches: points };
+    Event.dispatchEvent(node.__wxElement, new Event('longpress', detail, { ...options, extraFields }));
+  };
   const cancel = () => {
-    clearTimeout(timer)
-  }
+    clearTimeout(timer);
+  };
   document.addEventListener(
     'pointerdown',
     (event) => {
-      isLongPressed = false
-      start = event
-      clearTimeout(timer)
-      timer = setTimeout(press, LONG_PRESS_MS, event)
+      isLongPressed = false;
+      start = event;
+      clearTimeout(timer);
+      timer = setTimeout(press, LONG_PRESS_MS, event);
     },
     true,
-  )
+  );
   document.addEventListener(
     'pointermove',
     (event) => {
-      if (start && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > TREMBLE_PX) cancel()
+      if (start && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > TREMBLE_PX)
+        cancel();
     },
     true,
-  )
-  document.addEventListener('pointerup', cancel, true)
-  document.addEventListener('pointercancel', cancel, true)
+  );
+  document.addEventListener('pointerup', cancel, true);
+  document.addEventListener('pointercancel', cancel, true);
   // A phone's browser shows a menu of its own on a long press, over the page's.
   document.addEventListener('contextmenu', (event) => {
-    if (isLongPressed) event.preventDefault()
-  })
+    if (isLongPressed) event.preventDefault();
+  });
 }

@@ -1,7 +1,14 @@
 // A conversation with one person.
 
 import { client } from '../../account';
-import { toUserId, type Changes, type ImClient, type SendRefusal, type User, type UserId } from '../../im/index';
+import {
+  toUserId,
+  type Changes,
+  type ImClient,
+  type SendRefusal,
+  type User,
+  type UserId,
+} from '../../im/index';
 import { patch } from '../../lists/patch';
 import { chatRow, type ChatRow } from '../../lists/rows';
 import { longTime } from '../../texts/time';
@@ -94,7 +101,7 @@ Page({
 
   onReady() {
     this.createIntersectionObserver({})
-      .relativeTo('#list', { bottom: NEAR_END_PX })
+      .relativeTo('#list', { top: 0, right: 0, bottom: NEAR_END_PX, left: 0 })
       .observe('#end', ({ intersectionRatio, intersectionRect }) => {
         // Of an end that is thinner than a pixel the ratio is 0 wherever it is.
         this.see(intersectionRatio > 0 || intersectionRect.height > 0);

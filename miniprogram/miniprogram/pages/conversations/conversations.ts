@@ -63,6 +63,9 @@ Page({
       this.patch(current, changes.conversations);
       this.watch(current);
     }
+    // That the list is loaded may be all the news there is.
+    const rest = this.rest(current);
+    if (rest.isEmpty !== this.data.isEmpty || rest.hasMore !== this.data.hasMore) this.setData(rest);
     const typing = new Set<number>(changes.typing);
     if (typing.size > 0) this.patch(current, this.rowsOf(current, typing));
   },

@@ -39,6 +39,8 @@ Page({
 
   onShow() {
     void wx.setNavigationBarTitle({ title: say.signIn.title });
+    // There is nothing behind this page.
+    void wx.hideHomeButton();
   },
 
   /** Asks the service which ways there are. */

@@ -10,7 +10,7 @@ App({
       client()?.network(isConnected);
     });
     const { tabs } = texts();
-    tabs.forEach((text, index) => void wx.setTabBarItem({ index, text, fail: () => undefined }));
+    tabs.forEach((text, index) => { wx.setTabBarItem({ index, text, fail: () => undefined }); });
   },
 
   onShow() {

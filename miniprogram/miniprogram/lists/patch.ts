@@ -7,12 +7,12 @@ import type { ListChange } from '../im/index';
  * `after` its length from now on, `render` makes the row at an index. `neighbours` says that a row also
  * depends on the one before it.
  */
-export function patch<Row>(
+export function patch(
   path: string,
   change: ListChange,
   before: number,
   after: number,
-  render: (index: number) => Row,
+  render: (index: number) => unknown,
   neighbours = false,
 ): Record<string, unknown> {
   const { index, removed, inserted } = change;

@@ -57,12 +57,12 @@ function request({ method, url, headers, body, timeoutMs }: HttpRequest): Promis
       header: { ...headers },
       ...(body === undefined ? {} : { data: body }),
       // A text that stays a text.
-      dataType: 'text' as 'json',
+      dataType: 'text',
       timeout: timeoutMs,
       success: ({ statusCode, header, data }) => {
         const answered: HttpResponse = {
           status: statusCode,
-          headers: header as Record<string, string>,
+          headers: header,
           body: typeof data === 'string' ? data : '',
         };
         resolve(answered);

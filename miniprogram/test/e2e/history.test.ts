@@ -116,10 +116,10 @@ test('a thousand bubbles stay usable', async () => {
     type Row = Record<string, unknown>;
     interface ChatPage {
       data: { rows: Row[] };
-      setData(data: Row): void;
+      setData: (data: Row) => void;
     }
-    const { getCurrentPages } = window as unknown as { getCurrentPages(): ChatPage[] };
-    const [chat] = getCurrentPages().slice(-1);
+    const app = window as unknown as { getCurrentPages: () => ChatPage[] };
+    const [chat] = app.getCurrentPages().slice(-1);
     if (!chat) return [];
     return Array.from({ length: 60 }, () => {
       const at = chat.data.rows.length;

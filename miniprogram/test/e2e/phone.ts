@@ -16,7 +16,7 @@ export const DESKTOP = { width: 1280, height: 800 };
 
 export function launch(): Promise<Browser> {
   return chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--headless',
       '--no-sandbox',
@@ -64,10 +64,6 @@ export class Phone {
       hasTouch: look.touch ?? false,
       permissions: ['clipboard-read', 'clipboard-write'],
     });
-    if (process.env['IM_DEV'])
-      await context.route(/\/page\//, (route) =>
-        route.fulfill({ path: 'web/dist/' + new URL(route.request().url()).pathname.split('/').pop() }),
-      );
     const phone = new Phone(context, await context.newPage());
     await phone.page.goto(url);
     return phone;

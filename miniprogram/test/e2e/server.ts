@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const BINARY =
-  process.env['IMSERVER_BIN'] ?? fileURLToPath(new URL('../../../target/debug/imserver', import.meta.url));
+  process.env.IMSERVER_BIN ?? fileURLToPath(new URL('../../../target/debug/imserver', import.meta.url));
 
 /** Milliseconds that a start may take on a busy machine. */
 const START_MS = 60_000;
@@ -66,7 +66,7 @@ export class Server {
   /** `kill -9`, as a crash does it. */
   async kill(): Promise<void> {
     const { child } = this;
-    if (!child || child.exitCode !== null) return;
+    if (child?.exitCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await exited;

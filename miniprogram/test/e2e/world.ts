@@ -8,9 +8,9 @@ import { Server } from './server';
 export interface World {
   readonly server: Server;
   /** A new phone at the sign-in page. It is closed after the test. */
-  phone(look?: Parameters<typeof Phone.open>[2], path?: string): Promise<Phone>;
+  readonly phone: (look?: Parameters<typeof Phone.open>[2], path?: string) => Promise<Phone>;
   /** Two people who have found each other: 张三's phone shows the chat, 李四's the list. */
-  pair(): Promise<{ zhang: Phone; li: Phone }>;
+  readonly pair: () => Promise<{ zhang: Phone; li: Phone }>;
 }
 
 export async function world(...settings: string[]): Promise<World> {

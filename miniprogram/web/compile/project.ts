@@ -55,7 +55,7 @@ export function has(project: Pick<Project, 'root'>, file: string): boolean {
 
 /** Reads the mini program in a folder. */
 export function open(root: string): Project {
-  const json = (file: string) => (has({ root }, file) ? JSON.parse(read({ root }, file)) : {});
+  const json = (file: string): unknown => (has({ root }, file) ? JSON.parse(read({ root }, file)) : {});
   const app = json('app.json') as AppConfig;
   const parts = new Map<string, PartConfig>();
   const begun = new Set<string>();
@@ -73,6 +73,6 @@ export function open(root: string): Project {
     parts.set(part, config);
   };
   for (const page of app.pages) visit(page, true);
-  const theme = app.themeLocation ? json(app.themeLocation) : {};
+  const theme = (app.themeLocation ? json(app.themeLocation) : {}) as Project['theme'];
   return { root, app, theme, parts };
 }

@@ -43,7 +43,7 @@ function sheet(project: Project, file: string, change: (selectors: Selectors) =>
     declaration.value = rpx(declaration.value);
   });
   root.walkRules((rule) => {
-    const isFrame = rule.parent?.type === 'atrule' && /keyframes$/.test((rule.parent as postcss.AtRule).name);
+    const isFrame = rule.parent?.type === 'atrule' && (rule.parent as postcss.AtRule).name.endsWith("keyframes");
     if (!isFrame) rule.selector = selectorParser(change).processSync(rule.selector);
   });
   root.walkAtRules('import', (rule) => {

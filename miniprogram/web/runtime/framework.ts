@@ -28,9 +28,9 @@ declare global {
 
 export interface Framework {
   /** Runs the script of each page and component, which registers it. */
-  register(): void;
+  register: () => void;
   /** Draws a page, which is not on the screen yet. */
-  createRoot(path: string): PageRoot;
+  createRoot: (path: string) => PageRoot;
 }
 
 export function loadFramework(program: Program): Framework {
@@ -55,7 +55,7 @@ export function loadFramework(program: Program): Framework {
     code.addComponentStaticConfig(path, config);
     const scope = program.scopes[path];
     // The styles themselves are in the one style sheet.
-    if (scope) code.addStyleSheet(path, undefined as unknown as string, scope);
+    if (scope) code.addStyleSheet(path, undefined, scope);
     const template = { groupList: program.templates, content: program.templates[path] };
     code.addCompiledTemplate(path, template as Parameters<typeof code.addCompiledTemplate>[1]);
   }
@@ -70,6 +70,6 @@ export function loadFramework(program: Program): Framework {
         });
       }
     },
-    createRoot: (path) => associated.createRoot('page', code, path) as unknown as PageRoot,
+    createRoot: (path) => associated.createRoot('page', code, path),
   };
 }

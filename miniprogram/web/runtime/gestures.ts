@@ -7,8 +7,8 @@ import type { Backend } from './backend';
 const { Event } = glassEasel;
 
 // The framework's `EventBubbleStatus`: an enum that its types cannot export.
-const NORMAL: glassEasel.EventBubbleStatus = 0;
-const NO_DEFAULT: glassEasel.EventBubbleStatus = 1;
+const NORMAL = 0 as unknown as glassEasel.EventBubbleStatus;
+const NO_DEFAULT = 1 as unknown as glassEasel.EventBubbleStatus;
 
 /** Milliseconds after which a touch is a long press. */
 const LONG_PRESS_MS = 350;
@@ -48,7 +48,7 @@ export function listenToGestures(backend: Backend): void {
         ? { touches: touches(original), changedTouches: touches(original) }
         : {};
     const event = new Event(type, detail, { ...options, extraFields: extra });
-    Event.dispatchEvent(target as glassEasel.Element, event);
+    Event.dispatchEvent(target, event);
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
   });
 

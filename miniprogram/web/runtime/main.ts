@@ -41,7 +41,7 @@ export function start(program: Program): void {
     app = definition;
   };
 
-  program.scripts['app']?.();
+  program.scripts.app?.();
   framework.register();
   app.onLaunch?.({});
   app.onShow?.({});

@@ -26,7 +26,7 @@ export interface PageRoot {
 
 export interface BackButton {
   label: string;
-  press(): void;
+  press: () => void;
 }
 
 export class Screen {
@@ -108,7 +108,7 @@ export class Screen {
   unload(): void {
     this.page.onUnload?.();
     // What a page wants to draw after it was left is not drawn: an answer may come late.
-    this.page['setData'] = () => undefined;
+    this.page.setData = () => undefined;
     this.root.release();
     this.element.remove();
   }

@@ -1,10 +1,10 @@
 // Emoji to choose from, as a keyboard of its own. Emits `choose` with one, and `erase`.
 
 const EMOJIS =
-  '😀😄😁😆😅😂🤣😊😇🙂😉😌😍🥰😘😋😜🤪🤔🤗🤭😏😒🙄😬😮😴🤤😷🤒🥳😎🤓😕😟😢😭😱😤😡🤯😳🥺👻💩🙈👍👎👌🤝👏🙏💪👀❤💔🎉🎂🌹☕🍺🍜🌞🌙⭐🔥💯';
+  '😀😄😁😆😅😂🤣😊😇🙂😉😌😍🥰😘😋😜🤪🤔🤗🤭😏😒🙄😬😮😴🤤😷🤒🥳😎🤓😕😟😢😭😱😤😡🤯😳🥺👻💩🙈👍👎👌🤝👏🙏💪👀💔🎉🎂🌹☕🍺🍜🌞🌙⭐🔥💯';
 
 Component({
-  data: { emojis: [...EMOJIS] },
+  data: { emojis: Array.from(EMOJIS) },
 
   methods: {
     onTap(event: WechatMiniprogram.TouchEvent) {

@@ -2,10 +2,17 @@
 
 import { texts } from '../../texts/index';
 
-interface Decision {
-  event: 'agree' | 'disagree';
-  buttonId?: string;
-}
+type Decide = (decision: { event: 'agree' | 'disagree'; buttonId?: string }) => void;
+
+/** What WeChat has asked and nobody has answered. */
+let questions: Decide[] = [];
+
+/** Gives all open questions one answer. */
+const answer: Decide = (decision) => {
+  const open = questions;
+  questions = [];
+  for (const decide of open) decide(decision);
+};
 
 Component({
   data: { isAsking: false, say: texts().privacy },
@@ -13,13 +20,8 @@ Component({
   lifetimes: {
     attached() {
       if (!wx.canIUse('onNeedPrivacyAuthorization')) return;
-      const ask = (resolve: (decision: Decision) => void) => {
-        // One question at a time: an older one that is still open is answered like the newer one.
-        const earlier = this.decide;
-        this.decide = (decision) => {
-          earlier(decision);
-          resolve(decision);
-        };
+      const ask = (decide: Decide) => {
+        questions.push(decide);
         this.setData({ isAsking: true });
       };
       // The types have the function's argument wrong.
@@ -27,32 +29,23 @@ Component({
     },
 
     detached() {
-      this.end({ event: 'disagree' });
+      answer({ event: 'disagree' });
     },
   },
 
   methods: {
-    /** Answers what WeChat asked; nothing until it asks. */
-    decide(_decision: Decision) {
-      // Replaced by each question.
-    },
-
-    end(decision: Decision) {
-      this.decide(decision);
-      this.decide = () => undefined;
+    onAgree() {
+      answer({ event: 'agree', buttonId: 'privacy-agree' });
       this.setData({ isAsking: false });
     },
 
-    onAgree() {
-      this.end({ event: 'agree', buttonId: 'privacy-agree' });
-    },
-
     onRefuse() {
-      this.end({ event: 'disagree' });
+      answer({ event: 'disagree' });
+      this.setData({ isAsking: false });
     },
 
     onRead() {
-      void wx.openPrivacyContract({});
+      wx.openPrivacyContract({});
     },
   },
 });

@@ -37,7 +37,7 @@ Component({
       const current = client();
       const name = detail.value.trim();
       if (!current || name === current.me.name) return;
-      if (name === '' || [...name].length > MAX_NAME) {
+      if (name === '' || Array.from(name).length > MAX_NAME) {
         say(this.data.say.badName);
         this.show();
         return;

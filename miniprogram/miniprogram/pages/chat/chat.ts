@@ -42,8 +42,8 @@ function face({ id, name, avatarUrl }: User): Face {
 Page({
   data: {
     say: say.chat,
-    me: { id: 0, name: '', avatarUrl: '' } as Face,
-    peer: { id: 0, name: '', avatarUrl: '' } as Face,
+    me: { id: 0, name: '', avatarUrl: '' },
+    peer: { id: 0, name: '', avatarUrl: '' },
     rows: [] as ChatRow[],
     isLoaded: false,
     hasMore: false,

@@ -15,6 +15,6 @@ export function insert(text: string, cursor: number | null, piece: string): Draf
 /** Removes the character before the cursor: all of an emoji, not half of it. */
 export function removeBefore(text: string, cursor: number | null): Draft {
   const at = Math.min(cursor ?? text.length, text.length);
-  const kept = [...text.slice(0, at)].slice(0, -1).join('');
+  const kept = Array.from(text.slice(0, at)).slice(0, -1).join('');
   return { text: kept + text.slice(at), cursor: kept.length };
 }

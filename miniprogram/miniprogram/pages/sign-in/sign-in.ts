@@ -12,7 +12,7 @@ Page({
   data: {
     say: say.signIn,
     done: say.done,
-    step: 'loading' as 'loading' | 'choose' | 'unreachable' | 'profile',
+    step: 'loading',
     hasWechat: false,
     hasDemo: false,
     isBusy: false,
@@ -97,7 +97,7 @@ Page({
 
   enter() {
     const { peer } = this;
-    void wx.reLaunch({
+    wx.reLaunch({
       url: '/pages/conversations/conversations',
       success: () => {
         if (peer !== null) void wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` });

@@ -1,9 +1,9 @@
 // The two ways in which functions of `wx` answer: callbacks, or a promise where there are none.
 
 export interface Options {
-  success?(result: object): void;
-  fail?(error: object): void;
-  complete?(result: object): void;
+  success?: (result: object) => void;
+  fail?: (error: object) => void;
+  complete?: (result: object) => void;
 }
 
 type Async<Given, Result> = (options?: Given & Options) => Promise<Result & { errMsg: string }> | undefined;

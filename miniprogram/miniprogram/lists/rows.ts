@@ -2,7 +2,7 @@
 
 import type { ChatItem, Conversation } from '../im/index';
 import { longTime, shortTime } from '../texts/time';
-import type { Texts } from '../texts/index';
+import type { Texts } from '../texts/zh';
 
 /** Milliseconds of silence after which a chat shows its time. */
 const TIME_GAP_MS = 5 * 60_000;

@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module';
 
+import { TAGS } from '../tags';
 import { has, read, resolve, type Project } from './project';
 
 interface Diagnosis {
@@ -24,6 +25,19 @@ interface TmplGroup {
 const { TmplGroup } = createRequire(import.meta.url)('glass-easel-template-compiler') as {
   TmplGroup: new () => TmplGroup;
 };
+
+/** Tags of the language itself. */
+const LANGUAGE: ReadonlySet<string> = new Set(['block', 'import', 'include', 'slot', 'template', 'wxs']);
+
+/** What a template uses and nobody draws: it would be empty in the browser. */
+function unknownTags(project: Project, part: string): string[] {
+  const used = project.parts.get(part)?.usingComponents ?? {};
+  const source = read(project, `${part}.wxml`).replace(/<!--[^]*?-->/g, '');
+  const tags = new Set(Array.from(source.matchAll(/<([a-z][\w-]*)/g), ([, tag = '']) => tag));
+  return [...tags]
+    .filter((tag) => !TAGS.has(tag) && !LANGUAGE.has(tag) && !(tag in used))
+    .map((tag) => `${part}.wxml: the runner has no <${tag}>`);
+}
 
 /** A JavaScript expression: an object with a template for each path. Throws with every place that is wrong. */
 export function compileTemplates(project: Project): string {
@@ -54,6 +68,7 @@ export function compileTemplates(project: Project): string {
     )) {
       wrong.push(`${path}.wxml:${startLine}:${startColumn} ${message}`);
     }
+    wrong.push(...unknownTags(project, part));
     group.getDirectDependencies(part).forEach(addTemplate);
     group.getScriptDependencies(part).forEach(addScript);
   };

@@ -34,6 +34,13 @@ function touches(event: PointerEvent | MouseEvent): Touch[] {
   return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
 
+/** The component that a place on the screen belongs to. */
+function hostOf(node: Hosting | null): Hosting['__wxElement'] {
+  let at = node;
+  while (at && !at.__wxElement) at = at.parentNode;
+  return at?.__wxElement;
+}
+
 export function listenToGestures(backend: Backend): void {
   let isLongPressed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -52,10 +59,25 @@ export function listenToGestures(backend: Backend): void {
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
   });
 
+  // What has no finger and no mouse: a keyboard, a screen reader.
+  document.addEventListener('keydown', (event) => {
+    const { target, key } = event;
+    if (key !== 'Enter' && key !== ' ') return;
+    if (!(target instanceof HTMLElement) || target.getAttribute('role') !== 'button') return;
+    event.preventDefault();
+    target.click();
+  });
+  document.addEventListener('click', (event) => {
+    const host = event.detail === 0 ? hostOf(event.target as Hosting | null) : undefined;
+    if (!host || (event.target as Element).closest('wx-button[disabled]')) return;
+    const detail = { x: event.clientX, y: event.clientY };
+    Event.dispatchEvent(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
+  });
+
   const press = (event: PointerEvent) => {
-    let node = event.target as Hosting | null;
-    while (node && !node.__wxElement) node = node.parentNode;
-    if (!node?.__wxElement) return;
+    const node = event.target as Hosting | null;
+    const host = hostOf(node);
+    if (!host) return;
     // Only where a long press means something does it take the tap's place.
     for (let at: Hosting | null = node; at; at = at.parentNode) {
       if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true;
@@ -64,7 +86,7 @@ export function listenToGestures(backend: Backend): void {
     const points = touches(event);
     const options = { originalEvent: event, bubbles: true, composed: true, capturePhase: true };
     const extraFields = { touches: points, changedTouches: points };
-    Event.dispatchEvent(node.__wxElement, new Event('longpress', detail, { ...options, extraFields }));
+    Event.dispatchEvent(host, new Event('longpress', detail, { ...options, extraFields }));
   };
   const cancel = () => {
     clearTimeout(timer);

@@ -14,12 +14,6 @@ export const buttonProperties: Record<string, Property> = {
 export const button: Setup = (part, element, emit) => {
   element.setAttribute('role', 'button');
   element.tabIndex = 0;
-  element.addEventListener('keydown', (event) => {
-    if (event.target === element && (event.key === 'Enter' || event.key === ' ')) {
-      event.preventDefault();
-      element.click();
-    }
-  });
   part.addListener('tap', () => {
     if (part.data.disabled || part.data.openType !== 'chooseAvatar') return;
     void chooseAvatar().then((avatarUrl) => {

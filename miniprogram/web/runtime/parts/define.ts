@@ -70,7 +70,10 @@ export function definePart(
         hover(part, element);
         followers.set(this, {
           hidden: attribute(element, 'wx-hidden'),
-          ariaRole: attribute(element, 'role'),
+          ariaRole: (value: string) => {
+            attribute(element, 'role')(value);
+            if (value === 'button') element.tabIndex = 0;
+          },
           ariaLabel: attribute(element, 'aria-label'),
           ariaHidden: (value: boolean) => {
             attribute(element, 'aria-hidden')(value ? 'true' : '');

@@ -1,5 +1,6 @@
 // A real server process on a database of its own, which can be killed and started again.
 
+import { randomUUID } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -100,8 +101,6 @@ export class Server {
 }
 
 export class Person {
-  private sent = 0;
-
   constructor(
     private readonly server: Server,
     readonly token: string,
@@ -109,7 +108,7 @@ export class Person {
   ) {}
 
   async send(targetUserId: number, content: string): Promise<void> {
-    const clientMsgId = `e2e-${this.id}-${this.sent++}`;
+    const clientMsgId = randomUUID();
     await this.server.post('/v1/chats', { clientMsgId, targetUserId, content }, this.token);
   }
 }

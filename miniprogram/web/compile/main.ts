@@ -17,7 +17,7 @@ if (process.argv.includes('--check')) {
     return !fs.existsSync(file) || fs.readFileSync(file, 'utf8') !== files[name];
   });
   if (stale.length > 0) {
-    console.error(`web/dist is out of date: ${stale.join(', ')}. Run \`npm run build\` and commit it.`);
+    console.error(`web/dist is out of date: ${stale.join(', ')}. Run \`./dev page\` and commit it.`);
     process.exit(1);
   }
 } else {

@@ -88,11 +88,10 @@ for (const dark of [false, true]) {
 test('letters of twice the size break nothing', async () => {
   await lively('大字');
   const big = await phone();
-  await big.page.addInitScript(() => {
+  await big.screen.locator('.field input').waitFor();
+  await big.page.evaluate(() => {
     document.documentElement.style.fontSize = '32px';
   });
-  await big.page.reload();
-  await big.screen.locator('.field input').waitFor();
   await big.shoot('sign-in-large');
   await assertFits(big);
   await big.signIn('大字');

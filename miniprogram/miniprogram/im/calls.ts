@@ -60,7 +60,7 @@ export class Calls {
 
   /** Sends what is worth sending only now, if it does not make anything else wait. */
   tryNow(run: () => void): boolean {
-    if (this.next() !== null || !this.pace.free()) return false;
+    if (typeof this.next() === 'function' || !this.pace.free()) return false;
     this.pace.spend();
     run();
     return true;

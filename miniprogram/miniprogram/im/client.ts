@@ -195,14 +195,11 @@ class Client implements ImClient {
   }
 
   markRead(peerId: UserId): void {
-    const { items } = this.chats(peerId);
-    for (let at = items.length - 1; at >= 0; at -= 1) {
-      const item = items[at];
-      if (item && !item.mine && item.id !== null) {
-        this.sync.readUpTo(peerId, item.id);
-        return;
-      }
-    }
+    const sent = this.chats(peerId).items.filter(({ id }) => id !== null);
+    const last = sent[sent.length - 1]?.id ?? null;
+    const readUpTo = this.conversation(peerId)?.readUpTo ?? 0;
+    // One's own last chat is a good mark, but no reason for one.
+    if (last !== null && sent.some(({ id, mine }) => !mine && (id ?? 0) > readUpTo)) this.sync.readUpTo(peerId, last);
   }
 
   typing(peerId: UserId): void {

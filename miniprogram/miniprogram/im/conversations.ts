@@ -164,16 +164,11 @@ export class Conversations {
     });
   }
 
-  /**
-   * Oneself has read up to here. False if the number of unread chats is not known now: the service
-   * has to count them again.
-   */
-  readByMe(row: Row, upTo: ChatId): boolean {
-    if (upTo <= row.readUpTo) return true;
-    const all = upTo >= row.countedTo;
-    const counted = all ? 0 : row.counted;
+  /** Oneself has read up to here. What was counted after it stays counted: the service knows better. */
+  readByMe(row: Row, upTo: ChatId): void {
+    if (upTo <= row.readUpTo) return;
+    const counted = upTo >= row.countedTo ? 0 : row.counted;
     this.rows.set(row.peer.id, { ...row, readUpTo: upTo, counted, since: row.since.filter((id) => id > upTo) });
-    return all || counted === 0;
   }
 
   readByPeer(row: Row, upTo: ChatId): void {

@@ -39,8 +39,8 @@ export interface LinkOwner {
   moved(): void;
   /** A ping is due. */
   ping(): void;
-  /** Asks over HTTP whether the session is still good: false only if the service says that it is not. */
-  probe(): Promise<boolean>;
+  /** Asks over HTTP whether the session is still good. If it is not, `unauthorized` is called. */
+  probe(): void;
   login(): Promise<Session | null>;
   /** There is a new session; false if it is somebody else's. */
   signedIn(session: Session): boolean;
@@ -233,6 +233,8 @@ export class Link {
       );
       this.owner.moved();
     }
+    // Before `ready` there is nothing that could be put in its place.
+    if (!attempt.ready) return;
     if (frame.type === 'reconnect') this.plan(attempt, Math.min(frame.afterMs, MOST_AFTER_MS));
     this.owner.frame(frame);
   }
@@ -278,9 +280,7 @@ export class Link {
   /** Why a connect failed is not told: the session may have ended. */
   private check(): void {
     this.wait(this.backoff.next());
-    void this.owner.probe().then((good) => {
-      if (!good) this.unauthorized();
-    });
+    this.owner.probe();
   }
 
   private signIn(): void {

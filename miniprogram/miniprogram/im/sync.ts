@@ -1,7 +1,6 @@
 // Keeps the model in step with the service: the socket's frames, what is loaded, what is to be sent.
 
 import { Calls, type Due } from './calls';
-import { ImError } from './error';
 import { readable, type Call } from './http';
 import { Link, type LinkOwner } from './link';
 import { Loads, type Load } from './loads';
@@ -10,7 +9,7 @@ import type { Outgoing } from './outbox';
 import type { ChatId, ClientOptions, ConversationId, Report, Session, UserId } from './types';
 import { toChat, toConversation, toPage, type ConversationRow, type Page, type ServerFrame } from './wire';
 
-/** A send that is not answered for so long: the socket is dead. */
+/** A send that is not answered, or a replay that does not go on, for so long: the socket is dead. */
 const ANSWER_MS = 20_000;
 /** From one read mark to the next: they come in bursts, and the last one says it all. */
 const READ_EVERY_MS = 500;
@@ -25,6 +24,7 @@ export class Sync implements LinkOwner {
   private readonly loads: Loads;
   /** What `ready` said is the end of the timeline: up to there events are being made up for. */
   private caughtUpAt = Infinity;
+  private cancelCatchUp: () => void = () => undefined;
   /** Another one once answers to what was asked before mean nothing: a `reset` came. */
   private era = {};
   private helloDue = false;
@@ -127,6 +127,7 @@ export class Sync implements LinkOwner {
     this.helloDue = this.pingDue = false;
     this.caughtUpAt = Infinity;
     this.cancelAnswer();
+    this.cancelCatchUp();
     this.loads.stop();
     const { sending } = this.model.outbox;
     this.model.outbox.lost();
@@ -145,14 +146,9 @@ export class Sync implements LinkOwner {
     this.report('protocol_close', `closed with ${code}`);
   }
 
-  async probe(): Promise<boolean> {
-    const { token } = this.session;
-    try {
-      await this.calls.request({ method: 'GET', path: '/v1/me' });
-    } catch (error) {
-      return !(error instanceof ImError && error.status === 401 && token === this.session.token);
-    }
-    return true;
+  probe(): void {
+    // Whatever the answer is, what it says of the session has been heard by then.
+    this.calls.request({ method: 'GET', path: '/v1/me' }).catch(() => undefined);
   }
 
   login(): Promise<Session | null> {
@@ -201,8 +197,10 @@ export class Sync implements LinkOwner {
   // ---- The timeline
 
   private ready({ epoch, lastSeq }: FrameOf<'ready'>): void {
-    this.caughtUpAt = lastSeq;
-    this.model.cursor ??= { seq: lastSeq, epoch };
+    const cursor = (this.model.cursor ??= { seq: lastSeq, epoch });
+    // The numbers of another history mean nothing here: a `reset` follows, and no event before it.
+    this.caughtUpAt = cursor.epoch === epoch && cursor.seq <= lastSeq ? lastSeq : Infinity;
+    this.catchUp();
     this.watchDue = this.watched.length > 0;
     this.reload();
   }
@@ -220,8 +218,18 @@ export class Sync implements LinkOwner {
     }
     model.cursor = { seq: lastSeq, epoch };
     this.caughtUpAt = lastSeq;
+    this.catchUp();
     this.loads.stop();
     this.reload();
+  }
+
+  /** Waits for the events up to the end of the replay, or for the next of them. */
+  private catchUp(): void {
+    this.cancelCatchUp();
+    if ((this.model.cursor?.seq ?? 0) >= this.caughtUpAt) return;
+    this.cancelCatchUp = this.options.platform.clock.after(ANSWER_MS, () => {
+      this.link.reconnect();
+    });
   }
 
   /** Loads what may have been missed: what has no number, and all after a `reset`. */
@@ -241,11 +249,12 @@ export class Sync implements LinkOwner {
   private step(seq: number): boolean {
     const { cursor } = this.model;
     if (!cursor || seq <= cursor.seq) return false;
-    if (seq > cursor.seq + 1) {
+    if (seq > cursor.seq + 1 || this.caughtUpAt === Infinity) {
       this.link.reconnect();
       return false;
     }
     this.model.cursor = { seq, epoch: cursor.epoch };
+    this.catchUp();
     return true;
   }
 
@@ -310,6 +319,8 @@ export class Sync implements LinkOwner {
     if (!row) return;
     if (userId === model.me.id) {
       this.readByMe(conversationId, upTo);
+      // Another device has read up to somewhere in the middle: only the service can count the rest.
+      if ((model.conversations.byId(conversationId)?.counted ?? 0) > 0) this.want(`row:${row.peer.id}`);
     } else {
       model.conversations.readByPeer(row, upTo);
       model.touchPeer(row.peer.id);
@@ -320,7 +331,7 @@ export class Sync implements LinkOwner {
     const { conversations } = this.model;
     const row = conversations.byId(id);
     if (!row) return;
-    if (!conversations.readByMe(row, upTo)) this.want(`row:${row.peer.id}`);
+    conversations.readByMe(row, upTo);
     this.model.touchPeer(row.peer.id);
     this.applied();
   }
@@ -448,6 +459,9 @@ export class Sync implements LinkOwner {
       this.readAt = now;
       this.reads.delete(conversationId);
       this.send({ type: 'read', conversationId, upTo });
+      // What is left unread after a mark in the middle, only the service can count.
+      const row = this.model.conversations.byId(conversationId);
+      if (row && row.counted > 0) this.want(`row:${row.peer.id}`);
     };
   }
 

@@ -1,0 +1,151 @@
+// The random runs can fail: each of these mistakes, planted into the client, is found by one of them.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { after, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+import { build } from 'esbuild';
+
+import type { createClient } from '../../miniprogram/im/index';
+import { run } from './sim/run';
+
+interface Mistake {
+  readonly what: string;
+  readonly file: string;
+  readonly right: string;
+  readonly wrong: string;
+}
+
+const MISTAKES: readonly Mistake[] = [
+  {
+    what: 'the outbox is kept in memory only',
+    file: 'outbox.ts',
+    right: "if (!this.save(entries)) return 'storage_full';",
+    wrong: '',
+  },
+  {
+    what: 'a repeated send has another key',
+    file: 'sync.ts',
+    right: 'clientMsgId: id,',
+    wrong: 'clientMsgId: `${id}-${this.options.platform.clock.now()}`,',
+  },
+  {
+    what: 'a hole in the numbers is passed over',
+    file: 'sync.ts',
+    right: 'if (seq > cursor.seq + 1 || this.caughtUpAt === Infinity) {',
+    wrong: 'if (false) {',
+  },
+  {
+    what: 'an answer replaces what is shown',
+    file: 'chatlog.ts',
+    right: 'this.merge(entries);\n  }\n\n  /** The page before',
+    wrong: 'this.chats = entries;\n  }\n\n  /** The page before',
+  },
+  {
+    what: 'old chats stay before a hole',
+    file: 'chatlog.ts',
+    right: 'if (hasMore && this.unsureAfter > 0 && this.unsureAfter < first) {',
+    wrong: 'if (false) {',
+  },
+  {
+    what: 'what storage has is taken for complete',
+    file: 'model.ts',
+    right: 'this.complete && saved.seq === this.cursor?.seq',
+    wrong: 'true',
+  },
+  {
+    what: 'a refusal for now is one for good',
+    file: 'outbox.ts',
+    right: 'if (retryAt !== null) this.hold(retryAt);\n    else if (entry)',
+    wrong: 'if (entry)',
+  },
+  {
+    what: 'a lost read mark is not repeated',
+    file: 'sync.ts',
+    right: 'if (known && known.readUpTo > row.readUpTo)',
+    wrong: 'if (false)',
+  },
+  {
+    what: 'a socket that does not answer is believed in',
+    file: 'link.ts',
+    right: 'if (attempt.heard === heard) this.reconnect();',
+    wrong: '',
+  },
+  {
+    what: 'a failed connect is not followed by a question about the session',
+    file: 'link.ts',
+    right: 'this.owner.probe();',
+    wrong: '',
+  },
+  {
+    what: 'an answered send stays in the outbox',
+    file: 'model.ts',
+    right: 'this.outbox.settle(clientMsgId, targetUserId, content)',
+    wrong: 'false',
+  },
+  {
+    what: 'the number of an unknown event is not taken',
+    file: 'sync.ts',
+    right: 'if (!this.step(seq)) return;\n    if (chat) this.add(chat);',
+    wrong: 'if (!chat || !this.step(seq)) return;\n    this.add(chat);',
+  },
+  {
+    what: 'calls are not counted',
+    file: 'pace.ts',
+    right: 'this.times.push(this.clock.now());',
+    wrong: '',
+  },
+];
+
+/** So many runs must be enough for each. */
+const RUNS = 1500;
+
+const folder = await mkdtemp(join(tmpdir(), 'im-planted-'));
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** The client with this mistake in it. */
+async function plant({ file, right, wrong }: Mistake, name: string): Promise<typeof createClient> {
+  const outfile = join(folder, `${name}.mjs`);
+  let planted = 0;
+  await build({
+    entryPoints: [join(import.meta.dirname, '../../miniprogram/im/index.ts')],
+    bundle: true,
+    format: 'esm',
+    target: 'es2020',
+    outfile,
+    plugins: [
+      {
+        name: 'plant',
+        setup(bundler) {
+          bundler.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+            const source = await readFile(path, 'utf8');
+            if (basename(path) !== file) return { contents: source, loader: 'ts' };
+            planted = source.split(right).length - 1;
+            return { contents: source.replace(right, () => wrong), loader: 'ts' };
+          });
+        },
+      },
+    ],
+  });
+  assert.equal(planted, 1, 'the source has the place once');
+  const module = (await import(pathToFileURL(outfile).href)) as { createClient: typeof createClient };
+  return module.createClient;
+}
+
+for (const [number, mistake] of MISTAKES.entries()) {
+  test(`found: ${mistake.what}`, async (t) => {
+    const create = await plant(mistake, String(number));
+    for (let seed = 1; seed <= RUNS; seed += 1) {
+      try {
+        await run(create, seed);
+      } catch (error) {
+        t.diagnostic(String(error).split('\n')[0]!);
+        return;
+      }
+    }
+    assert.fail(`not found in ${RUNS} runs`);
+  });
+}

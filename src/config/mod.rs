@@ -296,6 +296,11 @@ impl Settings {
         self.auth.demo_login.unwrap_or_else(|| self.is_at_home())
     }
 
+    /// Whether there is a login by WeChat.
+    pub fn wechat_login(&self) -> bool {
+        !self.wechat.secret.is_empty()
+    }
+
     /// Whether the seed's routes trust the user id that they are given.
     pub fn anonymous(&self) -> bool {
         self.auth.anonymous.unwrap_or_else(|| self.is_at_home())

@@ -28,8 +28,16 @@ use crate::{
 const TOKEN_KEYS: [&str; 3] = ["token", "access_token", "bearer"];
 
 /// Routes that give away nothing that a page could not read by itself: any page may show them.
-const PUBLIC: [&str; 6] =
-    ["/", "/page.css", "/healthz", "/readyz", "/v1/openapi.json", "/v1/avatars/{hash}"];
+const PUBLIC: [&str; 8] = [
+    "/",
+    "/demo",
+    "/page/{file}",
+    "/healthz",
+    "/readyz",
+    "/v1/service",
+    "/v1/openapi.json",
+    "/v1/avatars/{hash}",
+];
 
 /// Refuses a token in the URL, on any route, valid or not.
 pub(super) async fn no_token_in_url(request: Request, next: Next) -> Response {

@@ -79,6 +79,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(conversations::read))
         .routes(routes!(chats::send))
         .routes(routes!(events::events))
+        .routes(routes!(page::service))
         .routes(routes!(page::openapi))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -1,40 +1,140 @@
-//! The page at `/`, and other things that are served as they are.
+//! The chat at `/`, two of it at `/demo`, and other things that are served as they are.
+//!
+//! The files are the mini program, compiled for browsers by `miniprogram/web`.
 
 use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Router,
+    Json, Router,
+    extract::{Path, RawQuery, State},
     http::header,
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::error::Problem;
-use crate::service::Service;
+use crate::{
+    protocol::fault::{Code, Fault},
+    service::Service,
+};
 
-/// Nothing from elsewhere, and no scripts.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+/// Nothing from elsewhere, and no code but the files of `ASSETS`. The demo frames the chat.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data: blob:; connect-src 'self' blob:; frame-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// The page's routes.
-pub(super) fn router() -> Router<Arc<Service>> {
-    Router::new()
-        .route(
-            "/",
-            get(async || asset("text/html; charset=utf-8", include_str!("page/index.html"))),
-        )
-        .route(
-            "/page.css",
-            get(async || asset("text/css; charset=utf-8", include_str!("page/page.css"))),
-        )
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const ASK_AGAIN: &str = "no-cache";
+
+const INDEX: &str = include_str!("../../miniprogram/web/dist/index.html");
+const DEMO: &str = include_str!("../../miniprogram/web/dist/demo.html");
+
+/// A file that a page refers to.
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    text: &'static str,
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> Response {
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const ASSETS: [Asset; 4] = [
+    Asset {
+        name: "app.css",
+        content_type: STYLE,
+        text: include_str!("../../miniprogram/web/dist/app.css"),
+    },
+    Asset {
+        name: "app.js",
+        content_type: SCRIPT,
+        text: include_str!("../../miniprogram/web/dist/app.js"),
+    },
+    Asset {
+        name: "demo.css",
+        content_type: STYLE,
+        text: include_str!("../../miniprogram/web/dist/demo.css"),
+    },
+    Asset {
+        name: "demo.js",
+        content_type: SCRIPT,
+        text: include_str!("../../miniprogram/web/dist/demo.js"),
+    },
+];
+
+/// The query under which a page asks for each of `ASSETS`: its version, by its content.
+static VERSIONS: LazyLock<[String; ASSETS.len()]> = LazyLock::new(|| {
+    ASSETS.each_ref().map(|asset| {
+        let digest = Sha256::digest(asset.text);
+        let bytes = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+        format!("v={}", bytes.collect::<String>())
+    })
+});
+
+/// The pages' routes.
+pub(super) fn router() -> Router<Arc<Service>> {
+    Router::new()
+        .route("/", get(async || html(INDEX)))
+        .route("/demo", get(demo))
+        .route("/page/{file}", get(asset))
+}
+
+/// Two phones, which sign in by their names.
+async fn demo(State(service): State<Arc<Service>>) -> Result<Response, Fault> {
+    if service.settings.demo_login() {
+        Ok(html(DEMO))
+    } else {
+        Err(Fault::new(Code::NotFound, "demo login is off"))
+    }
+}
+
+fn html(text: &'static str) -> Response {
+    served("text/html; charset=utf-8", ASK_AGAIN, text)
+}
+
+/// A file of the pages. Under the version that it has it may be kept for ever; while replicas differ in
+/// their version, an answer for another one may not.
+async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
+    let found = ASSETS.iter().zip(VERSIONS.iter()).find(|(asset, _)| asset.name == file);
+    let (asset, version) = found.ok_or_else(|| Fault::new(Code::NotFound, "there is no such file"))?;
+    let caching = if query.as_ref() == Some(version) { FOR_EVER } else { ASK_AGAIN };
+    Ok(served(asset.content_type, caching, asset.text))
+}
+
+fn served(content_type: &'static str, caching: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::CACHE_CONTROL, "no-cache"),
+        (header::CACHE_CONTROL, caching),
     ];
     (headers, text).into_response()
+}
+
+/// What the service offers to somebody who has not logged in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceView {
+    /// Whether a name is enough to log in: `/v1/login/demo`.
+    demo_login: bool,
+    /// Whether there is a login by WeChat: `/v1/login/wechat`.
+    wechat_login: bool,
+    /// Whether people can be found by name: `/v1/users`.
+    directory: bool,
+}
+
+/// What the service offers
+#[utoipa::path(get, path = "/v1/service", tag = "document", security(()),
+    responses((status = 200, body = ServiceView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn service(State(service): State<Arc<Service>>) -> Json<ServiceView> {
+    let settings = &service.settings;
+    Json(ServiceView {
+        demo_login: settings.demo_login(),
+        wechat_login: settings.wechat_login(),
+        directory: settings.directory(),
+    })
 }
 
 /// This document

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 24] = [
+pub const ROUTES: [(&str, &[&str]); 26] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
@@ -31,6 +31,7 @@ pub const ROUTES: [(&str, &[&str]); 24] = [
     ("/v1/chats", &["POST"]),
     ("/v1/events", &["GET"]),
     ("/v1/presence", &["GET"]),
+    ("/v1/service", &["GET"]),
     ("/v1/openapi.json", &["GET"]),
     ("/healthz", &["GET"]),
     ("/readyz", &["GET"]),
@@ -40,7 +41,8 @@ pub const ROUTES: [(&str, &[&str]); 24] = [
     ("/close", &["GET"]),
     ("/imserver/{userId}", &["GET"]),
     ("/", &["GET"]),
-    ("/page.css", &["GET"]),
+    ("/demo", &["GET"]),
+    ("/page/{file}", &["GET"]),
 ];
 
 /// A server without rate limits, for tests that send much.

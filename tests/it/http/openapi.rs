@@ -9,7 +9,7 @@ use super::ROUTES;
 use crate::harness::Server;
 
 /// Routes that are no part of an HTTP API: a socket and a page.
-const UNDESCRIBED: [&str; 3] = ["/imserver/{userId}", "/", "/page.css"];
+const UNDESCRIBED: [&str; 4] = ["/imserver/{userId}", "/", "/demo", "/page/{file}"];
 
 async fn document() -> Value {
     let server = Server::start();

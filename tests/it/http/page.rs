@@ -1,32 +1,79 @@
-//! The page at `/`.
+//! The pages at `/` and `/demo`, and what tells clients what the service offers.
 
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode};
+use serde_json::json;
 
-use crate::harness::Server;
+use crate::harness::{
+    Server, Start,
+    server::{assert_problem, json_of},
+};
 
-#[tokio::test]
-async fn the_page_shows_itself_without_a_script() {
-    let server = Server::start();
-    let answer = server.get("/").await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
-    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
-    assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
-    let page = answer.text().await.unwrap();
-    assert!(!page.contains("<script") && !page.contains(" onclick") && !page.contains(" style="));
+/// No script but those that the service serves, and nothing from elsewhere.
+fn assert_strict(answer: &Response) {
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+}
 
-    // What the page refers to is there: its style, and what it links to.
-    let links: Vec<_> = ["href=\"/", "src=\"/"]
+/// What a page refers to.
+fn links(page: &str) -> Vec<String> {
+    ["href=\"/", "src=\"/"]
         .iter()
         .flat_map(|start| page.split(start).skip(1))
         .map(|rest| format!("/{}", rest.split('"').next().unwrap()))
-        .collect();
-    assert!(links.contains(&"/page.css".to_owned()), "{links:?}");
-    for link in links {
-        assert_eq!(server.get(&link).await.status(), StatusCode::OK, "{link}");
+        .collect()
+}
+
+#[tokio::test]
+async fn the_pages_and_all_that_they_refer_to_are_served() {
+    let server = Server::start();
+    for path in ["/", "/demo"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+        assert_eq!(answer.headers()["cache-control"], "no-cache");
+        assert_strict(&answer);
+        let page = answer.text().await.unwrap();
+        assert!(!page.contains(" style=") && !page.contains(" onclick"), "the policy forbids it");
+
+        let links = links(&page);
+        assert_eq!(links.len(), 2, "{links:?}");
+        for link in links {
+            let file = server.get(&link).await;
+            assert_eq!(file.status(), StatusCode::OK, "{link}");
+            assert_eq!(file.headers()["x-content-type-options"], "nosniff");
+            assert_strict(&file);
+            let caching = file.headers()["cache-control"].to_str().unwrap();
+            assert!(caching.contains("immutable"), "{link} is asked for by its version");
+        }
     }
-    let style = server.get("/page.css").await;
-    assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
-    assert!(style.text().await.unwrap().contains("body {"));
+}
+
+#[tokio::test]
+async fn a_file_is_kept_for_ever_only_under_its_own_version() {
+    let server = Server::start();
+    for query in ["", "?v=", "?v=0123456789abcdef", "?x"] {
+        let answer = server.get(&format!("/page/app.js{query}")).await;
+        assert_eq!(answer.headers()["cache-control"], "no-cache", "{query}");
+        assert_eq!(answer.headers()["content-type"], "text/javascript; charset=utf-8");
+    }
+    assert_problem(server.get("/page/app.ts").await, 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn the_service_says_what_it_offers() {
+    let server = Server::start();
+    let offers = json_of(server.get("/v1/service").await).await;
+    assert_eq!(offers, json!({"demoLogin": true, "wechatLogin": false, "directory": true}));
+
+    let server = Start::default()
+        .set("auth.demo_login", false)
+        .set("users.directory", false)
+        .set("wechat.appid", "wx1234567890abcdef")
+        .set("wechat.secret", "0123456789abcdef0123456789abcdef")
+        .run();
+    let offers = json_of(server.get("/v1/service").await).await;
+    assert_eq!(offers, json!({"demoLogin": false, "wechatLogin": true, "directory": false}));
+    // Two people who cannot sign in are no demo.
+    assert_problem(server.get("/demo").await, 404, "not_found").await;
 }

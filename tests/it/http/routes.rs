@@ -7,7 +7,7 @@ use crate::harness::{Server, server::assert_problem};
 
 /// A path of this route, with something that is there for its parameters.
 fn path_of(route: &str) -> String {
-    route.replace("{id}", "1").replace("{userId}", "1").replace("{hash}", "x")
+    route.replace("{id}", "1").replace("{userId}", "1").replace("{hash}", "x").replace("{file}", "app.js")
 }
 
 #[tokio::test]
@@ -31,6 +31,10 @@ async fn what_is_not_there_is_a_problem() {
         "/.%2e/config/default.toml",
         "/%ff",
         "/index.html",
+        "/page",
+        "/page/",
+        "/page/index.html",
+        "/page/..%2f..%2fCargo.toml",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
             let answer = zhang.request(method, path).send().await.unwrap();
@@ -88,7 +92,9 @@ async fn a_token_is_needed_wherever_something_is_somebodys() {
         "/healthz",
         "/readyz",
         "/",
-        "/page.css",
+        "/demo",
+        "/page/{file}",
+        "/v1/service",
     ];
     let server = crate::harness::Start::default().set("auth.anonymous", false).run();
     let zhang = server.person("张三").await;

@@ -1,0 +1,27 @@
+// Somebody's picture, or the first letter of the name on a colour of its own.
+
+const HUES = 6;
+
+Component({
+  properties: {
+    src: String,
+    name: String,
+    /** Whose it is: the colour stays when the name changes. */
+    userId: Number,
+  },
+
+  data: { shown: '', letter: '', hue: 0 },
+
+  observers: {
+    'src, name, userId'(src: string, name: string, userId: number) {
+      const [letter = ''] = name;
+      this.setData({ shown: src, letter: letter.toUpperCase(), hue: userId % HUES });
+    },
+  },
+
+  methods: {
+    onError() {
+      this.setData({ shown: '' });
+    },
+  },
+});

@@ -1,0 +1,80 @@
+// A line that says what is wrong with the connection, for as long as something is.
+
+import { client } from '../../account';
+import type { Connection } from '../../im/index';
+import { texts } from '../../texts/index';
+
+/** Milliseconds that a connection may take before it is worth a word. */
+const PATIENCE_MS = 1500;
+
+Component({
+  data: { text: '' },
+
+  lifetimes: {
+    attached() {
+      const current = client();
+      if (!current) return;
+      let timer = 0;
+      const show = () => {
+        this.setData({ text: describe(current.connection) });
+      };
+      const follow = () => {
+        clearTimeout(timer);
+        // Good news at once; a hiccup is no news.
+        if (isQuick(current.connection)) timer = setTimeout(show, PATIENCE_MS);
+        else show();
+      };
+      const unsubscribe = current.subscribe(({ connection }) => {
+        if (connection) follow();
+      });
+      this.leave = () => {
+        clearTimeout(timer);
+        unsubscribe();
+      };
+      follow();
+    },
+
+    detached() {
+      this.leave();
+    },
+  },
+
+  methods: {
+    leave() {
+      // Replaced once there is a client.
+    },
+
+    onTap() {
+      const current = client();
+      if (current?.connection.phase === 'stopped') current.start();
+    },
+  },
+});
+
+/** Whether this phase usually passes before anybody has read about it. */
+function isQuick({ phase }: Connection): boolean {
+  return phase === 'connecting' || phase === 'signing_in' || phase === 'syncing';
+}
+
+function describe(connection: Connection): string {
+  const { connection: say } = texts();
+  switch (connection.phase) {
+    case 'offline':
+      return say.offline;
+    case 'waiting':
+      return say.waiting;
+    case 'connecting':
+    case 'signing_in':
+      return say.connecting;
+    case 'syncing':
+      return say.syncing;
+    case 'stopped':
+      // The sign-in page takes over where only a person can go on.
+      if (connection.reason === 'signed_out' || connection.reason === 'other_account') return '';
+      return say[connection.reason];
+    case 'idle':
+    case 'hidden':
+    case 'online':
+      return '';
+  }
+}

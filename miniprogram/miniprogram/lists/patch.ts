@@ -1,0 +1,29 @@
+// Turns the change of a list into the smallest `setData`.
+
+import type { ListChange } from '../im/index';
+
+/**
+ * What `setData` takes to bring the rendered list at `path` up to date. `before` is its length until now,
+ * `after` its length from now on, `render` makes the row at an index. `neighbours` says that a row also
+ * depends on the one before it.
+ */
+export function patch(
+  path: string,
+  change: ListChange,
+  before: number,
+  after: number,
+  render: (index: number) => unknown,
+  neighbours = false,
+): Record<string, unknown> {
+  const { index, removed, inserted } = change;
+  const isAppended = removed === 0 && index === before;
+  if (removed !== inserted && !isAppended) {
+    return { [path]: Array.from({ length: after }, (_, at) => render(at)) };
+  }
+  const rows = new Set(change.changed);
+  for (let at = index; at < index + inserted; at++) rows.add(at);
+  if (neighbours) for (const at of [...rows]) rows.add(at + 1);
+  const data: Record<string, unknown> = {};
+  for (const at of rows) if (at < after) data[`${path}[${at}]`] = render(at);
+  return data;
+}

@@ -1,0 +1,149 @@
+// The list of conversations, newest first.
+
+import { client } from '../../account';
+import type { Changes, ImClient, ListChange } from '../../im/index';
+import { patch } from '../../lists/patch';
+import { badge, conversationRow, type ConversationRow } from '../../lists/rows';
+import { sayError, texts } from '../../texts/index';
+
+/** The service tells of the presence of so many people at most. */
+const MAX_WATCHED = 100;
+
+const say = texts();
+
+Page({
+  data: {
+    say: say.conversations,
+    rows: [] as ConversationRow[],
+    isEmpty: false,
+    hasMore: false,
+    isRefreshing: false,
+  },
+
+  /** On the screen: it watches people and sets the badge only then. */
+  isShown: false,
+
+  leave() {
+    // Replaced when the page follows a client.
+  },
+
+  onLoad() {
+    const current = client();
+    if (!current) return;
+    this.leave = current.subscribe((changes) => {
+      this.follow(current, changes);
+    });
+    this.draw(current);
+  },
+
+  onShow() {
+    const current = client();
+    if (!current) {
+      void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
+      return;
+    }
+    this.isShown = true;
+    void wx.setNavigationBarTitle({ title: say.conversations.title });
+    // The day may be another than when the times were written.
+    this.draw(current);
+    this.watch(current);
+  },
+
+  onHide() {
+    this.isShown = false;
+  },
+
+  onUnload() {
+    this.isShown = false;
+    this.leave();
+  },
+
+  follow(current: ImClient, changes: Changes) {
+    if (changes.conversations) {
+      this.patch(current, changes.conversations);
+      this.watch(current);
+    }
+    // That the list is loaded may be all the news there is.
+    const rest = this.rest(current);
+    if (rest.isEmpty !== this.data.isEmpty || rest.hasMore !== this.data.hasMore) this.setData(rest);
+    const typing = new Set<number>(changes.typing);
+    if (typing.size > 0) this.patch(current, this.rowsOf(current, typing));
+  },
+
+  /** The rows of these people, as a change. */
+  rowsOf(current: ImClient, people: ReadonlySet<number>): ListChange {
+    const list = current.conversations();
+    const changed = list.flatMap(({ peer }, index) => (people.has(peer.id) ? [index] : []));
+    return { index: list.length, removed: 0, inserted: 0, changed };
+  },
+
+  draw(current: ImClient) {
+    const list = current.conversations();
+    const rows = list.map((_, index) => this.row(current, index));
+    this.setData({ rows, ...this.rest(current) });
+    this.setBadge(current);
+  },
+
+  patch(current: ImClient, change: ListChange) {
+    const after = current.conversations().length;
+    const data = patch('rows', change, this.data.rows.length, after, (at) => this.row(current, at));
+    this.setData({ ...data, ...this.rest(current) });
+    this.setBadge(current);
+  },
+
+  row(current: ImClient, index: number): ConversationRow {
+    const conversation = current.conversations()[index];
+    if (!conversation) throw new RangeError(`there is no conversation ${index}`);
+    const isTyping = current.isTyping(conversation.peer.id);
+    return conversationRow(conversation, isTyping, Date.now(), say);
+  },
+
+  rest(current: ImClient) {
+    const isEmpty = current.conversationsLoaded && current.conversations().length === 0;
+    return { isEmpty, hasMore: current.hasMoreConversations };
+  },
+
+  setBadge(current: ImClient) {
+    if (!this.isShown) return;
+    const text = badge(current.conversations().reduce((sum, { unread }) => sum + unread, 0));
+    if (text) void wx.setTabBarBadge({ index: 0, text });
+    else void wx.removeTabBarBadge({ index: 0 });
+  },
+
+  watch(current: ImClient) {
+    if (!this.isShown) return;
+    current.watch(
+      current
+        .conversations()
+        .slice(0, MAX_WATCHED)
+        .map(({ peer }) => peer.id),
+    );
+  },
+
+  onOpen({ currentTarget }: WechatMiniprogram.TouchEvent) {
+    const { peer } = currentTarget.dataset as { peer: number };
+    void wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` });
+  },
+
+  onStart() {
+    void wx.navigateTo({ url: '/pages/find/find' });
+  },
+
+  async onRefresh() {
+    this.setData({ isRefreshing: true });
+    try {
+      await client()?.refreshConversations();
+    } catch (error) {
+      void wx.showToast({ title: sayError(error), icon: 'none' });
+    }
+    this.setData({ isRefreshing: false });
+  },
+
+  onLower() {
+    const current = client();
+    if (!current?.hasMoreConversations) return;
+    current.loadMoreConversations().catch((error: unknown) => {
+      void wx.showToast({ title: sayError(error), icon: 'none' });
+    });
+  },
+});

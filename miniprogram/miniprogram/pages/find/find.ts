@@ -1,0 +1,89 @@
+// Finds somebody to talk to: by the beginning of a name, or by a number where names are not searched.
+
+import { client } from '../../account';
+import { ImError, toUserId, type User } from '../../im/index';
+import { offers } from '../../platform/offers';
+import { server } from '../../platform/server';
+import { sayError, texts } from '../../texts/index';
+
+/** Milliseconds without a key before what was typed is looked for. */
+const TYPING_PAUSE_MS = 250;
+
+interface Person {
+  id: number;
+  name: string;
+  avatarUrl: string;
+  isMe: boolean;
+}
+
+const say = texts();
+
+Page({
+  data: { say: say.find, byId: false, people: [] as Person[], isNone: false },
+
+  /** What was typed last: an answer to something else is too late. */
+  typed: '',
+  timer: 0,
+
+  async onLoad() {
+    try {
+      const { directory } = await offers(server());
+      this.setData({ byId: !directory });
+    } catch {
+      // Without an answer nobody is found either way; the connection bar says why.
+    }
+  },
+
+  onShow() {
+    void wx.setNavigationBarTitle({ title: say.find.title });
+  },
+
+  onUnload() {
+    clearTimeout(this.timer);
+  },
+
+  onInput({ detail }: WechatMiniprogram.Input) {
+    this.typed = detail.value.trim();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.search(this.typed), TYPING_PAUSE_MS);
+  },
+
+  onConfirm() {
+    clearTimeout(this.timer);
+    void this.search(this.typed);
+  },
+
+  async search(text: string) {
+    const current = client();
+    if (!current) return;
+    try {
+      const found = text === '' ? [] : await this.look(text);
+      if (text !== this.typed) return;
+      const people = found.map(({ id, name, avatarUrl }) => {
+        return { id, name, avatarUrl: avatarUrl ?? '', isMe: id === current.me.id };
+      });
+      this.setData({ people, isNone: text !== '' && people.length === 0 });
+    } catch (error) {
+      if (text === this.typed) void wx.showToast({ title: sayError(error), icon: 'none' });
+    }
+  },
+
+  async look(text: string): Promise<readonly User[]> {
+    const current = client();
+    if (!current) return [];
+    if (!this.data.byId) return current.findUsers(text);
+    const id = toUserId(text);
+    if (id === null) return [];
+    try {
+      return [await current.user(id)];
+    } catch (error) {
+      if (error instanceof ImError && error.status === 404) return [];
+      throw error;
+    }
+  },
+
+  onOpen({ currentTarget }: WechatMiniprogram.TouchEvent) {
+    const { peer } = currentTarget.dataset as { peer: number };
+    void wx.redirectTo({ url: `/pages/chat/chat?peer=${peer}` });
+  },
+});

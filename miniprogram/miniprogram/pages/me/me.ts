@@ -1,0 +1,30 @@
+// Who I am, and the way out.
+
+import { client, signOut } from '../../account';
+import { texts } from '../../texts/index';
+
+const say = texts();
+
+Page({
+  data: { say: say.me },
+
+  onShow() {
+    if (!client()) {
+      void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
+      return;
+    }
+    void wx.setNavigationBarTitle({ title: say.me.title });
+  },
+
+  async onSignOut() {
+    const { confirm } = await wx.showModal({
+      title: say.me.signOut,
+      content: say.me.signOutQuestion,
+      confirmText: say.ok,
+      cancelText: say.cancel,
+    });
+    if (!confirm) return;
+    await signOut();
+    void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
+  },
+});

@@ -1,0 +1,125 @@
+// Signs in: by WeChat, or by a name where the service offers demo login.
+
+import { client, signIn, type Login } from '../../account';
+import { toUserId } from '../../im/index';
+import { canChooseServer, chooseServer, server } from '../../platform/server';
+import { offers } from '../../platform/offers';
+import { sayError, texts } from '../../texts/index';
+
+const say = texts();
+
+Page({
+  data: {
+    say: say.signIn,
+    done: say.done,
+    step: 'loading',
+    hasWechat: false,
+    hasDemo: false,
+    isBusy: false,
+    name: '',
+    canChooseServer: canChooseServer(),
+    server: server(),
+  },
+
+  /** Whose chat to open next, by `peer` in the page's URL. */
+  peer: toUserId(''),
+
+  /** `name` in the page's URL signs in by it at once, where nobody is signed in. */
+  async onLoad(options: Record<string, string | undefined>) {
+    this.peer = toUserId(options['peer']);
+    const name = decodeURIComponent(options['name'] ?? '');
+    if (client()) {
+      this.enter();
+      return;
+    }
+    this.setData({ name });
+    await this.ask();
+    if (name && this.data.hasDemo) await this.signIn({ kind: 'demo', name });
+  },
+
+  onShow() {
+    void wx.setNavigationBarTitle({ title: say.signIn.title });
+    // There is nothing behind this page.
+    void wx.hideHomeButton();
+  },
+
+  /** Asks the service which ways there are. */
+  async ask() {
+    this.setData({ step: 'loading' });
+    try {
+      const { demoLogin, wechatLogin } = await offers(server());
+      this.setData({
+        step: 'choose',
+        hasDemo: demoLogin,
+        hasWechat: wechatLogin && wx.canIUse('login'),
+      });
+    } catch {
+      this.setData({ step: 'unreachable' });
+    }
+  },
+
+  onRetry() {
+    void this.ask();
+  },
+
+  onInput({ detail }: WechatMiniprogram.Input) {
+    this.setData({ name: detail.value.trim() });
+  },
+
+  onDemo() {
+    const { name } = this.data;
+    if (name) void this.signIn({ kind: 'demo', name });
+  },
+
+  onWechat() {
+    void this.signIn({ kind: 'wechat' });
+  },
+
+  async signIn(login: Login) {
+    if (this.data.isBusy) return;
+    this.setData({ isBusy: true });
+    try {
+      const { me } = await signIn(login);
+      // WeChat tells neither name nor picture: they are asked for once.
+      if (login.kind === 'wechat' && me.avatarUrl === null) this.setData({ step: 'profile' });
+      else this.enter();
+    } catch (error) {
+      const { failed, blocked } = say.signIn;
+      const title = sayError(error, { wechat_code_invalid: failed, wechat_user_blocked: blocked });
+      void wx.showToast({ title, icon: 'none' });
+    }
+    this.setData({ isBusy: false });
+  },
+
+  onDone() {
+    this.enter();
+  },
+
+  enter() {
+    const { peer } = this;
+    wx.reLaunch({
+      url: '/pages/conversations/conversations',
+      success: () => {
+        if (peer !== null) void wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` });
+      },
+    });
+  },
+
+  async onServer() {
+    const { confirm, content } = await wx.showModal({
+      title: say.signIn.server,
+      content: server(),
+      editable: true,
+      placeholderText: say.signIn.serverPrompt,
+      confirmText: say.ok,
+      cancelText: say.cancel,
+    });
+    if (!confirm) return;
+    if (!chooseServer(content)) {
+      void wx.showToast({ title: say.signIn.badServer, icon: 'none' });
+      return;
+    }
+    this.setData({ server: server() });
+    await this.ask();
+  },
+});

@@ -1,0 +1,23 @@
+// What the service offers, as it says to anybody.
+
+import { platform } from './platform';
+
+export interface Offers {
+  readonly demoLogin: boolean;
+  readonly wechatLogin: boolean;
+  /** Whether people can be found by the beginning of their name. */
+  readonly directory: boolean;
+}
+
+/** Rejects when there is no such service. */
+export async function offers(server: string): Promise<Offers> {
+  const url = `${server}/v1/service`;
+  const answer = await platform.request({ method: 'GET', url, headers: {}, timeoutMs: 10_000 });
+  const { demoLogin, wechatLogin, directory } = JSON.parse(answer.body) as Partial<Offers>;
+  if (answer.status !== 200) throw new Error(`the service answered ${answer.status}`);
+  return {
+    demoLogin: demoLogin === true,
+    wechatLogin: wechatLogin === true,
+    directory: directory === true,
+  };
+}

@@ -1,0 +1,103 @@
+// What the client core needs of the phone, made of `wx`.
+
+import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers } from '../im/index';
+
+/** Milliseconds that a socket may take to open. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+function connect(url: string, protocols: readonly string[], handlers: SocketHandlers): Socket {
+  let isClosed = false;
+  const closed = (code: number, reason: string) => {
+    if (isClosed) return;
+    isClosed = true;
+    handlers.closed(code, reason);
+  };
+  const task = wx.connectSocket({
+    url,
+    protocols: [...protocols],
+    timeout: CONNECT_TIMEOUT_MS,
+    fail: () => {
+      closed(1006, '');
+    },
+  });
+  task.onOpen(() => {
+    if (!isClosed) handlers.opened();
+  });
+  task.onMessage(({ data }) => {
+    if (!isClosed && typeof data === 'string') handlers.message(data);
+  });
+  task.onClose(({ code, reason }) => {
+    closed(code, reason);
+  });
+  // On some phones no `close` follows an error.
+  task.onError(() => {
+    closed(1006, '');
+  });
+  return {
+    send: (text) => {
+      task.send({
+        data: text,
+        fail: () => {
+          task.close({});
+        },
+      });
+    },
+    close: (code, reason) => {
+      task.close({ code, reason });
+    },
+  };
+}
+
+function request({ method, url, headers, body, timeoutMs }: HttpRequest): Promise<HttpResponse> {
+  return new Promise((resolve, reject) => {
+    wx.request({
+      // The types know no PATCH, which every phone has.
+      method: method as 'GET',
+      url,
+      header: { ...headers },
+      ...(body === undefined ? {} : { data: body }),
+      // A text that stays a text.
+      dataType: 'text',
+      timeout: timeoutMs,
+      success: ({ statusCode, header, data }) => {
+        const answered: HttpResponse = {
+          status: statusCode,
+          headers: header,
+          body: typeof data === 'string' ? data : '',
+        };
+        resolve(answered);
+      },
+      fail: ({ errMsg }) => {
+        reject(new Error(errMsg));
+      },
+    });
+  });
+}
+
+/** The phone. */
+export const platform: Platform = {
+  connect,
+  request,
+  storage: {
+    get: (key) => {
+      const value: unknown = wx.getStorageSync(key);
+      return typeof value === 'string' && value !== '' ? value : undefined;
+    },
+    set: (key, value) => {
+      wx.setStorageSync(key, value);
+    },
+    remove: (key) => {
+      wx.removeStorageSync(key);
+    },
+  },
+  clock: {
+    now: () => Date.now(),
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs);
+      return () => {
+        clearTimeout(timer);
+      };
+    },
+  },
+  random: () => Math.random(),
+};

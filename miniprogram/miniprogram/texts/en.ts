@@ -1,0 +1,130 @@
+// English.
+
+import type { Texts } from './zh';
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+export const en: Texts = {
+  tabs: ['Chats', 'Me'],
+  ok: 'OK',
+  cancel: 'Cancel',
+  done: 'Done',
+  networkError: 'No connection. Try again later',
+  tryLater: 'Too often. Try again later',
+  unknownError: 'Something went wrong. Try again later',
+
+  connection: {
+    offline: 'No network',
+    waiting: 'Connection lost. Waiting to reconnect…',
+    connecting: 'Connecting…',
+    syncing: 'Receiving…',
+    closed: 'Disconnected. Tap to reconnect',
+    kicked: 'Disconnected by an administrator. Tap to reconnect',
+    replaced: 'Open somewhere else. Tap to go on here',
+    protocol: 'This version does not fit the service. Update it',
+  },
+
+  signIn: {
+    title: 'Sign in',
+    wechat: 'Sign in with WeChat',
+    or: 'or',
+    name: 'Enter a name',
+    enter: 'Enter',
+    demoHint: 'Demo sign-in: the same name is the same person',
+    none: 'This service offers no way to sign in',
+    unreachable: 'The service cannot be reached',
+    retry: 'Try again',
+    server: 'Server',
+    serverPrompt: 'Such as 192.168.1.5:8080',
+    badServer: 'This is no address',
+    failed: 'Signing in failed. Try again',
+    blocked: 'This WeChat account may not sign in',
+    profile: 'Your profile',
+    profileHint: 'So that friends know you',
+    skip: 'Skip',
+  },
+
+  conversations: {
+    title: 'Chats',
+    empty: 'No chats yet',
+    emptyHint: 'Find somebody to talk to',
+    start: 'New chat',
+    unsent: '[Not sent] ',
+    failed: '[Failed] ',
+    typing: 'Typing…',
+    unknownKind: '[This version cannot show it]',
+    loading: 'Loading…',
+  },
+
+  find: {
+    title: 'New chat',
+    prompt: 'Name',
+    promptId: 'Number',
+    idHint: 'This service has no search by name. Enter the number that is shown under “Me”',
+    none: 'Nobody found',
+    myself: 'You',
+    id: 'Number',
+  },
+
+  chat: {
+    online: 'Online',
+    offline: 'Offline',
+    lastSeen: 'Last seen ',
+    typing: 'Typing…',
+    send: 'Send',
+    placeholder: 'Message…',
+    older: 'Show older messages',
+    loading: 'Loading…',
+    noMore: 'Nothing older',
+    read: 'Read',
+    unread: 'Delivered',
+    newest: 'To the newest',
+    newMessages: ' new',
+    emoji: 'Emoji',
+    keyboard: 'Keyboard',
+    copy: 'Copy',
+    copied: 'Copied',
+    resend: 'Send again',
+    remove: 'Delete',
+    notSent: 'Not sent. Tap for choices',
+    sending: 'Sending',
+    tooLong: 'This message is too long',
+    outboxFull: 'Too many messages are waiting. Wait a moment',
+    storageFull: 'Not enough storage',
+    empty: 'Say hello',
+    refused: {
+      user_not_found: 'This person does not exist',
+      invalid_content: 'This message cannot be sent',
+      rate_limited: 'Too fast',
+    },
+  },
+
+  me: {
+    title: 'Me',
+    avatar: 'Picture',
+    changeAvatar: 'Change the picture',
+    name: 'Name',
+    namePrompt: 'Enter a name',
+    id: 'Number',
+    signOut: 'Sign out',
+    signOutQuestion: 'What is not sent yet waits for your next sign-in.',
+    saved: 'Saved',
+    badName: 'A name has 1 to 32 characters',
+    badImage: 'This picture cannot be used. Take one of at most 256 KB',
+  },
+
+  privacy: {
+    title: 'Privacy',
+    before: 'Before your picture and name are used, read the',
+    guideline: 'privacy guideline',
+    agree: 'Agree',
+    refuse: 'Decline',
+  },
+
+  time: {
+    yesterday: 'Yesterday',
+    weekdays: ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'],
+    monthDay: (month, day) => `${MONTHS[month - 1] ?? ''} ${day}`,
+    yearMonthDay: (year, month, day) => `${MONTHS[month - 1] ?? ''} ${day}, ${year}`,
+  },
+};

@@ -1,0 +1,138 @@
+// A long conversation: pages of history, and where the list stands.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { eventually, type Phone } from './phone';
+import { world } from './world';
+
+const { server, phone } = await world('limits.enabled=false');
+
+/** 李四 at a list with one conversation of so many chats: `第1条` and so on. */
+async function reader(count: number, name: string) {
+  const [writer, li] = [await server.person(name), await server.person(`${name}的朋友`)];
+  for (let at = 1; at <= count; at++) await writer.send(li.id, `第${at}条`);
+  const reading = await phone();
+  await reading.signIn(`${name}的朋友`);
+  await reading.openChat(name);
+  await reading.sees(`第${count}条`);
+  return { writer, li, reading };
+}
+
+async function atEnd(reading: Phone): Promise<void> {
+  await eventually('the list is at its end', async () => (await reading.distanceToEnd()) < 2);
+}
+
+/** Turns the wheel over the list, as a reader does. */
+async function wheel(reading: Phone, pixels: number): Promise<void> {
+  await reading.list.hover();
+  await reading.page.mouse.wheel(0, pixels);
+}
+
+test('history comes page by page, and what is read stays in its place', async () => {
+  const { reading } = await reader(130, '周一');
+  await atEnd(reading);
+  assert.equal(await reading.bubbles.count(), 50);
+  const expected = (from: number) => Array.from({ length: 131 - from }, (_, at) => `第${at + from}条`);
+
+  for (const first of [31, 1]) {
+    const top = (await reading.texts())[0] ?? '';
+    await wheel(reading, -100_000);
+    await eventually(`第${first}条 is loaded`, async () => (await reading.texts())[0] === `第${first}条`);
+    // What was at the top is still on the screen.
+    const bubble = reading.bubbles.filter({ hasText: new RegExp(`^\\D*${top}$`) }).last();
+    await eventually(`${top} is on the screen`, async () => {
+      const [box, list] = [await bubble.boundingBox(), await reading.list.boundingBox()];
+      return box !== null && list !== null && box.y >= list.y - 5 && box.y < list.y + list.height;
+    });
+  }
+  assert.deepEqual(await reading.texts(), expected(1));
+  await reading.screen.locator('.top', { hasText: '没有更多了' }).waitFor({ state: 'attached' });
+  reading.assertQuiet();
+});
+
+test('the list follows the newest chat, unless the reader has scrolled up', async () => {
+  const { writer, li, reading } = await reader(60, '吴二');
+  await atEnd(reading);
+  await writer.send(li.id, '跟着走');
+  await reading.sees('跟着走');
+  await atEnd(reading);
+
+  await wheel(reading, -600);
+  const pill = reading.screen.locator('.pill');
+  await pill.filter({ hasText: '回到最新' }).waitFor();
+  const before = await reading.list.evaluate((list) => list.scrollTop);
+  await writer.send(li.id, '没看到的一');
+  await writer.send(li.id, '没看到的二');
+  await pill.filter({ hasText: '2 条新消息' }).waitFor();
+  assert.equal(await reading.list.evaluate((list) => list.scrollTop), before, 'it did not move');
+
+  await pill.click();
+  await atEnd(reading);
+  await pill.waitFor({ state: 'detached' });
+
+  // One's own chat is always shown.
+  await wheel(reading, -600);
+  await pill.waitFor();
+  await reading.send('我自己的');
+  await reading.sees('我自己的');
+  await atEnd(reading);
+
+  // The panel of emoji takes room from the list, which stays at its end.
+  await reading.screen.locator('.smile').click();
+  await reading.screen.locator('emoji-panel').waitFor();
+  await atEnd(reading);
+  reading.assertQuiet();
+});
+
+test('what is below the screen is not read until it is on it', async () => {
+  const { reading } = await reader(60, '郑三');
+  await atEnd(reading);
+  const writing = await phone();
+  await writing.signIn('郑三');
+  await writing.openChat('郑三的朋友');
+  await wheel(reading, -600);
+  await reading.screen.locator('.pill').waitFor();
+  await writing.send('看到了吗');
+  await reading.screen.locator('.pill', { hasText: '1 条新消息' }).waitFor();
+  await writing.noted('看到了吗', '未读');
+  await reading.screen.locator('.pill').click();
+  await writing.noted('看到了吗', '已读');
+  reading.assertQuiet();
+  writing.assertQuiet();
+});
+
+test('a thousand bubbles stay usable', async () => {
+  const { writer, li, reading } = await reader(1000, '冯四');
+  for (let page = 1; page < 20; page++) {
+    await reading.list.evaluate((list) => {
+      list.scrollTop = 0;
+    });
+    await eventually(`page ${page}`, async () => (await reading.bubbles.count()) >= 50 * (page + 1));
+  }
+  await reading.screen.locator('.pill').click();
+  await atEnd(reading);
+  const times = await reading.page.evaluate(() => {
+    type Row = Record<string, unknown>;
+    interface ChatPage {
+      data: { rows: Row[] };
+      setData: (data: Row) => void;
+    }
+    const app = window as unknown as { getCurrentPages: () => ChatPage[] };
+    const [chat] = app.getCurrentPages().slice(-1);
+    if (!chat) return [];
+    return Array.from({ length: 60 }, () => {
+      const at = chat.data.rows.length;
+      const begun = performance.now();
+      chat.setData({ [`rows[${at}]`]: { ...chat.data.rows[at - 1], key: `k${at}`, time: '' } });
+      return performance.now() - begun;
+    });
+  });
+  // The fastest: what is above it is what other work on this machine took.
+  const fastest = Math.min(...times);
+  console.log(`# appending to a thousand bubbles takes ${fastest.toFixed(1)} ms`);
+  assert.ok(fastest < 20, `${fastest} ms`);
+  await writer.send(li.id, '第1001条');
+  await reading.sees('第1001条');
+  reading.assertQuiet();
+});

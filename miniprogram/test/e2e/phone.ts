@@ -1,0 +1,178 @@
+// A person with the chat in a browser, in words of what a person does and sees.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core';
+
+/** Milliseconds that anything may take to happen on a busy machine. */
+export const DEADLINE = 30_000;
+
+const SHOTS = fileURLToPath(new URL('../../../test-output/screenshots/', import.meta.url));
+
+export const PHONE = { width: 375, height: 812 };
+export const DESKTOP = { width: 1280, height: 800 };
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+export class Phone {
+  /** What the browser complained of. */
+  readonly complaints: string[] = [];
+
+  private constructor(
+    private readonly context: BrowserContext,
+    readonly page: Page,
+  ) {
+    page.setDefaultTimeout(DEADLINE);
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') this.complaints.push(message.text());
+    });
+  }
+
+  static async open(
+    browser: Browser,
+    url: string,
+    look: {
+      viewport?: { width: number; height: number };
+      dark?: boolean;
+      locale?: string;
+      touch?: boolean;
+    } = {},
+  ): Promise<Phone> {
+    const context = await browser.newContext({
+      viewport: look.viewport ?? PHONE,
+      deviceScaleFactor: 2,
+      locale: look.locale ?? 'zh-CN',
+      timezoneId: 'Asia/Shanghai',
+      colorScheme: look.dark ? 'dark' : 'light',
+      hasTouch: look.touch ?? false,
+      permissions: ['clipboard-read', 'clipboard-write'],
+    });
+    const phone = new Phone(context, await context.newPage());
+    await phone.page.goto(url);
+    return phone;
+  }
+
+  async close(): Promise<void> {
+    await this.context.close();
+  }
+
+  /** The part of the page that is on the screen: pages below it are hidden. */
+  get screen(): Locator {
+    return this.page.locator('.mp-screen:not([hidden])');
+  }
+
+  async signIn(name: string): Promise<void> {
+    await this.screen.locator('.field input').fill(name);
+    await this.screen.locator('wx-button', { hasText: /^(进入|Enter)$/ }).click();
+    await this.listed();
+  }
+
+  /** Waits for the list of conversations. */
+  async listed(): Promise<void> {
+    await this.page.locator('wx-page[is="pages/conversations/conversations"]').waitFor();
+  }
+
+  /** Finds somebody by name, and opens the chat. */
+  async find(name: string): Promise<void> {
+    await this.screen.locator('.start').click();
+    await this.screen.locator('.search input').fill(name);
+    await this.screen.locator('.row', { hasText: name }).first().click();
+    await this.inChatWith(name);
+  }
+
+  /** The line of somebody in the list. */
+  row(name: string): Locator {
+    return this.screen.locator('.row', { hasText: name });
+  }
+
+  async openChat(name: string): Promise<void> {
+    await this.row(name).click();
+    await this.inChatWith(name);
+  }
+
+  async inChatWith(name: string): Promise<void> {
+    await this.page.locator('.mp-screen:not([hidden]) .mp-nav h1', { hasText: name }).waitFor();
+    await this.field.waitFor();
+  }
+
+  async back(): Promise<void> {
+    await this.screen.locator('.mp-back').click();
+  }
+
+  get field(): Locator {
+    return this.screen.locator('textarea');
+  }
+
+  async send(text: string): Promise<void> {
+    await this.field.fill(text);
+    await this.screen.locator('.send').click();
+  }
+
+  get bubbles(): Locator {
+    return this.screen.locator('.chat');
+  }
+
+  /** The texts of the bubbles, the oldest first. */
+  async texts(): Promise<string[]> {
+    return this.screen.locator('.chat .text').allTextContents();
+  }
+
+  bubble(text: string): Locator {
+    return this.bubbles.filter({ hasText: text });
+  }
+
+  async sees(text: string): Promise<void> {
+    await this.bubble(text).last().waitFor();
+  }
+
+  /** Waits until one's own chat says this, such as `已读`. */
+  async noted(text: string, note: string): Promise<void> {
+    await this.bubble(text).last().locator('.note', { hasText: note }).waitFor();
+  }
+
+  get list(): Locator {
+    return this.screen.locator('#list');
+  }
+
+  /** Pixels from the end of the list to what is on the screen. */
+  async distanceToEnd(): Promise<number> {
+    return this.list.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop);
+  }
+
+  async shoot(name: string): Promise<void> {
+    fs.mkdirSync(SHOTS, { recursive: true });
+    // Toasts and slides have an end.
+    await this.page.waitForTimeout(300);
+    await this.page.screenshot({ path: `${SHOTS}${name}.png` });
+  }
+
+  assertQuiet(): void {
+    assert.deepEqual(this.complaints, []);
+  }
+}
+
+/** Waits until a condition holds. */
+export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + DEADLINE;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,127 @@
+// A real server process on a database of its own, which can be killed and started again.
+
+import { randomUUID } from 'node:crypto';
+import { spawn, type ChildProcess } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BINARY =
+  process.env.IMSERVER_BIN ?? fileURLToPath(new URL('../../../target/debug/imserver', import.meta.url));
+
+/** Milliseconds that a start may take on a busy machine. */
+const START_MS = 60_000;
+
+export class Server {
+  private child: ChildProcess | undefined;
+  private readonly home = fs.mkdtempSync(path.join(os.tmpdir(), 'imserver-e2e-'));
+
+  private constructor(
+    readonly port: number,
+    private readonly settings: readonly string[],
+  ) {}
+
+  /** `settings` are of the form `section.key=value`. */
+  static async start(...settings: string[]): Promise<Server> {
+    const server = new Server(await freePort(), settings);
+    await server.start();
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it, again where it was. */
+  async start(): Promise<void> {
+    const sets = this.settings.flatMap((setting) => ['--set', setting]);
+    this.child = spawn(
+      BINARY,
+      [
+        '--listen',
+        `127.0.0.1:${this.port}`,
+        '--database-url',
+        'sqlite://im.db',
+        '--set',
+        'metrics.listen=',
+        ...sets,
+      ],
+      {
+        cwd: this.home,
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, IMSERVER__LOG__FILTER: 'error' },
+      },
+    );
+    const deadline = Date.now() + START_MS;
+    for (;;) {
+      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+      if (answer?.ok) return;
+      if (this.child.exitCode !== null) throw new Error(`the server exited with ${this.child.exitCode}`);
+      if (Date.now() > deadline) throw new Error('the server does not become ready');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** `kill -9`, as a crash does it. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (child?.exitCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  async end(): Promise<void> {
+    await this.kill();
+    fs.rmSync(this.home, { recursive: true, force: true });
+  }
+
+  /** Somebody who speaks HTTP only. */
+  async person(name: string): Promise<Person> {
+    const { token, user } = (await this.post('/v1/login/demo', { name })) as {
+      token: string;
+      user: { id: number };
+    };
+    return new Person(this, token, user.id);
+  }
+
+  async post(route: string, body: object, token?: string): Promise<unknown> {
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const answer = await fetch(this.url + route, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...authorization },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${route} answered ${answer.status}: ${await answer.text()}`);
+    const text = await answer.text();
+    return text === '' ? undefined : JSON.parse(text);
+  }
+}
+
+export class Person {
+  constructor(
+    private readonly server: Server,
+    readonly token: string,
+    readonly id: number,
+  ) {}
+
+  async send(targetUserId: number, content: string): Promise<void> {
+    const clientMsgId = randomUUID();
+    await this.server.post('/v1/chats', { clientMsgId, targetUserId, content }, this.token);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as net.AddressInfo;
+      probe.close(() => {
+        resolve(port);
+      });
+    });
+  });
+}

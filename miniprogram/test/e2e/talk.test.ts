@@ -1,0 +1,170 @@
+// Two people talk.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { eventually } from './phone';
+import { world } from './world';
+
+const { phone, pair } = await world();
+
+test('two people find each other, talk both ways and see what was read', async () => {
+  const { zhang, li } = await pair();
+  await zhang.send('在吗？');
+  await zhang.noted('在吗？', '未读');
+
+  // An unread badge at the conversation, and at the tab.
+  await li.row('张三').locator('.badge', { hasText: '1' }).waitFor();
+  await li.page.locator('.mp-tabs b', { hasText: '1' }).waitFor();
+  await li.row('张三').locator('.preview', { hasText: '在吗？' }).waitFor();
+  await li.row('张三').locator('.dot').waitFor();
+
+  await li.openChat('张三');
+  await li.sees('在吗？');
+  await zhang.noted('在吗？', '已读');
+
+  await li.send('在，你说');
+  await zhang.sees('在，你说');
+  // It was on the screen, so it is read.
+  await li.noted('在，你说', '已读');
+  assert.deepEqual(await zhang.texts(), ['在吗？', '在，你说']);
+  assert.deepEqual(await li.texts(), ['在吗？', '在，你说']);
+  // One's own are on the right.
+  assert.equal(await zhang.bubble('在吗？').evaluate((row) => row.classList.contains('mine')), true);
+  assert.equal(await li.bubble('在吗？').evaluate((row) => row.classList.contains('mine')), false);
+
+  await li.back();
+  await li.row('张三').locator('.preview', { hasText: '在，你说' }).waitFor();
+  assert.equal(await li.row('张三').locator('.badge').count(), 0);
+  zhang.assertQuiet();
+  li.assertQuiet();
+});
+
+test('typing and presence show on the other side', async () => {
+  const { zhang, li } = await pair();
+  await zhang.send('喂');
+  await li.openChat('张三');
+  await li.sees('喂');
+  await zhang.screen.locator('.presence', { hasText: '在线' }).waitFor();
+  await li.field.pressSequentially('我在想', { delay: 50 });
+  await zhang.screen.locator('.presence', { hasText: '对方正在输入' }).waitFor();
+  await li.close();
+  await zhang.screen.locator('.presence', { hasText: '最后在线' }).waitFor();
+  zhang.assertQuiet();
+});
+
+test('what looks like HTML is text, and every character comes through', async () => {
+  const { zhang, li } = await pair();
+  const texts = [
+    '<img src=x onerror="document.title=1">',
+    '<script>alert(1)</script>',
+    '{{1+1}} &amp; "\'`',
+    '  前后有空格  ',
+    '第一行\n第二行',
+    '👨‍👩‍👧‍👦🇨🇳 e\u0301 \u202eabc\u202c العربية',
+    'x'.repeat(300),
+  ];
+  for (const text of texts) await zhang.send(text);
+  await li.openChat('张三');
+  await li.sees('x'.repeat(300));
+  assert.deepEqual((await li.texts()).slice(-texts.length), texts);
+  assert.equal(await li.page.title(), '张三');
+  const isWide = await li.list.evaluate((list) => list.scrollWidth > list.clientWidth);
+  assert.equal(isWide, false, 'a long word is broken');
+  zhang.assertQuiet();
+  li.assertQuiet();
+});
+
+test('emoji, the keyboard, the growing field and a long press', async () => {
+  const { zhang, li } = await pair();
+  const send = zhang.screen.locator('.send');
+  assert.equal(await send.count(), 0, 'nothing to send');
+  await zhang.field.fill('   ');
+  assert.equal(await send.count(), 0, 'white space is nothing');
+
+  // A choice of emoji goes where the cursor is, and is erased whole.
+  await zhang.field.fill('好的');
+  await zhang.screen.locator('.smile').click();
+  const emoji = zhang.screen.locator('emoji-panel [class*="emoji"]');
+  await emoji.filter({ hasText: '😂' }).click();
+  await emoji.filter({ hasText: '👍' }).click();
+  await zhang.screen.locator('emoji-panel [class*="erase"]').click();
+  assert.equal(await zhang.field.inputValue(), '好的😂');
+  await send.click();
+  await zhang.sees('好的😂');
+  await zhang.screen.locator('.keyboard').click();
+
+  // Enter sends; with Shift it begins a line, and the field grows.
+  const low = await zhang.field.evaluate((field) => field.clientHeight);
+  await zhang.field.fill('一');
+  await zhang.field.press('Shift+Enter');
+  await zhang.field.pressSequentially('二');
+  assert.ok((await zhang.field.evaluate((field) => field.clientHeight)) > low);
+  await zhang.field.press('Enter');
+  await zhang.sees('一\n二');
+  assert.equal(await zhang.field.inputValue(), '');
+  assert.equal(await zhang.field.evaluate((field) => field.clientHeight), low);
+
+  // Enter that chooses a word of an input method does not send.
+  await zhang.field.fill('ni');
+  await zhang.field.evaluate((field) =>
+    field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true })),
+  );
+  assert.equal(await zhang.field.inputValue(), 'ni');
+
+  const bubble = zhang.bubble('好的😂').locator('.bubble');
+  const box = await bubble.boundingBox();
+  assert.ok(box);
+  await zhang.page.mouse.move(box.x + 20, box.y + 15);
+  await zhang.page.mouse.down();
+  await zhang.page.locator('.mp-sheet').waitFor();
+  await zhang.page.mouse.up();
+  await zhang.page.locator('.mp-sheet button', { hasText: '复制' }).click();
+  await zhang.page.locator('.mp-toast', { hasText: '已复制' }).waitFor();
+  await eventually('the clipboard has it', async () => {
+    return (await zhang.page.evaluate(() => navigator.clipboard.readText())) === '好的😂';
+  });
+  zhang.assertQuiet();
+  li.assertQuiet();
+});
+
+test('a name is changed, a picture is chosen, and one signs out', async () => {
+  const { zhang, li } = await pair();
+  await zhang.send('我换名字了');
+  await zhang.back();
+  await zhang.page.locator('.mp-tabs button', { hasText: '我' }).click();
+  const name = zhang.screen.locator('profile input');
+  await name.fill('张三丰');
+  await name.blur();
+  await zhang.page.locator('.mp-toast', { hasText: '已保存' }).waitFor();
+
+  const chooser = zhang.page.waitForEvent('filechooser');
+  await zhang.screen.locator('profile wx-button').click();
+  const picture = await zhang.page.screenshot({ clip: { x: 0, y: 0, width: 200, height: 100 } });
+  await (await chooser).setFiles({ name: 'me.png', mimeType: 'image/png', buffer: picture });
+  const face = zhang.screen.locator('profile avatar img');
+  await face.waitFor();
+  assert.match((await face.getAttribute('src')) ?? '', /\/v1\/avatars\//);
+  await eventually('the picture is drawn', () =>
+    face.evaluate((image) => (image as HTMLImageElement).naturalWidth > 0),
+  );
+  await li.page.reload();
+  await li.row('张三丰').locator('avatar img').waitFor();
+
+  await zhang.screen.locator('.sign-out').click();
+  await zhang.page.locator('.mp-modal button', { hasText: '确定' }).click();
+  await zhang.screen.locator('wx-button', { hasText: '进入' }).waitFor();
+  // Nothing of the account is left for the next one.
+  await zhang.signIn('王五');
+  await zhang.screen.locator('.empty').waitFor();
+  zhang.assertQuiet();
+  li.assertQuiet();
+});
+
+test('a phone that speaks English is spoken to in English', async () => {
+  const visitor = await phone({ locale: 'en-GB' });
+  await visitor.signIn('Visitor');
+  await visitor.screen.locator('.start', { hasText: 'New chat' }).waitFor();
+  await visitor.page.locator('.mp-tabs button', { hasText: 'Me' }).waitFor();
+  visitor.assertQuiet();
+});

@@ -1,0 +1,73 @@
+// The pure parts of the pages: rows, patches, times, drafts.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { patch } from '../../miniprogram/lists/patch';
+import { badge } from '../../miniprogram/lists/rows';
+import { insert, removeBefore } from '../../miniprogram/pages/chat/draft';
+import { en } from '../../miniprogram/texts/en';
+import { longTime, shortTime } from '../../miniprogram/texts/time';
+import { zh } from '../../miniprogram/texts/zh';
+
+const none = { index: 0, removed: 0, inserted: 0, changed: [] };
+const row = (index: number) => `row ${index}`;
+
+test('an appended row is one path', () => {
+  const data = patch('rows', { ...none, index: 3, inserted: 1 }, 3, 4, row);
+  assert.deepEqual(data, { 'rows[3]': 'row 3' });
+});
+
+test('a row that moved up is the paths that it passed', () => {
+  const data = patch('rows', { ...none, removed: 3, inserted: 3, changed: [5] }, 9, 9, row);
+  assert.deepEqual(Object.keys(data), ['rows[5]', 'rows[0]', 'rows[1]', 'rows[2]']);
+});
+
+test('rows that come before others, or go, are a new list', () => {
+  assert.deepEqual(patch('rows', { ...none, inserted: 1 }, 1, 2, row), { rows: ['row 0', 'row 1'] });
+  assert.deepEqual(patch('rows', { ...none, removed: 1 }, 2, 1, row), { rows: ['row 0'] });
+});
+
+test('a row that looks at the one before it is drawn anew with it', () => {
+  const data = patch('rows', { ...none, index: 3, changed: [1, 2] }, 3, 3, row, true);
+  assert.deepEqual(Object.keys(data).sort(), ['rows[1]', 'rows[2]']);
+  assert.ok('rows[2]' in patch('rows', { ...none, index: 3, changed: [1] }, 3, 3, row, true));
+});
+
+test('a number of unread chats ends at 99+', () => {
+  assert.deepEqual([0, 1, 99, 100, 4000].map(badge), ['', '1', '99', '99+', '99+']);
+});
+
+test('the nearer a time, the shorter', () => {
+  const now = new Date(2026, 10, 20, 9, 5).getTime();
+  const time = (...parts: [number, number, number, number, number]) => new Date(...parts).getTime();
+  const cases = [
+    [time(2026, 10, 20, 0, 1), '00:01', '00:01', '00:01'],
+    [time(2026, 10, 19, 23, 59), '昨天', '昨天 23:59', 'Yesterday'],
+    [time(2026, 10, 14, 12, 0), '星期六', '星期六 12:00', 'Saturday'],
+    [time(2026, 10, 13, 12, 0), '11月13日', '11月13日 12:00', 'Nov 13'],
+    [time(2025, 11, 31, 12, 0), '2025年12月31日', '2025年12月31日 12:00', 'Dec 31, 2025'],
+  ] as const;
+  for (const [at, short, long, english] of cases) {
+    assert.equal(shortTime(at, now, zh), short);
+    assert.equal(longTime(at, now, zh), long);
+    assert.equal(shortTime(at, now, en), english);
+  }
+});
+
+test('both languages say the same things', () => {
+  const keys = (value: object): string[] =>
+    Object.entries(value).flatMap(([key, each]) =>
+      typeof each === 'object' && each !== null ? keys(each as object).map((inner) => `${key}.${inner}`) : [key],
+    );
+  assert.deepEqual(keys(en), keys(zh));
+});
+
+test('emoji go where the cursor is, and are removed whole', () => {
+  assert.deepEqual(insert('好的', 1, '😂'), { text: '好😂的', cursor: 3 });
+  assert.deepEqual(insert('好', null, '😂'), { text: '好😂', cursor: 3 });
+  assert.deepEqual(insert('', 9, 'a'), { text: 'a', cursor: 1 });
+  assert.deepEqual(removeBefore('好😂的', 3), { text: '好的', cursor: 1 });
+  assert.deepEqual(removeBefore('好', 0), { text: '好', cursor: 0 });
+  assert.deepEqual(removeBefore('', null), { text: '', cursor: 0 });
+});

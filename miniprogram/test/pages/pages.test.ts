@@ -1,0 +1,189 @@
+// The pages, on a service of the test's making.
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+
+import { at, chat, conversation, EMPTY, LI, ME, Phone, type Routes } from './phone';
+
+function phone(t: TestContext, routes: Routes = {}, hash = '', language = 'zh-CN'): Phone {
+  const opened = new Phone({ ...EMPTY, ...routes }, hash, language);
+  t.after(() => {
+    opened.close();
+  });
+  return opened;
+}
+
+/** A service with one conversation of these chats. */
+function talk(chats: object[], more: Record<string, unknown> = {}): Routes {
+  const last = chats.at(-1) as Record<string, unknown>;
+  return {
+    'GET /v1/conversations': () => ({ conversations: [conversation(last, more)], hasMore: false }),
+    'GET /v1/conversations/3/chats': () => ({ chats, hasMore: false }),
+    'POST /v1/conversations/3/read': () => ({}),
+  };
+}
+
+async function openChat(of: Phone): Promise<void> {
+  of.tap(await of.find('.row', '李四'));
+  await of.find('.mp-nav h1', '李四');
+  await of.find('textarea');
+}
+
+test('the sign-in page shows the ways that the service offers', async (t) => {
+  const demo = phone(t);
+  await demo.find('.field input');
+  const wechat = phone(t, {
+    'GET /v1/service': () => ({ demoLogin: false, wechatLogin: true, directory: false }),
+  });
+  // A browser has no login by WeChat.
+  await wechat.find('.hint', '没有打开任何登录方式');
+  const gone = phone(t, { 'GET /v1/service': () => ({ status: 503 }) });
+  await gone.find('.hint', '连不上服务');
+  gone.routes['GET /v1/service'] = () => ({ demoLogin: true });
+  gone.tap(await gone.find('wx-button', '重试'));
+  await gone.find('.field input');
+});
+
+test('a sign-in opens a socket with the token as a subprotocol, and shows the list', async (t) => {
+  const opened = phone(t, talk([chat(7, LI, '你好')], { unread: 100, peer: { ...LI, online: true, lastSeenAt: null } }));
+  const socket = await opened.signIn();
+  assert.equal(socket.url, `ws://chat.test/imserver/${ME.id}`);
+  assert.equal(socket.protocols.join(), 'imserver.v1,bearer.T');
+  const row = await opened.find('.row', '李四');
+  assert.match(row.textContent ?? '', /你好/);
+  assert.equal(row.querySelector('.badge')?.textContent, '99+');
+  await opened.find('.row .dot');
+  await opened.find('b', '99+');
+  // Only who is on the screen is watched.
+  await opened.until('watch', () => socket.sent.some(({ userIds }) => JSON.stringify(userIds) === `[${LI.id}]`));
+});
+
+test('times stand where five minutes passed', async (t) => {
+  const chats = [chat(1, LI, '一', 0), chat(2, ME, '二', 5), chat(3, LI, '三', 10.5)];
+  const opened = phone(t, talk(chats));
+  await opened.signIn();
+  await openChat(opened);
+  await opened.find('.text', '三');
+  const rows = opened.all('#list .row').filter((row) => row.querySelector('.text'));
+  assert.deepEqual(
+    rows.map((row) => row.querySelector('.time') !== null),
+    [true, false, true],
+  );
+});
+
+test('a chat is pending, then sent, then read', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await opened.signIn();
+  await openChat(opened);
+  await opened.find('.text', '在吗');
+  await opened.type('textarea', '在');
+  opened.tap(await opened.find('.send'));
+  await opened.find('.mine .spinner');
+  assert.equal(((await opened.find('textarea')) as HTMLTextAreaElement).value, '');
+  const frame = await opened.until('send', () => socket.sent.find(({ type }) => type === 'send'));
+  assert.equal(frame['content'], '在');
+  assert.equal(frame['targetUserId'], LI.id);
+  const { clientMsgId } = frame;
+  socket.receive({ type: 'sent', clientMsgId, seq: 1, chat: { ...chat(2, ME, '在', 2), clientMsgId } });
+  await opened.find('.mine .note', '未读');
+  assert.equal(opened.all('.spinner').length, 0);
+  socket.receive({ type: 'read', conversationId: 3, userId: LI.id, upTo: 2 });
+  await opened.find('.mine .note', '已读');
+  assert.deepEqual(opened.bubbles(), ['在吗', '在']);
+});
+
+test('a chat that is refused says why, and can be sent again or removed', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await opened.signIn();
+  await openChat(opened);
+  await opened.type('textarea', '坏');
+  opened.tap(await opened.find('.send'));
+  const sends = () => socket.sent.filter(({ type }) => type === 'send');
+  const frame = await opened.until('send', () => sends()[0]);
+  socket.receive({ type: 'error', code: 'invalid_content', detail: '', clientMsgId: frame['clientMsgId'] });
+  await opened.find('.reason', '内容不能发送');
+  opened.tap(await opened.find('.failed'));
+  opened.tap(await opened.find('.mp-sheet button', '重新发送'));
+  const again = await opened.until('send again', () => sends()[1]);
+  socket.receive({ type: 'error', code: 'invalid_content', detail: '', clientMsgId: again['clientMsgId'] });
+  opened.tap(await opened.find('.failed'));
+  opened.tap(await opened.find('.mp-sheet button', '删除'));
+  await opened.until('it is gone', () => opened.bubbles().length === 1);
+});
+
+test('what the other side says comes in, and what is not text is left out', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await opened.signIn();
+  await openChat(opened);
+  const event = (seq: number, each: object) => {
+    socket.receive({ type: 'event', seq, event: 'chat', chat: each });
+  };
+  event(1, chat(2, LI, '<b>粗</b>'));
+  event(2, { ...chat(3, LI, '?'), kind: 'video' });
+  event(3, chat(4, LI, '第二句'));
+  await opened.find('.text', '第二句');
+  assert.deepEqual(opened.bubbles(), ['在吗', '<b>粗</b>', '第二句']);
+  assert.equal(opened.all('.text b').length, 0);
+  socket.receive({ type: 'typing', userId: LI.id });
+  await opened.find('.presence', '对方正在输入');
+  socket.receive({ type: 'presence', userId: LI.id, online: true, lastSeenAt: null });
+  await opened.until('read up to the newest', () =>
+    socket.sent.some(({ type, upTo }) => type === 'read' && upTo === 4),
+  );
+});
+
+test('a connection that was replaced says so, and goes on when it is tapped', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await opened.signIn();
+  await opened.find('.row', '李四');
+  socket.close(4409, 'replaced');
+  opened.tap(await opened.find('connection-bar [role="status"]', '已在别处打开'));
+  await opened.connect(2);
+  await opened.until('the bar is gone', () => opened.all('connection-bar [role="status"]').length === 0);
+});
+
+test('where names are not searched, people are found by their number', async (t) => {
+  const opened = phone(t, {
+    'GET /v1/service': () => ({ demoLogin: true, wechatLogin: false, directory: false }),
+  });
+  await opened.signIn();
+  opened.tap(await opened.find('.start'));
+  await opened.find('.hint', '编号');
+  await opened.type('.search input', String(LI.id));
+  opened.tap(await opened.find('.row', '李四'));
+  await opened.find('.mp-nav h1', '李四');
+  await opened.find('.top', '打个招呼吧');
+  assert.ok(!opened.asked.some(({ route }) => route === 'GET /v1/users'));
+});
+
+test('a page that is opened by a link asks who one is first, and comes back', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]), `#/pages/chat/chat?peer=${LI.id}`);
+  await opened.signIn();
+  await opened.find('.mp-nav h1', '李四');
+  await opened.find('.text', '在吗');
+});
+
+test('a phone that speaks English is spoken to in English', async (t) => {
+  const opened = phone(t, {}, '', 'en-US');
+  await opened.find('wx-button', 'Enter');
+  await opened.type('.field input', 'Zhang');
+  opened.tap(await opened.find('wx-button', 'Enter'));
+  await opened.connect(1);
+  await opened.find('.empty', 'No chats yet');
+  await opened.find('button span', 'Chats');
+});
+
+test('signing out leaves nothing behind', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗', 0)]));
+  await opened.signIn();
+  await opened.find('.row', '李四');
+  opened.tap(await opened.find('button', '我'));
+  opened.tap(await opened.find('.sign-out'));
+  opened.tap(await opened.find('.mp-modal button', '确定'));
+  await opened.find('wx-button', '进入');
+  assert.ok(opened.asked.some(({ route }) => route === 'POST /v1/logout'));
+  const { sessionStorage } = opened.document.defaultView as Window;
+  const kept = Object.keys(sessionStorage).map((key) => sessionStorage.getItem(key) ?? '');
+  assert.ok(!kept.some((text) => text.includes('在吗') || text.includes('"T"')), kept.join('\n'));
+  void at;
+});

@@ -1,0 +1,216 @@
+// The mini program as it is built for browsers, in jsdom, with a service of the test's making.
+
+import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { JSDOM } from 'jsdom';
+
+const script = fs.readFileSync(fileURLToPath(new URL('../../web/dist/app.js', import.meta.url)), 'utf8');
+
+/** Milliseconds that anything may take. */
+const DEADLINE = 10_000;
+
+type Json = Record<string, unknown>;
+
+/** A socket as the page has it, and as the test plays the other side. */
+class FakeSocket extends EventTarget {
+  static readonly OPEN = 1;
+  readyState = 0;
+  readonly sent: Json[] = [];
+
+  constructor(
+    readonly url: string,
+    readonly protocols: string[],
+  ) {
+    super();
+  }
+
+  open(): void {
+    this.readyState = 1;
+    this.dispatchEvent(new Event('open'));
+  }
+
+  send(text: string): void {
+    this.sent.push(JSON.parse(text) as Json);
+  }
+
+  receive(frame: Json): void {
+    this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(frame) }));
+  }
+
+  close(code = 1000, reason = ''): void {
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    this.dispatchEvent(Object.assign(new Event('close'), { code, reason }));
+  }
+}
+
+/** Answers of the service by route, such as `GET /v1/me`. What is not there is 404. */
+export type Routes = Record<string, (body: unknown, query: URLSearchParams) => unknown>;
+
+export const ME = { id: 1000000, name: '张三', avatarUrl: null };
+export const LI = { id: 1000001, name: '李四', avatarUrl: null };
+
+/** A moment, in minutes after noon. */
+export function at(minutes: number): string {
+  return new Date(Date.UTC(2026, 10, 20, 4, 0) + minutes * 60_000).toISOString();
+}
+
+/** A chat of the conversation with 李四. */
+export function chat(id: number, from: typeof ME, content: string, minutes = id): Json {
+  const to = from === ME ? LI : ME;
+  return {
+    id,
+    userId: from.id,
+    targetUserId: to.id,
+    userName: from.name,
+    targetUserName: to.name,
+    content,
+    createTime: at(minutes),
+    clientMsgId: `other-${id}`,
+    conversationId: 3,
+    kind: 'text',
+  };
+}
+
+export function conversation(lastChat: Json, more: Json = {}): Json {
+  const peer = { ...LI, online: false, lastSeenAt: null };
+  return { id: 3, kind: 'direct', peer, lastChat, unread: 0, readUpTo: 0, peerReadUpTo: 0, ...more };
+}
+
+/** A service where 张三 can log in, and has nobody to talk to. */
+export const EMPTY: Routes = {
+  'GET /v1/service': () => ({ demoLogin: true, wechatLogin: false, directory: true }),
+  'POST /v1/login/demo': () => ({ token: 'T', expiresAt: at(0), user: ME }),
+  'POST /v1/logout': () => ({}),
+  'GET /v1/me': () => ME,
+  'GET /v1/conversations': () => ({ conversations: [], hasMore: false }),
+  [`GET /v1/users/${LI.id}`]: () => LI,
+};
+
+export class Phone {
+  readonly sockets: FakeSocket[] = [];
+  /** What was asked over HTTP: method, path, body. */
+  readonly asked: { route: string; body: unknown }[] = [];
+  private readonly dom: JSDOM;
+
+  /** Opens the page that the URL's hash names. */
+  constructor(
+    readonly routes: Routes,
+    hash = '',
+    language = 'zh-CN',
+  ) {
+    this.dom = new JSDOM('<!doctype html><main id="mp"></main>', {
+      url: `http://chat.test/${hash}`,
+      runScripts: 'outside-only',
+      pretendToBeVisual: true,
+    });
+    const { window } = this.dom;
+    const open = (url: string, protocols: string[]) => {
+      const socket = new FakeSocket(url, protocols);
+      this.sockets.push(socket);
+      return socket;
+    };
+    Object.assign(window, {
+      WebSocket: Object.assign(open, { OPEN: 1 }),
+      fetch: (url: string, init: RequestInit) => this.answer(url, init),
+      AbortSignal,
+      IntersectionObserver: class {
+        observe(): void {
+          // The end of the list is on the screen all the time.
+        }
+        disconnect(): void {
+          // Nothing was begun.
+        }
+      },
+      matchMedia: () => new EventTarget(),
+    });
+    window.Element.prototype.scrollTo = () => undefined;
+    Object.defineProperty(window.navigator, 'language', { value: language });
+    // A constructor that returns an object is what `new` gives.
+    window.eval('WebSocket = ((open) => { const made = function (...all) { return open(...all) }; made.OPEN = 1; return made })(WebSocket)');
+    window.eval(script);
+  }
+
+  close(): void {
+    this.dom.window.close();
+  }
+
+  get document(): Document {
+    return this.dom.window.document;
+  }
+
+  private answer(url: string, init: RequestInit): Promise<object> {
+    const { pathname, searchParams } = new URL(url);
+    const route = `${init.method ?? 'GET'} ${pathname}`;
+    const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : init.body;
+    this.asked.push({ route, body });
+    const handler = this.routes[route];
+    const result = handler ? handler(body, searchParams) : { status: 404, code: 'not_found' };
+    const status = (result as { status?: number }).status ?? 200;
+    const headers = new Map([['content-type', 'application/json']]);
+    return Promise.resolve({ status, headers, text: () => Promise.resolve(JSON.stringify(result)) });
+  }
+
+  /** Waits until there is something on the screen, and returns it. */
+  async find(selector: string, text = ''): Promise<Element> {
+    const found = () => this.all(selector).find((element) => (element.textContent ?? '').includes(text));
+    return this.until(`${selector} with ${text}`, found);
+  }
+
+  /** What is on the screen now. */
+  all(selector: string): Element[] {
+    return [...this.document.querySelectorAll(selector)].filter((element) => !element.closest('[hidden]'));
+  }
+
+  async until<T>(what: string, holds: () => T | undefined | null | false): Promise<T> {
+    const deadline = Date.now() + DEADLINE;
+    for (;;) {
+      const result = holds();
+      if (result !== undefined && result !== null && result !== false) return result;
+      if (Date.now() > deadline) throw new Error(`never: ${what}\n${this.document.body.innerHTML}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  tap(element: Element): void {
+    const { MouseEvent } = this.dom.window;
+    for (const type of ['pointerdown', 'pointerup', 'click']) {
+      element.dispatchEvent(new MouseEvent(type, { bubbles: true, cancelable: true }));
+    }
+  }
+
+  async type(selector: string, text: string): Promise<void> {
+    const field = (await this.find(selector)) as HTMLInputElement;
+    field.value = text;
+    field.dispatchEvent(new this.dom.window.Event('input', { bubbles: true }));
+  }
+
+  /** Signs in by the form, and lets the socket open. */
+  async signIn(): Promise<FakeSocket> {
+    await this.type('.field input', '张三');
+    this.tap(await this.find('wx-button', '进入'));
+    return this.connect(1);
+  }
+
+  /** Plays the service's side of the socket that the page opens as its `count`th. */
+  async connect(count: number, lastSeq = 0): Promise<FakeSocket> {
+    const socket = await this.until('a socket', () => this.sockets[count - 1]);
+    socket.open();
+    await this.until('hello', () => socket.sent.some(({ type }) => type === 'hello'));
+    socket.receive({
+      type: 'ready',
+      userId: ME.id,
+      connectionId: count,
+      epoch: 'e',
+      lastSeq,
+      heartbeatMs: 25_000,
+    });
+    return socket;
+  }
+
+  /** The texts of the bubbles. */
+  bubbles(): (string | null)[] {
+    return this.all('.chat .text').map((element) => element.textContent);
+  }
+}

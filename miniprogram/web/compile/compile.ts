@@ -1,0 +1,92 @@
+// Compiles a mini program to the files that a browser needs.
+
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { build, transform } from 'esbuild';
+
+import { open, type Project } from './project';
+import { compileStyles } from './styles';
+import { compileTemplates } from './templates';
+
+const web = fileURLToPath(new URL('..', import.meta.url));
+
+/** What browsers must understand: those of 2022 and newer. */
+const TARGET = 'es2021';
+
+/** The files, by name. */
+export type Files = Record<string, string>;
+
+/** Compiles the mini program in a folder, with the runner and its pages. */
+export async function compile(root: string): Promise<Files> {
+  const project = open(root);
+  const styles = compileStyles(project);
+  const page = (file: string) => fs.readFileSync(path.join(web, 'page', file), 'utf8');
+  const css = async (source: string) => {
+    const { code } = await transform(source, {
+      loader: 'css',
+      minify: true,
+      target: ['chrome90', 'safari15'],
+    });
+    return code;
+  };
+  const assets: Files = {
+    'app.css': await css(`${page('base.css')}\n${styles.css}`),
+    'app.js': await script(entry(project, styles.scopes), root),
+    'demo.css': await css(page('demo.css')),
+    'demo.js': await script(`import './page/demo.ts'`, web),
+  };
+  const html = (file: string) => withVersions(page(file), assets);
+  return { ...assets, 'demo.html': html('demo.html'), 'index.html': html('index.html') };
+}
+
+/** Adds to each URL of a file its version, by its content: under it browsers keep the file for ever. */
+function withVersions(html: string, assets: Files): string {
+  return html.replace(/"\/page\/([^"]+)"/g, (_, name: string) => {
+    const content = assets[name];
+    if (content === undefined) throw new Error(`there is no file ${name}`);
+    const version = createHash('sha256').update(content).digest('hex').slice(0, 16);
+    return `"/page/${name}?v=${version}"`;
+  });
+}
+
+/** The module that starts the runner with everything that was compiled. */
+function entry(project: Project, scopes: Record<string, string>): string {
+  const module = (file: string) => `() => require(${JSON.stringify(path.join(project.root, file))})`;
+  const scripts = ['app', ...project.parts.keys()].map((part) => `${JSON.stringify(part)}: ${module(part)}`);
+  const icons = (project.app.tabBar?.list ?? []).flatMap((item) => [item.iconPath, item.selectedIconPath]);
+  const images = icons
+    .filter((icon) => icon !== undefined)
+    .map((icon) => `${JSON.stringify(icon)}: require(${JSON.stringify(path.join(project.root, icon))})`);
+  return `
+    import { start } from ${JSON.stringify(path.join(web, 'runtime/main.ts'))}
+    start({
+      app: ${JSON.stringify(project.app)},
+      theme: ${JSON.stringify(project.theme)},
+      parts: ${JSON.stringify(Object.fromEntries(project.parts))},
+      scopes: ${JSON.stringify(scopes)},
+      templates: ${compileTemplates(project)},
+      scripts: { ${scripts.join(',\n')} },
+      images: { ${images.join(',\n')} },
+    })`;
+}
+
+/** One script of a module and all that it imports. */
+async function script(source: string, resolveDir: string): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: source, resolveDir, loader: 'ts' },
+    nodePaths: [path.join(web, '../node_modules')],
+    bundle: true,
+    write: false,
+    minify: true,
+    format: 'iife',
+    target: TARGET,
+    loader: { '.png': 'dataurl' },
+    legalComments: 'none',
+    logLevel: 'error',
+    define: { 'process.env.NODE_ENV': '"production"' },
+  });
+  return outputFiles[0]?.text ?? '';
+}

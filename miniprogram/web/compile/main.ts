@@ -1,0 +1,27 @@
+// Writes the compiled mini program into `web/dist`, or with `--check` tells whether it is up to date.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { compile } from './compile';
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const dist = here('../dist');
+const files = await compile(here('../../miniprogram'));
+
+if (process.argv.includes('--check')) {
+  const names = fs.existsSync(dist) ? fs.readdirSync(dist) : [];
+  const stale = [...new Set([...names, ...Object.keys(files)])].filter((name) => {
+    const file = path.join(dist, name);
+    return !fs.existsSync(file) || fs.readFileSync(file, 'utf8') !== files[name];
+  });
+  if (stale.length > 0) {
+    console.error(`web/dist is out of date: ${stale.join(', ')}. Run \`./dev page\` and commit it.`);
+    process.exit(1);
+  }
+} else {
+  fs.rmSync(dist, { recursive: true, force: true });
+  fs.mkdirSync(dist, { recursive: true });
+  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(dist, name), text);
+}

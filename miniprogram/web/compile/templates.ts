@@ -1,0 +1,78 @@
+// Compiles WXML and WXS to the functions that draw a page.
+
+import { createRequire } from 'node:module';
+
+import { TAGS } from '../tags';
+import { has, read, resolve, type Project } from './project';
+
+interface Diagnosis {
+  isError: boolean;
+  path: string;
+  startLine: number;
+  startColumn: number;
+  message: string;
+}
+
+interface TmplGroup {
+  addTmpl(path: string, source: string): Diagnosis[];
+  addScript(path: string, source: string): void;
+  getDirectDependencies(path: string): string[];
+  getScriptDependencies(path: string): string[];
+  getTmplGenObjectGroups(): string;
+}
+
+// The package is CommonJS around WebAssembly; its own types say `any`.
+const { TmplGroup } = createRequire(import.meta.url)('glass-easel-template-compiler') as {
+  TmplGroup: new () => TmplGroup;
+};
+
+/** Tags of the language itself. */
+const LANGUAGE: ReadonlySet<string> = new Set(['block', 'import', 'include', 'slot', 'template', 'wxs']);
+
+/** What a template uses and nobody draws: it would be empty in the browser. */
+function unknownTags(project: Project, part: string): string[] {
+  const used = project.parts.get(part)?.usingComponents ?? {};
+  const source = read(project, `${part}.wxml`).replace(/<!--[^]*?-->/g, '');
+  const tags = new Set(Array.from(source.matchAll(/<([a-z][\w-]*)/g), ([, tag = '']) => tag));
+  return [...tags]
+    .filter((tag) => !TAGS.has(tag) && !LANGUAGE.has(tag) && !(tag in used))
+    .map((tag) => `${part}.wxml: the runner has no <${tag}>`);
+}
+
+/** A JavaScript expression: an object with a template for each path. Throws with every place that is wrong. */
+export function compileTemplates(project: Project): string {
+  const group = new TmplGroup();
+  const seen = new Set<string>();
+  const wrong: string[] = [];
+  const addScript = (script: string) => {
+    if (seen.has(`${script}.wxs`)) return;
+    seen.add(`${script}.wxs`);
+    // The compiler's names of modules have no suffix; those in `require` may.
+    const source = read(project, `${script}.wxs`).replace(
+      /require\(\s*(['"])(.+?)\.wxs\1\s*\)/g,
+      (_, quote: string, name: string) => {
+        addScript(resolve(script, name));
+        return `require(${quote}${name}${quote})`;
+      },
+    );
+    group.addScript(script, source);
+  };
+  const addTemplate = (part: string) => {
+    if (seen.has(part)) return;
+    seen.add(part);
+    if (!has(project, `${part}.wxml`)) throw new Error(`${part}.wxml is missing`);
+    // A warning is as good as an error: what is wrong here may be refused by WeChat.
+    for (const { path, startLine, startColumn, message } of group.addTmpl(
+      part,
+      read(project, `${part}.wxml`),
+    )) {
+      wrong.push(`${path}.wxml:${startLine}:${startColumn} ${message}`);
+    }
+    wrong.push(...unknownTags(project, part));
+    group.getDirectDependencies(part).forEach(addTemplate);
+    group.getScriptDependencies(part).forEach(addScript);
+  };
+  for (const part of project.parts.keys()) addTemplate(part);
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  return group.getTmplGenObjectGroups();
+}

@@ -1,0 +1,41 @@
+// How the component framework reaches the DOM.
+
+import { glassEasel } from 'glass-easel-miniprogram-adapter';
+
+import { TAGS } from '../tags';
+
+/** Events that reach components as the browser sends them; the framework makes all others itself. */
+const NATIVE = /^(touch(start|move|end|cancel)|transitionend|animation(start|iteration|end))$/;
+
+function rpx(style: string): string {
+  return style.replace(/(-?[\d.]+)rpx\b/g, 'calc($1 * var(--rpx))');
+}
+
+function createElement(tag: string): HTMLElement {
+  const element = document.createElement(TAGS.has(tag) || tag === 'page' ? `wx-${tag}` : tag);
+  const setAttribute = element.setAttribute.bind(element);
+  element.setAttribute = (name: string, value: string) => {
+    // The attribute `style` is refused by a strict content security policy; the property is not.
+    if (name === 'style') element.style.cssText = rpx(value);
+    else setAttribute(name, value);
+  };
+  return element;
+}
+
+export class Backend extends glassEasel.CurrentWindowBackendContext {
+  constructor() {
+    super();
+    type Document = typeof this.document;
+    this.document = {
+      createElement,
+      createTextNode: (text: string) => document.createTextNode(text),
+      createDocumentFragment: () => document.createDocumentFragment(),
+    } as unknown as Document;
+  }
+
+  override setListenerStats(
+    ...args: Parameters<glassEasel.CurrentWindowBackendContext['setListenerStats']>
+  ): void {
+    if (NATIVE.test(args[1])) super.setListenerStats(...args);
+  }
+}

@@ -1,0 +1,75 @@
+// The component framework, with the mini program's pages and components in it.
+
+import { MiniProgramEnv } from 'glass-easel-miniprogram-adapter';
+
+import { Backend } from './backend';
+import { listenToGestures } from './gestures';
+import { defineParts } from './parts/index';
+import type { Program } from './program';
+import type { PageRoot } from './screen';
+
+/** What a page's or a component's script calls to register itself. */
+interface Registrar {
+  Page(definition: object): void;
+  Component(definition: object): void;
+}
+
+/** A method that the framework's types leave out. */
+interface Preparing {
+  prepareComponentOptions(...args: unknown[]): [object, ...unknown[]];
+}
+
+declare global {
+  interface Window {
+    Page: unknown;
+    Component: unknown;
+  }
+}
+
+export interface Framework {
+  /** Runs the script of each page and component, which registers it. */
+  register: () => void;
+  /** Draws a page, which is not on the screen yet. */
+  createRoot: (path: string) => PageRoot;
+}
+
+export function loadFramework(program: Program): Framework {
+  const env = new MiniProgramEnv();
+  const code = env.createCodeSpace('', true);
+  const space = code.getComponentSpace();
+  // A property of a component may have the name of something that its node has.
+  space.updateComponentOptions({ writeFieldsToNode: false });
+  // Ids are those of the source, for `#id` in WXSS.
+  const preparing = code as unknown as Preparing;
+  const prepare = preparing.prepareComponentOptions.bind(code);
+  preparing.prepareComponentOptions = (...args) => {
+    const prepared = prepare(...args);
+    Object.assign(prepared[0], { writeIdToDOM: true, idPrefixGenerator: null });
+    return prepared;
+  };
+  defineParts(space);
+  const backend = new Backend();
+  listenToGestures(backend);
+  const associated = env.associateBackend(backend);
+  for (const [path, config] of Object.entries(program.parts)) {
+    code.addComponentStaticConfig(path, config);
+    const scope = program.scopes[path];
+    // The styles themselves are in the one style sheet.
+    if (scope) code.addStyleSheet(path, undefined, scope);
+    const template = { groupList: program.templates, content: program.templates[path] };
+    code.addCompiledTemplate(path, template as Parameters<typeof code.addCompiledTemplate>[1]);
+  }
+  return {
+    register() {
+      for (const path of Object.keys(program.parts)) {
+        code.componentEnv(path, (part) => {
+          const registrar = part as unknown as Registrar;
+          window.Page = registrar.Page.bind(registrar);
+          window.Component = registrar.Component.bind(registrar);
+          program.scripts[path]?.();
+        });
+      }
+    },
+    createRoot: (path) => associated.createRoot('page', code, path),
+  };
+}

@@ -1,0 +1,118 @@
+// Taps and long presses, as a phone makes them of a finger or a mouse.
+
+import { glassEasel } from 'glass-easel-miniprogram-adapter';
+
+import type { Backend } from './backend';
+
+const { Event } = glassEasel;
+
+// The framework's `EventBubbleStatus`: an enum that its types cannot export.
+const NORMAL = 0 as unknown as glassEasel.EventBubbleStatus;
+const NO_DEFAULT = 1 as unknown as glassEasel.EventBubbleStatus;
+
+/** Milliseconds after which a touch is a long press. */
+const LONG_PRESS_MS = 350;
+
+/** Pixels that a finger may tremble. */
+const TREMBLE_PX = 10;
+
+interface Touch {
+  identifier: number;
+  clientX: number;
+  clientY: number;
+  pageX: number;
+  pageY: number;
+}
+
+/** An element of the DOM, and the component behind it. */
+interface Hosting extends Node {
+  __wxElement?: glassEasel.Element & { _$eventTarget?: { listeners?: Record<string, unknown> } };
+}
+
+function touches(event: PointerEvent | MouseEvent): Touch[] {
+  const { clientX, clientY, pageX, pageY } = event;
+  return [{ identifier: 0, clientX, clientY, pageX, pageY }];
+}
+
+/** The component that a place on the screen belongs to. */
+function hostOf(node: Hosting | null): Hosting['__wxElement'] {
+  let at = node;
+  while (at && !at.__wxElement) at = at.parentNode;
+  return at?.__wxElement;
+}
+
+export function listenToGestures(backend: Backend): void {
+  let isLongPressed = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let start: PointerEvent | undefined;
+
+  backend.onEvent((target, type, detail, options) => {
+    const original = (options as { originalEvent?: MouseEvent }).originalEvent;
+    const isDead = original?.target instanceof Element && original.target.closest('wx-button[disabled]');
+    if (type === 'tap' && (isLongPressed || isDead)) return NORMAL;
+    const extra =
+      original && 'clientX' in original
+        ? { touches: touches(original), changedTouches: touches(original) }
+        : {};
+    const event = new Event(type, detail, { ...options, extraFields: extra });
+    Event.dispatchEvent(target, event);
+    return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
+  });
+
+  // What has no finger and no mouse: a keyboard, a screen reader.
+  document.addEventListener('keydown', (event) => {
+    const { target, key } = event;
+    if (key !== 'Enter' && key !== ' ') return;
+    if (!(target instanceof HTMLElement) || target.getAttribute('role') !== 'button') return;
+    event.preventDefault();
+    target.click();
+  });
+  document.addEventListener('click', (event) => {
+    const host = event.detail === 0 ? hostOf(event.target as Hosting | null) : undefined;
+    if (!host || (event.target as Element).closest('wx-button[disabled]')) return;
+    const detail = { x: event.clientX, y: event.clientY };
+    Event.dispatchEvent(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
+  });
+
+  const press = (event: PointerEvent) => {
+    const node = event.target as Hosting | null;
+    const host = hostOf(node);
+    if (!host) return;
+    // Only where a long press means something does it take the tap's place.
+    for (let at: Hosting | null = node; at; at = at.parentNode) {
+      if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true;
+    }
+    const detail = { x: event.clientX, y: event.clientY };
+    const points = touches(event);
+    const options = { originalEvent: event, bubbles: true, composed: true, capturePhase: true };
+    const extraFields = { touches: points, changedTouches: points };
+    Event.dispatchEvent(host, new Event('longpress', detail, { ...options, extraFields }));
+  };
+  const cancel = () => {
+    clearTimeout(timer);
+  };
+  document.addEventListener(
+    'pointerdown',
+    (event) => {
+      isLongPressed = false;
+      start = event;
+      clearTimeout(timer);
+      timer = setTimeout(press, LONG_PRESS_MS, event);
+    },
+    true,
+  );
+  document.addEventListener(
+    'pointermove',
+    (event) => {
+      if (start && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > TREMBLE_PX)
+        cancel();
+    },
+    true,
+  );
+  document.addEventListener('pointerup', cancel, true);
+  document.addEventListener('pointercancel', cancel, true);
+  // A phone's browser shows a menu of its own on a long press, over the page's.
+  document.addEventListener('contextmenu', (event) => {
+    if (isLongPressed) event.preventDefault();
+  });
+}

@@ -1,0 +1,58 @@
+// Runs a compiled mini program in a browser.
+
+import { loadFramework } from './framework';
+import type { Program } from './program';
+import { Router } from './router';
+import { firstPages } from './trail';
+import { createWx } from './wx/index';
+
+/** The methods of the app that the runner calls. */
+interface AppInstance {
+  onLaunch?(options: object): void;
+  onShow?(options: object): void;
+  onHide?(): void;
+}
+
+declare global {
+  interface Window {
+    wx: unknown;
+    App: unknown;
+    getApp: unknown;
+    getCurrentPages: unknown;
+    getDate: unknown;
+    getRegExp: unknown;
+  }
+}
+
+export function start(program: Program): void {
+  // WXS has these; templates look for them when they are loaded.
+  window.getDate = (...parts: ConstructorParameters<typeof Date>) => new Date(...parts);
+  window.getRegExp = (source: string, flags?: string) => new RegExp(source, flags);
+
+  const host = document.getElementById('mp');
+  if (!host) throw new Error('the document has no #mp');
+  const framework = loadFramework(program);
+  const router = new Router(program, host, framework.createRoot);
+  let app: AppInstance = {};
+  window.wx = createWx(router);
+  window.getApp = () => app;
+  window.getCurrentPages = () => router.pages;
+  window.App = (definition: AppInstance) => {
+    app = definition;
+  };
+
+  program.scripts.app?.();
+  framework.register();
+  app.onLaunch?.({});
+  app.onShow?.({});
+  router.start(firstPages());
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) {
+      router.top.page.onHide?.();
+      app.onHide?.();
+    } else {
+      app.onShow?.({});
+      router.top.page.onShow?.();
+    }
+  });
+}

@@ -1,0 +1,68 @@
+// <button>, and the picture that `open-type="chooseAvatar"` chooses.
+
+import { attribute, type Property, type Setup } from './define';
+
+export const buttonProperties: Record<string, Property> = {
+  type: String,
+  size: String,
+  plain: Boolean,
+  disabled: Boolean,
+  loading: Boolean,
+  openType: String,
+};
+
+export const button: Setup = (part, element, emit) => {
+  element.setAttribute('role', 'button');
+  element.tabIndex = 0;
+  part.addListener('tap', () => {
+    if (part.data.disabled || part.data.openType !== 'chooseAvatar') return;
+    void chooseAvatar().then((avatarUrl) => {
+      if (avatarUrl) emit('chooseavatar', { avatarUrl });
+    });
+  });
+  return {
+    type: attribute(element, 'type'),
+    size: attribute(element, 'size'),
+    plain: attribute(element, 'plain'),
+    loading: attribute(element, 'loading'),
+    disabled: (value: boolean) => {
+      attribute(element, 'disabled')(value);
+      element.setAttribute('aria-disabled', String(value));
+    },
+  };
+};
+
+/** Pixels of a side of the picture: WeChat's own is not larger. */
+const AVATAR_PX = 512;
+
+/** A picture of the user's choice, as a square, at a `blob:` URL; nothing if it is none. */
+async function chooseAvatar(): Promise<string | undefined> {
+  const file = await chooseFile();
+  if (!file) return undefined;
+  const picture = await createImageBitmap(file).catch(() => undefined);
+  if (!picture) return undefined;
+  const side = Math.min(picture.width, picture.height);
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = AVATAR_PX;
+  const [left, top] = [(picture.width - side) / 2, (picture.height - side) / 2];
+  canvas.getContext('2d')?.drawImage(picture, left, top, side, side, 0, 0, AVATAR_PX, AVATAR_PX);
+  const blob = await new Promise<Blob | null>((resolve) => {
+    canvas.toBlob(resolve, 'image/jpeg', 0.85);
+  });
+  return blob ? URL.createObjectURL(blob) : undefined;
+}
+
+function chooseFile(): Promise<File | undefined> {
+  return new Promise((resolve) => {
+    const input = document.createElement('input');
+    input.type = 'file';
+    input.accept = 'image/*';
+    input.addEventListener('change', () => {
+      resolve(input.files?.[0]);
+    });
+    input.addEventListener('cancel', () => {
+      resolve(undefined);
+    });
+    input.click();
+  });
+}

@@ -1,0 +1,35 @@
+// The browser's history: the back button leaves a page, and a reload shows the same pages again.
+
+interface Entry {
+  /** The URLs of the pages, the bottom one first. */
+  pages: string[];
+}
+
+/** In a frame there are no entries of its own: another frame's back button would take them. */
+const isFramed = window.parent !== window;
+
+function entry(value: unknown): Entry | undefined {
+  return value !== null && typeof value === 'object' && 'pages' in value ? (value as Entry) : undefined;
+}
+
+/** The pages that are to be shown at the start: those of before a reload, or what the URL names. */
+export function firstPages(): string[] {
+  const pages = entry(history.state)?.pages;
+  if (pages && pages.length > 0) return pages;
+  const named = location.hash.replace(/^#\/?/, '');
+  return named ? [`/${named}`] : [];
+}
+
+/** Writes down which pages are shown; `isDeeper` if there is one more than before. */
+export function record(pages: string[], isDeeper: boolean): void {
+  const url = `${location.pathname}${location.search}#${pages.at(-1) ?? ''}`;
+  if (isDeeper && !isFramed) history.pushState({ pages }, '', url);
+  else history.replaceState({ pages }, '', url);
+}
+
+/** Calls `back` with how many pages the browser has gone back to. */
+export function onBack(back: (depth: number) => void): void {
+  window.addEventListener('popstate', (event) => {
+    back(entry(event.state)?.pages.length ?? 1);
+  });
+}

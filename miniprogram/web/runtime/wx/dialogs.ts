@@ -1,0 +1,140 @@
+// Toasts, menus and questions over the page.
+
+import { answer } from './callbacks';
+
+function element(className: string, parent: Element, text = ''): HTMLElement {
+  const made = document.createElement('div');
+  made.className = className;
+  made.textContent = text;
+  return parent.appendChild(made);
+}
+
+function button(parent: Element, text: string, press: () => void): HTMLButtonElement {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.textContent = text;
+  made.addEventListener('click', press);
+  return parent.appendChild(made);
+}
+
+/** Something over the page that is there until it is answered. */
+function overlay<Result>(
+  className: string,
+  build: (box: HTMLElement, resolve: (result: Result) => void, cancel: () => void) => void,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const mask = element('mp-mask', document.body);
+    const end = () => {
+      mask.remove();
+      document.removeEventListener('keydown', escape);
+    };
+    const cancel = () => {
+      end();
+      reject(new Error('cancel'));
+    };
+    const escape = (event: KeyboardEvent) => {
+      if (event.key === 'Escape') cancel();
+    };
+    document.addEventListener('keydown', escape);
+    mask.addEventListener('click', (event) => {
+      if (event.target === mask) cancel();
+    });
+    const box = element(className, mask);
+    box.role = 'dialog';
+    const done = (result: Result) => {
+      end();
+      resolve(result);
+    };
+    build(box, done, cancel);
+    box.querySelector('button')?.focus({ preventScroll: true });
+  });
+}
+
+interface Sheet {
+  itemList: string[];
+}
+
+export function createDialogs(host: HTMLElement) {
+  let toast: HTMLElement | undefined;
+  const hideToast = () => {
+    toast?.remove();
+    return {};
+  };
+  const showText = (text: string) => {
+    toast?.remove();
+    toast = element('mp-toast', host, text);
+    toast.role = 'status';
+    return toast;
+  };
+  return {
+    showToast: answer('showToast', ({ title, duration = 1500 }: { title: string; duration?: number }) => {
+      const shown = showText(title);
+      setTimeout(() => {
+        shown.remove();
+      }, duration);
+      return {};
+    }),
+    showLoading: answer('showLoading', ({ title }: { title: string }) => {
+      showText(title);
+      return {};
+    }),
+    hideLoading: answer('hideLoading', hideToast),
+    showActionSheet: answer('showActionSheet', ({ itemList }: Sheet) =>
+      overlay<{ tapIndex: number }>('mp-sheet', (box, resolve) => {
+        itemList.forEach((text, tapIndex) => {
+          button(box, text, () => {
+            resolve({ tapIndex });
+          });
+        });
+      }),
+    ),
+    showModal: answer('showModal', (options: Modal) =>
+      overlay('mp-modal', modal(options)).catch(() => CANCELLED),
+    ),
+  };
+}
+
+interface Modal {
+  title?: string;
+  content?: string;
+  showCancel?: boolean;
+  cancelText?: string;
+  confirmText?: string;
+  editable?: boolean;
+  placeholderText?: string;
+}
+
+interface ModalResult {
+  confirm: boolean;
+  cancel: boolean;
+  content: string;
+}
+
+const CANCELLED: ModalResult = { confirm: false, cancel: true, content: '' };
+
+function modal(options: Modal) {
+  return (box: HTMLElement, resolve: (result: ModalResult) => void) => {
+    if (options.title) element('mp-modal-title', box, options.title);
+    let input: HTMLInputElement | undefined;
+    if (options.editable) {
+      input = box.appendChild(document.createElement('input'));
+      input.value = options.content ?? '';
+      input.placeholder = options.placeholderText ?? '';
+    } else if (options.content) element('mp-modal-text', box, options.content);
+    const confirm = () => {
+      resolve({ confirm: true, cancel: false, content: input?.value ?? '' });
+    };
+    const buttons = element('mp-modal-buttons', box);
+    if (options.showCancel !== false) {
+      button(buttons, options.cancelText ?? '取消', () => {
+        resolve(CANCELLED);
+      });
+    }
+    button(buttons, options.confirmText ?? '确定', confirm).className = 'mp-confirm';
+    input?.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && !event.isComposing) confirm();
+    });
+    // After the dialog is on the screen.
+    queueMicrotask(() => input?.focus());
+  };
+}

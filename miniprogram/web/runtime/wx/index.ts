@@ -1,0 +1,89 @@
+// The part of `wx` that the mini program uses, in a browser.
+
+import type { Router } from '../router';
+import { theme } from '../theme';
+import { answer } from './callbacks';
+import { createDialogs } from './dialogs';
+import { connectSocket, onNetworkStatusChange, request } from './network';
+import { getStorageSync, removeStorageSync, setStorageSync } from './storage';
+
+interface Target {
+  url: string;
+}
+
+export function createWx(router: Router) {
+  const go = (name: string, open: (url: string) => boolean) =>
+    answer(name, ({ url }: Target) => {
+      if (!open(url)) throw new Error(`there is no page ${url}, or it cannot be opened so`);
+      return {};
+    });
+  const tab = (name: string, change: (index: number, text: string) => void) =>
+    answer(name, ({ index, text = '' }: { index: number; text?: string }) => {
+      change(index, text);
+      return {};
+    });
+  const wx = {
+    connectSocket,
+    request,
+    onNetworkStatusChange,
+    getStorageSync,
+    setStorageSync,
+    removeStorageSync,
+    ...createDialogs(document.body),
+    navigateTo: go('navigateTo', (url) => router.navigateTo(url)),
+    redirectTo: go('redirectTo', (url) => router.redirectTo(url)),
+    reLaunch: go('reLaunch', (url) => router.reLaunch(url)),
+    switchTab: go('switchTab', (url) => router.switchTab(url)),
+    navigateBack: answer('navigateBack', ({ delta = 1 }: { delta?: number }) => {
+      if (!router.navigateBack(delta)) throw new Error('this is the first page');
+      return {};
+    }),
+    setNavigationBarTitle: answer('setNavigationBarTitle', ({ title }: { title: string }) => {
+      router.setTitle(title);
+      return {};
+    }),
+    hideHomeButton: answer('hideHomeButton', () => {
+      router.top.hideHomeButton();
+      return {};
+    }),
+    setTabBarItem: tab('setTabBarItem', (index, text) => router.tabBar?.setText(index, text)),
+    setTabBarBadge: tab('setTabBarBadge', (index, text) => router.tabBar?.setBadge(index, text)),
+    removeTabBarBadge: tab('removeTabBarBadge', (index) => router.tabBar?.setBadge(index, '')),
+    setClipboardData: answer('setClipboardData', async ({ data }: { data: string }) => {
+      await copy(data);
+      return {};
+    }),
+    getAppBaseInfo: () => ({ language: navigator.language.replace('-', '_'), theme: theme() }),
+    getAccountInfoSync: () => ({ miniProgram: { appId: 'browser', envVersion: 'release', version: '' } }),
+    /** A page of the service's own speaks to the service that it came from. */
+    getExtConfigSync: () => ({ server: location.origin }),
+    getFileSystemManager: () => ({
+      readFile: answer('readFile', async ({ filePath }: { filePath: string }) => {
+        const response = await fetch(filePath);
+        return { data: await response.arrayBuffer() };
+      }),
+    }),
+    nextTick: (run: () => void) => {
+      queueMicrotask(run);
+    },
+    /** What is not here is not there: no login by WeChat, no privacy gate of WeChat's. */
+    canIUse: (name: string) => Object.hasOwn(wx, name.split('.')[0] ?? ''),
+  };
+  return wx;
+}
+
+/** The clipboard is closed to pages that did not come by https; there the old way still works. */
+async function copy(text: string): Promise<void> {
+  // Typed as always there, which it is not.
+  const clipboard = navigator.clipboard as Clipboard | undefined;
+  if (clipboard) {
+    await clipboard.writeText(text);
+    return;
+  }
+  const field = document.body.appendChild(document.createElement('textarea'));
+  field.value = text;
+  field.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way without https
+  document.execCommand('copy');
+  field.remove();
+}

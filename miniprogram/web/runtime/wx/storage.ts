@@ -1,0 +1,17 @@
+// wx's storage. Each tab is a phone of its own: what it stores lives as long as the tab, over reloads.
+
+/** Frames of one tab share its storage; `?phone=NAME` keeps what is theirs apart. */
+const prefix = `${new URLSearchParams(location.search).get('phone') ?? 'tab'}:`;
+
+export function getStorageSync(key: string): unknown {
+  const text = sessionStorage.getItem(prefix + key);
+  return text === null ? '' : JSON.parse(text);
+}
+
+export function setStorageSync(key: string, value: unknown): void {
+  sessionStorage.setItem(prefix + key, JSON.stringify(value));
+}
+
+export function removeStorageSync(key: string): void {
+  sessionStorage.removeItem(prefix + key);
+}

@@ -235,7 +235,8 @@ impl Task {
     /// the order to close all sockets of a device but the one that was its newest then.
     async fn wait_out(&mut self, begun: Instant) {
         let until = self.backoff.after(begun);
-        while let Ok(Some((_, signal, _))) = tokio::time::timeout_at(until, self.queue.recv()).await {
+        while let Ok(Some((_, signal, _))) = tokio::time::timeout_at(until, self.queue.recv()).await
+        {
             self.shared.queued_bytes.fetch_sub(weight(&signal), Ordering::Relaxed);
             self.shared.dropped(1, "link");
         }

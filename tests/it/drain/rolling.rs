@@ -14,25 +14,13 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::chat_to;
-use crate::harness::{Person, Redis, Seen, Server, Socket, Start, postgres};
+use crate::harness::{Person, Redis, Seen, Server, Socket, replica_on};
 
 /// So many replicas of one service.
-pub(super) async fn replicas(count: usize, drain_secs: u64) -> Vec<Server> {
-    let database = postgres::database().await;
-    let namespace = database.rsplit('/').next().unwrap().to_owned();
-    let start = || {
-        Start::default()
-            .set("database.url", &database)
-            .set("bus.url", Redis::shared().url())
-            .set("bus.namespace", &namespace)
-            .set("auth.demo_login", true)
-            .set("limits.enabled", false)
-            .set("log.filter", "info")
-            .set("server.drain_secs", drain_secs)
-            .set("server.drain_pause_secs", 1)
-            .run()
-    };
-    (0..count).map(|_| start()).collect()
+async fn replicas(count: usize, drain_secs: u64) -> Vec<Server> {
+    let start = replica_on(Redis::shared()).await;
+    let start = || start().set("server.drain_secs", drain_secs).set("server.drain_pause_secs", 1);
+    (0..count).map(|_| start().run()).collect()
 }
 
 /// Restarts a replica as a rollout does; returns how long it drained.

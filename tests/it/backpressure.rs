@@ -37,12 +37,16 @@ async fn press(mut socket: Socket, to: Person, is_over: Arc<AtomicBool>) -> i64 
 }
 
 /// The 99th percentile of how long others' chats take from one socket to another, for so long.
-async fn others(from: &mut Socket, to: (&Person, &mut Socket), time: Duration) -> Duration {
+async fn others(
+    phase: &str,
+    from: &mut Socket,
+    to: (&Person, &mut Socket),
+    time: Duration,
+) -> Duration {
     let (begun, mut took) = (Instant::now(), Vec::new());
     let (person, receiver) = to;
-    let first = uuid();
     while begun.elapsed() < time || took.len() < 100 {
-        let key = format!("{first}-{}", took.len());
+        let key = format!("{phase}-{}", took.len());
         let sent = Instant::now();
         from.send(
             &json!({"type": "send", "clientMsgId": key, "targetUserId": person.id, "content": "hi"}),
@@ -55,10 +59,6 @@ async fn others(from: &mut Socket, to: (&Person, &mut Socket), time: Duration) -
     }
     took.sort_unstable();
     took[took.len() * 99 / 100]
-}
-
-fn uuid() -> String {
-    imserver::domain::ClientMsgId::random().to_string()
 }
 
 /// Waits until the server has ended so many sockets because they did not read.
@@ -97,13 +97,13 @@ async fn clients_that_stop_reading_cost_nobody_else_anything() {
     let begun = Instant::now();
     let before = server.resident();
     let (p99, closed) = tokio::join!(
-        others(&mut at_zhang, (&li, &mut at_li), Duration::from_secs(10)),
+        others("stuck", &mut at_zhang, (&li, &mut at_li), Duration::from_secs(10)),
         until_closed(&server, STUCK),
     );
     let pressed = begun.elapsed();
     let after = server.resident();
     // The same load without anybody stuck.
-    let alone = others(&mut at_zhang, (&li, &mut at_li), Duration::from_secs(5)).await;
+    let alone = others("alone", &mut at_zhang, (&li, &mut at_li), Duration::from_secs(5)).await;
     is_over.store(true, Ordering::Relaxed);
     let sent: std::collections::HashMap<_, _> = pressing.join_all().await.into_iter().collect();
     println!(

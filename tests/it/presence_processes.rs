@@ -12,7 +12,8 @@ const PEOPLE: usize = 60;
 /// A watcher at one replica, and people with their sockets at another.
 struct Scene {
     redis: Redis,
-    here: Server,
+    /// Where the watcher is; it ends with the scene.
+    _here: Server,
     there: Server,
     watcher: Person,
     people: Vec<(Person, Socket)>,
@@ -32,7 +33,7 @@ impl Scene {
             let socket = person.online().await;
             people.push((person, socket));
         }
-        let scene = Self { redis, here, there, watcher, people };
+        let scene = Self { redis, _here: here, there, watcher, people };
         scene.until_online("all are there", PEOPLE).await;
         scene
     }

@@ -10,6 +10,7 @@ mod bad_input;
 mod bus_contract;
 mod bus_redis;
 mod cli;
+mod cluster;
 mod delivery_model;
 mod docs;
 mod drain;

@@ -76,7 +76,7 @@ async fn a_replica_that_is_killed_leaves_no_ghosts() {
 async fn a_replica_that_was_frozen_has_neither_ghosts_nor_missing_people() {
     const GONE: usize = 10;
     let mut scene = Scene::set().await;
-    scene.there.signal("STOP");
+    scene.there.freeze();
     let frozen = Instant::now();
     let taken_for_dead = scene.until_online("it is taken for dead", 0).await;
     // Some go meanwhile; it cannot notice.
@@ -84,7 +84,7 @@ async fn a_replica_that_was_frozen_has_neither_ghosts_nor_missing_people() {
     let ids: Vec<_> = gone.iter().map(|(person, _)| person.id).collect();
     drop(gone);
     tokio::time::sleep(Duration::from_secs(30).saturating_sub(frozen.elapsed())).await;
-    scene.there.signal("CONT");
+    scene.there.thaw();
     let begun = Instant::now();
     scene.until_online("all are back", PEOPLE - GONE).await;
     loop {

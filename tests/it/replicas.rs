@@ -5,7 +5,10 @@
 
 use serde_json::json;
 
-use crate::harness::{Redis, Server, Start, eventually, postgres, server::json_of};
+use crate::harness::{
+    Redis, Server, Start, eventually, postgres,
+    server::{assert_problem, json_of},
+};
 
 struct Replicas {
     a: Server,
@@ -118,4 +121,25 @@ async fn a_client_of_a_dead_replica_goes_on_at_another() {
     let repeat = zhang.at(&b).post("/v1/chats", &again).await;
     assert_eq!(repeat.status(), 200);
     assert_eq!(json_of(repeat).await["seq"], 1);
+}
+
+#[tokio::test]
+async fn without_redis_conversations_are_read_all_the_same() {
+    let (database, mut redis) = (postgres::database().await, Redis::start());
+    let start = Start::default().set("database.url", database).set("bus.url", redis.url());
+    let server = start.set("auth.demo_login", true).run();
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    zhang.send(li.id, "first", "你好").await;
+    let _at_li = li.online().await;
+    let peer = async || {
+        let list = zhang.get_json("/v1/conversations").await;
+        assert_eq!(list["conversations"][0]["lastChat"]["content"], "你好");
+        list["conversations"][0]["peer"].clone()
+    };
+    eventually("the peer is online", async || peer().await["online"] == true).await;
+    redis.kill();
+    assert_eq!(peer().await["online"], false);
+    // Whoever asks for nothing else is told that it is not known.
+    let presence = zhang.get(&format!("/v1/presence?userIds={}", li.id)).await;
+    assert_problem(presence, 503, "unavailable").await;
 }

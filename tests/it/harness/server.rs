@@ -169,6 +169,16 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
     }
 
+    /// Stops it where it is: its connections stand, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// Sends it a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let signal = format!("-{name}");

@@ -23,7 +23,10 @@ fn emitted(folder: &Path, names: &mut BTreeSet<String>) {
         } else if !path.ends_with("src/telemetry.rs") && path.extension().is_some_and(|e| e == "rs")
         {
             let text = fs::read_to_string(path).unwrap();
-            let quoted = text.split('"').filter(|text| text.starts_with("imserver_"));
+            // With two underscores it is the beginning of a variable of the environment.
+            let names_of_metrics =
+                |text: &&str| text.starts_with("imserver_") && *text != "imserver__";
+            let quoted = text.split('"').filter(names_of_metrics);
             names.extend(quoted.map(str::to_owned));
         }
     }

@@ -32,7 +32,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// How long what was written may stay unacknowledged. Without it the kernel keeps the frames of a
 /// phone that is gone for a quarter of an hour, also once the service has closed the socket.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 
 /// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `waiting`
 /// connections may stand without having sent a whole request.

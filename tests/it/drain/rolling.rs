@@ -1,8 +1,9 @@
 //! Replicas that are restarted one after another, with clients that do what the contract says.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,25 +15,16 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::chat_to;
-use crate::harness::{Person, Redis, Seen, Server, Socket, Start, postgres};
+use crate::{
+    cluster::{self, Cluster, Load, Size},
+    harness::{Person, Redis, Seen, Server, Socket, postgres, replica_on},
+};
 
 /// So many replicas of one service.
-pub(super) async fn replicas(count: usize, drain_secs: u64) -> Vec<Server> {
-    let database = postgres::database().await;
-    let namespace = database.rsplit('/').next().unwrap().to_owned();
-    let start = || {
-        Start::default()
-            .set("database.url", &database)
-            .set("bus.url", Redis::shared().url())
-            .set("bus.namespace", &namespace)
-            .set("auth.demo_login", true)
-            .set("limits.enabled", false)
-            .set("log.filter", "info")
-            .set("server.drain_secs", drain_secs)
-            .set("server.drain_pause_secs", 1)
-            .run()
-    };
-    (0..count).map(|_| start()).collect()
+async fn replicas(count: usize, drain_secs: u64) -> Vec<Server> {
+    let start = replica_on(Redis::shared()).await;
+    let start = || start().set("server.drain_secs", drain_secs).set("server.drain_pause_secs", 1);
+    (0..count).map(|_| start().run()).collect()
 }
 
 /// Restarts a replica as a rollout does; returns how long it drained.
@@ -267,5 +259,47 @@ async fn a_rolling_restart_under_load_loses_nothing() {
         roamers.len(),
         roamers.iter().map(|roamer| roamer.moves).sum::<usize>(),
     );
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
+}
+
+/// How long anybody was without a socket at a time, until something has ended.
+async fn longest_without_socket(load: &Load, until: impl Future) -> Duration {
+    let (mut since, mut longest) = (HashMap::new(), Duration::ZERO);
+    let mut until = pin!(until);
+    while timeout(Duration::from_millis(20), until.as_mut()).await.is_err() {
+        for (place, status) in load.statuses().iter().enumerate() {
+            if status.replica.is_some() {
+                since.remove(&place);
+            } else {
+                let since = since.entry(place).or_insert_with(Instant::now);
+                longest = longest.max(since.elapsed());
+            }
+        }
+    }
+    longest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_keeps_the_ledger_clean() {
+    let (database, redis) = (postgres::database().await, Redis::start());
+    let start = || {
+        let replica = cluster::replica(&database, redis.url().as_str());
+        replica.set("server.drain_secs", 4).set("server.drain_pause_secs", 1)
+    };
+    let mut cluster = Cluster::of([start(), start(), start()]).await;
+    let mut load = Load::start(&cluster, Size::default()).await;
+    let mut longest = Duration::ZERO;
+    for replica in 0..3 {
+        load.run_for(Duration::from_secs(1)).await;
+        let restarting = async {
+            assert_eq!(cluster.replicas[replica].terminate().await.code(), Some(0));
+            cluster.start_again(replica);
+        };
+        longest = longest.max(longest_without_socket(&load, restarting).await);
+        let all = load.flows(Instant::now()).await;
+        println!("replica {replica} was restarted; all send and are shown {all:.1?} later");
+    }
+    load.settle().await;
+    println!("the longest without a socket: {longest:.1?}");
     assert!(longest < Duration::from_secs(5), "{longest:?}");
 }

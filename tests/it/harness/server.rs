@@ -214,6 +214,20 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.metrics.unwrap());
+        self.http.get(url).timeout(DEADLINE).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The value of one series of `/metrics`, such as `imserver_sockets{kind="v1"}`; 0 if it is not
+    /// there.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let metrics = self.metrics().await;
+        let mut values = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        values.find(|(name, _)| *name == series).map_or(0.0, |(_, value)| value.parse().unwrap())
+    }
+
     /// A file under `/proc` about the process, such as `status`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
@@ -224,6 +238,16 @@ impl Server {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
+    /// Stops it where it is: its connections stand, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self) {
+        self.signal("CONT");
     }
 
     /// Sends it a signal, such as `TERM`.
@@ -292,9 +316,17 @@ impl Server {
         self.request(Method::POST, path).body(body.to_string()).send().await.unwrap()
     }
 
-    /// Somebody who is logged in by a demo name.
+    /// Somebody who is logged in by a demo name. On a busy machine the database may take its time.
     pub async fn person(&self, name: &str) -> Person {
-        let response = self.post("/v1/login/demo", &json!({"name": name})).await;
+        let begun = std::time::Instant::now();
+        let response = loop {
+            let response = self.post("/v1/login/demo", &json!({"name": name})).await;
+            let is_busy = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+            if !is_busy || begun.elapsed() > DEADLINE {
+                break response;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
         assert_eq!(response.status(), StatusCode::OK);
         let body: Value = json_of(response).await;
         Person {

@@ -9,7 +9,7 @@ use crate::{
     app::{self, App},
     clock::Clock,
     config::{self, Overrides, Settings},
-    telemetry,
+    descriptors, telemetry,
 };
 
 /// Real-time chat for WeChat mini programs: an acknowledgement means committed.
@@ -109,6 +109,7 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
 async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    descriptors::raise_limit();
     let app = App::build(settings, clock).await?;
     greet(&app)?;
     let stop = Arc::new(tokio::sync::Notify::new());

@@ -66,7 +66,7 @@ async fn the_one_that_has_been_silent_longest_makes_room() {
 
 #[tokio::test]
 async fn five_thousand_silent_connections_keep_nobody_out() {
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    imserver::descriptors::raise_limit();
     // As many descriptors as many a machine gives: fewer than the crowd would take.
     let server = Start::default()
         .set("limits.handshakes_per_min", 1_000_000)
@@ -126,7 +126,7 @@ async fn whoever_is_not_admitted_is_told_to_come_back() {
 /// Phones on one replica of three, which dies: they all come back, from one address, at once, and
 /// again and again as the contract says.
 async fn storm(phones: usize) {
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    imserver::descriptors::raise_limit();
     let database = postgres::database().await;
     let namespace = database.rsplit('/').next().unwrap().to_owned();
     let start = || {

@@ -30,7 +30,7 @@ struct Door {
 #[derive(Debug)]
 pub struct Permit {
     door: Arc<Door>,
-    permit: Option<OwnedSemaphorePermit>,
+    right: Option<OwnedSemaphorePermit>,
     step: &'static str,
     since: Instant,
 }
@@ -67,7 +67,7 @@ impl Admission {
 
     fn permit(&self, permit: OwnedSemaphorePermit, step: &'static str) -> Permit {
         self.0.gauge();
-        Permit { door: Arc::clone(&self.0), permit: Some(permit), step, since: Instant::now() }
+        Permit { door: Arc::clone(&self.0), right: Some(permit), step, since: Instant::now() }
     }
 }
 
@@ -81,7 +81,7 @@ impl Door {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.permit = None;
+        self.right = None;
         metrics::histogram!("imserver_handshake_seconds", "step" => self.step)
             .record(self.since.elapsed());
         self.door.gauge();

@@ -67,6 +67,7 @@ pub(super) async fn run(
     let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
         Ok((mut session, attachment)) => {
             let end = session.serve(&mut link).await;
+            session.begin_rest().await;
             drop(attachment);
             Box::pin(farewell(&service, link, end)).await;
             // A request that is still being carried out may be a `watch`.
@@ -402,6 +403,14 @@ impl Session {
                 None
             }
             Err(error) => self.outbox.settle((key, Err(error))),
+        }
+    }
+
+    /// Begins the sends that were read before the socket ended, and of which it was not known yet
+    /// whether they may. Limits answer soon, whatever becomes of Redis.
+    async fn begin_rest(&mut self) {
+        while let Some(asked) = self.asking.next().await {
+            self.begin(asked);
         }
     }
 

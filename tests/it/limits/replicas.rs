@@ -186,6 +186,27 @@ async fn the_limiter_changes_no_order_whatever_becomes_of_redis() {
 }
 
 #[tokio::test]
+async fn what_was_sent_before_a_goodbye_is_committed() {
+    let redis = Redis::start();
+    let servers = replicas(1, &redis, Start::default).await;
+    let (zhang, li) = (servers[0].person("张三").await, servers[0].person("李四").await);
+    let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
+    // The limiter's answer is under way when the socket ends.
+    redis.freeze();
+    let all = keys("last words", 20);
+    for key in &all {
+        let frame =
+            json!({"type": "send", "clientMsgId": key, "targetUserId": li.id, "content": key});
+        at_zhang.send(&frame).await;
+    }
+    drop(at_zhang);
+    for key in &all {
+        assert_eq!(&at_li.until("event").await["chat"]["clientMsgId"], key);
+    }
+    redis.thaw();
+}
+
+#[tokio::test]
 async fn with_the_limits_off_redis_is_not_asked() {
     let redis = Redis::start();
     let servers = replicas(1, &redis, || Start::default().set("limits.enabled", false)).await;

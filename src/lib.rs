@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+pub mod healthcheck;
 pub mod http;
 pub mod hub;
 pub mod messaging;

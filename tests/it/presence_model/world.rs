@@ -21,7 +21,7 @@ use super::{REPLICAS, TIMES, USERS};
 use crate::{harness::Redis, presence_contract::RedisClock};
 
 /// How long Redis may take to answer the test.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -144,7 +144,8 @@ async fn replicas_that_start_together_migrate_once() {
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
-        assert_eq!(applied, (1, true));
+        let migrations = std::fs::read_dir("migrations/postgres").unwrap().count();
+        assert_eq!(applied, (i64::try_from(migrations).unwrap(), true));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
     domain::{AvatarHash, User, UserId, UserName},
+    limits::Limits,
     messaging::{Error, user_not_found},
     protocol::fault::{Code, Fault},
     store::{Session, Store, StoreError},
@@ -25,6 +26,7 @@ pub struct Accounts {
     auth: Auth,
     wechat: Option<Arc<WechatClient>>,
     demo_login: bool,
+    limits: Limits,
     pictures: Arc<Semaphore>,
 }
 
@@ -35,9 +37,10 @@ impl Accounts {
         auth: Auth,
         wechat: Option<WechatClient>,
         demo_login: bool,
+        limits: Limits,
     ) -> Self {
         let pictures = Arc::new(Semaphore::new(PICTURES_AT_ONCE));
-        Self { store, auth, wechat: wechat.map(Arc::new), demo_login, pictures }
+        Self { store, auth, wechat: wechat.map(Arc::new), demo_login, limits, pictures }
     }
 
     /// Logs the demo user of this name in.
@@ -60,6 +63,7 @@ impl Accounts {
     }
 
     async fn begin(&self, user: User) -> Result<(User, Login), Error> {
+        self.limits.login(user.id).await?;
         let login = self.auth.log_in(user.id).await?;
         tracing::info!(user = %user.id, "logged in");
         Ok((user, login))

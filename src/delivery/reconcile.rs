@@ -84,7 +84,8 @@ impl Delivery {
         }
     }
 
-    fn slices(&self) -> Vec<Vec<UserId>> {
+    /// The users who have sockets here, as many together as one query reads.
+    pub(super) fn slices(&self) -> Vec<Vec<UserId>> {
         let mut users = Vec::new();
         self.hub.for_each(|user, _| users.push(user));
         users.chunks(SLICE).map(<[UserId]>::to_vec).collect()

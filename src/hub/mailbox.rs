@@ -33,6 +33,10 @@ impl Letter {
 
 /// All that was waiting at one moment.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they say different things, and may come together"
+)]
 pub struct Post {
     /// The frames, in order.
     pub letters: Vec<Letter>,
@@ -42,6 +46,8 @@ pub struct Post {
     pub reset: bool,
     /// A classic socket's client is to be shown its latest chats.
     pub dirty: bool,
+    /// The replica stops: the owner finishes what is under way, and closes.
+    pub leave: bool,
     /// The socket is to be closed, after nothing else.
     pub close: Option<CloseCode>,
 }
@@ -59,12 +65,17 @@ pub struct Mailbox {
 }
 
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they say different things, and may come together"
+)]
 struct Inner {
     letters: VecDeque<Letter>,
     bytes: usize,
     pull: bool,
     reset: bool,
     dirty: bool,
+    leave: bool,
     close: Option<CloseCode>,
 }
 
@@ -125,6 +136,12 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
+    /// Tells the owner that the replica stops.
+    pub fn leave(&self) {
+        self.inner.lock().leave = true;
+        self.arrived.notify_one();
+    }
+
     /// Has the socket closed. The first code counts; what waits is dropped.
     pub fn close(&self, code: CloseCode) {
         let mut inner = self.inner.lock();
@@ -177,6 +194,7 @@ impl Inner {
             && !self.pull
             && !self.reset
             && !self.dirty
+            && !self.leave
             && self.close.is_none();
         if nothing {
             return None;
@@ -188,6 +206,7 @@ impl Inner {
             pull: std::mem::take(&mut self.pull),
             reset: std::mem::take(&mut self.reset),
             dirty: std::mem::take(&mut self.dirty),
+            leave: std::mem::take(&mut self.leave),
             close: self.close,
         })
     }

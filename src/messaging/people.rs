@@ -86,6 +86,7 @@ impl Messaging {
         watched: &mut Vec<UserId>,
         users: &[UserId],
     ) -> Result<Vec<PresenceOf>, Error> {
+        self.limits.presence(socket.user).await?;
         let visible = self.visible(socket.user, users).await?;
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);
@@ -150,9 +151,12 @@ impl Messaging {
         Ok(())
     }
 
-    /// Closes all of a user's sockets, everywhere.
-    pub fn close_sockets(&self, user: UserId) {
-        self.delivery.close(user, CloseOrder::All);
+    /// Closes all of a user's sockets, everywhere. Once it returns `Ok`, that is noted in the database:
+    /// a replica that the order does not reach finds it there.
+    pub async fn close_sockets(&self, user: UserId) -> Result<(), Error> {
+        let up_to = self.store.close_sockets(user).await?;
+        self.delivery.close(user, CloseOrder::UpTo(up_to));
+        Ok(())
     }
 
     /// Closes the sockets of a session that has ended, everywhere.

@@ -1,7 +1,7 @@
 //! Presence within one process: the register of a replica that runs alone.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque, btree_map},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque, btree_map},
     ops::Bound,
     sync::Arc,
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    OFFLINE_GRACE, OnlineUser, Presence, PresenceError, Transition,
+    Connection, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, Transition,
     outbox::{Outbox, TRANSITION_QUEUE},
 };
 use crate::{
@@ -82,6 +82,20 @@ impl Presence for LocalPresence {
         Ok(users.iter().copied().filter(|user| register.users.contains_key(user)).collect())
     }
 
+    async fn connections(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError> {
+        let register = self.shared.register.lock();
+        let here = users.iter().filter_map(|user| match register.users.get(user)? {
+            Entry::Here(ids) => {
+                Some((*user, ids.iter().map(|&id| Connection { id, is_sure: true }).collect()))
+            }
+            Entry::Leaving(_) => None,
+        });
+        Ok(here.collect())
+    }
+
     async fn list(
         &self,
         after: Option<UserId>,
@@ -123,7 +137,7 @@ struct Register {
 #[derive(Debug)]
 enum Entry {
     /// Has these sockets: at least one.
-    Here(HashSet<ConnectionId>),
+    Here(BTreeSet<ConnectionId>),
     /// Has none any more, and may be back before anybody notices.
     Leaving(Leaving),
 }
@@ -152,12 +166,12 @@ impl Register {
                     Entry::Here(connections) => {
                         connections.insert(connection);
                     }
-                    left @ Entry::Leaving(_) => *left = Entry::Here(HashSet::from([connection])),
+                    left @ Entry::Leaving(_) => *left = Entry::Here(BTreeSet::from([connection])),
                 }
                 false
             }
             btree_map::Entry::Vacant(new) => {
-                new.insert(Entry::Here(HashSet::from([connection])));
+                new.insert(Entry::Here(BTreeSet::from([connection])));
                 self.record(user, true, now, now);
                 true
             }
@@ -195,7 +209,7 @@ impl Register {
 
     fn record(&mut self, user: UserId, online: bool, at: Timestamp, now: Timestamp) {
         self.version = (self.version + 1).max(now.as_millis().saturating_mul(1_000));
-        self.outbox.put(Transition { user, online, at, version: self.version });
+        self.outbox.put(Transition { user, online, at, version: self.version, is_ours: true });
     }
 }
 

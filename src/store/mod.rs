@@ -18,8 +18,8 @@ use bytes::Bytes;
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ClientMsgId, Content, Conversation, ConversationId, Epoch, Seq,
-        SessionId, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Content, Conversation, ConversationId,
+        Epoch, Seq, SessionId, User, UserId, UserName,
     },
     protocol::event::{ChatJson, EventFrame},
 };
@@ -227,7 +227,8 @@ pub trait Store: Send + Sync + 'static {
     /// The name of this database's history.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 
-    /// Begins a new history, whose name it returns: a step of every restore.
+    /// Begins a new history, whose name it returns: a step of every restore. Ids of sockets that are
+    /// given out in it are above all of those before, also of those that the restore has forgotten.
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError>;
 
     // --- users
@@ -318,6 +319,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a session for good. Ending it twice is no error.
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError>;
+
+    // --- sockets
+
+    /// An id for a socket that opens now: above every id that any replica was given before.
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError>;
+
+    /// Notes that all sockets of a user that are open now must close, wherever they are. Returns the
+    /// bound: sockets with ids up to it are those, and later ones get higher ids.
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError>;
+
+    /// Up to which id sockets of these users must be closed: the highest bound that
+    /// [`Store::close_sockets`] has returned. Those who were never closed are left out.
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError>;
 
     // --- chats
 

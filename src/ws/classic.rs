@@ -12,7 +12,7 @@ use crate::{
     http::{Problem, extract::Caller, push},
     hub::{Mailbox, Socket},
     messaging::Error,
-    protocol::{Text, fault::Fault, fields::Fields},
+    protocol::{Text, close::CloseCode, fault::Fault, fields::Fields},
     service::Service,
 };
 
@@ -54,7 +54,7 @@ pub(super) async fn run(service: Arc<Service>, socket: WebSocket, opened: Opened
     let end = serve(&service, &mut link, &caller, &entry).await;
     drop(attachment);
     tracing::debug!(user = %entry.user, connection = %entry.id, ?end, "classic socket ends");
-    link.end(end).await;
+    link.end(None, end).await;
 }
 
 async fn serve(
@@ -66,7 +66,11 @@ async fn serve(
     // At most one snapshot is read at a time; `again`: it was out of date before it was there.
     let mut snapshot: Option<Snapshot> = None;
     let mut again = false;
+    let mut is_leaving = false;
     loop {
+        if is_leaving && !again && snapshot.is_none() {
+            return End::Close(CloseCode::Restart);
+        }
         if again && snapshot.is_none() {
             again = false;
             snapshot = Some(read(service, entry.user));
@@ -76,6 +80,7 @@ async fn serve(
             post = entry.mailbox.take() => {
                 // Frames outside the timeline are not for this kind.
                 again |= post.dirty;
+                is_leaving |= post.leave;
                 post.close.map_or(Ok(()), |code| Err(End::Close(code)))
             }
             chats = async { snapshot.as_mut()?.await.ok() }, if snapshot.is_some() => {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use tungstenite::error::CapacityError;
 
 use crate::{
+    drain,
     hub::Mailbox,
     protocol::{MAX_MESSAGE_BYTES, Text, close::CloseCode},
 };
@@ -21,7 +22,7 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// How long a frame may take to be written.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the client may take to answer a close.
+/// How long the client may take to read why it is closed, and to answer that.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Over the limit of frames for so many seconds in a row closes the socket.
@@ -113,17 +114,6 @@ impl Link {
         self.write_messages(frames.into_iter().map(Message::Text), mailbox).await
     }
 
-    /// Writes frames to a socket that is to be closed anyway.
-    pub(super) async fn write_last(&mut self, frames: impl IntoIterator<Item = Text>) {
-        let _ = timeout(CLOSE_WAIT, async {
-            for frame in frames {
-                self.socket.feed(Message::Text(frame)).await?;
-            }
-            self.socket.flush().await
-        })
-        .await;
-    }
-
     async fn write_messages(
         &mut self,
         messages: impl IntoIterator<Item = Message>,
@@ -151,9 +141,12 @@ impl Link {
         written
     }
 
-    /// Ends the socket: says why, and waits a little for the client to read it.
-    pub(super) async fn end(mut self, end: End) {
+    /// Ends the socket: writes a last frame, says why, and waits a little for the client to read it.
+    pub(super) async fn end(mut self, last: Option<Text>, end: End) {
         let farewell = async {
+            if let Some(frame) = last {
+                self.socket.feed(Message::Text(frame)).await?;
+            }
             if let End::Close(code) = end {
                 let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
                 self.socket.send(Message::Close(Some(frame))).await?;
@@ -163,7 +156,9 @@ impl Link {
             while let Some(Ok(_)) = self.socket.recv().await {}
             Ok::<_, axum::Error>(())
         };
-        let _ = timeout(CLOSE_WAIT, farewell).await;
+        let is_restart = end == End::Close(CloseCode::Restart);
+        let wait = if is_restart { drain::CLOSE_WAIT } else { CLOSE_WAIT };
+        let _ = timeout(wait, farewell).await;
     }
 }
 

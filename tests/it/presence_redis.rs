@@ -10,7 +10,7 @@ use std::{
 use imserver::{
     domain::{ConnectionId, UserId},
     presence::{
-        Presence, PresenceError, Transition,
+        Connection, Presence, PresenceError, Transition,
         redis::{ConnectError, RedisPresence, Scripts, Times},
     },
 };
@@ -145,6 +145,55 @@ async fn changes_within_the_grace_are_seen_by_no_replica() {
         assert_eq!(b.heard_of(who), [true, false]);
     }
     println!("100 users changed to another replica: announced once, when they came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_of_all_takes_a_transition_for_its_own() {
+    let redis = Redis::start();
+    let replicas = [
+        Replica::start(&urls(&redis), "own", TIMES).await,
+        Replica::start(&urls(&redis), "own", TIMES).await,
+        Replica::start(&urls(&redis), "own", TIMES).await,
+    ];
+    for who in 1..=50 {
+        replicas[0].join(who, who).await.unwrap();
+    }
+    for who in 1..=50 {
+        replicas[0].leave(who, who).await.unwrap();
+    }
+    for who in 1..=50 {
+        for replica in &replicas {
+            replica.until_heard(who, false).await;
+        }
+        for place in 0..2 {
+            let heard = replicas.each_ref().map(|replica| replica.heard.lock()[&who][place]);
+            assert!(heard.iter().all(|transition| transition.version == heard[0].version));
+            let owners = heard.iter().filter(|transition| transition.is_ours).count();
+            assert_eq!(owners, 1, "{heard:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sockets_of_a_dead_replica_are_in_doubt_before_they_are_gone() {
+    let redis = Redis::start();
+    let times = Times { lease: Duration::from_mins(1), ..TIMES };
+    let dying = Replica::start(&urls(&redis), "doubt", times).await;
+    let living = Replica::start(&urls(&redis), "doubt", times).await;
+    dying.join(1, 1).await.unwrap();
+    living.join(1, 2).await.unwrap();
+    let seen = |first| {
+        let living = &living;
+        async move {
+            let known = living.presence.connections(&[user(1)]).await.unwrap_or_default();
+            let sure = |connection: &Connection| (connection.id.get(), connection.is_sure);
+            let known: Vec<_> = known.values().flatten().map(sure).collect();
+            known == [(1, first), (2, true)]
+        }
+    };
+    eventually("both replicas are heard", || seen(true)).await;
+    drop(dying.presence);
+    eventually("one of them is not heard any more", || seen(false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,10 +17,14 @@ use tokio::{
 
 use super::{
     Channels,
-    link::{Backoff, Link},
+    link::Link,
     wire::{MAX_PAYLOAD_BYTES, Message, weight},
 };
-use crate::{bus::Signal, domain::UserId};
+use crate::{
+    bus::Signal,
+    domain::UserId,
+    instances::{self, Backoff, Trouble},
+};
 
 /// The most signals that wait for one Redis; more are dropped.
 pub const PUBLISH_QUEUE: usize = 16_384;
@@ -236,10 +240,10 @@ impl Task {
 }
 
 /// What went wrong, without the URL.
-fn trouble(error: &PoolError) -> super::link::Trouble {
+fn trouble(error: &PoolError) -> Trouble {
     match error {
         PoolError::Timeout(_) => "no answer in time".into(),
-        PoolError::Backend(error) => super::trouble(error),
+        PoolError::Backend(error) => instances::trouble(error),
         _ => "the pool of connections is closed".into(),
     }
 }

@@ -15,7 +15,7 @@ mod reading;
 mod scripts;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::{
@@ -24,7 +24,10 @@ use tokio::sync::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE, Transition};
+use super::{
+    Connection, HEARD_WITHIN, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE,
+    Transition,
+};
 use crate::domain::{ConnectionId, UserId};
 use link::Link;
 use listener::{Heard, Listener};
@@ -79,6 +82,13 @@ impl Times {
     fn sweep(&self) -> Duration {
         (self.grace.min(self.heartbeat) / 5).max(Duration::from_millis(1))
     }
+
+    /// How much is left of the lease of a replica that was heard of within [`HEARD_WITHIN`], or within
+    /// what that is to a heartbeat of another length.
+    fn left_if_heard(&self) -> Duration {
+        let pause = HEARD_WITHIN.div_duration_f64(Self::default().heartbeat);
+        self.lease.saturating_sub(self.heartbeat.mul_f64(pause))
+    }
 }
 
 /// The register that replicas share. One for a replica.
@@ -87,6 +97,7 @@ impl Times {
 /// are removed by others once its lease has ended.
 pub struct RedisPresence {
     namespace: String,
+    times: Times,
     scripts: Arc<Scripts>,
     holdings: Arc<Holdings>,
     instances: Vec<Instance>,
@@ -139,8 +150,14 @@ impl RedisPresence {
                 Arc::clone(&holdings),
                 kept.iter().copied(),
             );
-            let listener =
-                Listener::new(link.clone(), namespace, kept, Arc::clone(&heard), times.heartbeat);
+            let listener = Listener::new(
+                link.clone(),
+                namespace,
+                keeper.replica(),
+                kept,
+                Arc::clone(&heard),
+                times.heartbeat,
+            );
             listening.push(listener.is_listening());
             tokio::spawn(stop.clone().run_until_cancelled_owned(listener.run()));
             let (changes, queue) = mpsc::channel(CHANGES);
@@ -164,7 +181,7 @@ impl RedisPresence {
         let namespace = namespace.to_owned();
         let stop = stop.drop_guard();
         let presence =
-            Self { namespace, scripts, holdings, instances, closing, writers, _stop: stop };
+            Self { namespace, times, scripts, holdings, instances, closing, writers, _stop: stop };
         Ok((presence, transitions))
     }
 
@@ -218,6 +235,13 @@ impl Presence for RedisPresence {
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
         self.read(self.read_online(users)).await
+    }
+
+    async fn connections(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError> {
+        self.read(self.read_connections(users)).await
     }
 
     async fn list(

@@ -4,6 +4,7 @@
 //! few for everything else, so that a storm of reads cannot keep a send waiting.
 
 mod append;
+mod connections;
 mod conversations;
 mod erasure;
 mod error;
@@ -34,8 +35,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ClientMsgId, Conversation, ConversationId, Epoch, Seq, SessionId,
-        User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -292,6 +293,19 @@ impl Store for PgStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
+        self.run(|c| connections::next(c).boxed()).await
+    }
+
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
+        self.run(move |c| connections::close(c, user).boxed()).await
+    }
+
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| connections::closes(c, users).boxed()).await
     }
 
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {

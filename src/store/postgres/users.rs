@@ -236,7 +236,8 @@ pub(super) async fn save_last_seen(
     seen: Vec<(UserId, Timestamp)>,
 ) -> sqlx::Result<()> {
     // Each user once, or the statement would meet its own row; in ascending id, so that replicas do
-    // not wait for each other.
+    // not wait for each other. What is known is left out first: the conflict alone would lock its row,
+    // which is a write.
     let mut latest: BTreeMap<i64, i64> = BTreeMap::new();
     for (user, at) in seen {
         let at = at.as_millis();
@@ -249,7 +250,10 @@ pub(super) async fn save_last_seen(
     sqlx::query(
         "INSERT INTO last_seen (user_id, seen_at)
          SELECT n.user_id, n.seen_at FROM unnest($1::bigint[], $2::bigint[]) n (user_id, seen_at)
-         WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = n.user_id AND u.erased_at IS NOT NULL)
+         WHERE NOT EXISTS (SELECT FROM users u
+                           WHERE u.id = n.user_id AND u.erased_at IS NOT NULL)
+             AND NOT EXISTS (SELECT FROM last_seen l
+                             WHERE l.user_id = n.user_id AND l.seen_at >= n.seen_at)
          ORDER BY n.user_id
          ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
          WHERE excluded.seen_at > last_seen.seen_at",

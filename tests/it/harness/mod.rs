@@ -1,6 +1,7 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod cutter;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -10,6 +11,7 @@ pub mod socket;
 
 use std::time::Duration;
 
+pub use cutter::Cutter;
 pub use process::Run;
 pub use proxy::Proxy;
 pub use redis::Redis;

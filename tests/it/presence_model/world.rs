@@ -293,8 +293,11 @@ impl World {
             if text == "mark" {
                 return Ok(());
             }
-            let numbers: Vec<i64> = text.split(' ').map(|word| word.parse().unwrap()).collect();
-            let [user, online, at, version] = numbers[..] else { panic!("{text}") };
+            // The last word says who announced it.
+            let numbers = text.split(' ').take(4).map(|word| word.parse().unwrap());
+            let [user, online, at, version] = numbers.collect::<Vec<i64>>()[..] else {
+                panic!("{text}")
+            };
             if online == 0 && now.as_millis() - at < i64::try_from(TIMES.grace.as_millis()).unwrap()
             {
                 return Err(format!("{text}: announced offline within the grace, at {now}"));

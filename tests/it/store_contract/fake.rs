@@ -11,8 +11,8 @@ use bytes::Bytes;
 use imserver::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ClientMsgId, Conversation, ConversationId, Epoch, Seq, SessionId,
-        User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
     store::{
         Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
@@ -88,6 +88,10 @@ impl Store for FakeStore {
     async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
     async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
     async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
+    async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }
+    async fn close_sockets(&self, _: UserId) -> Answer<ConnectionId> { unimplemented!() }
+    async fn closes(&self, _: &[UserId])
+        -> Answer<HashMap<UserId, ConnectionId>> { unimplemented!() }
     async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
     async fn last_seqs(&self, _: &[UserId]) -> Answer<HashMap<UserId, Seq>> { unimplemented!() }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }

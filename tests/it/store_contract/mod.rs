@@ -5,10 +5,12 @@
 mod append;
 mod batcher;
 mod concurrency;
+mod connections;
 mod conversations;
 mod cost;
 mod erasure;
 mod fake;
+mod linger;
 mod postgres;
 mod service;
 mod sessions;
@@ -98,6 +100,10 @@ macro_rules! store_contract {
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,
+                ];
+                connections: [
+                    ids_rise_in_the_order_of_opening,
+                    a_close_means_all_until_now_and_never_goes_back,
                 ];
                 service: [the_epoch_stays_until_it_is_rotated, the_database_answers];
                 batcher: [

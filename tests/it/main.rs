@@ -28,6 +28,7 @@ mod readme;
 mod replicas;
 mod seed;
 mod smoke;
+mod stack;
 mod store_contract;
 mod wechat;
 mod ws;

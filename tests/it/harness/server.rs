@@ -273,15 +273,7 @@ impl Server {
     /// Somebody who is logged in by a demo name.
     pub async fn person(&self, name: &str) -> Person {
         let response = self.post("/v1/login/demo", &json!({"name": name})).await;
-        assert_eq!(response.status(), StatusCode::OK);
-        let body: Value = json_of(response).await;
-        Person {
-            id: body["user"]["id"].as_i64().unwrap(),
-            name: body["user"]["name"].as_str().unwrap().to_owned(),
-            token: body["token"].as_str().unwrap().to_owned(),
-            addr: self.addr,
-            http: self.http.clone(),
-        }
+        Person::logged_in(response, self.addr, &self.http).await
     }
 }
 
@@ -319,6 +311,19 @@ pub struct Person {
 }
 
 impl Person {
+    /// Whom the answer to a login names, at the service that gave it.
+    pub async fn logged_in(response: Response, addr: SocketAddr, http: &reqwest::Client) -> Self {
+        assert_eq!(response.status(), StatusCode::OK);
+        let body: Value = json_of(response).await;
+        Self {
+            id: body["user"]["id"].as_i64().unwrap(),
+            name: body["user"]["name"].as_str().unwrap().to_owned(),
+            token: body["token"].as_str().unwrap().to_owned(),
+            addr,
+            http: http.clone(),
+        }
+    }
+
     /// The same person at another replica.
     pub fn at(&self, server: &Server) -> Self {
         Self { addr: server.addr, ..self.clone() }

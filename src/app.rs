@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +25,7 @@ use crate::{
     clock::Clock,
     config::{BusKind, DatabaseUrl, MetricsListen, Settings},
     delivery::{self, Delivery},
+    descriptors,
     drain::Drain,
     http,
     limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
@@ -51,15 +53,19 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// How long sockets may take to end once the last one was told to leave: to finish what is under
 /// way, and to close politely.
 const LEAVE_WAIT: Duration = Duration::from_secs(8);
-/// The usual limit of file descriptors, where it cannot be asked for.
-const USUAL_FILES: usize = 1_024;
+
+/// Where metrics are served, and what renders them.
+struct Metrics {
+    listener: TcpListener,
+    handle: PrometheusHandle,
+}
 
 /// A replica that is bound to its addresses and ready to run.
 pub struct App {
     service: Arc<Service>,
     batcher: Batcher,
     listener: TcpListener,
-    metrics: Option<TcpListener>,
+    metrics: Option<Metrics>,
     background: TaskTracker,
     stop_background: CancellationToken,
 }
@@ -155,7 +161,11 @@ impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
-        let metrics = bind_metrics(settings.metrics.listen).await?;
+        let metrics = match bind_metrics(settings.metrics.listen).await? {
+            // Before all that has something to count.
+            Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
+            None => None,
+        };
         let store = open_store(&settings, &clock).await?;
         let (bus, incoming) = open_bus(&settings).await?;
         let (presence, transitions) = open_presence(&settings, &clock).await?;
@@ -223,7 +233,10 @@ impl App {
             bus,
             presence,
             limits,
-            admission: Admission::new(settings.server.handshakes_at_once),
+            admission: Admission::new(
+                settings.server.handshakes_at_once,
+                settings.server.handshakes_waiting,
+            ),
             origins: OriginPolicy::new(
                 settings.server.allowed_origins.clone(),
                 settings.server.listen.ip().is_loopback(),
@@ -253,7 +266,7 @@ impl App {
 
     /// Where metrics are served, if they are.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.metrics.as_ref().and_then(|metrics| metrics.listener.local_addr().ok())
     }
 
     /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
@@ -261,9 +274,11 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { service, batcher, listener, metrics, background, stop_background } = self;
         let stop_http = CancellationToken::new();
-        let waiting = service.settings.server.waiting_connections.min(raise_file_limit() / 2);
-        if let Some(listener) = metrics {
-            let router = http::metrics_router(telemetry::init_metrics()?);
+        let waiting = service.settings.server.waiting_connections.min(descriptors::limit() / 2);
+        if let Some(Metrics { listener, handle }) = metrics {
+            let keeping = telemetry::keep_up(handle.clone());
+            background.spawn(stop_background.clone().run_until_cancelled_owned(keeping));
+            let router = http::metrics_router(handle);
             background.spawn(http::serve(listener, router, waiting, stop_http.clone()));
         }
         // All is there. Said before the first request is taken, or that one would be turned away.
@@ -306,18 +321,6 @@ async fn drain(service: &Service) {
 async fn in_time(what: &str, end: impl Future) {
     if tokio::time::timeout(STOP_WAIT, end).await.is_err() {
         tracing::warn!(what, "did not end in time");
-    }
-}
-
-/// Lets the process have as many file descriptors as the system allows, and says how many those are.
-/// Each socket takes one, and the usual limit is for programs that need few.
-fn raise_file_limit() -> usize {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(most) => usize::try_from(most).unwrap_or(usize::MAX),
-        Err(error) => {
-            tracing::warn!(%error, "the limit of file descriptors stays as it is");
-            USUAL_FILES
-        }
     }
 }
 

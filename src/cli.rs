@@ -11,6 +11,7 @@ use crate::{
     app::{self, App},
     clock::Clock,
     config::{self, Overrides, Settings},
+    descriptors,
     domain::{OutOfRange, UserId},
     healthcheck, telemetry,
 };
@@ -142,6 +143,7 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
 async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    descriptors::raise_limit();
     let app = App::build(settings, clock).await?;
     greet(&app)?;
     let stop = Arc::new(tokio::sync::Notify::new());

@@ -79,6 +79,8 @@ pub struct Server {
     pub drain_pause_secs: Option<u64>,
     /// Most handshakes that are worked on at once.
     pub handshakes_at_once: usize,
+    /// Most handshakes that wait to be worked on.
+    pub handshakes_waiting: usize,
     /// Most connections of which a request, or the rest of one, is awaited.
     pub waiting_connections: usize,
 }
@@ -439,6 +441,7 @@ impl Settings {
             within(key, count.into(), 1, 1_000_000)?;
         }
         within("server.handshakes_at_once", self.server.handshakes_at_once as u64, 1, 100_000)?;
+        within("server.handshakes_waiting", self.server.handshakes_waiting as u64, 0, 100_000)?;
         within("server.waiting_connections", self.server.waiting_connections as u64, 1, 1_000_000)?;
         within("limits.frames_per_sec", self.limits.frames_per_sec.into(), 1, 1_000_000)?;
         within("limits.failures_per_min", self.limits.failures_per_min.into(), 1, 1_000_000)

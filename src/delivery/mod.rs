@@ -292,7 +292,12 @@ impl Delivery {
             self.tasks.spawn(async move {
                 tokio::time::sleep(GAP_WAIT).await;
                 delivery.hub.with(user, |Local { sockets, state }| {
-                    state.gap_expired(gap, |id, effect| carry_out(sockets, id, effect));
+                    state.gap_expired(gap, |id, effect| {
+                        if effect == Effect::Pull {
+                            metrics::counter!("imserver_gap_repairs_total").increment(1);
+                        }
+                        carry_out(sockets, id, effect);
+                    });
                 });
             });
         }

@@ -1,6 +1,10 @@
 //! Compares what was delivered with the database, so that a lost hint costs at most one interval.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::Rng;
 
@@ -47,6 +51,7 @@ fn jittered(duration: Duration) -> Duration {
 }
 
 async fn compare(delivery: &Delivery, users: &[UserId]) {
+    let begun = Instant::now();
     let lagging = match delivery.lagging(users).await {
         Ok(lagging) => lagging,
         Err(error) => {
@@ -54,6 +59,7 @@ async fn compare(delivery: &Delivery, users: &[UserId]) {
             return;
         }
     };
+    metrics::histogram!("imserver_reconcile_seconds").record(begun.elapsed());
     tokio::time::sleep(SETTLE).await;
     for (user, last) in lagging {
         delivery.hub.with(user, |Local { sockets, state }| {

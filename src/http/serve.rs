@@ -7,6 +7,7 @@ use axum::{Router, extract::ConnectInfo, http::StatusCode};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -21,6 +22,17 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// How long to wait when the process is out of file descriptors or the like.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A peer that is gone without a word is noticed below HTTP too: the kernel asks after this silence,
+/// so often, in this interval. It also keeps the ways of routers and carriers open.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// How long what was written may stay unacknowledged. Without it the kernel keeps the frames of a
+/// phone that is gone for a quarter of an hour, also once the service has closed the socket.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `waiting`
 /// connections may stand without having sent a whole request.
@@ -59,9 +71,8 @@ async fn connection(
     room: Arc<WaitingRoom>,
     stop: CancellationToken,
 ) -> Result<(), hyper::Error> {
-    // Frames are small and must not wait for each other.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "nodelay not set");
+    if let Err(error) = set_options(&stream) {
+        tracing::debug!(%error, "options of a connection not set");
     }
     let silent = CancellationToken::new();
     let place = Arc::new(Mutex::new(Some(room.enter(&silent))));
@@ -96,6 +107,18 @@ async fn connection(
             connection.await
         }
     }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Frames are small and must not wait for each other.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME);
+    let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 fn is_of_peer(error: &io::Error) -> bool {

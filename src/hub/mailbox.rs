@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::protocol::{Text, close::CloseCode, event::EventFrame};
 
@@ -40,6 +40,8 @@ impl Letter {
 pub struct Post {
     /// The frames, in order.
     pub letters: Vec<Letter>,
+    /// Since when the first of them waited.
+    pub since: Option<Instant>,
     /// Events are missing after these letters: the owner reads them from the database.
     pub pull: bool,
     /// The timeline's history has changed: the owner tells the client to load anew.
@@ -71,6 +73,7 @@ pub struct Mailbox {
 )]
 struct Inner {
     letters: VecDeque<Letter>,
+    since: Option<Instant>,
     bytes: usize,
     pull: bool,
     reset: bool,
@@ -185,6 +188,7 @@ impl Mailbox {
 
 impl Inner {
     fn put(&mut self, letter: Letter) {
+        self.since.get_or_insert_with(Instant::now);
         self.bytes += letter.len();
         self.letters.push_back(letter);
     }
@@ -203,6 +207,7 @@ impl Inner {
         Some(Post {
             // Given away whole, so that an idle socket holds no memory for frames.
             letters: std::mem::take(&mut self.letters).into(),
+            since: self.since.take(),
             pull: std::mem::take(&mut self.pull),
             reset: std::mem::take(&mut self.reset),
             dirty: std::mem::take(&mut self.dirty),

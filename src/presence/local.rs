@@ -160,18 +160,25 @@ impl Entry {
 impl Register {
     /// Returns whether there is something to announce.
     fn join(&mut self, user: UserId, connection: ConnectionId, now: Timestamp) -> bool {
+        let sockets = metrics::gauge!("imserver_presence_sockets");
         match self.users.entry(user) {
             btree_map::Entry::Occupied(mut known) => {
                 match known.get_mut() {
                     Entry::Here(connections) => {
-                        connections.insert(connection);
+                        if connections.insert(connection) {
+                            sockets.increment(1);
+                        }
                     }
-                    left @ Entry::Leaving(_) => *left = Entry::Here(BTreeSet::from([connection])),
+                    left @ Entry::Leaving(_) => {
+                        *left = Entry::Here(BTreeSet::from([connection]));
+                        sockets.increment(1);
+                    }
                 }
                 false
             }
             btree_map::Entry::Vacant(new) => {
                 new.insert(Entry::Here(BTreeSet::from([connection])));
+                sockets.increment(1);
                 self.record(user, true, now, now);
                 true
             }
@@ -182,7 +189,9 @@ impl Register {
     fn leave(&mut self, user: UserId, connection: ConnectionId, leaving: Leaving) -> bool {
         let Some(entry) = self.users.get_mut(&user) else { return false };
         let Entry::Here(connections) = entry else { return false };
-        connections.remove(&connection);
+        if connections.remove(&connection) {
+            metrics::gauge!("imserver_presence_sockets").decrement(1);
+        }
         if !connections.is_empty() {
             return false;
         }

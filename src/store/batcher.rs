@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::histogram;
+use metrics::{counter, histogram};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -104,12 +104,14 @@ impl Batcher {
     pub fn enqueue(&self, chat: NewChat) -> Result<Ticket, AppendError> {
         let (sender, answer) = oneshot::channel();
         let deadline = Instant::now() + PATIENCE;
-        self.queue.try_send(Job { chat, answer: sender, deadline }).map_err(
-            |error| match error {
+        self.queue.try_send(Job { chat, answer: sender, deadline }).map_err(|error| {
+            let refusal = match error {
                 mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
-            },
-        )?;
+            };
+            count(&Err(refusal));
+            refusal
+        })?;
         Ok(Ticket { answer, deadline })
     }
 
@@ -177,6 +179,7 @@ impl Committer {
             jobs.into_iter().map(|job| (job.chat, Some(job.answer))).unzip();
         let chats: Arc<[NewChat]> = chats.into();
         let mut answer = |place: usize, answer: Answer| {
+            count(&answer);
             if let Some(caller) = callers[place].take() {
                 // A caller that went away does not want to know.
                 let _ = caller.send(answer);
@@ -268,6 +271,19 @@ async fn append(
         Ok(Err(error)) => Err(Failure::Store(error)),
         Err(_) => Err(Failure::Panicked),
     }
+}
+
+/// Counts a send by how it ended.
+fn count(answer: &Answer) {
+    let outcome = match answer {
+        Ok(Appended::Committed(_)) => "committed",
+        Ok(Appended::Repeat(_)) => "repeat",
+        Ok(Appended::KeyReused | Appended::TargetNotFound | Appended::SenderNotFound) => "refused",
+        Err(AppendError::Overloaded) => "overloaded",
+        Err(AppendError::Unavailable) => "unavailable",
+        Err(AppendError::Rejected) => "rejected",
+    };
+    counter!("imserver_sends_total", "outcome" => outcome).increment(1);
 }
 
 fn newly_committed(appended: &Appended) -> Option<&Committed> {

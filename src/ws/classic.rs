@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::WebSocket;
 use tokio::{task::JoinHandle, time::sleep_until};
 
-use super::link::{End, Heard, Link};
+use super::{
+    Counted,
+    link::{End, Heard, Link},
+};
 use crate::{
     delivery::{Attachment, Kind},
     domain::{Chat, ConnectionId, UserId},
@@ -47,14 +49,14 @@ pub(super) async fn open(
 type Snapshot = JoinHandle<Result<Vec<Chat>, Error>>;
 
 /// Serves a socket to its end.
-pub(super) async fn run(service: Arc<Service>, socket: WebSocket, opened: Opened) {
+pub(super) async fn run(service: Arc<Service>, mut link: Box<Link>, opened: Opened) {
     let Opened { caller, socket: entry, attachment } = opened;
-    let limits = &service.settings.limits;
-    let mut link = Link::new(socket, limits.enabled.then_some(limits.frames_per_sec));
+    let counted = Counted::new("classic");
     let end = serve(&service, &mut link, &caller, &entry).await;
     drop(attachment);
+    counted.end(end);
     tracing::debug!(user = %entry.user, connection = %entry.id, ?end, "classic socket ends");
-    link.end(None, end).await;
+    Box::pin(link.end(None, end)).await;
 }
 
 async fn serve(

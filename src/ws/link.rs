@@ -101,7 +101,8 @@ impl Link {
             return Err(End::Close(CloseCode::Silent));
         }
         self.next_ping = Instant::now() + HEARTBEAT;
-        self.write_messages([Message::Ping(axum::body::Bytes::new())], mailbox).await
+        let ping = [Message::Ping(axum::body::Bytes::new())];
+        Box::pin(self.write_messages(ping, mailbox)).await
     }
 
     /// Writes frames, those of one call together. Gives up when the client does not read, or when
@@ -111,7 +112,8 @@ impl Link {
         frames: impl IntoIterator<Item = Text>,
         mailbox: &Mailbox,
     ) -> Result<(), End> {
-        self.write_messages(frames.into_iter().map(Message::Text), mailbox).await
+        // Its state is needed for a moment and would be most of what an idle socket keeps.
+        Box::pin(self.write_messages(frames.into_iter().map(Message::Text), mailbox)).await
     }
 
     async fn write_messages(

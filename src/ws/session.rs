@@ -5,7 +5,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use axum::extract::ws::WebSocket;
 use futures_util::{
     StreamExt,
     future::BoxFuture,
@@ -17,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    Counted,
     link::{End, HEARTBEAT, Heard, Link},
     outbox::{Outbox, Outcome},
     requests,
@@ -54,31 +54,37 @@ const PULL_RETRY: Duration = Duration::from_secs(1);
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves a socket to its end.
-pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, id: ConnectionId) {
-    let limits = &service.settings.limits;
-    let mut link = Link::new(socket, limits.enabled.then_some(limits.frames_per_sec));
-    let end = match greet(&service, &mut link, actor, id).await {
+///
+/// What it does at the beginning and at the end is boxed: the state of a task is as large as its
+/// largest moment, for as long as it lives.
+pub(super) async fn run(
+    service: Arc<Service>,
+    mut link: Box<Link>,
+    actor: Actor,
+    id: ConnectionId,
+) {
+    let counted = Counted::new("v1");
+    let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
         Ok((mut session, attachment)) => {
-            metrics::gauge!("imserver_sockets").increment(1);
             let end = session.serve(&mut link).await;
             drop(attachment);
-            metrics::gauge!("imserver_sockets").decrement(1);
-            farewell(&service, link, end).await;
+            Box::pin(farewell(&service, link, end)).await;
             // A request that is still being carried out may be a `watch`.
             joined(&mut session.request).await;
             service.messaging.unwatch(&session.socket, &session.watched.lock().await);
             end
         }
         Err(end) => {
-            farewell(&service, link, end).await;
+            Box::pin(farewell(&service, link, end)).await;
             end
         }
     };
+    counted.end(end);
     tracing::debug!(user = %actor.user, connection = %id, ?end, "socket has ended");
 }
 
 /// Ends the wire; a client whose replica restarts is told when to come back.
-async fn farewell(service: &Service, link: Link, end: End) {
+async fn farewell(service: &Service, link: Box<Link>, end: End) {
     let reconnect = (end == End::Close(CloseCode::Restart)).then(|| {
         let after_ms = millis(service.drain.return_after());
         ServerFrame::Reconnect { after_ms }.encode()
@@ -139,6 +145,7 @@ async fn greet(
     };
     let mut frames = vec![ready.encode()];
     if from.is_none() {
+        metrics::counter!("imserver_resets_total").increment(1);
         frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
     }
     link.write(frames, &socket.mailbox).await?;
@@ -292,7 +299,11 @@ impl Session {
             }
         }
         self.is_behind |= post.pull;
-        link.write(frames, &self.socket.mailbox).await
+        link.write(frames, &self.socket.mailbox).await?;
+        if let Some(since) = post.since {
+            metrics::histogram!("imserver_delivery_seconds").record(since.elapsed());
+        }
+        Ok(())
     }
 
     /// Writes a stretch that was read, and goes live at its end.
@@ -336,6 +347,7 @@ impl Session {
         };
         let epoch = self.service.delivery.epoch();
         let frames = self.outbox.restart(bounds.last);
+        metrics::counter!("imserver_resets_total").increment(1);
         let reset = ServerFrame::Reset { epoch, last_seq: bounds.last }.encode();
         self.is_behind = true;
         link.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await

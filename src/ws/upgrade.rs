@@ -3,16 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
-    },
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 use rand::Rng;
 
-use super::{classic, session};
+use super::{classic, link::Link, session};
 use crate::{
     domain::UserId,
     http::{
@@ -27,7 +24,7 @@ use crate::{
 };
 
 /// The framework's default of 128 KiB a socket would be most of what an idle one costs.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 512;
 
 /// Frames of one wake-up are gathered up to this much before they are written. Allocated on use.
 const WRITE_BUFFER: usize = 4 * 1024;
@@ -50,7 +47,7 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.map_err(|_| {
         Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
     })?;
-    let answer = match service.admission.admit() {
+    let answer = match service.admission.admit().await {
         Some(_permit) => decide(&service, user, &headers, &params, upgrade).await,
         None => Err(full()),
     };
@@ -130,25 +127,29 @@ async fn decide(
     let id = service.store.next_connection().await?;
     Ok(match caller {
         Caller::User(actor) if is_v1 => {
-            open(upgrade, service, move |service, socket| session::run(service, socket, actor, id))
+            open(upgrade, service, move |service, link| session::run(service, link, actor, id))
         }
         caller => {
             let opened = classic::open(service, caller, user, id).await?;
-            open(upgrade, service, move |service, socket| classic::run(service, socket, opened))
+            open(upgrade, service, move |service, link| classic::run(service, link, opened))
         }
     })
 }
 
 fn open<F, Fut>(upgrade: WebSocketUpgrade, service: &Arc<Service>, run: F) -> Response
 where
-    F: FnOnce(Arc<Service>, WebSocket) -> Fut + Send + 'static,
+    F: FnOnce(Arc<Service>, Box<Link>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     // Counted from here on, so that a stopping replica waits for it.
     let token = service.sockets.token();
     let service = Arc::clone(service);
     upgrade.on_upgrade(async move |socket| {
-        run(service, socket).await;
+        let limits = &service.settings.limits;
+        let flood_limit = limits.enabled.then_some(limits.frames_per_sec);
+        let link = Box::new(Link::new(socket, flood_limit));
+        // A task of its own: the one of the upgrade keeps what the handshake needed.
+        service.sockets.spawn(run(Arc::clone(&service), link));
         drop(token);
     })
 }

@@ -20,6 +20,7 @@ mod limiter_redis;
 mod limits;
 mod login;
 mod logs;
+mod memory;
 mod origins;
 mod presence_contract;
 mod presence_model;

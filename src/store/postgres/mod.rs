@@ -42,6 +42,12 @@ use crate::{
 
 /// Connections of a replica, beside the one that appends.
 const CONNECTIONS: usize = 10;
+/// How long a unit of work may take. More than `statement_timeout`, so that a server that lives is the
+/// one to say so.
+const WORK_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long an append may take: nobody waits for one any longer, and a connection that fell silent
+/// keeps all others waiting.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first connection of a start may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a start waits for others that migrate, and then migrates itself.
@@ -126,8 +132,8 @@ impl PgStore {
         migrate(&options).await?;
         let session = options.options(SESSION);
         let store = Self {
-            writer: Pool::new(session.clone().options(WRITER), 1),
-            others: Pool::new(session, CONNECTIONS),
+            writer: Pool::new(session.clone().options(WRITER), 1, APPEND_TIMEOUT),
+            others: Pool::new(session, CONNECTIONS, WORK_TIMEOUT),
         };
         store.run(|c| history::epoch(c).boxed()).await?;
         if !store.run(|c| history::is_watched(c).boxed()).await? {

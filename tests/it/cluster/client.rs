@@ -71,7 +71,7 @@ pub struct Setup {
     pub token: String,
     /// The replicas. Dead ones keep their address.
     pub replicas: Arc<[SocketAddr]>,
-    /// To whom it writes.
+    /// To whom it writes. Nobody: it only listens.
     pub peers: Vec<i64>,
     /// The mean time between two chats that it writes.
     pub pause: Duration,
@@ -349,6 +349,9 @@ impl Client {
 
     fn write(&mut self, now: Instant) {
         let Setup { number, peers, ledger, .. } = &self.setup;
+        if peers.is_empty() {
+            return;
+        }
         let target = peers[rand::rng().random_range(0..peers.len())];
         self.written += 1;
         let key = format!("{number}-{}", self.written);

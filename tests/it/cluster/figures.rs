@@ -1,6 +1,7 @@
 //! How long things took.
 
 use std::{
+    collections::HashSet,
     fmt,
     ops::Range,
     time::{Duration, Instant},
@@ -26,6 +27,32 @@ impl Latencies {
         Self::of(ledger, within, |sending| {
             Some(sending.shown?.saturating_duration_since(sending.acknowledged?))
         })
+    }
+
+    /// As [`Latencies::shown`], of chats to people who write nothing themselves. Nothing but the bus
+    /// or the comparison with the database brings them.
+    pub fn heard(ledger: &Ledger, within: Range<Instant>) -> Self {
+        let writers: HashSet<_> = ledger.sendings().map(|sending| sending.sender).collect();
+        Self::of(ledger, within, |sending| {
+            let is_heard = !writers.contains(&sending.target);
+            is_heard
+                .then(|| Some(sending.shown?.saturating_duration_since(sending.acknowledged?)))?
+        })
+    }
+
+    /// How long after `since` the bus began to bring chats again: the beginning of the first three
+    /// seconds in which nine of ten that were written were [heard](Latencies::heard) within a second.
+    /// What only the comparison with the database brings takes longer. `None`: it never did.
+    pub fn live_after(ledger: &Ledger, since: Instant) -> Option<Duration> {
+        const SECOND: Duration = Duration::from_secs(1);
+        let last = ledger.sendings().map(|sending| sending.written).max()?;
+        let steps = (0..).map(|step| since + step * SECOND / 10);
+        let mut begins = steps.take_while(|begin| *begin + 3 * SECOND <= last);
+        let first = begins.find(|begin| {
+            let heard = Self::heard(ledger, *begin..*begin + 3 * SECOND);
+            heard.count() >= 5 && heard.at(90) < SECOND
+        })?;
+        Some(first - since)
     }
 
     fn of(

@@ -1,6 +1,7 @@
 //! Clients over all replicas that write until they are told to stop, and the reading back of it all.
 
 use std::{
+    collections::HashMap,
     future::Future,
     net::SocketAddr,
     sync::Arc,
@@ -27,17 +28,20 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How much load.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// How many people.
+    /// How many people write to each other.
     pub users: usize,
     /// How many of them have a second client, at another replica.
     pub pairs: usize,
+    /// How many people only listen, each to one who writes at another replica. The others' own chats
+    /// show them what they miss; these have nothing but the bus and the comparison with the database.
+    pub listeners: usize,
     /// Chats in a second, of all clients together.
     pub rate: u32,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { users: 26, pairs: 6, rate: 200 }
+        Self { users: 20, pairs: 4, listeners: 6, rate: 150 }
     }
 }
 
@@ -55,6 +59,7 @@ struct Member {
     number: ClientNumber,
     user: i64,
     token: String,
+    writes: bool,
     status: Arc<Mutex<Status>>,
 }
 
@@ -64,12 +69,12 @@ impl Load {
     pub async fn start(cluster: &Cluster, size: Size) -> Self {
         let servers = &cluster.replicas;
         let mut people = Vec::new();
-        for number in 0..size.users {
+        for number in 0..size.users + size.listeners {
             let server = &servers[number % servers.len()];
             people.push(server.person(&format!("人{number}")).await);
         }
-        let devices = size.users + size.pairs;
-        let pause = Duration::from_secs(1) * u32::try_from(devices).unwrap() / size.rate;
+        let pause =
+            u32::try_from(size.users + size.pairs).unwrap() * Duration::from_secs(1) / size.rate;
         let (orders, heard) = watch::channel(Orders::Write);
         let mut load = Self {
             ledger: Arc::default(),
@@ -79,11 +84,8 @@ impl Load {
             replicas: servers.iter().map(|server| server.addr).collect(),
             http: servers[0].http.clone(),
         };
-        for device in 0..devices {
-            let place = device % size.users;
-            let me = &people[place];
-            // Neighbours write to each other; some write to themselves.
-            let peers = [1, size.users - 1, 7, usize::from(!place.is_multiple_of(5))];
+        let mut enter = |person: usize, at: usize, peers: &[usize]| {
+            let me = &people[person];
             let number = load.ledger.lock().enter(me.id);
             let status = Arc::default();
             let setup = Setup {
@@ -91,17 +93,30 @@ impl Load {
                 user: me.id,
                 token: me.token.clone(),
                 replicas: Arc::clone(&load.replicas),
-                peers: peers.map(|offset| people[(place + offset) % size.users].id).to_vec(),
+                peers: peers.iter().map(|peer| people[*peer].id).collect(),
                 pause,
                 http: load.http.clone(),
                 ledger: Arc::clone(&load.ledger),
                 orders: heard.clone(),
                 status: Arc::clone(&status),
             };
-            // The second client of a user is at the replica after that of the first.
-            let at = (place + device / size.users) % servers.len();
-            load.lives.spawn(Client::new(setup, at).run());
-            load.clients.push(Member { number, user: me.id, token: me.token.clone(), status });
+            load.lives.spawn(Client::new(setup, at % servers.len()).run());
+            let (token, writes) = (me.token.clone(), !peers.is_empty());
+            load.clients.push(Member { number, user: me.id, token, writes, status });
+        };
+        for place in 0..size.users {
+            // Neighbours write to each other; some write to themselves.
+            let own = usize::from(!place.is_multiple_of(5));
+            let mut peers =
+                [1, size.users - 1, 7, own].map(|offset| (place + offset) % size.users).to_vec();
+            if place < size.pairs {
+                enter(place, place + 1, &peers);
+            }
+            if place < size.listeners {
+                peers.push(size.users + place);
+                enter(size.users + place, place + 1, &[]);
+            }
+            enter(place, place, &peers);
         }
         load.flows(Instant::now()).await;
         load
@@ -123,8 +138,8 @@ impl Load {
         assert!(ended.is_err(), "a client gave up: {:?}", ended.unwrap());
     }
 
-    /// Waits until every client has been acknowledged a chat that it wrote after `since`, and has been
-    /// shown one that somebody else wrote after it. Returns how long that took from `since` on.
+    /// Waits until every client that writes has been acknowledged a chat that it wrote after `since`,
+    /// and every client has been shown one that somebody else wrote after it. Returns how long that took from `since` on.
     pub async fn flows(&mut self, since: Instant) -> Duration {
         let everybody: Vec<_> = (0..self.clients.len()).collect();
         self.flows_for(&everybody, since).await
@@ -141,41 +156,65 @@ impl Load {
                 .collect();
             acknowledged.sort_unstable();
             clients.iter().all(|place| {
-                let number = load.clients[*place].number;
-                acknowledged.binary_search(&number).is_ok() && ledger.heard_since(number, since)
+                let Member { number, writes, .. } = load.clients[*place];
+                let is_acknowledged = !writes || acknowledged.binary_search(&number).is_ok();
+                is_acknowledged && ledger.heard_since(number, since)
             })
         })
         .await;
         since.elapsed()
     }
 
+    /// Waits until every replica shows every client's user as online.
+    pub async fn until_all_are_online(&mut self) {
+        self.until("all are online", async |load: &Self| {
+            for Member { user, token, .. } in &load.clients {
+                let path = format!("/v1/presence?userIds={user}");
+                for addr in load.replicas.iter() {
+                    let answer = client::get(&load.http, *addr, token, &path).await;
+                    if answer.is_none_or(|answer| answer["presence"][0]["online"] != true) {
+                        return false;
+                    }
+                }
+            }
+            true
+        })
+        .await;
+    }
+
     /// Has nobody write any more, waits until all that was written is acknowledged and every client
-    /// has caught up with its user's timeline, reads everything back, and judges.
-    pub async fn settle(mut self) -> Verdict {
+    /// has caught up with its user's timeline, reads everything back, and judges. Whatever is
+    /// wrong fails the test. The figures of [`Load::ledger`] are complete then.
+    pub async fn settle(&mut self) -> Verdict {
         let begun = Instant::now();
         self.orders.send_replace(Orders::Drain);
         self.until("all outboxes are empty", async |load: &Self| {
             load.statuses().iter().all(|status| status.unsent == 0)
         })
         .await;
-        let mut timelines = Vec::new();
-        for place in 0..self.clients.len() {
+        let mut ends = HashMap::new();
+        for Member { user, token, .. } in &self.clients {
+            if ends.contains_key(user) {
+                continue;
+            }
             let events = self.ask(|addr, http| {
-                let token = self.clients[place].token.clone();
+                let token = token.clone();
                 async move { client::timeline(&http, addr, &token).await }
             });
-            timelines.push(events.await);
+            let events = events.await;
+            ends.insert(*user, events.last().map_or(0, |(seq, _)| *seq));
+            self.ledger.lock().read_timeline(*user, events);
         }
-        let ends: Vec<_> =
-            timelines.iter().map(|events| events.last().map_or(0, |(seq, _)| *seq)).collect();
-        self.until("all clients have caught up", async |load: &Self| {
-            load.statuses().iter().zip(&ends).all(|(status, end)| status.cursor >= *end)
+        // Whoever does not is told by the ledger, with what is missing.
+        self.waited(async |load: &Self| {
+            load.clients.iter().all(|client| client.status.lock().cursor >= ends[&client.user])
         })
         .await;
         let caught_up = begun.elapsed();
-        for (member, events) in self.clients.iter().zip(timelines) {
-            self.read_conversations(member).await;
-            self.ledger.lock().read_timeline(member.user, events);
+        for member in &self.clients {
+            if ends.remove(&member.user).is_some() {
+                self.read_conversations(member).await;
+            }
         }
         self.orders.send_replace(Orders::End);
         while let Some(ended) = self.lives.join_next().await {
@@ -183,6 +222,7 @@ impl Load {
         }
         let verdict = self.ledger.lock().verdict();
         println!("{verdict}\n  caught up in {caught_up:.1?}, read back in {:.1?}", begun.elapsed());
+        assert!(verdict.is_clean(), "{verdict}");
         verdict
     }
 
@@ -229,13 +269,21 @@ impl Load {
     }
 
     /// Waits until it is so of the load. A client that gives up fails the test.
-    async fn until(&mut self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
+    async fn until(&mut self, what: &str, is_so: impl AsyncFnMut(&Self) -> bool) {
+        let is_so = self.waited(is_so).await;
+        assert!(is_so, "not within {PATIENCE:?}: {what}; {:?}", self.laggards());
+    }
+
+    /// Whether it was so in time.
+    async fn waited(&mut self, mut is_so: impl AsyncFnMut(&Self) -> bool) -> bool {
         let begun = Instant::now();
         while !is_so(self).await {
-            let is_late = begun.elapsed() > PATIENCE;
-            assert!(!is_late, "not within {PATIENCE:?}: {what}; {:?}", self.laggards());
+            if begun.elapsed() > PATIENCE {
+                return false;
+            }
             self.run_for(Duration::from_millis(20)).await;
         }
+        true
     }
 
     /// Who has no socket, or has something to send.

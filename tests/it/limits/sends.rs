@@ -56,6 +56,8 @@ async fn a_repeat_counts() {
     let server = slow();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let first = zhang.send(li.id, "again", "你好").await;
+    // Until the whole burst is there again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_limited("repeats", || {
         let chat = json!({"clientMsgId": "again", "targetUserId": li.id, "content": "你好"});
         zhang.request(Method::POST, "/v1/chats").body(chat.to_string())

@@ -1,0 +1,14 @@
+// Ids as they come in: from frames, answers, and the parameters of pages.
+
+import type { UserId } from './types';
+
+/** Takes an integer from 1 to 2^53-1, or its decimal digits (a page's parameter). Null for all else. */
+export function toUserId(value: unknown): UserId | null {
+  const id = typeof value === 'string' && /^[1-9]\d*$/.test(value) ? Number(value) : value;
+  return isId(id) ? (id as UserId) : null;
+}
+
+/** Whether this is an id on the wire. */
+export function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}

@@ -1,0 +1,35 @@
+// What a page may import of the client core. Its README shows how.
+
+export { createClient } from './client';
+export { ImError } from './error';
+export { loginDemo, loginWechat } from './http';
+export { toUserId } from './ids';
+export type {
+  ChatId,
+  ChatItem,
+  ChatList,
+  Changes,
+  ChatsChange,
+  ClientOptions,
+  Clock,
+  Connection,
+  Conversation,
+  ConversationId,
+  HttpRequest,
+  HttpResponse,
+  ImClient,
+  LastChat,
+  ListChange,
+  Platform,
+  Presence,
+  Report,
+  SendRefusal,
+  SendResult,
+  Session,
+  Socket,
+  SocketHandlers,
+  StopReason,
+  Storage,
+  User,
+  UserId,
+} from './types';

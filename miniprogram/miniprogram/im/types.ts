@@ -1,0 +1,345 @@
+// The public vocabulary of the client core: entities, what is passed in, what pages read.
+
+declare const brand: unique symbol;
+
+/** A user's id: an integer from 1 to 2^53-1. */
+export type UserId = number & { readonly [brand]: 'UserId' };
+/** A conversation's id: an integer from 1 to 2^53-1. */
+export type ConversationId = number & { readonly [brand]: 'ConversationId' };
+/** A chat's id: it rises within a conversation, in the order that both sides see. */
+export type ChatId = number & { readonly [brand]: 'ChatId' };
+
+// ---- Entities, as the service gives them
+
+export interface User {
+  readonly id: UserId;
+  readonly name: string;
+  /** Null or an absolute URL. */
+  readonly avatarUrl: string | null;
+}
+
+/** The answer to a login. */
+export interface Session {
+  readonly token: string;
+  readonly user: User;
+}
+
+export interface Presence {
+  readonly online: boolean;
+  /** Milliseconds since 1970; null if the user is online, or was never seen. */
+  readonly lastSeenAt: number | null;
+}
+
+// ---- What is passed in
+
+/** The service under the client: sockets, HTTP, storage, time and chance. */
+export interface Platform {
+  /**
+   * Opens a WebSocket. Throws only for arguments that can never work. Handlers are called
+   * asynchronously, after `connect` has returned; `closed` exactly once, whether it ever opened or not.
+   */
+  connect(url: string, protocols: readonly string[], handlers: SocketHandlers): Socket;
+  /** Resolves for every status; rejects when there was no answer within `timeoutMs`. */
+  request(request: HttpRequest): Promise<HttpResponse>;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  /** A number from 0 to 1, 1 excluded: `Math.random`. It makes jitter and keys, no secrets. */
+  random(): number;
+}
+
+export interface Socket {
+  /** Text. Never throws: a socket that cannot send calls `closed` sooner or later. */
+  send(text: string): void;
+  close(code: number, reason: string): void;
+}
+
+export interface SocketHandlers {
+  opened(): void;
+  message(text: string): void;
+  closed(code: number, reason: string): void;
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | ArrayBuffer;
+  readonly timeoutMs: number;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Names in any case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/**
+ * Keys and texts that survive the app being killed. One client at a time uses an account's keys: give
+ * each browser tab, each simulated phone, a storage (or a prefix) of its own.
+ */
+export interface Storage {
+  get(key: string): string | undefined;
+  /** Throws when there is no room. What was there before is then still there. */
+  set(key: string, value: string): void;
+  remove(key: string): void;
+}
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Calls `run` once after `delayMs`; the result cancels it. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+export interface ClientOptions {
+  /** `http://127.0.0.1:8080` or `https://chat.example.com`: no path, no slash at the end. */
+  readonly server: string;
+  readonly platform: Platform;
+  /** Who this client is. Another account is another client, with storage keys of its own. */
+  readonly session: Session;
+  /**
+   * Called when the session is no longer good. Resolves to a new one, or to null when the user must
+   * sign in by hand: the client then stops with `signed_out`. A rejection is tried again after backoff.
+   */
+  login(): Promise<Session | null>;
+  /** 1 to 64 printable characters; made once and kept in storage if not given. */
+  readonly deviceId?: string;
+}
+
+// ---- What pages read
+
+/** What the connection is doing; `reason` and `until` for a line on the screen. */
+export type Connection =
+  /** Not started, or stopped by `stop`. */
+  | { readonly phase: 'idle' }
+  /** In the background: no socket. */
+  | { readonly phase: 'hidden' }
+  /** The phone has no network. */
+  | { readonly phase: 'offline' }
+  /** Between two attempts; the next one is at `until`, in ms since 1970. */
+  | { readonly phase: 'waiting'; readonly until: number }
+  | { readonly phase: 'connecting' }
+  | { readonly phase: 'signing_in' }
+  /** Connected; what was missed is on its way. */
+  | { readonly phase: 'syncing' }
+  | { readonly phase: 'online' }
+  /** It does not try again by itself. `start` does. */
+  | { readonly phase: 'stopped'; readonly reason: StopReason };
+
+export type StopReason =
+  /** `login` answered null. */
+  | 'signed_out'
+  /** `login` answered with another user. */
+  | 'other_account'
+  /** The service closed normally (1000, 1001). `show` and a new network start it too. */
+  | 'closed'
+  /** Closed by an administrator (4403). */
+  | 'kicked'
+  /** A newer socket of this device, or too many devices (4409). */
+  | 'replaced'
+  /** The two sides do not understand each other (1007, 1009, 4400). A defect: a `Report` says more. */
+  | 'protocol';
+
+/** A row of the list. Rows are immutable: one that changed is another object. */
+export interface Conversation {
+  readonly id: ConversationId;
+  readonly peer: User & Presence;
+  readonly lastChat: LastChat;
+  /** 0 to 99; 100 means more. */
+  readonly unread: number;
+  /** 0 before the first read. */
+  readonly readUpTo: ChatId | 0;
+  readonly peerReadUpTo: ChatId | 0;
+  /** The newest chat to this peer that is not sent yet. */
+  readonly unsent: ChatItem | null;
+}
+
+export interface LastChat {
+  readonly id: ChatId;
+  readonly mine: boolean;
+  /** Null if this version cannot show this kind of chat. */
+  readonly content: string | null;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** A bubble. Items are immutable: one that changed is another object with the same `key`. */
+export interface ChatItem {
+  /**
+   * Stays the same from `pending` to `sent` and over reloads; unique within the conversation.
+   * Letters, digits, `-` and `_`, beginning with a letter: it fits `wx:key` and an element's id.
+   */
+  readonly key: string;
+  /** Null until it is sent. */
+  readonly id: ChatId | null;
+  readonly mine: boolean;
+  readonly content: string;
+  /** Milliseconds since 1970: when it was committed, until then when it was written. */
+  readonly time: number;
+  /** `pending`: in the outbox. `sending`: on its way. `failed`: for `resend` or `discard`. */
+  readonly status: 'pending' | 'sending' | 'failed' | 'sent';
+  /** Why it failed: a code of the protocol; null otherwise. */
+  readonly failure: string | null;
+  /** One's own chat that the peer has read. */
+  readonly read: boolean;
+}
+
+/** What one conversation shows. */
+export interface ChatList {
+  /** Oldest first: chats by id, then what is not sent, in the order of writing. */
+  readonly items: readonly ChatItem[];
+  /** Whether older chats exist that `loadOlder` would bring. */
+  readonly hasMore: boolean;
+  /** False until the newest chats were loaded once since `open`. */
+  readonly loaded: boolean;
+}
+
+/**
+ * How a list that pages render differs from what the last `Changes` left: `removed` entries at `index`
+ * went, `inserted` came there; then the entries at `changed` (indexes in the new list) are others.
+ */
+export interface ListChange {
+  readonly index: number;
+  readonly removed: number;
+  readonly inserted: number;
+  readonly changed: readonly number[];
+}
+
+/** What changed since the last call: changes of one moment come in one call. */
+export interface Changes {
+  /** `client.connection` is another. */
+  readonly connection: boolean;
+  /** `client.conversations()` is another. */
+  readonly conversations: ListChange | null;
+  /** Open conversations, by peer, whose `client.chats(peerId)` is another. */
+  readonly chats: ReadonlyMap<UserId, ChatsChange>;
+  /** Peers for whom `client.isTyping` is another. */
+  readonly typing: readonly UserId[];
+  /** Users for whom `client.presence` is another. */
+  readonly presence: readonly UserId[];
+  /** `client.me` is another. */
+  readonly me: boolean;
+  /** The session is another: keep it for the next start of the app. */
+  readonly session: Session | null;
+}
+
+export interface ChatsChange {
+  /** Null if only `hasMore` or `loaded` changed. */
+  readonly items: ListChange | null;
+  readonly hasMore: boolean;
+  readonly loaded: boolean;
+}
+
+/** What a developer should hear of; never with a token or a content. */
+export interface Report {
+  readonly code:
+    /** The service or the proxy sent what this version cannot read. */
+    | 'unreadable_frame'
+    | 'unreadable_answer'
+    /** The socket was closed with 1007, 1009 or 4400. */
+    | 'protocol_close'
+    /** An error of the service that belongs to no chat. */
+    | 'service_error'
+    /** Storage was full: cached chats were given up, the outbox kept. */
+    | 'storage_evicted'
+    /** Storage is full even without caches: the cursor was not kept, so more is loaded next time. */
+    | 'storage_full'
+    /** More than 5 calls a second for seconds: a request was refused. */
+    | 'too_many_calls';
+  readonly detail: string;
+}
+
+export type SendResult =
+  | { readonly ok: true; readonly key: string }
+  | { readonly ok: false; readonly code: SendRefusal };
+
+export type SendRefusal =
+  /** Nothing, or white space only. */
+  | 'blank'
+  /** It would not fit into a frame. The service's own limit comes back as a failed item. */
+  | 'too_long'
+  /** 100 chats, or about 0.9 MB of them, are waiting. */
+  | 'outbox_full'
+  /** It could not be written down, so it would not survive. Nothing was sent. */
+  | 'storage_full';
+
+// ---- The client
+
+/**
+ * One account on one device. It keeps a socket, resumes where it was, and keeps what pages show.
+ * Nothing here throws for reasons of the network. Reads are cheap: call them while rendering.
+ */
+export interface ImClient {
+  // Life
+  /** Connects, and stays connected. After `stopped`, tries again. */
+  start(): void;
+  /** Disconnects and writes down what is to be kept. `start` goes on. */
+  stop(): void;
+  /** The app came to the front (`onShow`): resumes at once. */
+  show(): void;
+  /** The app went to the back (`onHide`): closes the socket, writes down what is to be kept. */
+  hide(): void;
+  /** `onNetworkStatusChange`. The network is taken to be there until this says otherwise. */
+  network(connected: boolean): void;
+  /**
+   * Stops, revokes the session, and removes this account's caches. `unsent` says what becomes of chats
+   * that are not sent: `keep` them for the next sign-in, or `discard` them.
+   */
+  signOut(unsent: 'keep' | 'discard'): Promise<void>;
+
+  // State
+  readonly me: User;
+  readonly connection: Connection;
+  /** `listener` is called after changes, never from within a call to the client. The result ends it. */
+  subscribe(listener: (changes: Changes) => void): () => void;
+  /** The result ends it. */
+  onReport(listener: (report: Report) => void): () => void;
+
+  // Conversations
+  /** Newest first. */
+  conversations(): readonly Conversation[];
+  conversation(peerId: UserId): Conversation | null;
+  /** Whether older conversations exist that `loadMoreConversations` would bring. */
+  readonly hasMoreConversations: boolean;
+  /** False until the list was loaded once; what storage had is shown before. */
+  readonly conversationsLoaded: boolean;
+  /** Pull to refresh. Rejects with `ImError`. */
+  refreshConversations(): Promise<void>;
+  /** Rejects with `ImError`. */
+  loadMoreConversations(): Promise<void>;
+
+  // One conversation, named by the peer: it may not exist before the first chat
+  /** Keeps this conversation's chats up to date until `close`. Calls are counted. */
+  open(peerId: UserId): void;
+  close(peerId: UserId): void;
+  /** Of an open conversation; empty if it is not open. */
+  chats(peerId: UserId): ChatList;
+  /** 50 chats before the oldest. At once if there are none, or a call is under way. Rejects with `ImError`. */
+  loadOlder(peerId: UserId): Promise<void>;
+  /** Writes down, then sends as soon as possible, for as long as it takes. Content is never trimmed. */
+  send(peerId: UserId, content: string): SendResult;
+  /** Sends a failed item again, as the newest. False if there is no such item. */
+  resend(peerId: UserId, key: string): boolean;
+  /** Removes a failed item. False if there is no such item. */
+  discard(peerId: UserId, key: string): boolean;
+  /** Everything that is shown of this conversation has been seen. Sent soon, in one with others. */
+  markRead(peerId: UserId): void;
+  /** Call it on each input: it is sent now and then. */
+  typing(peerId: UserId): void;
+  isTyping(peerId: UserId): boolean;
+
+  // People
+  /** The people whose presence is on the screen, at most 100; replaces the last list. */
+  watch(userIds: readonly UserId[]): void;
+  /** Null if it is not known. */
+  presence(userId: UserId): Presence | null;
+  /** Rejects with `ImError`. */
+  findUsers(prefix: string): Promise<readonly User[]>;
+  /** Rejects with `ImError`. */
+  user(userId: UserId): Promise<User>;
+  /** Rejects with `ImError`. */
+  rename(name: string): Promise<User>;
+  /** A PNG, JPEG or WebP of at most 256 KiB. Rejects with `ImError`. */
+  setAvatar(image: ArrayBuffer, contentType: string): Promise<User>;
+}

@@ -1,0 +1,56 @@
+// The client's platform under Node: real sockets, real HTTP, a storage in memory.
+
+import { WebSocket } from 'ws';
+
+import type { Platform } from '../../miniprogram/im/index';
+
+export function nodePlatform(texts = new Map<string, string>()): Platform {
+  return {
+    connect(url, protocols, handlers) {
+      const socket = new WebSocket(url, [...protocols]);
+      socket.on('open', () => {
+        handlers.opened();
+      });
+      socket.on('message', (data: Buffer) => {
+        handlers.message(data.toString());
+      });
+      // `close` follows, and says all that is to be said.
+      socket.on('error', () => undefined);
+      socket.on('close', (code, reason) => {
+        handlers.closed(code, reason.toString());
+      });
+      return {
+        send: (text) => {
+          socket.send(text, () => undefined);
+        },
+        close: (code, reason) => {
+          socket.close(code, reason);
+        },
+      };
+    },
+    async request({ method, url, headers, body, timeoutMs }) {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const answer = await fetch(url, { method, headers, signal, ...(body === undefined ? {} : { body }) });
+      return { status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.text() };
+    },
+    storage: {
+      get: (key) => texts.get(key),
+      set: (key, value) => {
+        texts.set(key, value);
+      },
+      remove: (key) => {
+        texts.delete(key);
+      },
+    },
+    clock: {
+      now: Date.now,
+      after: (delayMs, run) => {
+        const timer = setTimeout(run, delayMs);
+        return () => {
+          clearTimeout(timer);
+        };
+      },
+    },
+    random: Math.random,
+  };
+}

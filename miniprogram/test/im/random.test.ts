@@ -1,0 +1,14 @@
+// Thousands of random runs against a fake service. A failure names its seed: IM_SEED=123 repeats it,
+// IM_RUNS=100000 runs longer.
+
+import { test } from 'node:test';
+
+import { createClient } from '../../miniprogram/im/index';
+import { run } from './sim/run';
+
+const first = Number(process.env['IM_SEED'] ?? 1);
+const count = Number(process.env['IM_RUNS'] ?? (process.env['IM_SEED'] === undefined ? 3000 : 1));
+
+test(`${count} random runs lose, double and disorder nothing`, async () => {
+  for (let seed = first; seed < first + count; seed += 1) await run(createClient, seed);
+});

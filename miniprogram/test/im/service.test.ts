@@ -1,0 +1,124 @@
+// The client under Node against the real service, over real sockets.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { createClient, loginDemo, type ImClient, type Session } from '../../miniprogram/im/index';
+import { nodePlatform } from './node';
+import { eventually, Service } from './service';
+
+let service: Service;
+before(async () => {
+  service = await Service.start();
+});
+after(() => service.remove());
+
+interface Person {
+  readonly client: ImClient;
+  readonly session: Session;
+  readonly storage: Map<string, string>;
+  readonly name: string;
+}
+
+async function signIn(name: string): Promise<Person> {
+  return launch(name, await loginDemo(nodePlatform(), service.url, name), new Map());
+}
+
+function launch(name: string, session: Session, storage: Map<string, string>): Person {
+  const platform = nodePlatform(storage);
+  const login = () => loginDemo(platform, service.url, name);
+  const client = createClient({ server: service.url, platform, session, login });
+  client.start();
+  return { client, session, storage, name };
+}
+
+function contents({ client }: Person, { session }: Person): string[] {
+  return client.chats(session.user.id).items.filter(({ status }) => status === 'sent').map(({ content }) => content);
+}
+
+test('two people talk while the service is killed and comes back', { timeout: 180_000 }, async (t) => {
+  const zhang = await signIn('张三');
+  const li = await signIn('李四');
+  t.after(() => {
+    zhang.client.stop();
+    li.client.stop();
+  });
+  zhang.client.open(li.session.user.id);
+  li.client.open(zhang.session.user.id);
+  await eventually('both are online', () => [zhang, li].every(({ client }) => client.connection.phase === 'online'));
+
+  const said: string[] = [];
+  const say = (from: Person, to: Person, content: string) => {
+    said.push(content);
+    assert.equal(from.client.send(to.session.user.id, content).ok, true);
+  };
+  const agreed = () =>
+    eventually('both show the same', () => {
+      assert.deepEqual(contents(zhang, li), contents(li, zhang));
+      assert.deepEqual([...contents(zhang, li)].sort(), [...said].sort());
+      return true;
+    });
+
+  say(zhang, li, '你好');
+  await agreed();
+  say(li, zhang, '在的 😀');
+  await agreed();
+  assert.deepEqual(contents(zhang, li), ['你好', '在的 😀']);
+
+  await service.crash();
+  for (const number of [1, 2, 3]) {
+    say(zhang, li, `张三 ${number}`);
+    say(li, zhang, `李四 ${number}`);
+  }
+  await eventually('both see that the service is away', () =>
+    [zhang, li].every(({ client }) => client.connection.phase !== 'online'),
+  );
+  await service.up();
+  await agreed();
+  const shown = contents(zhang, li);
+  for (const name of ['张三', '李四']) {
+    assert.deepEqual(shown.filter((content) => content.startsWith(name)), [1, 2, 3].map((number) => `${name} ${number}`));
+  }
+
+  li.client.markRead(zhang.session.user.id);
+  await eventually('the one who wrote sees that it was read', () =>
+    zhang.client.chats(li.session.user.id).items.every(({ mine, read }) => !mine || read),
+  );
+});
+
+test('what was written without a service outlives the app', { timeout: 180_000 }, async (t) => {
+  const reader = await signIn('王五');
+  const writer = await signIn('赵六');
+  t.after(() => {
+    reader.client.stop();
+  });
+  reader.client.open(writer.session.user.id);
+  await eventually('the writer is online', () => writer.client.connection.phase === 'online');
+  await service.crash();
+  assert.equal(writer.client.send(reader.session.user.id, '还在吗').ok, true);
+  // Killed: nothing of it runs on but what storage holds.
+  writer.client.stop();
+  await service.up();
+  const again = launch(writer.name, writer.session, writer.storage);
+  t.after(() => {
+    again.client.stop();
+  });
+  await eventually('it has arrived', () => contents(reader, writer).includes('还在吗'));
+  assert.deepEqual(contents(reader, writer), ['还在吗']);
+});
+
+test('a session that was revoked is followed by a login', { timeout: 180_000 }, async (t) => {
+  const person = await signIn('孙七');
+  t.after(() => {
+    person.client.stop();
+  });
+  const sessions: Session[] = [];
+  person.client.subscribe(({ session }) => {
+    if (session) sessions.push(session);
+  });
+  await eventually('online', () => person.client.connection.phase === 'online');
+  const { token } = person.session;
+  await fetch(`${service.url}/v1/logout`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+  await eventually('online again with another token', () => sessions.length > 0 && person.client.connection.phase === 'online');
+  assert.notEqual(sessions[0]?.token, token);
+});

@@ -1,0 +1,243 @@
+// A phone: what the client is given, with a network that is as bad as the run wants it.
+
+import assert from 'node:assert/strict';
+
+import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers } from '../../../miniprogram/im/index';
+import type { Chance } from './chance';
+import type { FakeServer, Wire } from './server';
+import type { VirtualTime } from './time';
+
+/** Probabilities of what goes wrong, each time it can. */
+export interface Faults {
+  /** A frame is lost, comes twice, or is overtaken: no TCP does it, and a client must see it. */
+  drop: number;
+  double: number;
+  reorder: number;
+  /** A connect or a request fails; a request may have been carried out. */
+  fail: number;
+  /** The longest delay of a frame or an answer, in ms. */
+  delayMs: number;
+}
+
+export const CALM: Faults = { drop: 0, double: 0, reorder: 0, fail: 0, delayMs: 60 };
+
+/** A storage that can be full, and outlives the app. */
+export class Disk {
+  readonly texts = new Map<string, string>();
+  /** In UTF-16 units. */
+  room = Infinity;
+
+  get(key: string): string | undefined {
+    return this.texts.get(key);
+  }
+
+  set(key: string, value: string): void {
+    let size = value.length;
+    for (const [name, text] of this.texts) if (name !== key) size += text.length;
+    if (size > this.room) throw new Error('no room');
+    this.texts.set(key, value);
+  }
+
+  remove(key: string): void {
+    this.texts.delete(key);
+  }
+}
+
+/** The network of one run of the app. When the app is killed, nothing reaches it any more. */
+export class App implements Platform {
+  faults: Faults = CALM;
+  networked = true;
+  killed = false;
+  private readonly tunnels = new Set<Tunnel>();
+  private readonly calls: number[] = [];
+
+  constructor(
+    readonly time: VirtualTime,
+    readonly chance: Chance,
+    readonly server: FakeServer,
+    readonly storage: Disk,
+  ) {}
+
+  readonly clock = {
+    now: () => this.time.now(),
+    after: (delayMs: number, run: () => void) =>
+      this.time.after(delayMs, () => {
+        if (!this.killed) run();
+      }),
+  };
+
+  random(): number {
+    return this.chance.next();
+  }
+
+  connect(url: string, protocols: readonly string[], handlers: SocketHandlers): Socket {
+    assert.equal(protocols[0], 'imserver.v1');
+    const tunnel = new Tunnel(this, Number(url.slice(url.lastIndexOf('/') + 1)), handlers);
+    this.tunnels.add(tunnel);
+    tunnel.open(protocols[1]!.slice('bearer.'.length));
+    return tunnel;
+  }
+
+  request({ url, headers, timeoutMs }: HttpRequest): Promise<HttpResponse> {
+    this.called();
+    return new Promise((resolve, reject) => {
+      const fail = (after: number) =>
+        this.clock.after(after, () => {
+          reject(new Error('network'));
+        });
+      fail(timeoutMs);
+      if (!this.networked || !this.server.up) {
+        fail(this.delay());
+        return;
+      }
+      const failed = this.chance.is(this.faults.fail);
+      if (failed && this.chance.is(0.5)) {
+        fail(this.delay());
+        return;
+      }
+      this.clock.after(this.delay(), () => {
+        if (!this.server.up) return;
+        const path = url.slice(url.indexOf('/v1/'));
+        const busy = failed && this.chance.is(0.5);
+        const { status, json } = busy
+          ? { status: 503, json: { code: 'unavailable' } }
+          : this.server.answer(path, (headers['Authorization'] ?? '').slice('Bearer '.length));
+        if (failed && !busy) return;
+        const answer = { status, headers: busy ? { 'Retry-After': '1' } : {}, body: JSON.stringify(json) };
+        this.clock.after(this.delay(), () => {
+          resolve(answer);
+        });
+      });
+    });
+  }
+
+  delay(): number {
+    return this.chance.next() * this.faults.delayMs;
+  }
+
+  /** The platform allows five in a second. */
+  called(): void {
+    const now = this.time.now();
+    this.calls.push(now);
+    const sixth = this.calls[this.calls.length - 6];
+    assert.ok(sixth === undefined || now - sixth >= 1000, 'more than five calls in a second');
+  }
+
+  kill(): void {
+    this.killed = true;
+    for (const tunnel of this.tunnels) tunnel.cut(false);
+  }
+
+  /** All sockets die: seen by both sides, or by nobody. */
+  cut(silently: boolean): void {
+    for (const tunnel of this.tunnels) tunnel.cut(!silently);
+  }
+
+  setNetwork(connected: boolean): void {
+    this.networked = connected;
+    if (!connected) this.cut(true);
+  }
+
+  forget(tunnel: Tunnel): void {
+    this.tunnels.delete(tunnel);
+  }
+}
+
+class Tunnel implements Socket, Wire {
+  /** Nothing gets through any more, whether or not somebody was told. */
+  private dead = false;
+  private accepted = false;
+  private over = false;
+  private upAt = 0;
+  private downAt = 0;
+
+  constructor(
+    private readonly app: App,
+    readonly userId: number,
+    private readonly handlers: SocketHandlers,
+  ) {}
+
+  open(token: string): void {
+    const { app } = this;
+    if (!app.networked) this.dead = true;
+    if (!app.networked || !app.server.up || app.chance.is(app.faults.fail)) {
+      this.closeClient(1006, '');
+      return;
+    }
+    app.clock.after(app.delay(), () => {
+      if (this.dead) return;
+      this.accepted = app.server.accept(this, token);
+      if (!this.accepted) this.closeClient(1006, '');
+      else this.down(() => {
+        this.handlers.opened();
+      }, false);
+    });
+  }
+
+  send(text: string): void {
+    this.app.called();
+    this.up(() => {
+      this.app.server.receive(this, text);
+    });
+  }
+
+  close(): void {
+    this.over = true;
+    this.app.forget(this);
+    this.up(() => {
+      this.app.server.gone(this);
+    });
+  }
+
+  toClient(text: string): void {
+    this.down(() => {
+      this.handlers.message(text);
+    }, true);
+  }
+
+  closeClient(code: number, reason: string): void {
+    const { clock } = this.app;
+    clock.after(Math.max(this.downAt - clock.now(), 0) + this.app.delay(), () => {
+      this.end(code, reason);
+    });
+  }
+
+  cut(told: boolean): void {
+    this.dead = true;
+    this.app.server.gone(this);
+    if (told) this.closeClient(1006, '');
+  }
+
+  private end(code: number, reason: string): void {
+    if (this.over) return;
+    this.over = true;
+    this.app.forget(this);
+    this.handlers.closed(code, reason);
+  }
+
+  private up(run: () => void): void {
+    const { time, chance, faults } = this.app;
+    if (chance.is(faults.drop)) return;
+    const times = chance.is(faults.double) ? 2 : 1;
+    for (let count = 0; count < times; count += 1) {
+      this.upAt = Math.max(this.upAt, time.now() + this.app.delay());
+      // The killed app's last words may still arrive.
+      time.after(this.upAt - time.now(), () => {
+        if (!this.dead && this.accepted) run();
+      });
+    }
+  }
+
+  private down(run: () => void, faulty: boolean): void {
+    const { time, chance, faults, clock } = this.app;
+    if (faulty && chance.is(faults.drop)) return;
+    const times = faulty && chance.is(faults.double) ? 2 : 1;
+    for (let count = 0; count < times; count += 1) {
+      const at = time.now() + this.app.delay();
+      this.downAt = faulty && chance.is(faults.reorder) ? at : Math.max(this.downAt, at);
+      clock.after(this.downAt - time.now(), () => {
+        if (!this.dead && !this.over) run();
+      });
+    }
+  }
+}

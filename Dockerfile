@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The service, in a small image without a shell's worth of privileges: no root, nothing to write to.
 
 FROM rust:1.94-slim-bookworm AS build

@@ -26,6 +26,8 @@ main() {
   step "stand-ins" stand_ins
   "$here/../secrets.sh" >"$folder/.env"
   echo "IMSERVER_PORT=${url##*:}" >>"$folder/.env"
+  # A container cannot have more than this shell may.
+  echo "IMSERVER_NOFILE=$(ulimit -H -n)" >>"$folder/.env"
 
   step "up" compose up --build --detach
   step "ready" await_ready
@@ -57,6 +59,8 @@ base_system() {
   [ ! -e "$folder/base.tar" ] || return 0
   debootstrap --variant=minbase --include=nginx-light,postgresql,redis-server,ca-certificates,wget \
     testing "$folder/base" "$mirror" /usr/share/debootstrap/scripts/sid >"$folder/debootstrap.log"
+  # A mirror may be behind.
+  echo 'Acquire::Check-Valid-Until "false";' >"$folder/base/etc/apt/apt.conf.d/trial"
   tar --create --file="$folder/base.tar" --directory="$folder/base" --one-file-system .
   rm -rf "$folder/base"
 }
@@ -86,7 +90,7 @@ stand_ins() {
   for name in postgres:17-bookworm redis:7-bookworm nginx:1.28-alpine rust:1.94-slim-bookworm; do
     rm -rf "$folder/image" && cp -r "$here/images/${name%%:*}" "$folder/image"
     [ "${name%%:*}" != rust ] || cp "$program" "$folder/image/imserver"
-    docker build --quiet --tag "$name" "$folder/image" >/dev/null
+    docker build --quiet --tag "$name" "$folder/image" >/dev/null 2>>"$folder/compose.log"
   done
 }
 

@@ -12,7 +12,7 @@ use crate::{
     limits::Limits,
     messaging::{Error, user_not_found},
     protocol::fault::{Code, Fault},
-    store::{Session, Store},
+    store::{Session, Store, StoreError},
     wechat::{WechatClient, WechatError},
 };
 
@@ -98,6 +98,25 @@ impl Accounts {
     /// A picture and its content type.
     pub async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, Error> {
         Ok(self.store.avatar(hash).await?)
+    }
+}
+
+/// How many chats are blanked in one transaction.
+const BLANKED_AT_ONCE: u32 = 1_000;
+
+/// Erases a user: first all that says who it is and every session, then the words of every chat that it
+/// sent. `false` if there never was such a user. What was begun and not finished is finished by a
+/// repeat.
+pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
+    if !store.erase_user(user).await? {
+        return Ok(false);
+    }
+    let mut last = None;
+    loop {
+        last = store.blank_chats(user, last.as_ref(), BLANKED_AT_ONCE).await?;
+        if last.is_none() {
+            return Ok(true);
+        }
     }
 }
 

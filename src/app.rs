@@ -202,7 +202,8 @@ impl App {
             .spawn(until_stop(Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone()))));
         background.spawn(until_stop(Box::pin(delivery::review(Arc::clone(&delivery)))));
 
-        let wechat = settings.wechat_login()
+        let wechat = settings
+            .wechat_login()
             .then(|| {
                 anyhow::Ok(WechatClient::new(
                     wechat::http_client()?,

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod descriptors;
 pub mod domain;
 pub mod drain;
+pub mod healthcheck;
 pub mod http;
 pub mod hub;
 mod instances;

@@ -28,7 +28,9 @@ impl Counted {
         Self(kind)
     }
 
+    /// Counts no longer, and notes why.
     fn end(self, end: End) {
+        drop(self);
         let code = match end {
             End::Close(code) => code.code().to_string(),
             End::Gone => "gone".to_owned(),

@@ -33,6 +33,7 @@ mod readme;
 mod replicas;
 mod seed;
 mod smoke;
+mod stack;
 mod store_contract;
 mod wechat;
 mod ws;

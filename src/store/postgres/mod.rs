@@ -6,6 +6,7 @@
 mod append;
 mod connections;
 mod conversations;
+mod erasure;
 mod error;
 mod history;
 mod pool;
@@ -14,7 +15,7 @@ mod sessions;
 mod timelines;
 mod users;
 
-use std::{collections::HashMap, fmt, str::FromStr, time::Duration};
+use std::{collections::HashMap, fmt, str::FromStr, sync::LazyLock, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,8 +35,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq,
-        SessionId, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -93,7 +94,13 @@ const MIGRATION: [(&str, &str); 5] = [
     ("client_connection_check_interval", "1s"),
 ];
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+/// A schema that is newer than the program is taken as it is: migrations add before they take away, so
+/// the replicas of the version before go on, and start again, while a new version comes.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// The time of the database, in milliseconds: one clock for all replicas.
 macro_rules! now_millis {
@@ -249,6 +256,20 @@ impl Store for PgStore {
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError> {
         let users = users.to_vec();
         self.run(move |c| users::last_seen(c, users).boxed()).await
+    }
+
+    async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
+        self.run(move |c| erasure::erase_user(c, user).boxed()).await
+    }
+
+    async fn blank_chats(
+        &self,
+        user: UserId,
+        after: Option<&ClientMsgId>,
+        limit: u32,
+    ) -> Result<Option<ClientMsgId>, StoreError> {
+        let after = after.cloned();
+        self.run(move |c| erasure::blank_chats(c, user, after, limit).boxed()).await
     }
 
     async fn create_session(

@@ -7,6 +7,7 @@
 mod append;
 mod connections;
 mod conversations;
+mod erasure;
 mod error;
 mod lists;
 mod sessions;
@@ -30,8 +31,8 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     domain::{
-        AvatarHash, Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq,
-        SessionId, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -212,6 +213,19 @@ impl Store for SqliteStore {
 
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError> {
         read(users::last_seen(&self.reader, users)).await
+    }
+
+    async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
+        write(erasure::erase_user(self.clone(), user)).await
+    }
+
+    async fn blank_chats(
+        &self,
+        user: UserId,
+        after: Option<&ClientMsgId>,
+        limit: u32,
+    ) -> Result<Option<ClientMsgId>, StoreError> {
+        write(erasure::blank_chats(self.clone(), user, after.cloned(), limit)).await
     }
 
     async fn create_session(

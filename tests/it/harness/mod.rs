@@ -8,6 +8,7 @@ pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod socket;
+pub mod stack;
 
 use std::time::Duration;
 

@@ -257,16 +257,6 @@ impl Server {
         assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
     }
 
-    /// Stops it where it is: its connections stand, and nothing is answered.
-    pub fn freeze(&self) {
-        self.signal("STOP");
-    }
-
-    /// Ends a freeze.
-    pub fn thaw(&self) {
-        self.signal("CONT");
-    }
-
     /// Asks it to end with SIGTERM, and waits for its status.
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");
@@ -327,15 +317,7 @@ impl Server {
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         };
-        assert_eq!(response.status(), StatusCode::OK);
-        let body: Value = json_of(response).await;
-        Person {
-            id: body["user"]["id"].as_i64().unwrap(),
-            name: body["user"]["name"].as_str().unwrap().to_owned(),
-            token: body["token"].as_str().unwrap().to_owned(),
-            addr: self.addr,
-            http: self.http.clone(),
-        }
+        Person::logged_in(response, self.addr, &self.http).await
     }
 }
 
@@ -373,6 +355,19 @@ pub struct Person {
 }
 
 impl Person {
+    /// Whom the answer to a login names, at the service that gave it.
+    pub async fn logged_in(response: Response, addr: SocketAddr, http: &reqwest::Client) -> Self {
+        assert_eq!(response.status(), StatusCode::OK);
+        let body: Value = json_of(response).await;
+        Self {
+            id: body["user"]["id"].as_i64().unwrap(),
+            name: body["user"]["name"].as_str().unwrap().to_owned(),
+            token: body["token"].as_str().unwrap().to_owned(),
+            addr,
+            http: http.clone(),
+        }
+    }
+
     /// The same person at another replica.
     pub fn at(&self, server: &Server) -> Self {
         Self { addr: server.addr, ..self.clone() }

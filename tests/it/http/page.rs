@@ -11,7 +11,10 @@ use crate::harness::{
 /// No script but those that the service serves, and nothing from elsewhere.
 fn assert_strict(answer: &Response) {
     let policy = answer.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+    assert!(
+        policy.contains("default-src 'none'") && policy.contains("script-src 'self'"),
+        "{policy}"
+    );
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
 }
 

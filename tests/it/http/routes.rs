@@ -7,7 +7,11 @@ use crate::harness::{Server, server::assert_problem};
 
 /// A path of this route, with something that is there for its parameters.
 fn path_of(route: &str) -> String {
-    route.replace("{id}", "1").replace("{userId}", "1").replace("{hash}", "x").replace("{file}", "app.js")
+    route
+        .replace("{id}", "1")
+        .replace("{userId}", "1")
+        .replace("{hash}", "x")
+        .replace("{file}", "app.js")
 }
 
 #[tokio::test]

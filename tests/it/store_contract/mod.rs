@@ -8,6 +8,7 @@ mod concurrency;
 mod connections;
 mod conversations;
 mod cost;
+mod erasure;
 mod fake;
 mod linger;
 mod postgres;
@@ -87,6 +88,12 @@ macro_rules! store_contract {
                     acquaintances_share_a_conversation,
                     last_seen_only_rises,
                     avatars_are_kept_by_their_hash,
+                ];
+                erasure: [
+                    what_says_who_it_was_goes,
+                    its_words_go_and_timelines_of_others_stay,
+                    words_are_blanked_page_by_page,
+                    no_word_and_no_session_slips_past_an_erasure,
                 ];
                 sessions: [
                     a_session_is_found_by_its_token,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{task::JoinHandle, time::sleep_until};
 
 use super::{
-    Counted,
+    Counted, count_end,
     link::{End, Heard, Link},
 };
 use crate::{
@@ -54,7 +54,8 @@ pub(super) async fn run(service: Arc<Service>, mut link: Box<Link>, opened: Open
     let counted = Counted::new("classic");
     let end = serve(&service, &mut link, &caller, &entry).await;
     drop(attachment);
-    counted.end(end);
+    drop(counted);
+    count_end(end);
     tracing::debug!(user = %entry.user, connection = %entry.id, ?end, "classic socket ends");
     Box::pin(link.end(None, end)).await;
 }

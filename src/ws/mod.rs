@@ -19,7 +19,7 @@ pub fn router() -> Router<Arc<Service>> {
     Router::new().route("/imserver/{userId}", get(upgrade::upgrade))
 }
 
-/// Counts a socket for as long as it is open, and then how it ended.
+/// Counts a socket for as long as it is open.
 struct Counted(&'static str);
 
 impl Counted {
@@ -27,20 +27,19 @@ impl Counted {
         metrics::gauge!("imserver_sockets", "kind" => kind).increment(1);
         Self(kind)
     }
-
-    /// Counts no longer, and notes why.
-    fn end(self, end: End) {
-        drop(self);
-        let code = match end {
-            End::Close(code) => code.code().to_string(),
-            End::Gone => "gone".to_owned(),
-        };
-        metrics::counter!("imserver_socket_ends_total", "code" => code).increment(1);
-    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         metrics::gauge!("imserver_sockets", "kind" => self.0).decrement(1);
     }
+}
+
+/// Counts how a socket ended.
+fn count_end(end: End) {
+    let code = match end {
+        End::Close(code) => code.code().to_string(),
+        End::Gone => "gone".to_owned(),
+    };
+    metrics::counter!("imserver_socket_ends_total", "code" => code).increment(1);
 }

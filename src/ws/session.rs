@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Counted,
+    Counted, count_end,
     link::{End, HEARTBEAT, Heard, Link},
     outbox::{Outbox, Outcome},
     requests,
@@ -80,7 +80,8 @@ pub(super) async fn run(
             end
         }
     };
-    counted.end(end);
+    drop(counted);
+    count_end(end);
     tracing::debug!(user = %actor.user, connection = %id, ?end, "socket has ended");
 }
 

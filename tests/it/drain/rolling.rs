@@ -1,20 +1,14 @@
 //! Replicas that are restarted one after another, with clients that do what the contract says.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
+    collections::HashMap,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
 use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 
-use super::chat_to;
 use crate::{
     cluster::{self, Cluster, Load, Size},
     harness::{Person, Redis, Seen, Server, Socket, postgres, replica_on},
@@ -99,167 +93,6 @@ async fn nobody_is_announced_offline_who_comes_back_within_the_grace() {
     drop(moved);
     let gone = watching.until("presence").await;
     assert_eq!(gone["online"], false, "{gone}");
-}
-
-/// How often a client of the rolling restart sends.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// A client that goes on wherever it is let in, and sends to its partner all the time.
-struct Roamer {
-    person: Person,
-    partner: Person,
-    /// The replicas, as a load balancer would try them.
-    replicas: Vec<SocketAddr>,
-    cursor: i64,
-    sent: usize,
-    /// The keys that are not answered, by their number.
-    open: BTreeMap<usize, String>,
-    /// Since when there is no socket.
-    away: Option<Instant>,
-    longest_away: Duration,
-    moves: usize,
-}
-
-impl Roamer {
-    /// Opens a socket where one is taken, and repeats what was not answered.
-    async fn connect(&mut self) -> Socket {
-        loop {
-            // Whoever let the last one go comes last.
-            self.replicas.rotate_left(1);
-            let (addr, person) = (self.replicas[0], &self.person);
-            let socket = Socket::attempt_v1(addr, person.id, &person.token).await;
-            if let Some(mut socket) = socket {
-                socket.send(&json!({"type": "hello", "since": self.cursor})).await;
-                if let Seen::Frame(ready) = socket.next().await {
-                    if ready["type"] == "ready" {
-                        let away = self.away.take().map_or(Duration::ZERO, |away| away.elapsed());
-                        self.longest_away = self.longest_away.max(away);
-                        self.moves += 1;
-                        for key in self.open.values() {
-                            socket.send(&chat_to(&self.partner, key)).await;
-                        }
-                        return socket;
-                    }
-                    // It leaves already; its close follows.
-                    assert_eq!(ready["type"], "reconnect", "{ready}");
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Sends until it is to end, and reads until all was answered and `expected` says that all was
-    /// seen.
-    async fn run(mut self, is_over: Arc<AtomicBool>) -> Self {
-        let mut socket = self.connect().await;
-        let mut next = Instant::now();
-        loop {
-            let is_sending = !is_over.load(Ordering::Relaxed);
-            if !is_sending && self.open.is_empty() {
-                return self;
-            }
-            if is_sending && next <= Instant::now() {
-                next += PAUSE;
-                let key = format!("{}-{}", self.person.id, self.sent);
-                socket.send(&chat_to(&self.partner, &key)).await;
-                self.open.insert(self.sent, key);
-                self.sent += 1;
-            }
-            let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            match timeout(wait, socket.next()).await {
-                Err(_) => {}
-                Ok(Seen::Frame(frame)) => self.apply(&frame).await,
-                Ok(Seen::Closed(code)) => {
-                    assert_eq!(code, 1012);
-                    socket = self.connect().await;
-                }
-            }
-        }
-    }
-
-    async fn apply(&mut self, frame: &serde_json::Value) {
-        let kind = frame["type"].as_str().unwrap();
-        if kind == "reconnect" {
-            self.away = Some(Instant::now());
-            return tokio::time::sleep(Duration::from_millis(frame["afterMs"].as_u64().unwrap()))
-                .await;
-        }
-        let seq =
-            frame["seq"].as_i64().unwrap_or_else(|| panic!("neither event nor sent: {frame}"));
-        if let Some((_, number)) = frame["chat"]["clientMsgId"].as_str().unwrap().split_once('-')
-            && frame["chat"]["userId"] == self.person.id
-        {
-            self.open.remove(&number.parse().unwrap());
-        }
-        if kind == "event" || seq > self.cursor {
-            assert_eq!(seq, self.cursor + 1, "a hole, or the same again: {frame}");
-            self.cursor = seq;
-        }
-    }
-
-    /// Reads to the end of the timeline.
-    async fn catch_up(&mut self, last: i64) {
-        let mut socket = self.connect().await;
-        while self.cursor < last {
-            let frame = socket.frame().await;
-            self.apply(&frame).await;
-        }
-        socket.expect_quiet().await;
-    }
-}
-
-#[tokio::test]
-async fn a_rolling_restart_under_load_loses_nothing() {
-    const PAIRS: usize = 6;
-    let mut servers = replicas(3, 3).await;
-    let addrs: Vec<_> = servers.iter().map(|server| server.addr).collect();
-    let is_over = Arc::new(AtomicBool::new(false));
-    let mut roaming = JoinSet::new();
-    for pair in 0..PAIRS {
-        let one = servers[0].person(&format!("one of pair {pair}")).await;
-        let two = servers[0].person(&format!("two of pair {pair}")).await;
-        for (number, (person, partner)) in [(&one, &two), (&two, &one)].into_iter().enumerate() {
-            let mut replicas = addrs.clone();
-            replicas.rotate_left((pair + number) % 3);
-            let roamer = Roamer {
-                person: person.clone(),
-                partner: partner.clone(),
-                replicas,
-                cursor: 0,
-                sent: 0,
-                open: BTreeMap::new(),
-                away: None,
-                longest_away: Duration::ZERO,
-                moves: 0,
-            };
-            roaming.spawn(roamer.run(Arc::clone(&is_over)));
-        }
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let mut drained = Vec::new();
-    for server in &mut servers {
-        drained.push(restart(server).await);
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    is_over.store(true, Ordering::Relaxed);
-    let mut roamers = roaming.join_all().await;
-    let sent: BTreeMap<_, _> = roamers.iter().map(|r| (r.person.id, r.sent)).collect();
-    for roamer in &mut roamers {
-        // Each chat takes one number of each of both: none lost, none twice.
-        let expected = i64::try_from(sent[&roamer.person.id] + sent[&roamer.partner.id]).unwrap();
-        let events = roamer.person.get_json("/v1/events?since=0&limit=1").await;
-        assert_eq!(events["lastSeq"], expected);
-        roamer.catch_up(expected).await;
-    }
-    let longest = roamers.iter().map(|roamer| roamer.longest_away).max().unwrap();
-    println!(
-        "three replicas restarted, draining {drained:.1?}: {} sends of {} clients, 0 lost, {} moves, \
-         the longest without a socket {longest:.1?}",
-        sent.values().sum::<usize>(),
-        roamers.len(),
-        roamers.iter().map(|roamer| roamer.moves).sum::<usize>(),
-    );
-    assert!(longest < Duration::from_secs(5), "{longest:?}");
 }
 
 /// How long anybody was without a socket at a time, until something has ended.

@@ -91,18 +91,6 @@ impl Socket {
         socket
     }
 
-    /// As [`Socket::v1`]; `None` if it is refused, or nobody is there.
-    pub async fn attempt_v1(addr: SocketAddr, user: i64, token: &str) -> Option<Self> {
-        let mut request = format!("ws://{addr}/imserver/{user}").into_client_request().unwrap();
-        let offers = format!("imserver.v1, bearer.{token}").parse().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", offers);
-        let tcp = TcpStream::connect(addr).await.ok()?;
-        tcp.set_nodelay(true).ok()?;
-        let shaken = timeout(DEADLINE, client_async(request, tcp)).await.expect("no handshake");
-        let (stream, response) = shaken.ok()?;
-        Some(Self { stream, headers: response.headers().clone() })
-    }
-
     /// Opens a classic socket, anonymously.
     pub async fn classic(addr: SocketAddr, user: i64) -> Self {
         let socket = Self::open(addr, &format!("/imserver/{user}"), &[]).await;

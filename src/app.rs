@@ -145,7 +145,8 @@ impl App {
             auth.clone(),
         ))));
 
-        let wechat = settings.wechat_login()
+        let wechat = settings
+            .wechat_login()
             .then(|| {
                 anyhow::Ok(WechatClient::new(
                     wechat::http_client()?,

@@ -99,7 +99,8 @@ fn html(text: &'static str) -> Response {
 /// their version, an answer for another one may not.
 async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
     let found = ASSETS.iter().zip(VERSIONS.iter()).find(|(asset, _)| asset.name == file);
-    let (asset, version) = found.ok_or_else(|| Fault::new(Code::NotFound, "there is no such file"))?;
+    let (asset, version) =
+        found.ok_or_else(|| Fault::new(Code::NotFound, "there is no such file"))?;
     let caching = if query.as_ref() == Some(version) { FOR_EVER } else { ASK_AGAIN };
     Ok(served(asset.content_type, caching, asset.text))
 }

@@ -78,7 +78,9 @@ async fn without_a_token_nothing_is_served_but_what_is_open() {
         assert_unauthorized(handshake(&server.http, server.addr, &path, headers).await, &path)
             .await;
     }
-    for open in ["/", "/demo", "/page/app.js", "/healthz", "/readyz", "/v1/service", "/v1/openapi.json"] {
+    for open in
+        ["/", "/demo", "/page/app.js", "/healthz", "/readyz", "/v1/service", "/v1/openapi.json"]
+    {
         assert_eq!(server.get(open).await.status(), 200, "{open}");
     }
     assert_problem(server.get("/v1/nothing").await, 404, "not_found").await;

@@ -7,7 +7,11 @@ use crate::harness::{Server, server::assert_problem};
 
 /// A path of this route, with something that is there for its parameters.
 fn path_of(route: &str) -> String {
-    route.replace("{id}", "1").replace("{userId}", "1").replace("{hash}", "x").replace("{file}", "app.js")
+    route
+        .replace("{id}", "1")
+        .replace("{userId}", "1")
+        .replace("{hash}", "x")
+        .replace("{file}", "app.js")
 }
 
 #[tokio::test]
@@ -33,8 +37,6 @@ async fn what_is_not_there_is_a_problem() {
         "/index.html",
         "/page",
         "/page/",
-        "/page/index.html",
-        "/page/..%2f..%2fCargo.toml",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
             let answer = zhang.request(method, path).send().await.unwrap();

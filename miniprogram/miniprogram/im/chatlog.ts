@@ -26,10 +26,15 @@ export class ChatLog {
   /** Differs from what storage has. */
   unsaved = false;
   /**
-   * After this chat some may be missing, until a page shows otherwise: a `reset` came, or what
-   * storage had is from before the cursor.
+   * Up to this chat none is missing. What is after it came in a page that was ahead of the timeline,
+   * which brings what is between.
    */
-  private unsureAfter: ChatId | 0 = 0;
+  private solid = 0;
+  /**
+   * The timeline will not bring what is between the first of these chats and what came after the
+   * second: a `reset` came, or what storage had is from before the cursor. A page has to overlap.
+   */
+  private doubt: { readonly from: number; readonly to: number } | null = null;
 
   /** Whether `loadOlder` would bring something. */
   get hasMore(): boolean {
@@ -48,12 +53,19 @@ export class ChatLog {
   restore(saved: SavedLog, complete: boolean): void {
     this.chats = saved.chats;
     this.more = saved.hasMore;
+    this.solid = this.newest;
     if (!complete) this.unsure();
   }
 
   /** Some of what came last may be missing. */
   unsure(): void {
-    this.unsureAfter = this.newest;
+    if (this.newest > 0) this.doubt = { from: this.doubt?.from ?? this.solid, to: this.newest };
+  }
+
+  /** What storage may keep; null while the end is in doubt. */
+  saved(seq: number): SavedLog | null {
+    if (this.doubt) return null;
+    return { chats: this.chats.filter(({ id }) => id <= this.solid), hasMore: this.more, seq };
   }
 
   /** What is known belongs to a history that is no more. */
@@ -61,30 +73,32 @@ export class ChatLog {
     this.chats = [];
     this.more = true;
     this.loaded = false;
-    this.unsureAfter = 0;
+    this.solid = 0;
+    this.doubt = null;
     this.unsaved = false;
   }
 
   /** A chat that the timeline brought: all that came before it in this conversation have come too. */
   add(chat: Chat): void {
+    const known = chat.id <= this.newest && this.chats.some(({ id }) => id === chat.id);
+    // One that no page had: those after it, if there are any, begin behind a hole.
+    this.solid = known ? Math.max(this.solid, chat.id) : chat.id;
     this.merge([chat]);
     if (this.chats.length > MOST_CHATS) this.keep(MOST_CHATS - DROP);
-  }
-
-  /** A chat from any time: taken only if it leaves no hole. */
-  addOld(chat: Chat): void {
-    if (this.oldest === 0 ? this.loaded && !this.more : chat.id > this.oldest || !this.more) this.merge([chat]);
   }
 
   /** The newest page. */
   addNewest({ entries, hasMore }: Page<Chat>): void {
     const first = entries[0]?.id ?? 0;
-    if (hasMore && this.unsureAfter > 0 && this.unsureAfter < first) {
+    const { doubt } = this;
+    if (hasMore && doubt && doubt.from < first) {
       // Older ones than the page may be missing: what is before that hole would be shown out of place.
-      this.chats = this.chats.filter(({ id }) => id > this.unsureAfter);
+      this.chats = this.chats.filter(({ id }) => id > doubt.to);
       this.more = true;
     }
-    this.unsureAfter = 0;
+    const last = entries[entries.length - 1]?.id ?? 0;
+    if (!hasMore || this.oldest === 0 || first <= this.solid) this.solid = Math.max(this.solid, last);
+    this.doubt = null;
     if (this.oldest === 0 || first <= this.oldest) this.more = hasMore;
     this.loaded = true;
     this.merge(entries);

@@ -113,12 +113,13 @@ export class Model {
     return known;
   }
 
-  /** One's own chat that the service has had before: the answer to a repeated send. */
-  addOld(chat: Chat): void {
-    const peerId = this.peerOf(chat);
+  /**
+   * One's own chat that the service has had before: the answer to a repeated send. It is not shown for
+   * that: the timeline has brought it, or a page does, without a hole before it.
+   */
+  had(chat: Chat): void {
     this.settle(chat);
-    this.logs.get(peerId)?.addOld(chat);
-    this.touchPeer(peerId);
+    this.touchPeer(this.peerOf(chat));
   }
 
   addNewest(peerId: UserId, page: Page<Chat>): void {
@@ -191,9 +192,11 @@ export class Model {
     if (!this.complete || !this.cursor) return;
     const { seq } = this.cursor;
     for (const [peerId, log] of this.logs) {
-      if (!log.unsaved) continue;
+      // What is in doubt stays as it was written down: with the cursor of then.
+      const saved = log.unsaved ? log.saved(seq) : null;
+      if (!saved) continue;
       log.unsaved = false;
-      this.vault.saveLog(peerId, { chats: log.chats, hasMore: log.more, seq });
+      this.vault.saveLog(peerId, saved);
     }
     this.vault.saveList(this.conversations.saved());
     this.vault.saveCursor(this.cursor);

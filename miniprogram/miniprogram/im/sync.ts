@@ -272,7 +272,7 @@ export class Sync implements LinkOwner {
     } else if (!this.link.ready) {
       return;
     } else if (chat) {
-      this.model.addOld(chat);
+      this.model.had(chat);
     }
     if (outbox.sending?.id === clientMsgId) {
       // The service has it, though its chat cannot be read, or is not what was written here.

@@ -47,14 +47,20 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'old chats stay before a hole',
     file: 'chatlog.ts',
-    right: 'if (hasMore && this.unsureAfter > 0 && this.unsureAfter < first) {',
-    wrong: 'if (false) {',
+    right: 'if (hasMore && doubt && doubt.from < first) {',
+    wrong: 'if (doubt && doubt.from < 0) {',
   },
   {
     what: 'what storage has is taken for complete',
     file: 'model.ts',
     right: 'this.complete && saved.seq === this.cursor?.seq',
     wrong: 'true',
+  },
+  {
+    what: 'what is in doubt is written down as if it were not',
+    file: 'chatlog.ts',
+    right: 'if (this.doubt) return null;',
+    wrong: '',
   },
   {
     what: 'a refusal for now is one for good',

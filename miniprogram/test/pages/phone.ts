@@ -154,7 +154,7 @@ export class Phone {
 
   /** Waits until there is something on the screen, and returns it. */
   async find(selector: string, text = ''): Promise<Element> {
-    const found = () => this.all(selector).find((element) => (element.textContent ?? '').includes(text));
+    const found = () => this.all(selector).find((element) => element.textContent.includes(text));
     return this.until(`${selector} with ${text}`, found);
   }
 

@@ -60,7 +60,9 @@ async fn a_file_is_kept_for_ever_only_under_its_own_version() {
         assert_eq!(answer.headers()["cache-control"], "no-cache", "{query}");
         assert_eq!(answer.headers()["content-type"], "text/javascript; charset=utf-8");
     }
-    assert_problem(server.get("/page/app.ts").await, 404, "not_found").await;
+    for file in ["app.ts", "index.html", "..%2f..%2fCargo.toml", "%00"] {
+        assert_problem(server.get(&format!("/page/{file}")).await, 404, "not_found").await;
+    }
 }
 
 #[tokio::test]

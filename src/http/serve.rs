@@ -34,6 +34,12 @@ const KEEPALIVE_RETRIES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 
+/// How many bytes the kernel takes for a connection before it has begun to send them; then a write
+/// waits. Left to itself it takes megabytes, in which the frames of a client that does not read would
+/// hide from the bounds of its queue. What is on its way is not counted, so a fast line stays fast.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 16 * 1024;
+
 /// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `waiting`
 /// connections may stand without having sent a whole request.
 pub async fn serve(listener: TcpListener, router: Router, waiting: usize, stop: CancellationToken) {
@@ -117,7 +123,10 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
     let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    {
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+    }
     Ok(())
 }
 

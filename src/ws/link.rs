@@ -33,6 +33,9 @@ const FLOOD_SECONDS: u32 = 10;
 pub(super) enum End {
     /// The service closes it.
     Close(CloseCode),
+    /// The client did not take a frame in time. It is closed as [`CloseCode::TooSlow`], of which it is
+    /// not told: that would have to wait behind the frame.
+    Stuck,
     /// The client closed it, or is gone.
     Gone,
 }
@@ -145,6 +148,9 @@ impl Link {
 
     /// Ends the socket: writes a last frame, says why, and waits a little for the client to read it.
     pub(super) async fn end(mut self, last: Option<Text>, end: End) {
+        if end == End::Stuck {
+            return;
+        }
         let farewell = async {
             if let Some(frame) = last {
                 self.socket.feed(Message::Text(frame)).await?;
@@ -168,7 +174,7 @@ async fn in_time(write: impl Future<Output = Result<(), axum::Error>>) -> Result
     match timeout(WRITE_WAIT, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Gone),
-        Err(_) => Err(End::Close(CloseCode::TooSlow)),
+        Err(_) => Err(End::Stuck),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::{Router, routing::get};
 
-use crate::service::Service;
+use crate::{protocol::close::CloseCode, service::Service};
 use link::End;
 
 /// The sockets' route.
@@ -39,6 +39,7 @@ impl Drop for Counted {
 fn count_end(end: End) {
     let code = match end {
         End::Close(code) => code.code().to_string(),
+        End::Stuck => CloseCode::TooSlow.code().to_string(),
         End::Gone => "gone".to_owned(),
     };
     metrics::counter!("imserver_socket_ends_total", "code" => code).increment(1);

@@ -36,8 +36,9 @@ async fn a_reader_that_stops_is_closed_and_misses_nothing_later() {
     say(&mut at_wang, &zhang, "hello").await;
     at_wang.expect("sent").await;
     at_zhang.expect("event").await;
-    // It was given up when its queue was full. What was on its way may still be read, without a
-    // hole, and then comes the end.
+    // It was given up when its queue was full, before its write had taken too long.
+    assert!(server.metric("imserver_slow_readers_total").await >= 1.0);
+    // What was on its way may still be read, without a hole, and then comes the end.
     let mut slow = Client::default();
     let code = slow.follow_to_the_end(&mut stuck).await;
     assert!(matches!(code, 4408 | 1006), "{code}");

@@ -225,7 +225,7 @@ async fn clients_that_stop_reading_cost_nobody_else_anything() {
         kib(observed.resident),
         kib(server.resident()),
     );
-    assert!(observed.closed - observed.full < CLOSED_WITHIN, "{observed:?}");
+    assert!(observed.closed < observed.full + CLOSED_WITHIN, "{observed:?}");
     assert!(observed.held <= HELD, "{observed:?}");
     assert!(observed.resident < resident + MEMORY, "{resident}, then {observed:?}");
     assert!(p99 < 2 * p99_calm + Duration::from_millis(500), "{p99:?} against {p99_calm:?}");

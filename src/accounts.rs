@@ -9,9 +9,10 @@ use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
     domain::{AvatarHash, User, UserId, UserName},
+    limits::Limits,
     messaging::{Error, user_not_found},
     protocol::fault::{Code, Fault},
-    store::{Session, Store},
+    store::{Session, Store, StoreError},
     wechat::{WechatClient, WechatError},
 };
 
@@ -25,6 +26,7 @@ pub struct Accounts {
     auth: Auth,
     wechat: Option<Arc<WechatClient>>,
     demo_login: bool,
+    limits: Limits,
     pictures: Arc<Semaphore>,
 }
 
@@ -35,9 +37,10 @@ impl Accounts {
         auth: Auth,
         wechat: Option<WechatClient>,
         demo_login: bool,
+        limits: Limits,
     ) -> Self {
         let pictures = Arc::new(Semaphore::new(PICTURES_AT_ONCE));
-        Self { store, auth, wechat: wechat.map(Arc::new), demo_login, pictures }
+        Self { store, auth, wechat: wechat.map(Arc::new), demo_login, limits, pictures }
     }
 
     /// Logs the demo user of this name in.
@@ -60,6 +63,7 @@ impl Accounts {
     }
 
     async fn begin(&self, user: User) -> Result<(User, Login), Error> {
+        self.limits.login(user.id).await?;
         let login = self.auth.log_in(user.id).await?;
         tracing::info!(user = %user.id, "logged in");
         Ok((user, login))
@@ -94,6 +98,25 @@ impl Accounts {
     /// A picture and its content type.
     pub async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, Error> {
         Ok(self.store.avatar(hash).await?)
+    }
+}
+
+/// How many chats are blanked in one transaction.
+const BLANKED_AT_ONCE: u32 = 1_000;
+
+/// Erases a user: first all that says who it is and every session, then the words of every chat that it
+/// sent. `false` if there never was such a user. What was begun and not finished is finished by a
+/// repeat.
+pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
+    if !store.erase_user(user).await? {
+        return Ok(false);
+    }
+    let mut last = None;
+    loop {
+        last = store.blank_chats(user, last.as_ref(), BLANKED_AT_ONCE).await?;
+        if last.is_none() {
+            return Ok(true);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,12 +25,20 @@ use crate::{
     clock::Clock,
     config::{BusKind, DatabaseUrl, MetricsListen, Settings},
     delivery::{self, Delivery},
+    descriptors,
+    drain::Drain,
     http,
+    limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
     messaging::Messaging,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
-    store::{Store, batcher::Batcher, postgres::PgStore, sqlite::SqliteStore},
+    store::{
+        Store,
+        batcher::{self, Batcher},
+        postgres::PgStore,
+        sqlite::SqliteStore,
+    },
     telemetry,
     wechat::{self, WechatClient},
     ws,
@@ -38,15 +47,25 @@ use crate::{
 /// Where metrics are, unless a setting says otherwise.
 const METRICS_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
 
-/// How long the parts of a stopping replica may take to end, after its sockets were told.
+/// How long each part of a stopping replica may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long sockets may take to end once the last one was told to leave: to finish what is under
+/// way, and to close politely.
+const LEAVE_WAIT: Duration = Duration::from_secs(8);
+
+/// Where metrics are served, and what renders them.
+struct Metrics {
+    listener: TcpListener,
+    handle: PrometheusHandle,
+}
 
 /// A replica that is bound to its addresses and ready to run.
 pub struct App {
     service: Arc<Service>,
     batcher: Batcher,
     listener: TcpListener,
-    metrics: Option<TcpListener>,
+    metrics: Option<Metrics>,
     background: TaskTracker,
     stop_background: CancellationToken,
 }
@@ -67,6 +86,15 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
             "setting `database.url`: {database} cannot be opened; name a SQLite file, or a new one \
              in a folder that can be written to, or a Postgres database that answers"
         )
+    })
+}
+
+/// How long batches linger under load. A process that has its database for itself has no use for it:
+/// nobody divides its batches, and a commit takes it longer than to gather the next batch.
+fn linger(settings: &Settings) -> anyhow::Result<Duration> {
+    Ok(match settings.database()? {
+        DatabaseUrl::Sqlite(_) => Duration::ZERO,
+        DatabaseUrl::Postgres(_) => batcher::LINGER,
     })
 }
 
@@ -105,14 +133,43 @@ async fn open_presence(
     }
 }
 
+/// The rate limits, counted together by the replicas that share a bus.
+async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
+    let limits = &settings.limits;
+    if !limits.enabled {
+        return Ok(Limits::none());
+    }
+    let limiter: Arc<dyn Limiter> = match settings.bus_kind()? {
+        BusKind::Local => Arc::new(LocalLimiter::default()),
+        BusKind::Redis(urls) => {
+            let connected = RedisLimiter::connect(&urls, &settings.bus.namespace).await;
+            Arc::new(connected.context("setting `bus.url`")?)
+        }
+    };
+    let rates = Rates {
+        send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
+        history: Rate::per_sec(limits.history_per_sec, limits.history_burst),
+        presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
+        login: Rate::per_min(limits.logins_per_min),
+        handshake: Rate::per_min(limits.handshakes_per_min),
+        failure: Rate::per_min(limits.failures_per_min),
+    };
+    Ok(Limits::new(limiter, rates))
+}
+
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
-        let metrics = bind_metrics(settings.metrics.listen).await?;
+        let metrics = match bind_metrics(settings.metrics.listen).await? {
+            // Before all that has something to count.
+            Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
+            None => None,
+        };
         let store = open_store(&settings, &clock).await?;
         let (bus, incoming) = open_bus(&settings).await?;
         let (presence, transitions) = open_presence(&settings, &clock).await?;
+        let limits = open_limits(&settings).await?;
 
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
@@ -127,6 +184,7 @@ impl App {
             let delivery = Arc::clone(&delivery);
             Batcher::start(
                 Arc::clone(&store),
+                linger(&settings)?,
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
@@ -140,10 +198,9 @@ impl App {
             Arc::clone(&delivery),
             Duration::from_secs(settings.delivery.reconcile_secs),
         ))));
-        background.spawn(until_stop(Box::pin(delivery::recheck_sessions(
-            Arc::clone(&delivery),
-            auth.clone(),
-        ))));
+        background
+            .spawn(until_stop(Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone()))));
+        background.spawn(until_stop(Box::pin(delivery::review(Arc::clone(&delivery)))));
 
         let wechat = settings
             .wechat_login()
@@ -157,24 +214,41 @@ impl App {
             })
             .transpose()?;
         let service = Arc::new(Service {
-            accounts: Accounts::new(Arc::clone(&store), auth, wechat, settings.demo_login()),
+            accounts: Accounts::new(
+                Arc::clone(&store),
+                auth,
+                wechat,
+                settings.demo_login(),
+                limits.clone(),
+            ),
             messaging: Messaging::new(
                 Arc::clone(&store),
                 batcher.clone(),
                 Arc::clone(&delivery),
                 Arc::clone(&presence),
+                limits.clone(),
                 settings.delivery.replay_limit,
             ),
             delivery,
             store,
             bus,
             presence,
+            limits,
+            admission: Admission::new(
+                settings.server.handshakes_at_once,
+                settings.server.handshakes_waiting,
+            ),
             origins: OriginPolicy::new(
                 settings.server.allowed_origins.clone(),
                 settings.server.listen.ip().is_loopback(),
             ),
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            drain: Drain::new(
+                settings.drain_pause(),
+                Duration::from_secs(settings.server.drain_secs),
+                settings.bus_kind()? != BusKind::Local,
+            ),
             started: AtomicBool::new(false),
             settings,
         });
@@ -193,45 +267,61 @@ impl App {
 
     /// Where metrics are served, if they are.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.metrics.as_ref().and_then(|metrics| metrics.listener.local_addr().ok())
     }
 
-    /// Serves until `stop`, then ends in order: no new sockets, the open ones told to come back
-    /// elsewhere, requests and commits finished.
+    /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
+    /// and presence is left.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self { service, batcher, listener, metrics, background, stop_background } = self;
         let stop_http = CancellationToken::new();
-        if let Some(listener) = metrics {
-            let router = http::metrics_router(telemetry::init_metrics()?);
-            background.spawn(http::serve(listener, router, stop_http.clone()));
+        let waiting = service.settings.server.waiting_connections.min(descriptors::limit() / 2);
+        if let Some(Metrics { listener, handle }) = metrics {
+            let keeping = telemetry::keep_up(handle.clone());
+            background.spawn(stop_background.clone().run_until_cancelled_owned(keeping));
+            let router = http::metrics_router(handle);
+            background.spawn(http::serve(listener, router, waiting, stop_http.clone()));
         }
         // All is there. Said before the first request is taken, or that one would be turned away.
         service.started.store(true, Ordering::Release);
         let router = http::router(&service, ws::router());
-        let server = tokio::spawn(http::serve(listener, router, stop_http.clone()));
+        let server = tokio::spawn(http::serve(listener, router, waiting, stop_http.clone()));
         stop.await;
 
-        tracing::info!("stopping");
-        service.stopping.cancel();
-        service.sockets.close();
-        service.delivery.close_all(CloseCode::Restart);
-        let window = Duration::from_secs(service.settings.server.drain_secs) + STOP_WAIT;
-        if tokio::time::timeout(window, service.sockets.wait()).await.is_err() {
-            tracing::warn!(sockets = service.sockets.len(), "sockets did not end in time");
-        }
-        batcher.close().await;
-        service.presence.close().await;
+        drain(&service).await;
         stop_http.cancel();
+        in_time("requests", server).await;
+        batcher.close().await;
         stop_background.cancel();
         background.close();
-        let rest = async {
-            let _ = server.await;
-            background.wait().await;
-        };
-        if tokio::time::timeout(STOP_WAIT, rest).await.is_err() {
-            tracing::warn!("requests did not end in time");
-        }
+        in_time("background work", background.wait()).await;
+        service.presence.close().await;
+        tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Turns new sockets away, and has the open ones leave.
+async fn drain(service: &Service) {
+    tracing::info!(sockets = service.sockets.len(), "draining");
+    service.stopping.cancel();
+    service.sockets.close();
+    tokio::time::sleep(service.drain.pause).await;
+    let leaving = service.delivery.send_away(service.drain.open_window());
+    tokio::select! {
+        () = leaving => {}
+        () = service.sockets.wait() => return,
+    }
+    if tokio::time::timeout(LEAVE_WAIT, service.sockets.wait()).await.is_err() {
+        tracing::warn!(sockets = service.sockets.len(), "sockets did not leave, they are closed");
+        service.delivery.close_all(CloseCode::Restart);
+        in_time("sockets", service.sockets.wait()).await;
+    }
+}
+
+async fn in_time(what: &str, end: impl Future) {
+    if tokio::time::timeout(STOP_WAIT, end).await.is_err() {
+        tracing::warn!(what, "did not end in time");
     }
 }
 

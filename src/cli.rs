@@ -2,14 +2,18 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    accounts,
     app::{self, App},
     clock::Clock,
     config::{self, Overrides, Settings},
-    telemetry,
+    descriptors,
+    domain::{OutOfRange, UserId},
+    healthcheck, telemetry,
 };
 
 /// Real-time chat for WeChat mini programs: an acknowledgement means committed.
@@ -49,6 +53,12 @@ enum Command {
     Serve,
     /// Bring the database's schema up to date, and end
     Migrate,
+    /// Ask the service at server.listen whether it is ready; the exit status says it
+    Healthcheck {
+        /// Whether the process is up, which it also is while it starts, drains or lacks its database
+        #[arg(long)]
+        live: bool,
+    },
     /// Look after a deployment
     #[command(subcommand)]
     Admin(Admin),
@@ -58,6 +68,16 @@ enum Command {
 enum Admin {
     /// Begin a new history after a restore: every client loads anew
     RotateEpoch,
+    /// Erase a user for good: name, picture, logins, sessions, and the words of every chat it sent
+    EraseUser {
+        /// Whom
+        #[arg(value_name = "ID", value_parser = user_id)]
+        user: UserId,
+    },
+}
+
+fn user_id(text: &str) -> Result<UserId, OutOfRange> {
+    UserId::new(text.parse().map_err(|_| OutOfRange)?)
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -98,6 +118,20 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
             println!("the schema is up to date");
             Ok(())
         }
+        Command::Healthcheck { live } => {
+            let health = healthcheck::ask(settings.server.listen, live).await?;
+            println!("{health}");
+            Ok(())
+        }
+        Command::Admin(Admin::EraseUser { user }) => {
+            let store = app::open_store(&settings, &clock).await?;
+            let known = accounts::erase(&*store, user).await.with_context(|| {
+                format!("user {user} is not erased to the end; repeat the command")
+            })?;
+            anyhow::ensure!(known, "there is no user {user}");
+            println!("user {user} is erased");
+            Ok(())
+        }
         Command::Admin(Admin::RotateEpoch) => {
             let store = app::open_store(&settings, &clock).await?;
             println!("a new history begins: epoch {}", store.rotate_epoch().await?);
@@ -109,6 +143,7 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
 async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    descriptors::raise_limit();
     let app = App::build(settings, clock).await?;
     greet(&app)?;
     let stop = Arc::new(tokio::sync::Notify::new());

@@ -8,8 +8,16 @@ use std::sync::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Accounts, auth::origin::OriginPolicy, bus::Bus, config::Settings, delivery::Delivery,
-    messaging::Messaging, presence::Presence, store::Store,
+    accounts::Accounts,
+    auth::origin::OriginPolicy,
+    bus::Bus,
+    config::Settings,
+    delivery::Delivery,
+    drain::Drain,
+    limits::{Admission, Limits},
+    messaging::Messaging,
+    presence::Presence,
+    store::Store,
 };
 
 /// The parts of a running replica.
@@ -28,12 +36,18 @@ pub struct Service {
     pub bus: Arc<dyn Bus>,
     /// The register of who is online, to be left at the end.
     pub presence: Arc<dyn Presence>,
+    /// How often who may do what.
+    pub limits: Limits,
+    /// How many handshakes are worked on at once.
+    pub admission: Admission,
     /// Which pages may use the service.
     pub origins: OriginPolicy,
     /// The sockets' tasks: the framework forgets them when it stops.
     pub sockets: TaskTracker,
     /// Cancelled when the replica begins to stop.
     pub stopping: CancellationToken,
+    /// How its clients leave then.
+    pub drain: Drain,
     /// Whether the replica has started.
     pub started: AtomicBool,
 }

@@ -1,6 +1,6 @@
-//! Logs and metrics: set up once for the process.
+//! Logs and metrics: set up once for the process. What each metric tells is in `docs/operations.md`.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
@@ -10,6 +10,59 @@ use tracing_subscriber::{
 };
 
 use crate::config::{ConfigError, Log, LogFormat};
+
+/// How often measured values are put into their buckets where nobody reads the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// How often which values were seen.
+    Histogram,
+}
+
+/// Every metric: what it is, its name, and what it counts.
+pub const METRICS: &[(Kind, &str, &str)] = &[
+    (Kind::Counter, "imserver_bus_dropped_total", "Signals to other replicas that were dropped"),
+    (Kind::Counter, "imserver_bus_gaps_total", "Times that signals of others may have been lost"),
+    (Kind::Counter, "imserver_bus_garbage_total", "Messages on the bus that are none of ours"),
+    (Kind::Gauge, "imserver_bus_link_up", "Whether a link to Redis stands"),
+    (Kind::Counter, "imserver_bus_published_total", "Signals published to other replicas"),
+    (Kind::Counter, "imserver_bus_reconnects_total", "Links to Redis that were made anew"),
+    (Kind::Histogram, "imserver_commit_batch_size", "Chats in a transaction"),
+    (Kind::Histogram, "imserver_commit_seconds", "How long a transaction of chats took"),
+    (Kind::Counter, "imserver_connections_closed_total", "Connections closed to make room, by why"),
+    (Kind::Gauge, "imserver_connections_waiting", "Connections whose client owes a request"),
+    (Kind::Histogram, "imserver_delivery_seconds", "How long a frame waited for its socket"),
+    (Kind::Counter, "imserver_gap_repairs_total", "Sockets that read a gap from the database"),
+    (Kind::Histogram, "imserver_handshake_seconds", "How long a step of a handshake was worked on"),
+    (Kind::Gauge, "imserver_handshakes_in_flight", "Handshakes that are worked on"),
+    (Kind::Counter, "imserver_handshakes_total", "Requests for a socket, by how they ended"),
+    (Kind::Counter, "imserver_http_requests_total", "Requests, by route and status"),
+    (Kind::Histogram, "imserver_limit_batch_size", "Questions to Redis in one call"),
+    (Kind::Counter, "imserver_limit_fallbacks_total", "Limits decided without Redis, by why"),
+    (Kind::Gauge, "imserver_limit_link_up", "Whether limits have their connection to Redis"),
+    (Kind::Counter, "imserver_limit_refusals_total", "Refusals, by limit"),
+    (Kind::Counter, "imserver_logins_closed_total", "Logins refused because Redis was away"),
+    (Kind::Histogram, "imserver_pool_wait_seconds", "How long work waited for Postgres"),
+    (Kind::Counter, "imserver_presence_departures_forgotten_total", "Departures not remembered"),
+    (Kind::Counter, "imserver_presence_fenced_total", "Leases of this replica that were lost"),
+    (Kind::Gauge, "imserver_presence_link_up", "Whether presence has its connection to Redis"),
+    (Kind::Counter, "imserver_presence_reaped_total", "Users removed for replicas that died"),
+    (Kind::Gauge, "imserver_presence_sockets", "Sockets that presence holds for this replica"),
+    (Kind::Histogram, "imserver_publish_seconds", "How long a signal waited to be published"),
+    (Kind::Counter, "imserver_reconcile_repairs_total", "Users found behind the database"),
+    (Kind::Histogram, "imserver_reconcile_seconds", "How long a comparison with the database took"),
+    (Kind::Counter, "imserver_resets_total", "Clients told to load anew"),
+    (Kind::Counter, "imserver_sends_total", "Sends, by how they ended"),
+    (Kind::Counter, "imserver_slow_readers_total", "Sockets closed because their queue was full"),
+    (Kind::Counter, "imserver_socket_ends_total", "Sockets that ended, by close code"),
+    (Kind::Gauge, "imserver_sockets", "Open sockets, by kind"),
+];
 
 /// Seconds; from a commit on a fast disk to a timeout.
 const SECONDS: &[f64] =
@@ -47,10 +100,26 @@ fn is_discreet(of: &Metadata<'_>) -> bool {
     !of.target().starts_with("tungstenite") || *of.level() <= Level::INFO
 }
 
-/// Collects metrics from now on; the handle renders them.
+/// Collects metrics from now on; the handle renders them. Without [`keep_up`] they grow.
 pub fn init_metrics() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_size".into()), SIZES)?
-        .install_recorder()?)
+        .install_recorder()?;
+    for &(kind, name, description) in METRICS {
+        match kind {
+            Kind::Counter => metrics::describe_counter!(name, description),
+            Kind::Gauge => metrics::describe_gauge!(name, description),
+            Kind::Histogram => metrics::describe_histogram!(name, description),
+        }
+    }
+    Ok(handle)
+}
+
+/// Puts measured values into their buckets, for ever: those that nobody reads would pile up.
+pub async fn keep_up(handle: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        handle.run_upkeep();
+    }
 }

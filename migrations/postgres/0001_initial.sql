@@ -139,6 +139,21 @@ CREATE TABLE timeline_events (
     autovacuum_analyze_scale_factor = 0.02
 );
 
+-- Ids of sockets, over all replicas in the order of opening. Not cached, for the order; and above the
+-- microseconds since 1970 at which it was last raised, so that what a restored dump gives out is more
+-- than what was given out before.
+CREATE SEQUENCE connection_ids AS BIGINT MAXVALUE 9007199254740991 CACHE 1;
+
+SELECT setval('connection_ids', floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+
+-- The last `/close` of a user: sockets with ids up to this one must close. A row for each user who was
+-- ever closed; never trimmed. No foreign key: a socket of an anonymous user may be open before the
+-- user's first chat.
+CREATE TABLE closes (
+    user_id BIGINT PRIMARY KEY,
+    up_to BIGINT NOT NULL
+) WITH (fillfactor = 70);
+
 -- Narrow and apart from `users`: written in batches as sockets go.
 CREATE TABLE last_seen (
     user_id BIGINT PRIMARY KEY,

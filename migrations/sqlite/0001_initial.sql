@@ -10,7 +10,9 @@ CREATE TABLE service (
     -- of the seed's routes, which name their own; they may also have taken one above.
     next_user_id INTEGER NOT NULL,
     -- Not max(chats.id): the id of a chat must not come back when chats are deleted.
-    last_chat_id INTEGER NOT NULL
+    last_chat_id INTEGER NOT NULL,
+    -- Ids of sockets are reserved in blocks. The next one begins here, or later.
+    next_connection_id INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE avatars (
@@ -105,6 +107,14 @@ CREATE TABLE timeline_events (
     chat_id INTEGER,
     PRIMARY KEY (user_id, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- The last `/close` of a user: sockets with ids up to this one must close. A row for each user who was
+-- ever closed; never trimmed. No foreign key: a socket of an anonymous user may be open before the
+-- user's first chat.
+CREATE TABLE closes (
+    user_id INTEGER PRIMARY KEY,
+    up_to INTEGER NOT NULL
+) STRICT;
 
 -- Narrow and apart from `users`: written in batches as sockets go.
 CREATE TABLE last_seen (

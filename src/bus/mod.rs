@@ -35,19 +35,25 @@ pub enum Signal {
     Close(CloseOrder),
 }
 
-/// Which of a user's sockets must close.
+/// Which of a user's sockets must close. None names a socket that opened after the reason for it: so an
+/// order that comes late closes nobody who came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseOrder {
-    /// All of them: `/close`.
-    All,
+    /// Those up to this one: `/close`.
+    UpTo(ConnectionId),
     /// Those of a session that has ended.
     Session(SessionId),
-    /// Those of a device, except for the newest one.
+    /// Those of a device that are older than its newest one.
     Device {
         /// The device.
         device: DeviceId,
         /// Its newest socket.
-        except: ConnectionId,
+        newest: ConnectionId,
+    },
+    /// Those that are older than the ones that the user may have.
+    Surplus {
+        /// The oldest one that stays.
+        oldest: ConnectionId,
     },
 }
 

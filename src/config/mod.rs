@@ -14,6 +14,10 @@ use values::{addresses, list, optional_address, optional_url, url};
 
 use crate::secret::Secret;
 
+/// How long load balancers take to notice that a replica is not ready, unless a setting says
+/// otherwise.
+const DRAIN_PAUSE_SECS: u64 = 2;
+
 /// A setting that the service cannot start with. Names the key and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -71,6 +75,14 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// The drain's window, in seconds.
     pub drain_secs: u64,
+    /// As written, if it was; see [`Settings::drain_pause`].
+    pub drain_pause_secs: Option<u64>,
+    /// Most handshakes that are worked on at once.
+    pub handshakes_at_once: usize,
+    /// Most handshakes that wait to be worked on.
+    pub handshakes_waiting: usize,
+    /// Most connections of which a request, or the rest of one, is awaited.
+    pub waiting_connections: usize,
 }
 
 /// Metrics.
@@ -238,6 +250,18 @@ pub struct Limits {
     pub sends_per_sec: u32,
     /// Sends of a user at once.
     pub send_burst: u32,
+    /// Reads of a user over HTTP in a second.
+    pub history_per_sec: u32,
+    /// Reads of a user over HTTP at once.
+    pub history_burst: u32,
+    /// Questions of a user who is online, in a second.
+    pub presence_per_sec: u32,
+    /// Questions of a user who is online, at once.
+    pub presence_burst: u32,
+    /// Logins of a user in a minute.
+    pub logins_per_min: u32,
+    /// Sockets of a user that open in a minute.
+    pub handshakes_per_min: u32,
     /// Frames of a socket in a second.
     pub frames_per_sec: u32,
     /// Failed logins and handshakes of an address in a minute.
@@ -285,6 +309,14 @@ impl Settings {
     /// Whether people can be found by name.
     pub fn directory(&self) -> bool {
         self.users.directory.unwrap_or_else(|| self.is_at_home())
+    }
+
+    /// How long a stopping replica goes on before its sockets leave: until the load balancer has seen
+    /// that it is not ready. Alone there is none to wait for.
+    pub fn drain_pause(&self) -> Duration {
+        let alone = matches!(self.bus_kind(), Ok(BusKind::Local));
+        let unset = if alone { 0 } else { DRAIN_PAUSE_SECS };
+        Duration::from_secs(self.server.drain_pause_secs.unwrap_or(unset))
     }
 
     /// Which database it is.
@@ -400,8 +432,22 @@ impl Settings {
         within("auth.idle_secs", self.auth.idle_secs, 1, 10 * 365 * 86_400)?;
         within("auth.max_secs", self.auth.max_secs, 1, 10 * 365 * 86_400)?;
         within("server.drain_secs", self.server.drain_secs, 0, 3_600)?;
+        within("server.drain_pause_secs", self.server.drain_pause_secs.unwrap_or(0), 0, 3_600)?;
         within("limits.sends_per_sec", self.limits.sends_per_sec.into(), 1, 1_000_000)?;
         within("limits.send_burst", self.limits.send_burst.into(), 1, 1_000_000)?;
+        for (key, count) in [
+            ("limits.history_per_sec", self.limits.history_per_sec),
+            ("limits.history_burst", self.limits.history_burst),
+            ("limits.presence_per_sec", self.limits.presence_per_sec),
+            ("limits.presence_burst", self.limits.presence_burst),
+            ("limits.logins_per_min", self.limits.logins_per_min),
+            ("limits.handshakes_per_min", self.limits.handshakes_per_min),
+        ] {
+            within(key, count.into(), 1, 1_000_000)?;
+        }
+        within("server.handshakes_at_once", self.server.handshakes_at_once as u64, 1, 100_000)?;
+        within("server.handshakes_waiting", self.server.handshakes_waiting as u64, 0, 100_000)?;
+        within("server.waiting_connections", self.server.waiting_connections as u64, 1, 1_000_000)?;
         within("limits.frames_per_sec", self.limits.frames_per_sec.into(), 1, 1_000_000)?;
         within("limits.failures_per_min", self.limits.failures_per_min.into(), 1, 1_000_000)
     }

@@ -1,19 +1,44 @@
-//! Tells those who watch a user that the user came or went.
+//! Tells those who watch a user that the user came or went, and notes when.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use rand::Rng;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use super::Delivery;
-use crate::{domain::UserId, presence::Transition, protocol::server::ServerFrame};
+use crate::{
+    clock::Timestamp, domain::UserId, presence::Transition, protocol::server::ServerFrame,
+};
 
 /// The most transitions that are noted with one write.
 const BATCH: usize = 500;
 
+/// How long the replica that announced a transition has to note it, at least and at most, before the
+/// others see to it that it is noted.
+const NOTE_WAIT: std::ops::RangeInclusive<u64> = 6_000..=10_000;
+
+/// How many wait to be noted. Of those beyond, `lastSeenAt` stays at the time before.
+const MAX_WAITING: usize = 65_536;
+
 /// Notes and announces transitions until the register ends.
 pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<Transition>) {
+    let mut notes = Notes::new(Arc::clone(&delivery));
     let mut batch = Vec::new();
-    while transitions.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        tokio::select! {
+            taken = transitions.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+            () = notes.due() => {
+                notes.write_due().await;
+                continue;
+            }
+        }
         let mut newest: HashMap<UserId, Transition> = HashMap::new();
         for transition in batch.drain(..) {
             let kept = newest.entry(transition.user).or_insert(transition);
@@ -21,14 +46,13 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
                 *kept = transition;
             }
         }
-        let gone: Vec<_> =
-            newest.values().filter(|change| !change.online).map(|c| (c.user, c.at)).collect();
+        let gone = |is_ours| {
+            let gone = newest.values().filter(move |c| !c.online && c.is_ours == is_ours);
+            gone.map(|change| (change.user, change.at)).collect()
+        };
+        notes.postpone(gone(false));
         // Before anybody is told, so that whoever asks next is told the same.
-        if !gone.is_empty()
-            && let Err(error) = delivery.store.save_last_seen(&gone).await
-        {
-            tracing::warn!(%error, users = gone.len(), "last seen not saved");
-        }
+        notes.write(gone(true)).await;
         for change in newest.values().filter(|c| delivery.watchers.is_watched(c.user)) {
             let frame = ServerFrame::Presence {
                 user_id: change.user,
@@ -37,5 +61,57 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
             };
             delivery.watchers.notify(change.user, &frame.encode());
         }
+    }
+}
+
+/// When users were last seen, on its way to the database: at once from the replica that announced it,
+/// and later from each that heard of it, to which the database then has nothing to add.
+struct Notes {
+    delivery: Arc<Delivery>,
+    /// Not the same on all replicas, so that of several one is the first.
+    wait: Duration,
+    waiting: VecDeque<(Instant, UserId, Timestamp)>,
+}
+
+impl Notes {
+    fn new(delivery: Arc<Delivery>) -> Self {
+        let wait = Duration::from_millis(rand::rng().random_range(NOTE_WAIT));
+        Self { delivery, wait, waiting: VecDeque::new() }
+    }
+
+    async fn write(&mut self, seen: Vec<(UserId, Timestamp)>) {
+        if seen.is_empty() {
+            return;
+        }
+        if let Err(error) = self.delivery.store.save_last_seen(&seen).await {
+            tracing::warn!(%error, users = seen.len(), "last seen not saved, later again");
+            self.postpone(seen);
+        }
+    }
+
+    fn postpone(&mut self, seen: Vec<(UserId, Timestamp)>) {
+        let due = Instant::now() + self.wait;
+        for (user, at) in seen {
+            if self.waiting.len() < MAX_WAITING {
+                self.waiting.push_back((due, user, at));
+            } else {
+                metrics::counter!("imserver_last_seen_dropped_total").increment(1);
+            }
+        }
+    }
+
+    /// Waits until something is due; for ever if nothing waits.
+    async fn due(&self) {
+        match self.waiting.front() {
+            Some((due, ..)) => sleep_until(*due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn write_due(&mut self) {
+        let now = Instant::now();
+        let due = self.waiting.iter().take(BATCH).take_while(|(due, ..)| *due <= now).count();
+        let seen = self.waiting.drain(..due).map(|(_, user, at)| (user, at)).collect();
+        self.write(seen).await;
     }
 }

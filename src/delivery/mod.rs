@@ -5,18 +5,26 @@
 //! often, which bounds what a lost hint can cost.
 
 mod announce;
+mod leave;
 mod recheck;
 mod reconcile;
+mod review;
 mod timeline;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     bus::{self, Bus, CloseOrder, Incoming, Signal},
-    domain::{ConnectionId, Epoch, Seq, SessionId, UserId},
+    domain::{ConnectionId, DeviceId, Epoch, Seq, SessionId, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
     presence::Presence,
     protocol::{
@@ -28,8 +36,9 @@ use crate::{
 };
 
 pub use announce::announce;
-pub use recheck::recheck_sessions;
+pub use recheck::recheck;
 pub use reconcile::reconcile;
+pub use review::review;
 pub use timeline::{Effect, Gap, MAX_WAITING, Timeline};
 
 /// How long a gap is waited for before the database is read: two replicas' batches overtake each
@@ -76,8 +85,10 @@ pub struct Delivery {
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
-    /// Why no more sockets are welcome.
-    closed: Mutex<Option<CloseCode>>,
+    /// Sockets that opened a moment ago.
+    opened: review::Opened,
+    /// Whether the replica stops, so that no socket stays.
+    is_leaving: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -90,8 +101,9 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let epoch = Mutex::new(store.epoch().await?);
-        let (hub, watchers, closed) = (Hub::default(), Watchers::default(), Mutex::default());
-        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, closed, tasks }))
+        let (hub, watchers) = (Hub::default(), Watchers::default());
+        let (opened, is_leaving) = (review::Opened::default(), AtomicBool::new(false));
+        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, opened, is_leaving, tasks }))
     }
 
     /// The database's history, as last read.
@@ -105,35 +117,42 @@ impl Delivery {
     }
 
     /// Enters a socket, before its task first reads the timeline, and sees to the user's
-    /// subscription and presence. Sockets that this one replaces are closed.
+    /// subscription and presence. Sockets that this one replaces are closed, and so is this one if it
+    /// is older than what would have to give way to it.
     pub async fn attach(self: &Arc<Self>, socket: Arc<Socket>, kind: Kind) -> Attachment {
         let id = socket.id;
         let user = socket.user;
         let attachment = Attachment { delivery: Arc::clone(self), socket: Arc::clone(&socket) };
-        self.hub.enter(Arc::clone(&socket), |local| {
+        let replaced = self.hub.enter(Arc::clone(&socket), |local| {
             match kind {
                 Kind::Events => local.state.attach(id),
                 Kind::Snapshots => local.state.attach_classic(id),
             }
-            if let Some(device) = &socket.device {
-                let order = CloseOrder::Device { device: device.clone(), except: id };
-                close_matching(local, &order);
+            let replaced = socket.device.as_ref().and_then(|device| replaced(local, device));
+            if let Some(order) = &replaced {
+                close_matching(local, order);
             }
             let staying = local.sockets.iter().filter(|socket| !socket.mailbox.is_closing());
             let excess = staying.clone().count().saturating_sub(MAX_SOCKETS);
             for oldest in staying.take(excess) {
                 oldest.mailbox.close(CloseCode::Replaced);
             }
+            replaced
         });
-        if let Some(code) = *self.closed.lock() {
-            socket.mailbox.close(code);
+        self.opened.note(user);
+        if self.is_leaving.load(Ordering::SeqCst) {
+            socket.mailbox.leave();
         }
-        if let Some(device) = &socket.device {
-            let order = CloseOrder::Device { device: device.clone(), except: id };
-            self.bus.publish(user, Signal::Close(order));
-        }
+        let subscribe = async {
+            let subscribed = tokio::time::timeout(SUBSCRIBE_WAIT, self.bus.subscribe(user)).await;
+            // Not before: a replica that has a newer one answers, and that must be heard.
+            if let Some(order) = replaced {
+                self.bus.publish(user, Signal::Close(order));
+            }
+            subscribed
+        };
         let (subscribed, joined) = tokio::join!(
-            tokio::time::timeout(SUBSCRIBE_WAIT, self.bus.subscribe(user)),
+            subscribe,
             tokio::time::timeout(SUBSCRIBE_WAIT, self.presence.join(user, id)),
         );
         if !matches!(subscribed, Ok(Ok(()))) {
@@ -159,6 +178,18 @@ impl Delivery {
         }
     }
 
+    /// Learns otherwise than by a hint that a user's timeline reaches `seq`. Sockets here to which no
+    /// hint brings it meanwhile read the database.
+    pub fn reached(self: &Arc<Self>, user: UserId, seq: Seq) {
+        let delivery = Arc::clone(self);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(GAP_WAIT).await;
+            delivery.hub.with(user, |Local { sockets, state }| {
+                state.raise(seq, |id, effect| carry_out(sockets, id, effect));
+            });
+        });
+    }
+
     /// Shows a frame outside the timeline to a user's sockets everywhere, except for one.
     pub fn notice(&self, user: UserId, frame: &Text, except: Option<ConnectionId>) {
         self.show(user, frame, except);
@@ -177,14 +208,25 @@ impl Delivery {
             match heard {
                 Incoming::Signal(user, Signal::Event(frame)) => self.hint(user, &frame),
                 Incoming::Signal(user, Signal::Notice(text)) => self.show(user, &text, None),
-                Incoming::Signal(user, Signal::Close(order)) => {
-                    self.hub.with(user, |local| close_matching(local, &order));
-                }
+                Incoming::Signal(user, Signal::Close(order)) => self.obey(user, &order),
                 Incoming::Gap => {
                     let delivery = Arc::clone(&self);
                     self.tasks.spawn(async move { reconcile::compare_all(&delivery).await });
                 }
             }
+        }
+    }
+
+    /// Closes what another replica says. One that takes an older socket of a device for the newest is
+    /// told of a newer one here; so it goes on until all have heard of the newest of all.
+    fn obey(&self, user: UserId, order: &CloseOrder) {
+        let answer = self.hub.with(user, |local| {
+            close_matching(local, order);
+            let CloseOrder::Device { device, newest } = order else { return None };
+            replaced(local, device).filter(|_| local.newest_of(device) > Some(*newest))
+        });
+        if let Some(answer) = answer.flatten() {
+            self.bus.publish(user, Signal::Close(answer));
         }
     }
 
@@ -228,17 +270,6 @@ impl Delivery {
         });
     }
 
-    /// Closes every socket here, and each that is entered from now on.
-    pub fn close_all(&self, code: CloseCode) {
-        // Before the others are closed, so that none slips in between.
-        *self.closed.lock() = Some(code);
-        self.hub.for_each(|_, local| {
-            for socket in &local.sockets {
-                socket.mailbox.close(code);
-            }
-        });
-    }
-
     /// The sessions of all sockets here, with their users.
     fn sessions(&self) -> Vec<(SessionId, UserId)> {
         let mut sessions = Vec::new();
@@ -261,7 +292,12 @@ impl Delivery {
             self.tasks.spawn(async move {
                 tokio::time::sleep(GAP_WAIT).await;
                 delivery.hub.with(user, |Local { sockets, state }| {
-                    state.gap_expired(gap, |id, effect| carry_out(sockets, id, effect));
+                    state.gap_expired(gap, |id, effect| {
+                        if effect == Effect::Pull {
+                            metrics::counter!("imserver_gap_repairs_total").increment(1);
+                        }
+                        carry_out(sockets, id, effect);
+                    });
                 });
             });
         }
@@ -294,19 +330,27 @@ fn carry_out(sockets: &[Arc<Socket>], id: ConnectionId, effect: Effect<EventFram
     }
 }
 
+/// Those that the newest socket of a device here replaces.
+fn replaced<T>(local: &Local<T>, device: &DeviceId) -> Option<CloseOrder> {
+    let newest = local.newest_of(device)?;
+    Some(CloseOrder::Device { device: device.clone(), newest })
+}
+
 fn close_matching<T>(local: &Local<T>, order: &CloseOrder) {
     for socket in &local.sockets {
-        match order {
-            CloseOrder::All => socket.mailbox.close(CloseCode::Kicked),
-            CloseOrder::Session(session) if socket.session == Some(*session) => {
-                socket.mailbox.close(CloseCode::SessionEnded);
+        let (matches, code) = match order {
+            CloseOrder::UpTo(last) => (socket.id <= *last, CloseCode::Kicked),
+            CloseOrder::Session(session) => {
+                (socket.session == Some(*session), CloseCode::SessionEnded)
             }
-            CloseOrder::Device { device, except }
-                if socket.device.as_ref() == Some(device) && socket.id != *except =>
-            {
-                socket.mailbox.close(CloseCode::Replaced);
+            CloseOrder::Device { device, newest } => {
+                let matches = socket.device.as_ref() == Some(device) && socket.id < *newest;
+                (matches, CloseCode::Replaced)
             }
-            CloseOrder::Session(_) | CloseOrder::Device { .. } => {}
+            CloseOrder::Surplus { oldest } => (socket.id < *oldest, CloseCode::Replaced),
+        };
+        if matches {
+            socket.mailbox.close(code);
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Compares what was delivered with the database, so that a lost hint costs at most one interval.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::Rng;
 
@@ -47,6 +51,7 @@ fn jittered(duration: Duration) -> Duration {
 }
 
 async fn compare(delivery: &Delivery, users: &[UserId]) {
+    let begun = Instant::now();
     let lagging = match delivery.lagging(users).await {
         Ok(lagging) => lagging,
         Err(error) => {
@@ -54,6 +59,7 @@ async fn compare(delivery: &Delivery, users: &[UserId]) {
             return;
         }
     };
+    metrics::histogram!("imserver_reconcile_seconds").record(begun.elapsed());
     tokio::time::sleep(SETTLE).await;
     for (user, last) in lagging {
         delivery.hub.with(user, |Local { sockets, state }| {
@@ -84,7 +90,8 @@ impl Delivery {
         }
     }
 
-    fn slices(&self) -> Vec<Vec<UserId>> {
+    /// The users who have sockets here, as many together as one query reads.
+    pub(super) fn slices(&self) -> Vec<Vec<UserId>> {
         let mut users = Vec::new();
         self.hub.for_each(|user, _| users.push(user));
         users.chunks(SLICE).map(<[UserId]>::to_vec).collect()

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -76,21 +75,13 @@ id! {
     SessionId
 }
 id! {
-    /// One open socket, unique over all replicas: drawn at random.
+    /// One socket. Given out by the store: rises over all replicas in the order of opening.
     ConnectionId
 }
 
 impl UserId {
     /// The first id that the service gives out itself.
     pub const FIRST_REGISTERED: i64 = 1_000_000;
-}
-
-impl ConnectionId {
-    /// Draws an id: 53 random bits, so that a million open sockets collide with a chance of 1 in
-    /// 18,000.
-    pub fn random() -> Self {
-        Self(rand::rng().random_range(1..=MAX_ID))
-    }
 }
 
 /// A place in a user's timeline. Events are numbered from 1 without holes; 0 is before the first.

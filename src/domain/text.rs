@@ -96,6 +96,11 @@ impl UserName {
         Self(format!("用户{number}").into())
     }
 
+    /// What everybody is called who was erased.
+    pub fn erased() -> Self {
+        Self("已注销".into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

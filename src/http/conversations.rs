@@ -40,6 +40,7 @@ pub(super) async fn list(
     url: PublicUrl,
     params: Params,
 ) -> Result<Json<ConversationList>, Fault> {
+    service.limits.history(actor.user).await?;
     let (limit, before) = (params.limit()?, params.integer("before")?);
     let ConversationPage { conversations, has_more } = match params.integer("peerId")? {
         Some(peer) => {
@@ -49,7 +50,7 @@ pub(super) async fn list(
         None => service.messaging.conversations(actor.user, before, limit).await?,
     };
     let peers: Vec<_> = conversations.iter().map(|found| found.peer.user.id).collect();
-    let online = service.messaging.online(&peers).await?;
+    let online = service.messaging.online(&peers).await;
     let conversations = conversations
         .into_iter()
         .map(|found| {
@@ -83,6 +84,7 @@ pub(super) async fn chats(
     PathParam(id): PathParam,
     params: Params,
 ) -> Result<Json<ChatList>, Fault> {
+    service.limits.history(actor.user).await?;
     let id = integer("id", &id)?;
     let window = match (params.integer("before")?, params.integer("after")?) {
         (None, None) => Window::Newest,

@@ -9,13 +9,17 @@ use utoipa::ToSchema;
 use super::{
     error::Problem,
     extract::{Actor, JsonBody},
+    peer::ClientAddress,
     views::{PublicUrl, UserView},
 };
 use crate::{
     auth::Login,
     clock::Timestamp,
     domain::User,
-    protocol::{fault::Fault, fields::missing},
+    protocol::{
+        fault::{Code, Fault},
+        fields::missing,
+    },
     service::Service,
 };
 
@@ -53,12 +57,22 @@ pub(super) struct WechatLogin {
     responses((status = 200, body = LoginView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn wechat(
     State(service): State<Arc<Service>>,
+    ClientAddress(address): ClientAddress,
     url: PublicUrl,
     body: JsonBody,
 ) -> Result<Json<LoginView>, Fault> {
     let code = body.fields()?.string("code")?.filter(|code| !code.is_empty());
     let code = code.ok_or_else(|| missing("code"))?;
-    Ok(LoginView::of(service.accounts.log_in_wechat(&code).await?, &url))
+    service.limits.may_try_login(address).await?;
+    match service.accounts.log_in_wechat(&code).await.map_err(Fault::from) {
+        Ok(login) => Ok(LoginView::of(login, &url)),
+        Err(fault) => {
+            if matches!(fault.code, Code::WechatCodeInvalid | Code::WechatUserBlocked) {
+                service.limits.failed_login(address).await?;
+            }
+            Err(fault)
+        }
+    }
 }
 
 /// A name, which is enough where demo login is on.

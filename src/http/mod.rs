@@ -11,10 +11,12 @@ mod login;
 mod me;
 mod metrics;
 mod page;
+pub mod peer;
 mod people;
 mod seed;
 mod serve;
 mod views;
+mod waiting;
 
 use std::sync::Arc;
 

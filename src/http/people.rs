@@ -37,13 +37,14 @@ pub(super) struct UserList {
     responses((status = 200, body = UserList), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn search(
     State(service): State<Arc<Service>>,
-    _: Actor,
+    actor: Actor,
     url: PublicUrl,
     params: Params,
 ) -> Result<Json<UserList>, Fault> {
     if !service.settings.directory() {
         return Err(Fault::new(Code::NotFound, "the directory is off"));
     }
+    service.limits.history(actor.user).await?;
     let limit = params.limit()?;
     let found = service.messaging.search_users(params.required("query")?, limit).await?;
     Ok(Json(UserList { users: found.into_iter().map(|user| UserView::of(user, &url)).collect() }))
@@ -54,10 +55,11 @@ pub(super) async fn search(
     responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn user(
     State(service): State<Arc<Service>>,
-    _: Actor,
+    actor: Actor,
     url: PublicUrl,
     PathParam(id): PathParam,
 ) -> Result<Json<UserView>, Fault> {
+    service.limits.history(actor.user).await?;
     Ok(Json(UserView::of(service.messaging.user(integer("id", &id)?).await?, &url)))
 }
 
@@ -81,6 +83,7 @@ pub(super) async fn presence(
     if ids.len() > MAX_WATCHED {
         return Err(Fault::invalid(format!("`userIds` must name at most {MAX_WATCHED} users")));
     }
+    service.limits.presence(actor.user).await?;
     let presence = service.messaging.presence(actor.user, &ids).await?;
     Ok(Json(PresenceList { presence: presence.into_iter().map(Into::into).collect() }))
 }

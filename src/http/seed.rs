@@ -82,6 +82,7 @@ pub(super) async fn get_message(
 ) -> Result<Json<Vec<Chat>>, Fault> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
+    service.limits.history(user).await?;
     let limit = service.settings.chat.classic_limit;
     Ok(Json(service.messaging.latest_chats(user, limit).await?))
 }
@@ -102,6 +103,9 @@ pub(super) async fn get_online_user(
     State(service): State<Arc<Service>>,
     caller: Caller,
 ) -> Result<Json<BTreeMap<UserId, OnlineUserView>>, Fault> {
+    if let Some(user) = caller.user() {
+        service.limits.presence(user).await?;
+    }
     let online = service.messaging.online_users(caller.user()).await?;
     let view = |(user_id, (user_name, connections))| {
         (user_id, OnlineUserView { user_id, user_name, connections })
@@ -119,7 +123,7 @@ pub(super) async fn close(
 ) -> Result<&'static str, Fault> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
-    service.messaging.close_sockets(user);
+    service.messaging.close_sockets(user).await?;
     Ok("ok")
 }
 

@@ -1,17 +1,18 @@
 //! Accepts connections and serves HTTP/1.1 on them, with the bounds that the framework's own loop
 //! does not set.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use axum::{Router, extract::ConnectInfo};
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::{Router, extract::ConnectInfo, http::StatusCode};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+
+use super::waiting::{Arriving, WaitingRoom};
 
 /// How long the head of a request may take, and how long an idle connection is kept.
 const HEADER_WAIT: Duration = Duration::from_secs(30);
@@ -22,16 +23,29 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// How long to wait when the process is out of file descriptors or the like.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`; then accepts nothing new, lets requests end, and returns.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// A peer that is gone without a word is noticed below HTTP too: the kernel asks after this silence,
+/// so often, in this interval. It also keeps the ways of routers and carriers open.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// How long what was written may stay unacknowledged. Without it the kernel keeps the frames of a
+/// phone that is gone for a quarter of an hour, also once the service has closed the socket.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
+
+/// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `waiting`
+/// connections may stand without having sent a whole request.
+pub async fn serve(listener: TcpListener, router: Router, waiting: usize, stop: CancellationToken) {
+    let room = WaitingRoom::new(waiting);
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 let router = router.clone();
-                let stop = stop.clone();
+                let (room, stop) = (Arc::clone(&room), stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = connection(stream, peer, router, stop).await {
+                    if let Err(error) = connection(stream, peer, router, room, stop).await {
                         tracing::debug!(%error, "connection ended early");
                     }
                 });
@@ -40,6 +54,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection could be accepted");
+                // Those that send nothing make room for one that may.
+                room.close_oldest();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -52,30 +68,57 @@ async fn connection(
     stream: TcpStream,
     peer: std::net::SocketAddr,
     router: Router,
+    room: Arc<WaitingRoom>,
     stop: CancellationToken,
 ) -> Result<(), hyper::Error> {
-    // Frames are small and must not wait for each other.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "nodelay not set");
+    if let Err(error) = set_options(&stream) {
+        tracing::debug!(%error, "options of a connection not set");
     }
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+    let silent = CancellationToken::new();
+    let place = Arc::new(Mutex::new(Some(room.enter(&silent))));
+    let service = service_fn(|request: Request<Incoming>| {
+        let waited = place.lock().take();
+        let mut request = request.map(|body| axum::body::Body::new(Arriving::new(body, waited)));
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
+        let answer = router.clone().oneshot(request);
+        let (room, silent, place) = (Arc::clone(&room), silent.clone(), Arc::clone(&place));
+        async move {
+            let answer = answer.await;
+            // A socket has deadlines of its own; of all others the next request is awaited.
+            if !matches!(&answer, Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS)
+            {
+                *place.lock() = Some(room.enter(&silent));
+            }
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WAIT)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
+        () = silent.cancelled() => Ok(()),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Frames are small and must not wait for each other.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME);
+    let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 fn is_of_peer(error: &io::Error) -> bool {

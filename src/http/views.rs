@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::net::SocketAddr;
 use utoipa::ToSchema;
 
+use super::peer::is_trusted;
 use crate::{
     clock::Timestamp,
     domain::{Chat, Conversation, ConversationId, ConversationKind, User, UserId, UserName},
@@ -36,7 +37,7 @@ impl FromRequestParts<Arc<Service>> for PublicUrl {
         let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let is_proxied =
-            peer.is_some_and(|ip| server.trusted_proxies.iter().any(|net| net.contains(&ip)));
+            peer.is_some_and(|ip| is_trusted(ip.to_canonical(), &server.trusted_proxies));
         let is_tls = is_proxied && header("x-forwarded-proto") == Some("https");
         let scheme = if is_tls { "https" } else { "http" };
         // Without a host the URL is relative, which is as good for whoever speaks like that.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::protocol::{Text, close::CloseCode, event::EventFrame};
 
@@ -33,15 +33,23 @@ impl Letter {
 
 /// All that was waiting at one moment.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they say different things, and may come together"
+)]
 pub struct Post {
     /// The frames, in order.
     pub letters: Vec<Letter>,
+    /// Since when the first of them waited.
+    pub since: Option<Instant>,
     /// Events are missing after these letters: the owner reads them from the database.
     pub pull: bool,
     /// The timeline's history has changed: the owner tells the client to load anew.
     pub reset: bool,
     /// A classic socket's client is to be shown its latest chats.
     pub dirty: bool,
+    /// The replica stops: the owner finishes what is under way, and closes.
+    pub leave: bool,
     /// The socket is to be closed, after nothing else.
     pub close: Option<CloseCode>,
 }
@@ -59,12 +67,18 @@ pub struct Mailbox {
 }
 
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they say different things, and may come together"
+)]
 struct Inner {
     letters: VecDeque<Letter>,
+    since: Option<Instant>,
     bytes: usize,
     pull: bool,
     reset: bool,
     dirty: bool,
+    leave: bool,
     close: Option<CloseCode>,
 }
 
@@ -125,6 +139,12 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
+    /// Tells the owner that the replica stops.
+    pub fn leave(&self) {
+        self.inner.lock().leave = true;
+        self.arrived.notify_one();
+    }
+
     /// Has the socket closed. The first code counts; what waits is dropped.
     pub fn close(&self, code: CloseCode) {
         let mut inner = self.inner.lock();
@@ -168,6 +188,7 @@ impl Mailbox {
 
 impl Inner {
     fn put(&mut self, letter: Letter) {
+        self.since.get_or_insert_with(Instant::now);
         self.bytes += letter.len();
         self.letters.push_back(letter);
     }
@@ -177,6 +198,7 @@ impl Inner {
             && !self.pull
             && !self.reset
             && !self.dirty
+            && !self.leave
             && self.close.is_none();
         if nothing {
             return None;
@@ -185,9 +207,11 @@ impl Inner {
         Some(Post {
             // Given away whole, so that an idle socket holds no memory for frames.
             letters: std::mem::take(&mut self.letters).into(),
+            since: self.since.take(),
             pull: std::mem::take(&mut self.pull),
             reset: std::mem::take(&mut self.reset),
             dirty: std::mem::take(&mut self.dirty),
+            leave: std::mem::take(&mut self.leave),
             close: self.close,
         })
     }

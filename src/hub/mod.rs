@@ -16,7 +16,7 @@ use crate::domain::{ConnectionId, DeviceId, SessionId, UserId};
 pub use mailbox::{Full, Letter, Mailbox, Post, QUEUE_BYTES, QUEUE_FRAMES};
 pub use watchers::Watchers;
 
-/// How many sockets a user may have on a replica; the oldest goes when one more comes.
+/// How many sockets a user may have; the oldest goes when one more comes.
 pub const MAX_SOCKETS: usize = 5;
 
 /// Enough that users seldom meet in one lock.
@@ -37,7 +37,7 @@ pub struct Socket {
     pub mailbox: Mailbox,
 }
 
-/// What this replica has of one user: the sockets, oldest first, and what the layer above keeps
+/// What this replica has of one user: the sockets, by id and so oldest first, and what the layer above keeps
 /// beside them.
 #[derive(Debug, Default)]
 pub struct Local<T> {
@@ -51,6 +51,13 @@ impl<T> Local<T> {
     /// The socket with this id.
     pub fn socket(&self, id: ConnectionId) -> Option<&Arc<Socket>> {
         self.sockets.iter().find(|socket| socket.id == id)
+    }
+
+    /// The newest socket of a device that is to stay.
+    pub fn newest_of(&self, device: &DeviceId) -> Option<ConnectionId> {
+        let staying = self.sockets.iter().rev().filter(|socket| !socket.mailbox.is_closing());
+        let mut of_device = staying.filter(|socket| socket.device.as_ref() == Some(device));
+        of_device.next().map(|socket| socket.id)
     }
 }
 
@@ -79,7 +86,8 @@ impl<T: Default> Hub<T> {
     pub fn enter<R>(&self, socket: Arc<Socket>, then: impl FnOnce(&mut Local<T>) -> R) -> R {
         let mut shard = self.shard(socket.user).lock();
         let local = shard.entry(socket.user).or_default();
-        local.sockets.push(socket);
+        let place = local.sockets.partition_point(|other| other.id < socket.id);
+        local.sockets.insert(place, socket);
         then(local)
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::{
     delivery::Delivery,
     domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
+    limits::Limits,
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
     store::{Bounds, ChatPage, ConversationPage, Store, StoreError, Window, batcher::Batcher},
@@ -25,6 +26,7 @@ pub struct Messaging {
     batcher: Batcher,
     delivery: Arc<Delivery>,
     presence: Arc<dyn Presence>,
+    limits: Limits,
     replay_limit: u32,
 }
 
@@ -59,9 +61,10 @@ impl Messaging {
         batcher: Batcher,
         delivery: Arc<Delivery>,
         presence: Arc<dyn Presence>,
+        limits: Limits,
         replay_limit: u32,
     ) -> Self {
-        Self { store, batcher, delivery, presence, replay_limit }
+        Self { store, batcher, delivery, presence, limits, replay_limit }
     }
 
     /// Decides how a client goes on that has applied `since` in `epoch`. Without `since` it goes on

@@ -73,9 +73,14 @@ impl Messaging {
         Ok(users.into_iter().map(of).collect())
     }
 
-    /// Those of these users who are online, whoever asks.
-    pub async fn online(&self, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
-        Ok(self.presence.online(users).await?.into_iter().collect())
+    /// Those of these users who are online, whoever asks. Nobody while that cannot be read: it must
+    /// not keep anybody from what is beside it.
+    pub async fn online(&self, users: &[UserId]) -> HashSet<UserId> {
+        let online = self.presence.online(users).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, users = users.len(), "shown as offline");
+            Vec::new()
+        });
+        online.into_iter().collect()
     }
 
     /// Has a socket shown when these users come and go, instead of those that it `watched`, and
@@ -86,6 +91,7 @@ impl Messaging {
         watched: &mut Vec<UserId>,
         users: &[UserId],
     ) -> Result<Vec<PresenceOf>, Error> {
+        self.limits.presence(socket.user).await?;
         let visible = self.visible(socket.user, users).await?;
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);
@@ -150,9 +156,12 @@ impl Messaging {
         Ok(())
     }
 
-    /// Closes all of a user's sockets, everywhere.
-    pub fn close_sockets(&self, user: UserId) {
-        self.delivery.close(user, CloseOrder::All);
+    /// Closes all of a user's sockets, everywhere. Once it returns `Ok`, that is noted in the database:
+    /// a replica that the order does not reach finds it there.
+    pub async fn close_sockets(&self, user: UserId) -> Result<(), Error> {
+        let up_to = self.store.close_sockets(user).await?;
+        self.delivery.close(user, CloseOrder::UpTo(up_to));
+        Ok(())
     }
 
     /// Closes the sockets of a session that has ended, everywhere.

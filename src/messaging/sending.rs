@@ -1,7 +1,10 @@
 //! Sending: the one write that everything else is about.
 
+use std::sync::Arc;
+
 use super::{Error, Messaging, user_not_found};
 use crate::{
+    delivery::Delivery,
     domain::{Chat, Seq, UserId, UserName},
     protocol::fault::{Code, Fault},
     store::{Appended, Committed, NewChat, batcher::Ticket},
@@ -19,12 +22,15 @@ pub struct Sent {
 }
 
 /// A send that is under way.
-pub struct Sending(Ticket);
+pub struct Sending {
+    ticket: Ticket,
+    delivery: Arc<Delivery>,
+}
 
 impl Sending {
     /// Waits for the commit: at most 5 s.
     pub async fn done(self) -> Result<Sent, Error> {
-        let (Committed { chat, sender_seq, .. }, is_repeat) = match self.0.wait().await? {
+        let (Committed { chat, sender_seq, .. }, is_repeat) = match self.ticket.wait().await? {
             Appended::Committed(committed) => (committed, false),
             Appended::Repeat(committed) => (committed, true),
             Appended::KeyReused => {
@@ -36,18 +42,34 @@ impl Sending {
                 return Err(Fault::new(Code::UserNotFound, "the sender does not exist").into());
             }
         };
+        if is_repeat {
+            // Whoever repeats may have lost the answer, and with it what told the sockets.
+            self.delivery.reached(chat.user_id, sender_seq);
+        }
         Ok(Sent { chat, seq: sender_seq, is_repeat })
     }
 }
 
 impl Messaging {
-    /// Hands a chat over to be committed. Chats that one task hands over are committed in that order.
-    pub fn begin_send(&self, chat: NewChat) -> Result<Sending, Error> {
-        Ok(Sending(self.batcher.enqueue(chat)?))
+    /// Counts a send of this user, and says whether it may be begun. Asked at once: the future only
+    /// waits for the answer, so that many may be asked for together.
+    pub fn may_send(
+        &self,
+        sender: UserId,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let counted = self.limits.send(sender);
+        async move { Ok(counted.await?) }
     }
 
-    /// Commits a chat.
+    /// Hands a chat over to be committed, that may be sent. Chats that one task hands over are committed in that order.
+    pub fn begin_send(&self, chat: NewChat) -> Result<Sending, Error> {
+        let ticket = self.batcher.enqueue(chat)?;
+        Ok(Sending { ticket, delivery: Arc::clone(&self.delivery) })
+    }
+
+    /// Commits a chat, if its sender may send now.
     pub async fn send(&self, chat: NewChat) -> Result<Sent, Error> {
+        self.may_send(chat.sender).await?;
         self.begin_send(chat)?.done().await
     }
 

@@ -1,7 +1,7 @@
 //! Presence within one process: the register of a replica that runs alone.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque, btree_map},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque, btree_map},
     ops::Bound,
     sync::Arc,
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    OFFLINE_GRACE, OnlineUser, Presence, PresenceError, Transition,
+    Connection, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, Transition,
     outbox::{Outbox, TRANSITION_QUEUE},
 };
 use crate::{
@@ -82,6 +82,20 @@ impl Presence for LocalPresence {
         Ok(users.iter().copied().filter(|user| register.users.contains_key(user)).collect())
     }
 
+    async fn connections(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError> {
+        let register = self.shared.register.lock();
+        let here = users.iter().filter_map(|user| match register.users.get(user)? {
+            Entry::Here(ids) => {
+                Some((*user, ids.iter().map(|&id| Connection { id, is_sure: true }).collect()))
+            }
+            Entry::Leaving(_) => None,
+        });
+        Ok(here.collect())
+    }
+
     async fn list(
         &self,
         after: Option<UserId>,
@@ -123,7 +137,7 @@ struct Register {
 #[derive(Debug)]
 enum Entry {
     /// Has these sockets: at least one.
-    Here(HashSet<ConnectionId>),
+    Here(BTreeSet<ConnectionId>),
     /// Has none any more, and may be back before anybody notices.
     Leaving(Leaving),
 }
@@ -146,18 +160,25 @@ impl Entry {
 impl Register {
     /// Returns whether there is something to announce.
     fn join(&mut self, user: UserId, connection: ConnectionId, now: Timestamp) -> bool {
+        let sockets = metrics::gauge!("imserver_presence_sockets");
         match self.users.entry(user) {
             btree_map::Entry::Occupied(mut known) => {
                 match known.get_mut() {
                     Entry::Here(connections) => {
-                        connections.insert(connection);
+                        if connections.insert(connection) {
+                            sockets.increment(1);
+                        }
                     }
-                    left @ Entry::Leaving(_) => *left = Entry::Here(HashSet::from([connection])),
+                    left @ Entry::Leaving(_) => {
+                        *left = Entry::Here(BTreeSet::from([connection]));
+                        sockets.increment(1);
+                    }
                 }
                 false
             }
             btree_map::Entry::Vacant(new) => {
-                new.insert(Entry::Here(HashSet::from([connection])));
+                new.insert(Entry::Here(BTreeSet::from([connection])));
+                sockets.increment(1);
                 self.record(user, true, now, now);
                 true
             }
@@ -168,7 +189,9 @@ impl Register {
     fn leave(&mut self, user: UserId, connection: ConnectionId, leaving: Leaving) -> bool {
         let Some(entry) = self.users.get_mut(&user) else { return false };
         let Entry::Here(connections) = entry else { return false };
-        connections.remove(&connection);
+        if connections.remove(&connection) {
+            metrics::gauge!("imserver_presence_sockets").decrement(1);
+        }
         if !connections.is_empty() {
             return false;
         }
@@ -195,7 +218,7 @@ impl Register {
 
     fn record(&mut self, user: UserId, online: bool, at: Timestamp, now: Timestamp) {
         self.version = (self.version + 1).max(now.as_millis().saturating_mul(1_000));
-        self.outbox.put(Transition { user, online, at, version: self.version });
+        self.outbox.put(Transition { user, online, at, version: self.version, is_ours: true });
     }
 }
 

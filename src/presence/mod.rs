@@ -6,7 +6,7 @@ pub mod local;
 mod outbox;
 pub mod redis;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 
@@ -19,6 +19,10 @@ use crate::{
 
 /// How long after the last socket went a user is announced offline, so that a reconnect is not seen.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
+
+/// How lately a replica was heard of that counts as living without a doubt: more than the pause between
+/// two signs of its life.
+pub const HEARD_WITHIN: Duration = Duration::from_secs(6);
 
 /// Why presence could not be read or written now.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,16 @@ pub struct OnlineUser {
     pub connections: u32,
 }
 
+/// A socket, as the register knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Which one.
+    pub id: ConnectionId,
+    /// Whether its replica was heard of within [`HEARD_WITHIN`]. One that has died may be in the
+    /// register for some seconds more.
+    pub is_sure: bool,
+}
+
 /// A user came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
@@ -48,6 +62,8 @@ pub struct Transition {
     pub at: Timestamp,
     /// Rises with each transition of a user; an observer ignores one that is not newer.
     pub version: i64,
+    /// Whether this replica is the one that announced it: of all that hear it, one.
+    pub is_ours: bool,
 }
 
 /// The register of who is online.
@@ -66,6 +82,13 @@ pub trait Presence: Send + Sync + 'static {
 
     /// Those of these users who are online.
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
+
+    /// The sockets of these users on all replicas, each list in ascending id. Those without are left
+    /// out.
+    async fn connections(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError>;
 
     /// Leaves with all sockets that are left. Nothing is joined after that.
     async fn close(&self) {}

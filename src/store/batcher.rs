@@ -2,6 +2,10 @@
 //!
 //! A chat waits for at most one commit before its own, and the busier the database, the larger the
 //! batches. There is one batch at a time, so that chats commit in the order in which they came.
+//!
+//! Replicas that share a database divide its chats into more and smaller batches, each of which costs
+//! the database a transaction. So a batch that begins with several chats lingers for more of them;
+//! where there is no such load, nothing waits.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::histogram;
+use metrics::{counter, histogram};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -22,6 +26,11 @@ use super::{Appended, Committed, NewChat, Store, StoreError};
 const QUEUE: usize = 8_192;
 /// The most chats of one transaction: beyond this, more cost as much each and hold locks longer.
 const MAX_BATCH: usize = 500;
+/// How long a batch lingers under load, where [`Batcher::start`] is asked for it. See
+/// docs/adr/0019-linger-under-load.md.
+pub const LINGER: Duration = Duration::from_millis(2);
+/// So many chats that came during one commit are load.
+const LOAD: usize = 4;
 /// How long a caller waits, from the moment it queued the chat. A client is answered within 5 s.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 
@@ -70,7 +79,8 @@ struct Job {
 }
 
 impl Batcher {
-    /// Starts to commit to `store`, until [`Batcher::close`] or until all clones are gone.
+    /// Starts to commit to `store`, until [`Batcher::close`] or until all clones are gone. Under
+    /// load a batch waits for more chats, at most for `linger`, unless it is full.
     ///
     /// `on_commit` is called after the commit and before the callers are answered. It must not
     /// block. It is not called for chats of whose commit nothing is known.
@@ -78,10 +88,10 @@ impl Batcher {
     /// # Panics
     ///
     /// Outside a Tokio runtime.
-    pub fn start(store: Arc<dyn Store>, on_commit: OnCommit) -> Self {
+    pub fn start(store: Arc<dyn Store>, linger: Duration, on_commit: OnCommit) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (closing, done) = (CancellationToken::new(), CancellationToken::new());
-        let committer = Committer { store, on_commit };
+        let committer = Committer { store, linger, on_commit };
         let (finished, closed) = (done.clone().drop_guard(), closing.clone());
         tokio::spawn(async move {
             committer.run(jobs, closed).await;
@@ -94,12 +104,14 @@ impl Batcher {
     pub fn enqueue(&self, chat: NewChat) -> Result<Ticket, AppendError> {
         let (sender, answer) = oneshot::channel();
         let deadline = Instant::now() + PATIENCE;
-        self.queue.try_send(Job { chat, answer: sender, deadline }).map_err(
-            |error| match error {
+        self.queue.try_send(Job { chat, answer: sender, deadline }).map_err(|error| {
+            let refusal = match error {
                 mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
-            },
-        )?;
+            };
+            count(&Err(refusal));
+            refusal
+        })?;
         Ok(Ticket { answer, deadline })
     }
 
@@ -129,6 +141,7 @@ impl Ticket {
 /// What the batcher's task owns.
 struct Committer {
     store: Arc<dyn Store>,
+    linger: Duration,
     on_commit: OnCommit,
 }
 
@@ -150,6 +163,9 @@ impl Committer {
                 }
                 received = jobs.recv_many(&mut batch, MAX_BATCH) => if received == 0 { return },
             }
+            if batch.len() >= LOAD && !self.linger.is_zero() {
+                collect(&mut jobs, &mut batch, Instant::now() + self.linger).await;
+            }
             // Whoever has been told that it took too long is not kept in the way of the others.
             let now = Instant::now();
             batch.retain(|job| job.deadline > now);
@@ -163,6 +179,7 @@ impl Committer {
             jobs.into_iter().map(|job| (job.chat, Some(job.answer))).unzip();
         let chats: Arc<[NewChat]> = chats.into();
         let mut answer = |place: usize, answer: Answer| {
+            count(&answer);
             if let Some(caller) = callers[place].take() {
                 // A caller that went away does not want to know.
                 let _ = caller.send(answer);
@@ -224,6 +241,15 @@ impl Committer {
     }
 }
 
+/// Adds what comes until the deadline or until the batch is full, whichever is first.
+async fn collect(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, deadline: Instant) {
+    while batch.len() < MAX_BATCH {
+        let room = MAX_BATCH - batch.len();
+        // 0: nothing more will come.
+        let Ok(1..) = timeout_at(deadline, jobs.recv_many(batch, room)).await else { return };
+    }
+}
+
 /// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
 async fn append(
     store: &Arc<dyn Store>,
@@ -245,6 +271,19 @@ async fn append(
         Ok(Err(error)) => Err(Failure::Store(error)),
         Err(_) => Err(Failure::Panicked),
     }
+}
+
+/// Counts a send by how it ended.
+fn count(answer: &Answer) {
+    let outcome = match answer {
+        Ok(Appended::Committed(_)) => "committed",
+        Ok(Appended::Repeat(_)) => "repeat",
+        Ok(Appended::KeyReused | Appended::TargetNotFound | Appended::SenderNotFound) => "refused",
+        Err(AppendError::Overloaded) => "overloaded",
+        Err(AppendError::Unavailable) => "unavailable",
+        Err(AppendError::Rejected) => "rejected",
+    };
+    counter!("imserver_sends_total", "outcome" => outcome).increment(1);
 }
 
 fn newly_committed(appended: &Appended) -> Option<&Committed> {

@@ -3,6 +3,7 @@
 use sqlx::{Error as E, error::DatabaseError};
 
 use super::StoreError;
+use crate::domain::UserId;
 
 /// What a database means by an error of its own.
 pub(super) enum Meaning {
@@ -45,4 +46,9 @@ pub(super) fn classify(
 /// An error that [`classify`] makes [`StoreError::Corrupt`].
 pub(super) fn corrupt(what: impl Into<String>) -> sqlx::Error {
     E::Decode(what.into().into())
+}
+
+/// The refusal of a row for a user who does not exist or was erased.
+pub(super) fn nobody(user: UserId) -> sqlx::Error {
+    E::InvalidArgument(format!("there is no user {user}"))
 }

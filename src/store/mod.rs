@@ -18,8 +18,8 @@ use bytes::Bytes;
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ClientMsgId, Content, Conversation, ConversationId, Epoch, Seq,
-        SessionId, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Content, Conversation, ConversationId,
+        Epoch, Seq, SessionId, User, UserId, UserName,
     },
     protocol::event::{ChatJson, EventFrame},
 };
@@ -227,12 +227,13 @@ pub trait Store: Send + Sync + 'static {
     /// The name of this database's history.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
 
-    /// Begins a new history, whose name it returns: a step of every restore.
+    /// Begins a new history, whose name it returns: a step of every restore. Ids of sockets that are
+    /// given out in it are above all of those before, also of those that the restore has forgotten.
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError>;
 
     // --- users
 
-    /// The users of this list that exist, in any order.
+    /// The users of this list that exist and were not erased, in any order.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
 
     /// The demo user who first came by this name, whatever that user is called since; made if there
@@ -274,9 +275,29 @@ pub trait Store: Send + Sync + 'static {
     /// When these users were last seen; those who never were are left out.
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError>;
 
+    /// Takes from a user all that says who it is, and the way back in: the name becomes
+    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go, and so do
+    /// pictures that nobody has any more. All sessions are revoked. From then on the user is found
+    /// only as a side of conversations that are there; a chat to or from it is
+    /// [`Appended::TargetNotFound`] or [`Appended::SenderNotFound`], and the id is never given again.
+    /// Its own timeline ends: the bounds are [`Bounds::EMPTY`]. The timelines of others keep every
+    /// event. Its words stay until [`Store::blank_chats`].
+    ///
+    /// `false` if there never was such a user. Safe to repeat.
+    async fn erase_user(&self, user: UserId) -> Result<bool, StoreError>;
+
+    /// Empties the contents of at most `limit` chats that the user sent, in the order of their keys,
+    /// after the key `after`. Returns the last key of these; `None` if there were none. Safe to repeat.
+    async fn blank_chats(
+        &self,
+        user: UserId,
+        after: Option<&ClientMsgId>,
+        limit: u32,
+    ) -> Result<Option<ClientMsgId>, StoreError>;
+
     // --- sessions
 
-    /// Begins a session of a user who exists, unused for at most `idle` and no longer than `max`.
+    /// Begins a session of a user who exists and was not erased, unused for at most `idle` and no longer than `max`.
     async fn create_session(
         &self,
         token: TokenHash,
@@ -298,6 +319,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a session for good. Ending it twice is no error.
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError>;
+
+    // --- sockets
+
+    /// An id for a socket that opens now: above every id that any replica was given before.
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError>;
+
+    /// Notes that all sockets of a user that are open now must close, wherever they are. Returns the
+    /// bound: sockets with ids up to it are those, and later ones get higher ids.
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError>;
+
+    /// Up to which id sockets of these users must be closed: the highest bound that
+    /// [`Store::close_sockets`] has returned. Those who were never closed are left out.
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError>;
 
     // --- chats
 

@@ -152,6 +152,18 @@ pub(super) fn mark(mark: Option<i64>) -> sqlx::Result<Option<ChatId>> {
     mark.map(id).transpose()
 }
 
+/// A client's key to begin after: every key is greater than the empty text.
+pub(super) fn key(after: Option<&ClientMsgId>) -> &str {
+    after.map_or("", ClientMsgId::as_str)
+}
+
+/// The last client's key of a page that may be empty.
+pub(super) fn last_key(last: Option<String>) -> sqlx::Result<Option<ClientMsgId>> {
+    last.map(|key| ClientMsgId::parse(&key))
+        .transpose()
+        .map_err(|error| corrupt(format!("a client's key {error}")))
+}
+
 /// Rows made into what they stand for.
 pub(super) fn all<R, T: TryFrom<R, Error = sqlx::Error>>(rows: Vec<R>) -> sqlx::Result<Vec<T>> {
     rows.into_iter().map(T::try_from).collect()

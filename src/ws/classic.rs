@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::WebSocket;
 use tokio::{task::JoinHandle, time::sleep_until};
 
-use super::link::{End, Heard, Link};
+use super::{
+    Counted, count_end,
+    link::{End, Heard, Link},
+};
 use crate::{
     delivery::{Attachment, Kind},
     domain::{Chat, ConnectionId, UserId},
     http::{Problem, extract::Caller, push},
     hub::{Mailbox, Socket},
     messaging::Error,
-    protocol::{Text, fault::Fault, fields::Fields},
+    protocol::{Text, close::CloseCode, fault::Fault, fields::Fields},
     service::Service,
 };
 
@@ -47,14 +49,15 @@ pub(super) async fn open(
 type Snapshot = JoinHandle<Result<Vec<Chat>, Error>>;
 
 /// Serves a socket to its end.
-pub(super) async fn run(service: Arc<Service>, socket: WebSocket, opened: Opened) {
+pub(super) async fn run(service: Arc<Service>, mut link: Box<Link>, opened: Opened) {
     let Opened { caller, socket: entry, attachment } = opened;
-    let limits = &service.settings.limits;
-    let mut link = Link::new(socket, limits.enabled.then_some(limits.frames_per_sec));
+    let counted = Counted::new("classic");
     let end = serve(&service, &mut link, &caller, &entry).await;
     drop(attachment);
+    drop(counted);
+    count_end(end);
     tracing::debug!(user = %entry.user, connection = %entry.id, ?end, "classic socket ends");
-    link.end(end).await;
+    Box::pin(link.end(None, end)).await;
 }
 
 async fn serve(
@@ -66,7 +69,11 @@ async fn serve(
     // At most one snapshot is read at a time; `again`: it was out of date before it was there.
     let mut snapshot: Option<Snapshot> = None;
     let mut again = false;
+    let mut is_leaving = false;
     loop {
+        if is_leaving && !again && snapshot.is_none() {
+            return End::Close(CloseCode::Restart);
+        }
         if again && snapshot.is_none() {
             again = false;
             snapshot = Some(read(service, entry.user));
@@ -76,6 +83,7 @@ async fn serve(
             post = entry.mailbox.take() => {
                 // Frames outside the timeline are not for this kind.
                 again |= post.dirty;
+                is_leaving |= post.leave;
                 post.close.map_or(Ok(()), |code| Err(End::Close(code)))
             }
             chats = async { snapshot.as_mut()?.await.ok() }, if snapshot.is_some() => {

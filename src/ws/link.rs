@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use tungstenite::error::CapacityError;
 
 use crate::{
+    drain,
     hub::Mailbox,
     protocol::{MAX_MESSAGE_BYTES, Text, close::CloseCode},
 };
@@ -21,7 +22,7 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// How long a frame may take to be written.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the client may take to answer a close.
+/// How long the client may take to read why it is closed, and to answer that.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Over the limit of frames for so many seconds in a row closes the socket.
@@ -100,7 +101,8 @@ impl Link {
             return Err(End::Close(CloseCode::Silent));
         }
         self.next_ping = Instant::now() + HEARTBEAT;
-        self.write_messages([Message::Ping(axum::body::Bytes::new())], mailbox).await
+        let ping = [Message::Ping(axum::body::Bytes::new())];
+        Box::pin(self.write_messages(ping, mailbox)).await
     }
 
     /// Writes frames, those of one call together. Gives up when the client does not read, or when
@@ -110,18 +112,8 @@ impl Link {
         frames: impl IntoIterator<Item = Text>,
         mailbox: &Mailbox,
     ) -> Result<(), End> {
-        self.write_messages(frames.into_iter().map(Message::Text), mailbox).await
-    }
-
-    /// Writes frames to a socket that is to be closed anyway.
-    pub(super) async fn write_last(&mut self, frames: impl IntoIterator<Item = Text>) {
-        let _ = timeout(CLOSE_WAIT, async {
-            for frame in frames {
-                self.socket.feed(Message::Text(frame)).await?;
-            }
-            self.socket.flush().await
-        })
-        .await;
+        // Its state is needed for a moment and would be most of what an idle socket keeps.
+        Box::pin(self.write_messages(frames.into_iter().map(Message::Text), mailbox)).await
     }
 
     async fn write_messages(
@@ -151,9 +143,12 @@ impl Link {
         written
     }
 
-    /// Ends the socket: says why, and waits a little for the client to read it.
-    pub(super) async fn end(mut self, end: End) {
+    /// Ends the socket: writes a last frame, says why, and waits a little for the client to read it.
+    pub(super) async fn end(mut self, last: Option<Text>, end: End) {
         let farewell = async {
+            if let Some(frame) = last {
+                self.socket.feed(Message::Text(frame)).await?;
+            }
             if let End::Close(code) = end {
                 let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
                 self.socket.send(Message::Close(Some(frame))).await?;
@@ -163,7 +158,9 @@ impl Link {
             while let Some(Ok(_)) = self.socket.recv().await {}
             Ok::<_, axum::Error>(())
         };
-        let _ = timeout(CLOSE_WAIT, farewell).await;
+        let is_restart = end == End::Close(CloseCode::Restart);
+        let wait = if is_restart { drain::CLOSE_WAIT } else { CLOSE_WAIT };
+        let _ = timeout(wait, farewell).await;
     }
 }
 

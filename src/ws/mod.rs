@@ -12,8 +12,34 @@ use std::sync::Arc;
 use axum::{Router, routing::get};
 
 use crate::service::Service;
+use link::End;
 
 /// The sockets' route.
 pub fn router() -> Router<Arc<Service>> {
     Router::new().route("/imserver/{userId}", get(upgrade::upgrade))
+}
+
+/// Counts a socket for as long as it is open.
+struct Counted(&'static str);
+
+impl Counted {
+    fn new(kind: &'static str) -> Self {
+        metrics::gauge!("imserver_sockets", "kind" => kind).increment(1);
+        Self(kind)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("imserver_sockets", "kind" => self.0).decrement(1);
+    }
+}
+
+/// Counts how a socket ended.
+fn count_end(end: End) {
+    let code = match end {
+        End::Close(code) => code.code().to_string(),
+        End::Gone => "gone".to_owned(),
+    };
+    metrics::counter!("imserver_socket_ends_total", "code" => code).increment(1);
 }

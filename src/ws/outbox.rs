@@ -60,6 +60,11 @@ impl Outbox {
         self.open.entry(key.clone()).or_default().count += 1;
     }
 
+    /// Whether every send was answered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_empty() && self.waiting.is_empty()
+    }
+
     /// Adds the frames that show an event and what has waited for it. An event that was shown before
     /// adds nothing.
     pub(super) fn show(&mut self, event: EventFrame, frames: &mut Vec<Text>) {
@@ -186,7 +191,7 @@ mod tests {
                 _ => unreachable!(),
             }
         }
-        assert!(outbox.open.is_empty() && outbox.waiting.is_empty(), "{steps:?} leaves something");
+        assert!(outbox.is_settled(), "{steps:?} leaves something");
         let of = |text: &Text| -> serde_json::Value { serde_json::from_str(text).unwrap() };
         frames
             .iter()

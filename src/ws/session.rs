@@ -5,15 +5,18 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use axum::extract::ws::WebSocket;
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use rand::Rng;
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
 use super::{
+    Counted, count_end,
     link::{End, HEARTBEAT, Heard, Link},
     outbox::{Outbox, Outcome},
     requests,
@@ -23,7 +26,7 @@ use crate::{
     domain::{ConnectionId, UserId},
     http::extract::Actor,
     hub::{Letter, Mailbox, Post, Socket},
-    messaging::Resume,
+    messaging::{Error, Resume},
     protocol::{
         Text,
         client::{Hello, Request, read_frame},
@@ -47,39 +50,48 @@ const TYPING_PAUSE: Duration = Duration::from_secs(2);
 /// How long to wait before a stretch of the timeline is read again that could not be read.
 const PULL_RETRY: Duration = Duration::from_secs(1);
 
+/// How long a socket that is to leave may finish what is under way: a send is answered within 5 s.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+
 /// Serves a socket to its end.
-pub(super) async fn run(service: Arc<Service>, socket: WebSocket, actor: Actor, id: ConnectionId) {
-    let limits = &service.settings.limits;
-    let mut link = Link::new(socket, limits.enabled.then_some(limits.frames_per_sec));
-    let end = match greet(&service, &mut link, actor, id).await {
+///
+/// What it does at the beginning and at the end is boxed: the state of a task is as large as its
+/// largest moment, for as long as it lives.
+pub(super) async fn run(
+    service: Arc<Service>,
+    mut link: Box<Link>,
+    actor: Actor,
+    id: ConnectionId,
+) {
+    let counted = Counted::new("v1");
+    let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
         Ok((mut session, attachment)) => {
-            metrics::gauge!("imserver_sockets").increment(1);
             let end = session.serve(&mut link).await;
+            session.begin_rest().await;
             drop(attachment);
-            metrics::gauge!("imserver_sockets").decrement(1);
-            farewell(&service, link, end).await;
+            Box::pin(farewell(&service, link, end)).await;
             // A request that is still being carried out may be a `watch`.
             joined(&mut session.request).await;
             service.messaging.unwatch(&session.socket, &session.watched.lock().await);
             end
         }
         Err(end) => {
-            farewell(&service, link, end).await;
+            Box::pin(farewell(&service, link, end)).await;
             end
         }
     };
+    drop(counted);
+    count_end(end);
     tracing::debug!(user = %actor.user, connection = %id, ?end, "socket has ended");
 }
 
 /// Ends the wire; a client whose replica restarts is told when to come back.
-async fn farewell(service: &Service, mut link: Link, end: End) {
-    if end == End::Close(CloseCode::Restart) {
-        let window = service.settings.server.drain_secs.max(1) * 1_000;
-        let after_ms = rand::rng().random_range(0..window);
-        let frame = ServerFrame::Reconnect { after_ms }.encode();
-        link.write_last([frame]).await;
-    }
-    link.end(end).await;
+async fn farewell(service: &Service, link: Box<Link>, end: End) {
+    let reconnect = (end == End::Close(CloseCode::Restart)).then(|| {
+        let after_ms = millis(service.drain.return_after());
+        ServerFrame::Reconnect { after_ms }.encode()
+    });
+    link.end(reconnect, end).await;
 }
 
 /// Hears `hello`, enters the socket and answers `ready`.
@@ -91,10 +103,9 @@ async fn greet(
 ) -> Result<(Session, Attachment), End> {
     let none = Mailbox::default();
     let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
-    let hello = match service.stopping.run_until_cancelled(hello).await {
-        Some(Ok(hello)) => hello?,
-        Some(Err(_)) => return Err(End::Close(CloseCode::NoProtocol)),
-        None => return Err(End::Close(CloseCode::Restart)),
+    let hello = tokio::select! {
+        heard = hello => heard.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?,
+        () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
     };
     let socket = Arc::new(Socket {
         id,
@@ -105,8 +116,15 @@ async fn greet(
     });
     let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Events).await;
     let Resume { last, epoch, from } = loop {
+        // The clients of a replica that died all come to this point together.
+        let permit = tokio::select! {
+            permit = service.admission.go_on() => permit,
+            code = socket.mailbox.closing() => return Err(End::Close(code)),
+        };
         let resume = service.messaging.resume(actor.user, hello.since, hello.epoch.as_ref());
-        match resume.await {
+        let resume = resume.await;
+        drop(permit);
+        match resume {
             Ok(resume) => break resume,
             Err(error) => {
                 // The socket is open and stays so: the client need not come back for this.
@@ -114,6 +132,7 @@ async fn greet(
                 link.write([frame], &socket.mailbox).await?;
                 tokio::select! {
                     () = tokio::time::sleep(PULL_RETRY) => {}
+                    () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
                     code = socket.mailbox.closing() => return Err(End::Close(code)),
                 }
             }
@@ -128,6 +147,7 @@ async fn greet(
     };
     let mut frames = vec![ready.encode()];
     if from.is_none() {
+        metrics::counter!("imserver_resets_total").increment(1);
         frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
     }
     link.write(frames, &socket.mailbox).await?;
@@ -137,11 +157,13 @@ async fn greet(
         socket,
         pulling: None,
         is_behind: true,
+        asking: FuturesOrdered::new(),
         sends: FuturesUnordered::new(),
         requests: VecDeque::new(),
         request: None,
         watched: Arc::default(),
         typed: Vec::new(),
+        leave_by: None,
     };
     Ok((session, attachment))
 }
@@ -170,6 +192,9 @@ async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<
     }
 }
 
+/// A send, and whether it may begin.
+type Asked = (NewChat, Result<(), Error>);
+
 type Watched = Arc<tokio::sync::Mutex<Vec<UserId>>>;
 
 struct Session {
@@ -180,6 +205,9 @@ struct Session {
     /// The read of what is missing, while the socket is behind.
     pulling: Option<JoinHandle<Result<Pulled, StoreError>>>,
     is_behind: bool,
+    /// Sends of which it is not known yet whether they are within the limit; in their order, which
+    /// they must not lose by it.
+    asking: FuturesOrdered<BoxFuture<'static, Asked>>,
     /// Sends that wait for their commit.
     sends: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Other requests, which are carried out one after another, in their order.
@@ -188,6 +216,8 @@ struct Session {
     watched: Watched,
     /// To whom typing was shown within [`TYPING_PAUSE`].
     typed: Vec<(UserId, Instant)>,
+    /// Until when a socket that is to leave has time to do so.
+    leave_by: Option<Instant>,
 }
 
 impl Session {
@@ -201,13 +231,22 @@ impl Session {
             {
                 self.request = Some(self.carry_out(request));
             }
-            let is_open = self.sends.len() < MAX_IN_FLIGHT && self.requests.len() < MAX_IN_FLIGHT;
-            let due = link.due();
+            if self.leave_by.is_some() && self.is_finished() {
+                return End::Close(CloseCode::Restart);
+            }
+            let is_open = self.asking.len() + self.sends.len() < MAX_IN_FLIGHT
+                && self.requests.len() < MAX_IN_FLIGHT
+                && self.leave_by.is_none();
+            let due = self.leave_by.map_or(link.due(), |by| by.min(link.due()));
             let step = tokio::select! {
                 post = self.socket.mailbox.take() => self.deliver(link, post).await,
                 pulled = joined(&mut self.pulling), if self.pulling.is_some() => {
                     self.pulling = None;
                     self.pulled(link, pulled).await
+                }
+                Some(asked) = self.asking.next() => {
+                    let refused = self.begin(asked);
+                    link.write(refused, &self.socket.mailbox).await
                 }
                 Some(outcome) = self.sends.next() => {
                     let frame = self.outbox.settle(outcome);
@@ -223,7 +262,10 @@ impl Session {
                     Ok(Heard::Life) => Ok(()),
                     Err(end) => Err(end),
                 },
-                () = sleep_until(due) => link.heartbeat(&self.socket.mailbox).await,
+                () = sleep_until(due) => match self.leave_by {
+                    Some(by) if by <= Instant::now() => Err(End::Close(CloseCode::Restart)),
+                    _ => link.heartbeat(&self.socket.mailbox).await,
+                },
             };
             if let Err(end) = step {
                 return end;
@@ -231,10 +273,22 @@ impl Session {
         }
     }
 
+    /// Whether everything that the client asked for was answered.
+    fn is_finished(&self) -> bool {
+        self.asking.is_empty()
+            && self.sends.is_empty()
+            && self.requests.is_empty()
+            && self.request.is_none()
+            && self.outbox.is_settled()
+    }
+
     /// Writes what waited in the mailbox.
     async fn deliver(&mut self, link: &mut Link, post: Post) -> Result<(), End> {
         if let Some(code) = post.close {
             return Err(End::Close(code));
+        }
+        if post.leave {
+            self.leave_by = Some(Instant::now() + LEAVE_WAIT);
         }
         if post.reset {
             return self.reset(link).await;
@@ -247,7 +301,11 @@ impl Session {
             }
         }
         self.is_behind |= post.pull;
-        link.write(frames, &self.socket.mailbox).await
+        link.write(frames, &self.socket.mailbox).await?;
+        if let Some(since) = post.since {
+            metrics::histogram!("imserver_delivery_seconds").record(since.elapsed());
+        }
+        Ok(())
     }
 
     /// Writes a stretch that was read, and goes live at its end.
@@ -291,6 +349,7 @@ impl Session {
         };
         let epoch = self.service.delivery.epoch();
         let frames = self.outbox.restart(bounds.last);
+        metrics::counter!("imserver_resets_total").increment(1);
         let reset = ServerFrame::Reset { epoch, last_seq: bounds.last }.encode();
         self.is_behind = true;
         link.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await
@@ -316,20 +375,15 @@ impl Session {
             Ok(Request::Ping) => Some(ServerFrame::Pong.encode()),
             Ok(Request::Send(send)) => {
                 self.outbox.open(&send.client_msg_id);
-                let key = send.client_msg_id.clone();
                 let chat = NewChat {
                     sender: self.socket.user,
                     target: send.target,
                     client_msg_id: send.client_msg_id,
                     content: send.content,
                 };
-                match self.service.messaging.begin_send(chat) {
-                    Ok(sending) => {
-                        self.sends.push(Box::pin(async move { (key, sending.done().await) }));
-                        None
-                    }
-                    Err(error) => self.outbox.settle((key, Err(error))),
-                }
+                let asked = self.service.messaging.may_send(chat.sender);
+                self.asking.push_back(Box::pin(async move { (chat, asked.await) }));
+                None
             }
             Ok(Request::Typing { target }) if !self.may_type(target) => None,
             Ok(request) => {
@@ -339,6 +393,26 @@ impl Session {
             Err(bad) => Some(ServerFrame::fault(&bad.fault, bad.client_msg_id.as_ref()).encode()),
         };
         link.write(frame, &self.socket.mailbox).await
+    }
+
+    /// Begins a send, if it may. Returns the frame that says that it did not.
+    fn begin(&mut self, (chat, asked): Asked) -> Option<Text> {
+        let key = chat.client_msg_id.clone();
+        match asked.and_then(|()| self.service.messaging.begin_send(chat)) {
+            Ok(sending) => {
+                self.sends.push(Box::pin(async move { (key, sending.done().await) }));
+                None
+            }
+            Err(error) => self.outbox.settle((key, Err(error))),
+        }
+    }
+
+    /// Begins the sends that were read before the socket ended, and of which it was not known yet
+    /// whether they may. Limits answer soon, whatever becomes of Redis.
+    async fn begin_rest(&mut self) {
+        while let Some(asked) = self.asking.next().await {
+            self.begin(asked);
+        }
     }
 
     /// Whether it is time to show this user again that somebody is typing.

@@ -1,20 +1,21 @@
 //! Decides whether a socket opens, and which kind it is, before `101`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
-    },
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
+use rand::Rng;
 
-use super::{classic, session};
+use super::{classic, link::Link, session};
 use crate::{
-    domain::{ConnectionId, UserId},
-    http::extract::{Caller, Params, PathParam, bearer, integer, offered, unauthorized},
+    domain::UserId,
+    http::{
+        extract::{Caller, Params, PathParam, bearer, integer, offered, unauthorized},
+        peer::ClientAddress,
+    },
     protocol::{
         BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
         fault::{Code, Fault},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// The framework's default of 128 KiB a socket would be most of what an idle one costs.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 512;
 
 /// Frames of one wake-up are gathered up to this much before they are written. Allocated on use.
 const WRITE_BUFFER: usize = 4 * 1024;
@@ -31,25 +32,63 @@ const WRITE_BUFFER: usize = 4 * 1024;
 /// More than this waiting for the kernel is an error of the socket.
 const MAX_WRITE_BUFFER: usize = 1024 * 1024;
 
+/// Over how many seconds those come back who were not admitted.
+const COME_BACK_SECS: std::ops::RangeInclusive<u64> = 1..=4;
+
 /// `GET /imserver/{userId}`.
 pub(super) async fn upgrade(
     State(service): State<Arc<Service>>,
     PathParam(user): PathParam,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fault> {
-    let mut upgrade = upgrade.map_err(|_| {
+    let upgrade = upgrade.map_err(|_| {
         Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
     })?;
+    let answer = match service.admission.admit().await {
+        Some(_permit) => decide(&service, user, &headers, &params, upgrade).await,
+        None => Err(full()),
+    };
+    // Only whoever fails is counted by address: behind it may be thousands who do not.
+    let answer = match answer {
+        Err(fault) if matches!(fault.code, Code::Unauthorized | Code::Forbidden) => {
+            Err(service.limits.failed_handshake(address).await.err().unwrap_or(fault))
+        }
+        answer => answer,
+    };
+    let outcome = answer.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "opened");
+    metrics::counter!("imserver_handshakes_total", "outcome" => outcome).increment(1);
+    answer
+}
+
+/// The fault of a handshake for which there is no place now. Spread, so that those that come together
+/// do not come back together.
+fn full() -> Fault {
+    let wait = Duration::from_secs(rand::rng().random_range(COME_BACK_SECS));
+    Fault {
+        retry_after: Some(wait),
+        ..Fault::unavailable("too many sockets are being opened at this moment")
+    }
+}
+
+/// Opens the socket, or says why it stays closed.
+async fn decide(
+    service: &Arc<Service>,
+    user: String,
+    headers: &HeaderMap,
+    params: &Params,
+    mut upgrade: WebSocketUpgrade,
+) -> Result<Response, Fault> {
     let user: UserId = integer("userId", &user)?;
     let named: Option<UserId> = params.integer("userId")?;
     if !service.is_open() {
         return Err(Fault::unavailable("the replica is stopping"));
     }
-    let offers = offered(&headers);
+    let offers = offered(headers);
     let offered_token = offers.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL));
-    let token = bearer(&headers).or(offered_token);
+    let token = bearer(headers).or(offered_token);
     let is_v1 = offers.contains(&SUBPROTOCOL);
     let caller = match (is_v1, token) {
         // The seed's kind alone may be anonymous.
@@ -57,7 +96,7 @@ pub(super) async fn upgrade(
         _ if headers.contains_key(header::AUTHORIZATION) && token.is_none() => {
             return Err(unauthorized());
         }
-        _ => Caller::of(&service, &headers, token).await?,
+        _ => Caller::of(service, headers, token).await?,
     };
     caller.act_as(user)?;
     if let Some(named) = named {
@@ -73,6 +112,7 @@ pub(super) async fn upgrade(
             return Err(Fault::new(Code::UnsupportedSubprotocol, detail));
         }
     };
+    service.limits.handshake(user).await?;
     if let Some(selected) = selected.and_then(|name| HeaderValue::from_str(&name).ok()) {
         upgrade.set_selected_protocol(selected);
     }
@@ -84,28 +124,32 @@ pub(super) async fn upgrade(
         // and the client gets to see why it is closed.
         .max_message_size(2 * MAX_MESSAGE_BYTES)
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
-    let id = ConnectionId::random();
+    let id = service.store.next_connection().await?;
     Ok(match caller {
         Caller::User(actor) if is_v1 => {
-            open(upgrade, &service, move |service, socket| session::run(service, socket, actor, id))
+            open(upgrade, service, move |service, link| session::run(service, link, actor, id))
         }
         caller => {
-            let opened = classic::open(&service, caller, user, id).await?;
-            open(upgrade, &service, move |service, socket| classic::run(service, socket, opened))
+            let opened = classic::open(service, caller, user, id).await?;
+            open(upgrade, service, move |service, link| classic::run(service, link, opened))
         }
     })
 }
 
 fn open<F, Fut>(upgrade: WebSocketUpgrade, service: &Arc<Service>, run: F) -> Response
 where
-    F: FnOnce(Arc<Service>, WebSocket) -> Fut + Send + 'static,
+    F: FnOnce(Arc<Service>, Box<Link>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     // Counted from here on, so that a stopping replica waits for it.
     let token = service.sockets.token();
     let service = Arc::clone(service);
     upgrade.on_upgrade(async move |socket| {
-        run(service, socket).await;
+        let limits = &service.settings.limits;
+        let flood_limit = limits.enabled.then_some(limits.frames_per_sec);
+        let link = Box::new(Link::new(socket, flood_limit));
+        // A task of its own: the one of the upgrade keeps what the handshake needed.
+        service.sockets.spawn(run(Arc::clone(&service), link));
         drop(token);
     })
 }

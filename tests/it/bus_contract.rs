@@ -15,6 +15,7 @@ use imserver::{
     domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId, UserId},
     protocol::event::EventFrame,
 };
+use uuid::Uuid;
 
 use crate::harness::Redis;
 
@@ -47,7 +48,7 @@ struct RedisFactory(String);
 
 impl BusFactory for RedisFactory {
     async fn start() -> Self {
-        Self(format!("contract:{}", ConnectionId::random()))
+        Self(format!("contract:{}", Uuid::new_v4()))
     }
 
     async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
@@ -119,7 +120,7 @@ impl Replica {
 
     /// Publishes `marker` to `user` from here until `to` hears it, and returns what it hears before.
     pub(crate) async fn mark(&self, user: UserId, to: &mut Self) -> Vec<Incoming> {
-        let marker = Signal::Notice(format!("marker {}", ConnectionId::random()).into());
+        let marker = Signal::Notice(format!("marker {}", Uuid::new_v4()).into());
         self.bus.publish(user, marker.clone());
         let mut before = Vec::new();
         loop {
@@ -255,12 +256,13 @@ async fn every_signal_arrives_as_it_was(factory: impl BusFactory) {
         Signal::Event(EventFrame { seq: Seq::ZERO, own: None, text: "界".repeat(20_000).into() }),
         notice(text),
         notice(""),
-        Signal::Close(CloseOrder::All),
+        Signal::Close(CloseOrder::UpTo(ConnectionId::new(1).unwrap())),
         Signal::Close(CloseOrder::Session(SessionId::new(7).unwrap())),
         Signal::Close(CloseOrder::Device {
             device: DeviceId::parse("手机 📱:1").unwrap(),
-            except: ConnectionId::random(),
+            newest: ConnectionId::new(imserver::domain::MAX_ID).unwrap(),
         }),
+        Signal::Close(CloseOrder::Surplus { oldest: ConnectionId::new(5).unwrap() }),
     ];
     let publisher = Replica::of(&factory, &[]).await;
     let user = user(imserver::domain::MAX_ID);

@@ -1,5 +1,10 @@
 //! What `docs/protocol.md` has in tables is what the code has.
 
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
 use imserver::protocol::{close::CloseCode, fault::Code};
 
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
@@ -29,6 +34,42 @@ fn every_error_code_is_documented_with_its_status() {
         .map(|code| (code.as_str().to_owned(), code.status().to_string()))
         .collect();
     assert_eq!(documented, coded);
+}
+
+/// All words of a text that look like the name of a metric.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let words = text.split(|c| !is_of_name(c)).filter(|word| word.starts_with("imserver_"));
+    // A histogram is shown by its parts.
+    let name = |word: &str| {
+        let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part));
+        part.unwrap_or(word).to_owned()
+    };
+    words.map(name).collect()
+}
+
+/// All source files below a folder, as one text.
+fn source(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match path.extension() {
+        Some(extension) if extension == "rs" => std::fs::read_to_string(path).unwrap(),
+        None => source(&path),
+        Some(_) => String::new(),
+    };
+    entries.map(text).collect()
+}
+
+#[test]
+fn every_metric_of_the_dashboard_and_the_alarms_is_there() {
+    let known = metrics(&source(Path::new("src")));
+    for shown in [
+        include_str!("../../deploy/grafana/dashboards/imserver.json"),
+        include_str!("../../deploy/prometheus/alarms.yml"),
+    ] {
+        let shown = metrics(shown);
+        assert!(shown.len() > 3);
+        assert_eq!(shown.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
 }
 
 #[test]

@@ -5,24 +5,35 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
 mod access;
+mod backpressure;
 mod bad_input;
 mod bus_contract;
 mod bus_redis;
 mod cli;
+mod cluster;
 mod delivery_model;
 mod docs;
+mod drain;
 mod harness;
 mod http;
+mod limiter_contract;
+mod limiter_redis;
+mod limits;
+mod liveness;
 mod login;
 mod logs;
+mod memory;
+mod metrics;
 mod origins;
 mod presence_contract;
 mod presence_model;
+mod presence_processes;
 mod presence_redis;
 mod readme;
 mod replicas;
 mod seed;
 mod smoke;
+mod stack;
 mod store_contract;
 mod wechat;
 mod ws;

@@ -13,18 +13,16 @@ use imserver::{
     clock::{Clock, Timestamp},
     domain::{ConnectionId, UserId},
     presence::{
-        OnlineUser, Presence, Transition,
+        Connection, OnlineUser, Presence, Transition,
         local::LocalPresence,
         redis::{RedisPresence, Scripts, Times},
     },
 };
 use proptest::{prelude::*, test_runner::TestRunner};
+use rand::Rng as _;
 use tokio::sync::mpsc;
 
-use crate::harness::Redis;
-
-/// How long anything that must happen may take, beyond the grace.
-const DEADLINE: Duration = Duration::from_secs(10);
+use crate::harness::{DEADLINE, Redis};
 
 /// How long after the last leave the tested registers announce offline.
 const GRACE: Duration = Duration::from_millis(200);
@@ -97,7 +95,8 @@ impl PresenceFactory for RedisFactory {
     async fn start(grace: Duration) -> Self {
         let clock = RedisClock::start(Redis::shared());
         // A test may let any time pass between two beats.
-        let times = Times { grace, lease: Duration::from_hours(1), ..Times::default() };
+        let times =
+            Times { grace, lease: Duration::from_hours(1), answer: DEADLINE, ..Times::default() };
         let urls = [Redis::shared().url().to_string()];
         let connected =
             RedisPresence::connect_with(&urls, &clock.namespace, times, clock.scripts()).await;
@@ -192,6 +191,7 @@ macro_rules! presence_contract {
             coming_back_within_the_grace_is_not_seen,
             the_grace_begins_anew_with_each_leave,
             lists_are_paged_by_id_and_show_sockets_only,
+            the_sockets_of_users_are_known_by_id,
             versions_rise_and_follow_the_time,
         );
     };
@@ -242,6 +242,7 @@ impl<F: PresenceFactory> Register<F> {
     async fn expect(&mut self, who: i64, online: bool, at: (Timestamp, Timestamp)) -> Transition {
         let heard = self.hear().await;
         assert_eq!((heard.user, heard.online), (user(who), online));
+        assert!(heard.is_ours, "nobody else is there who could have announced it");
         assert!(at.0 <= heard.at && heard.at <= at.1, "{} is not within {at:?}", heard.at);
         heard
     }
@@ -249,7 +250,7 @@ impl<F: PresenceFactory> Register<F> {
     /// Asserts that all that was announced has been heard.
     async fn expect_silence(&mut self) {
         // A stranger's coming is announced after whatever was announced before it.
-        let stranger = ConnectionId::random().get();
+        let stranger = rand::rng().random_range(1 << 40..1 << 50);
         let at = self.join(stranger, 1).await;
         self.expect(stranger, true, at).await;
     }
@@ -373,6 +374,27 @@ async fn lists_are_paged_by_id_and_show_sockets_only(register: Register<impl Pre
     assert_eq!(register.list(Some(1_000_000), 2).await, []);
     assert_eq!(register.list(Some(3), 1).await, [(9, 2)], "a page may begin after anybody");
     assert_eq!(register.list(None, 100).await.len(), 5);
+}
+
+async fn the_sockets_of_users_are_known_by_id(register: Register<impl PresenceFactory>) {
+    // As numbers, 9 comes before 10; and they are as large as ids get.
+    let large = imserver::domain::MAX_ID;
+    for (who, socket) in [(1, 10), (1, large), (1, 9), (2, 7), (3, 8), (1_000, 5)] {
+        register.join(who, socket).await;
+    }
+    register.join(1, 10).await;
+    register.leave(1, 9).await;
+    register.leave(3, 8).await;
+    let asked = [1_000, 1, 3, 77, 1, 2].map(user);
+    let open = register.presence.connections(&asked).await.unwrap();
+    let sure = |id| Connection { id: connection(id), is_sure: true };
+    let expected = [
+        (user(1), vec![sure(10), sure(large)]),
+        (user(2), vec![sure(7)]),
+        (user(1_000), vec![sure(5)]),
+    ];
+    assert_eq!(open, expected.into());
+    assert!(register.presence.connections(&[]).await.unwrap().is_empty());
 }
 
 async fn versions_rise_and_follow_the_time(mut register: Register<impl PresenceFactory>) {

@@ -10,19 +10,20 @@ use std::{
 use imserver::{
     domain::{ConnectionId, UserId},
     presence::{
-        Presence, PresenceError, Transition,
+        Connection, Presence, PresenceError, Transition,
         redis::{ConnectError, RedisPresence, Scripts, Times},
     },
 };
 use parking_lot::Mutex;
 
-use crate::harness::{Redis, eventually};
+use crate::harness::{DEADLINE, Redis, eventually};
 
-/// A hundredth of a minute for each: the proportions of the real ones.
+/// Shorter than the real ones, and long enough that a busy machine is not taken for a dead replica.
 const TIMES: Times = Times {
-    heartbeat: Duration::from_millis(200),
-    lease: Duration::from_millis(600),
-    grace: Duration::from_millis(200),
+    heartbeat: Duration::from_millis(300),
+    lease: Duration::from_secs(3),
+    grace: Duration::from_millis(300),
+    answer: DEADLINE,
 };
 
 /// A register, and what it has heard of each user.
@@ -123,7 +124,7 @@ async fn whoever_disconnects_here_and_connects_there_is_online() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_within_the_grace_are_seen_by_no_replica() {
     let redis = Redis::start();
-    let times = Times { grace: Duration::from_secs(2), ..TIMES };
+    let times = Times { grace: Duration::from_secs(5), lease: Duration::from_secs(15), ..TIMES };
     let a = Replica::start(&urls(&redis), "grace", times).await;
     let b = Replica::start(&urls(&redis), "grace", times).await;
     for who in 1..=100 {
@@ -145,6 +146,59 @@ async fn changes_within_the_grace_are_seen_by_no_replica() {
         assert_eq!(b.heard_of(who), [true, false]);
     }
     println!("100 users changed to another replica: announced once, when they came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_of_all_takes_a_transition_for_its_own() {
+    let redis = Redis::start();
+    let replicas = [
+        Replica::start(&urls(&redis), "own", TIMES).await,
+        Replica::start(&urls(&redis), "own", TIMES).await,
+        Replica::start(&urls(&redis), "own", TIMES).await,
+    ];
+    // What waits for too long is written later.
+    for who in 1..=50 {
+        let _ = replicas[0].join(who, who).await;
+    }
+    for who in 1..=50 {
+        for replica in &replicas {
+            replica.until_heard(who, true).await;
+        }
+        let _ = replicas[0].leave(who, who).await;
+    }
+    for who in 1..=50 {
+        for replica in &replicas {
+            replica.until_heard(who, false).await;
+        }
+        for place in 0..2 {
+            let heard = replicas.each_ref().map(|replica| replica.heard.lock()[&who][place]);
+            assert!(heard.iter().all(|transition| transition.version == heard[0].version));
+            let owners = heard.iter().filter(|transition| transition.is_ours).count();
+            assert_eq!(owners, 1, "{heard:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sockets_of_a_dead_replica_are_in_doubt_before_they_are_gone() {
+    let redis = Redis::start();
+    let times = Times { lease: Duration::from_mins(1), ..TIMES };
+    let dying = Replica::start(&urls(&redis), "doubt", times).await;
+    let living = Replica::start(&urls(&redis), "doubt", times).await;
+    // What waits for too long is written later.
+    let _ = tokio::join!(dying.join(1, 1), living.join(1, 2));
+    let seen = |first| {
+        let living = &living;
+        async move {
+            let known = living.presence.connections(&[user(1)]).await.unwrap_or_default();
+            let sure = |connection: &Connection| (connection.id.get(), connection.is_sure);
+            let known: Vec<_> = known.values().flatten().map(sure).collect();
+            known == [(1, first), (2, true)]
+        }
+    };
+    eventually("both replicas are heard", || seen(true)).await;
+    drop(dying.presence);
+    eventually("one of them is not heard any more", || seen(false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,7 +290,7 @@ async fn all_is_rebuilt_after_redis_was_away() {
     assert!(a.leave(1, 1).await.is_err());
     assert!(matches!(a.presence.online(&[user(1)]).await, Err(PresenceError::Unavailable(_))));
     println!("three calls with Redis killed: {:.1?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(10));
     redis.start_again();
     let expected: Vec<_> = (2..=101).map(|who| (who, 1)).collect();
     let after = b.until_listed("all are back", &expected).await;
@@ -251,9 +305,11 @@ async fn all_is_rebuilt_after_redis_was_away() {
 async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
     let redis = Redis::start();
     // The lease outlives it: only what is remembered is repaired.
-    let times = Times { lease: Duration::from_mins(1), ..TIMES };
+    let answer = Times::default().answer;
+    let times = Times { lease: Duration::from_mins(1), answer, ..TIMES };
     let a = Replica::start(&urls(&redis), "stopped", times).await;
-    a.join(1, 1).await.unwrap();
+    let _ = a.join(1, 1).await;
+    a.until_listed("the first one is written", &[(1, 1)]).await;
     redis.freeze();
     for (what, took) in [
         ("join", timed(a.join(2, 2)).await),
@@ -261,7 +317,7 @@ async fn a_frozen_redis_holds_nobody_up_for_long_and_forgets_nothing() {
         ("online", timed(async { a.presence.online(&[user(1)]).await.map(|_| ()) }).await),
     ] {
         println!("{what} with Redis frozen: {took:.1?}");
-        assert!(took < Duration::from_secs(1));
+        assert!(took < Duration::from_secs(5));
     }
     redis.thaw();
     let after = a.until_listed("what was remembered is written", &[(2, 1)]).await;

@@ -12,21 +12,16 @@ mod wire;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
-    io::tcp::TcpSettings,
-};
+use redis::{AsyncConnectionConfig, Client};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use self::{
-    link::{Link, Trouble},
-    publisher::Publisher,
-    subscriber::Subscriber,
-    wire::Origin,
-};
+use self::{link::Link, publisher::Publisher, subscriber::Subscriber, wire::Origin};
 use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
-use crate::domain::UserId;
+use crate::{
+    domain::UserId,
+    instances::{connection_info, place, trouble},
+};
 
 pub use publisher::{PUBLISH_QUEUE, PUBLISH_QUEUE_BYTES};
 
@@ -144,7 +139,7 @@ impl RedisBus {
     }
 
     fn instance(&self, user: UserId) -> &Instance {
-        &self.instances[place(user, self.instances.len())]
+        &self.instances[place(user.get().cast_unsigned(), self.instances.len())]
     }
 }
 
@@ -204,26 +199,9 @@ impl Channels {
     }
 }
 
-/// Which of `count` instances has a user's channel: the one with the highest draw for that user.
-///
-/// All replicas must agree, of whatever version, so this function stays as it is. An instance added
-/// at the end of the list takes over its share of the users, and moves nobody else.
-fn place(user: UserId, count: usize) -> usize {
-    let user = mix(user.get().cast_unsigned());
-    (0..count).max_by_key(|place| mix(user ^ mix(*place as u64))).unwrap_or(0)
-}
-
-/// The finalizer of `SplitMix64`.
-fn mix(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
-}
-
 /// The publisher's pool and the subscriber's client, both not connected yet.
 fn parts(url: &Url) -> Result<(deadpool_redis::Pool, Client), String> {
-    let info = info(url)?;
+    let info = connection_info(url)?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(PUBLISH_TIMEOUT));
@@ -241,51 +219,12 @@ fn parts(url: &Url) -> Result<(deadpool_redis::Pool, Client), String> {
     Ok((pool, client))
 }
 
-fn info(url: &Url) -> Result<ConnectionInfo, String> {
-    if url.scheme() != "redis" {
-        return Err("must begin with redis://".to_owned());
-    }
-    let info = url.clone().into_connection_info().map_err(|error| trouble(&error).into_owned())?;
-    // RESP2 whatever the URL says: on a subscriber's connection it is all that is needed.
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
-    Ok(info
-        .set_redis_settings(settings.set_skip_set_lib_name())
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
-}
-
-/// What went wrong, for logs and health. The driver's words hold neither the URL nor the password.
-fn trouble(error: &RedisError) -> Trouble {
-    if error.is_timeout() {
-        return "no answer in time".into();
-    }
-    error.to_string().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn user(id: i64) -> UserId {
         UserId::new(id).unwrap()
-    }
-
-    #[test]
-    fn users_stay_where_other_replicas_look_for_them() {
-        let places = |count| (1..=12).map(|id| place(user(id), count)).collect::<Vec<_>>();
-        assert_eq!(places(1), [0; 12]);
-        assert_eq!(places(2), [1, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 0]);
-        assert_eq!(places(3), [1, 2, 2, 2, 0, 2, 0, 1, 0, 1, 0, 0]);
-    }
-
-    #[test]
-    fn users_spread_evenly_and_move_only_to_a_new_instance() {
-        let mut counts = [0_u32; 4];
-        for id in 1_000_000..1_040_000 {
-            let (before, after) = (place(user(id), 3), place(user(id), 4));
-            assert!(after == before || after == 3);
-            counts[after] += 1;
-        }
-        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -17,10 +17,14 @@ use tokio::{
 
 use super::{
     Channels,
-    link::{Backoff, Link},
+    link::Link,
     wire::{MAX_PAYLOAD_BYTES, Message, weight},
 };
-use crate::{bus::Signal, domain::UserId};
+use crate::{
+    bus::Signal,
+    domain::UserId,
+    instances::{self, Backoff, Trouble},
+};
 
 /// The most signals that wait for one Redis; more are dropped.
 pub const PUBLISH_QUEUE: usize = 16_384;
@@ -37,10 +41,13 @@ const KEEP: Duration = Duration::from_secs(1);
 /// At most one announcement of losses in this time: each makes all replicas read the database.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
 
+/// A signal, and since when it waits.
+type Queued = (UserId, Signal, Instant);
+
 /// The handle of the task.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    queue: mpsc::Sender<(UserId, Signal)>,
+    queue: mpsc::Sender<Queued>,
     shared: Arc<Shared>,
 }
 
@@ -91,7 +98,7 @@ impl Publisher {
         let bytes = weight(&signal);
         let waiting = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = bytes <= MAX_PAYLOAD_BYTES && waiting + bytes <= PUBLISH_QUEUE_BYTES;
-        if !fits || self.queue.try_send((user, signal)).is_err() {
+        if !fits || self.queue.try_send((user, signal, Instant::now())).is_err() {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.dropped(1, "overflow");
         }
@@ -131,7 +138,7 @@ impl Shared {
 
 struct Task {
     pool: Pool,
-    queue: mpsc::Receiver<(UserId, Signal)>,
+    queue: mpsc::Receiver<Queued>,
     /// The one connection that is in use: a second one would break the order.
     connection: Option<Connection>,
     backoff: Backoff,
@@ -158,13 +165,17 @@ impl Task {
                     continue;
                 }
             }
-            let bytes = batch.iter().map(|(_, signal)| weight(signal)).sum();
+            let bytes = batch.iter().map(|(_, signal, _)| weight(signal)).sum();
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let count = batch.len();
             let begun = Instant::now();
+            let oldest = batch.first().map(|(.., since)| *since);
             match self.send(batch.drain(..), probe).await {
                 Ok(()) => {
                     metrics::counter!("imserver_bus_published_total").increment(count as u64);
+                    if let Some(since) = oldest {
+                        metrics::histogram!("imserver_publish_seconds").record(since.elapsed());
+                    }
                     self.shared.link.up();
                     self.backoff = Backoff::default();
                 }
@@ -185,7 +196,7 @@ impl Task {
     /// signal must not be heard twice.
     async fn send(
         &mut self,
-        batch: impl Iterator<Item = (UserId, Signal)>,
+        batch: impl Iterator<Item = Queued>,
         probe: Option<u64>,
     ) -> Result<(), PoolError> {
         let channels = &self.shared.channels;
@@ -194,7 +205,7 @@ impl Task {
             let payload = message.encode(channels.origin);
             pipeline.cmd("PUBLISH").arg(channel).arg(payload).ignore();
         };
-        for (user, signal) in batch {
+        for (user, signal, _) in batch {
             publish(&channels.user(user), Message::Signal(signal));
         }
         if let Some(number) = probe {
@@ -228,7 +239,8 @@ impl Task {
     /// the order to close all sockets of a device but the one that was its newest then.
     async fn wait_out(&mut self, begun: Instant) {
         let until = self.backoff.after(begun);
-        while let Ok(Some((_, signal))) = tokio::time::timeout_at(until, self.queue.recv()).await {
+        while let Ok(Some((_, signal, _))) = tokio::time::timeout_at(until, self.queue.recv()).await
+        {
             self.shared.queued_bytes.fetch_sub(weight(&signal), Ordering::Relaxed);
             self.shared.dropped(1, "link");
         }
@@ -236,10 +248,10 @@ impl Task {
 }
 
 /// What went wrong, without the URL.
-fn trouble(error: &PoolError) -> super::link::Trouble {
+fn trouble(error: &PoolError) -> Trouble {
     match error {
         PoolError::Timeout(_) => "no answer in time".into(),
-        PoolError::Backend(error) => super::trouble(error),
+        PoolError::Backend(error) => instances::trouble(error),
         _ => "the pool of connections is closed".into(),
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     CONNECT_TIMEOUT, Channels,
-    link::{Backoff, Link, Trouble},
+    link::Link,
     publisher,
     wanted::{Command, Wanted},
     wire::{Message, WireError},
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     bus::{BusError, inbox::Inbox},
     domain::UserId,
+    instances::{Backoff, Trouble, trouble},
 };
 
 /// How long the server may take to confirm one command; longer is a dead link.
@@ -110,7 +111,7 @@ impl Subscriber {
             let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
             let trouble = match connecting.await {
                 Ok(Ok(connection)) => self.hear(connection, interrupted).await,
-                Ok(Err(error)) => super::trouble(&error),
+                Ok(Err(error)) => trouble(&error),
                 Err(_) => "no connection in time".into(),
             };
             interrupted = true;
@@ -258,7 +259,7 @@ async fn confirmed(
 ) -> Result<(), Trouble> {
     match tokio::time::timeout(within, command).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(super::trouble(&error)),
+        Ok(Err(error)) => Err(trouble(&error)),
         Err(_) => Err("no answer in time".into()),
     }
 }

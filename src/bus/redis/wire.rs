@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{
     bus::{CloseOrder, Signal},
-    domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId},
+    domain::{ClientMsgId, DeviceId, OutOfRange, Seq},
     protocol::{Text, event::EventFrame},
 };
 
@@ -27,11 +27,12 @@ pub(super) const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
 const EVENT: u8 = 1;
 const NOTICE: u8 = 2;
-const CLOSE_ALL: u8 = 3;
+const CLOSE_UP_TO: u8 = 3;
 const CLOSE_SESSION: u8 = 4;
 const CLOSE_DEVICE: u8 = 5;
 const PROBE: u8 = 6;
 const GAP: u8 = 7;
+const CLOSE_SURPLUS: u8 = 8;
 
 /// One start of one replica. It knows by this what it published itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +107,15 @@ impl Message {
             Self::Signal(Signal::Close(CloseOrder::Session(session))) => {
                 out.extend(session.get().to_be_bytes());
             }
-            Self::Signal(Signal::Close(CloseOrder::Device { device, except })) => {
-                out.extend(except.get().to_be_bytes());
+            Self::Signal(Signal::Close(
+                CloseOrder::UpTo(id) | CloseOrder::Surplus { oldest: id },
+            )) => out.extend(id.get().to_be_bytes()),
+            Self::Signal(Signal::Close(CloseOrder::Device { device, newest })) => {
+                out.extend(newest.get().to_be_bytes());
                 out.extend(device.as_str().as_bytes());
             }
             Self::Probe(number) => out.extend(number.to_be_bytes()),
-            Self::Signal(Signal::Close(CloseOrder::All)) | Self::Gap => {}
+            Self::Gap => {}
         }
         out
     }
@@ -139,19 +143,18 @@ impl Message {
                 Self::Signal(Signal::Event(EventFrame { seq, own, text }))
             }
             NOTICE => Self::Signal(Signal::Notice(text(std::mem::take(&mut rest))?)),
-            CLOSE_ALL => Self::Signal(Signal::Close(CloseOrder::All)),
-            CLOSE_SESSION => {
-                let session = SessionId::new(take_i64(&mut rest)?);
-                let session = session.map_err(|_| WireError::Value)?;
-                Self::Signal(Signal::Close(CloseOrder::Session(session)))
+            CLOSE_UP_TO => Self::Signal(Signal::Close(CloseOrder::UpTo(take_id(&mut rest)?))),
+            CLOSE_SESSION => Self::Signal(Signal::Close(CloseOrder::Session(take_id(&mut rest)?))),
+            CLOSE_SURPLUS => {
+                let oldest = take_id(&mut rest)?;
+                Self::Signal(Signal::Close(CloseOrder::Surplus { oldest }))
             }
             CLOSE_DEVICE => {
-                let except = ConnectionId::new(take_i64(&mut rest)?);
-                let except = except.map_err(|_| WireError::Value)?;
+                let newest = take_id(&mut rest)?;
                 let device = str::from_utf8(std::mem::take(&mut rest)).ok();
                 let device = device.and_then(|name| DeviceId::parse(name).ok());
                 let device = device.ok_or(WireError::Value)?;
-                Self::Signal(Signal::Close(CloseOrder::Device { device, except }))
+                Self::Signal(Signal::Close(CloseOrder::Device { device, newest }))
             }
             PROBE => Self::Probe(take_u64(&mut rest)?),
             GAP => Self::Gap,
@@ -164,9 +167,10 @@ impl Message {
         match self {
             Self::Signal(Signal::Event(_)) => EVENT,
             Self::Signal(Signal::Notice(_)) => NOTICE,
-            Self::Signal(Signal::Close(CloseOrder::All)) => CLOSE_ALL,
+            Self::Signal(Signal::Close(CloseOrder::UpTo(_))) => CLOSE_UP_TO,
             Self::Signal(Signal::Close(CloseOrder::Session(_))) => CLOSE_SESSION,
             Self::Signal(Signal::Close(CloseOrder::Device { .. })) => CLOSE_DEVICE,
+            Self::Signal(Signal::Close(CloseOrder::Surplus { .. })) => CLOSE_SURPLUS,
             Self::Probe(_) => PROBE,
             Self::Gap => GAP,
         }
@@ -201,6 +205,10 @@ fn take_i64(rest: &mut &[u8]) -> Result<i64, WireError> {
     Ok(take_u64(rest)?.cast_signed())
 }
 
+fn take_id<T: TryFrom<i64, Error = OutOfRange>>(rest: &mut &[u8]) -> Result<T, WireError> {
+    T::try_from(take_i64(rest)?).map_err(|_| WireError::Value)
+}
+
 fn text(bytes: &[u8]) -> Result<Text, WireError> {
     Text::try_from(Bytes::copy_from_slice(bytes)).map_err(|_| WireError::Value)
 }
@@ -210,7 +218,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::MAX_ID;
+    use crate::domain::{ConnectionId, MAX_ID, SessionId};
+
+    fn connection(id: i64) -> ConnectionId {
+        ConnectionId::new(id).unwrap()
+    }
 
     fn messages() -> impl Strategy<Value = Message> {
         let event = (0..=MAX_ID, proptest::option::of("[ -~]{1,64}"), ".{0,300}").prop_map(
@@ -223,12 +235,13 @@ mod tests {
             },
         );
         let device =
-            ("[^\\pC]{1,64}", 1..=MAX_ID).prop_map(|(device, except)| CloseOrder::Device {
+            ("[^\\pC]{1,64}", 1..=MAX_ID).prop_map(|(device, newest)| CloseOrder::Device {
                 device: DeviceId::parse(&device).unwrap(),
-                except: ConnectionId::new(except).unwrap(),
+                newest: connection(newest),
             });
         let close = prop_oneof![
-            Just(CloseOrder::All),
+            (1..=MAX_ID).prop_map(|id| CloseOrder::UpTo(connection(id))),
+            (1..=MAX_ID).prop_map(|id| CloseOrder::Surplus { oldest: connection(id) }),
             (1..=MAX_ID).prop_map(|id| CloseOrder::Session(SessionId::new(id).unwrap())),
             device,
         ];
@@ -277,6 +290,21 @@ mod tests {
         }));
         let expected = b"\x01\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\x02k1{}";
         assert_eq!(event.encode(Origin(7)), expected);
+        let device = DeviceId::parse("手机").unwrap();
+        for (order, kind, body) in [
+            (CloseOrder::UpTo(connection(258)), 3, b"\0\0\0\0\0\0\x01\x02".as_slice()),
+            (CloseOrder::Session(SessionId::new(3).unwrap()), 4, b"\0\0\0\0\0\0\0\x03"),
+            (
+                CloseOrder::Device { device, newest: connection(MAX_ID) },
+                5,
+                b"\0\x1f\xff\xff\xff\xff\xff\xff\xe6\x89\x8b\xe6\x9c\xba",
+            ),
+            (CloseOrder::Surplus { oldest: connection(1) }, 8, b"\0\0\0\0\0\0\0\x01"),
+        ] {
+            let expected = [b"\x01", &[kind][..], b"\0\0\0\0\0\0\0\x07", body].concat();
+            let encoded = Message::Signal(Signal::Close(order)).encode(Origin(7));
+            assert_eq!(encoded, expected);
+        }
     }
 
     #[test]
@@ -290,7 +318,11 @@ mod tests {
             (head(2, EVENT), WireError::Unknown),
             (head(VERSION, 99), WireError::Unknown),
             (vec![VERSION, EVENT], WireError::Length),
-            (payload(CLOSE_ALL, b"x"), WireError::Length),
+            (payload(CLOSE_UP_TO, b"x"), WireError::Length),
+            (payload(CLOSE_UP_TO, &[zeros, b"x"].concat()), WireError::Value),
+            (payload(CLOSE_SURPLUS, zeros), WireError::Value),
+            (payload(CLOSE_SURPLUS, &[b"\0\0\0\0\0\0\0\x01", zeros].concat()), WireError::Length),
+            (payload(CLOSE_DEVICE, b"\0\0\0\0\0\0\0\x01"), WireError::Value),
             (payload(CLOSE_SESSION, zeros), WireError::Value),
             (payload(EVENT, &[0xff; 9]), WireError::Value),
             (payload(EVENT, &[zeros, b"\x05abc"].concat()), WireError::Length),

@@ -86,6 +86,11 @@ impl Keeper {
         }
     }
 
+    /// What it calls this replica.
+    pub(super) fn replica(&self) -> &str {
+        &self.replica
+    }
+
     /// Begins to use a new connection. Behind it may be another server, or one that has started
     /// with less than was written, or with more.
     pub async fn reconnected(&mut self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
@@ -177,7 +182,8 @@ impl Keeper {
             let mut calls = Calls::new(&self.scripts, &self.namespace);
             for &partition in together {
                 let call = calls.add(&self.scripts.sweep, partition);
-                call.arg(millis(self.times.lease)).arg(millis(self.times.grace)).arg(CHUNK);
+                call.arg(&self.replica).arg(millis(self.times.lease));
+                call.arg(millis(self.times.grace)).arg(CHUNK);
             }
             let answers: Vec<(u64, u64, bool)> = calls.make(connection).await?;
             for (reaped, over, has_more) in answers {
@@ -352,6 +358,6 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,9 +8,6 @@ use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnectio
 
 use super::ConnectError;
 
-/// How long Redis may take to accept a connection, or to answer.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_millis(500);
-
 /// The longest pause between two attempts to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
@@ -25,26 +22,24 @@ const READERS: usize = 8;
 pub(super) struct Link {
     client: Client,
     readers: Pool,
+    /// How long Redis may take to accept a connection, or to answer.
+    answer: Duration,
     /// Where it stands in the list of instances: what messages call it by.
     pub(super) number: usize,
 }
 
 impl Link {
-    pub(super) fn new(url: &str, number: usize) -> Result<Self, ConnectError> {
+    pub(super) fn new(url: &str, number: usize, answer: Duration) -> Result<Self, ConnectError> {
         let client = Client::open(url).map_err(|_| ConnectError::BadUrl(number))?;
-        let manager =
-            Manager::new_with_config(url, config()).map_err(|_| ConnectError::BadUrl(number))?;
+        let manager = Manager::new_with_config(url, config(answer))
+            .map_err(|_| ConnectError::BadUrl(number))?;
         let readers = Pool::builder(manager)
             .max_size(READERS)
-            .timeouts(Timeouts {
-                wait: Some(ANSWER_WAIT),
-                create: Some(ANSWER_WAIT),
-                recycle: Some(ANSWER_WAIT),
-            })
+            .timeouts(Timeouts { wait: Some(answer), create: Some(answer), recycle: Some(answer) })
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|_| ConnectError::BadUrl(number))?;
-        Ok(Self { client, readers, number })
+        Ok(Self { client, readers, answer, number })
     }
 
     /// A connection from those for reading.
@@ -54,26 +49,27 @@ impl Link {
 
     /// A connection of its own, to write in order.
     pub(super) async fn writer(&self) -> Result<MultiplexedConnection, Trouble> {
-        let config = config();
+        let config = config(self.answer);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        Ok(within(connecting).await??)
+        Ok(self.within(connecting).await??)
     }
 
     /// A connection of its own, to hear on.
     pub(super) async fn listener(&self) -> Result<redis::aio::PubSub, Trouble> {
-        Ok(within(self.client.get_async_pubsub()).await??)
+        Ok(self.within(self.client.get_async_pubsub()).await??)
+    }
+
+    /// Waits as long as Redis may take.
+    pub(super) async fn within<T>(&self, answer: impl Future<Output = T>) -> Result<T, Trouble> {
+        let answer = tokio::time::timeout(self.answer, answer).await;
+        answer.map_err(|_| Trouble("no answer".to_owned()))
     }
 }
 
-/// Waits as long as Redis may take.
-pub(super) async fn within<T>(answer: impl Future<Output = T>) -> Result<T, Trouble> {
-    tokio::time::timeout(ANSWER_WAIT, answer).await.map_err(|_| Trouble("no answer".to_owned()))
-}
-
-fn config() -> AsyncConnectionConfig {
+fn config(answer: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(ANSWER_WAIT))
-        .set_response_timeout(Some(ANSWER_WAIT))
+        .set_connection_timeout(Some(answer))
+        .set_response_timeout(Some(answer))
 }
 
 /// What went wrong, in words that show no address and no password.

@@ -11,7 +11,7 @@ use redis::{
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
-    link::{Backoff, Link, Trouble, within},
+    link::{Backoff, Link, Trouble},
     partition::Partition,
 };
 use crate::{
@@ -55,6 +55,8 @@ impl Heard {
 pub(super) struct Listener {
     link: Link,
     namespace: String,
+    /// What this replica calls itself in what it announces.
+    replica: String,
     partitions: Vec<Partition>,
     heard: Arc<Heard>,
     /// How often it is asked whether the link still stands.
@@ -70,13 +72,14 @@ impl Listener {
     pub(super) fn new(
         link: Link,
         namespace: &str,
+        replica: &str,
         partitions: Vec<Partition>,
         heard: Arc<Heard>,
         probe: Duration,
     ) -> Self {
-        let (namespace, newest) = (namespace.to_owned(), HashMap::new());
-        let is_listening = watch::Sender::new(false);
-        Self { link, namespace, partitions, heard, probe, newest, is_listening }
+        let (namespace, replica) = (namespace.to_owned(), replica.to_owned());
+        let (newest, is_listening) = (HashMap::new(), watch::Sender::new(false));
+        Self { link, namespace, replica, partitions, heard, probe, newest, is_listening }
     }
 
     /// Whether it hears now, to wait for.
@@ -108,7 +111,7 @@ impl Listener {
             self.catch_up(|_| ()).await?;
         }
         let channels: Vec<_> = self.partitions.iter().map(|p| p.channel(&self.namespace)).collect();
-        within(sink.subscribe(&channels)).await??;
+        self.link.within(sink.subscribe(&channels)).await??;
         *missed = true;
         let heard = Arc::clone(&self.heard);
         self.catch_up(move |transition| heard.put(transition)).await?;
@@ -134,7 +137,7 @@ impl Listener {
                     }
                 }
                 _ = probe.tick() => {
-                    within(sink.ping::<redis::Value>()).await??;
+                    self.link.within(sink.ping::<redis::Value>()).await??;
                 }
             }
         }
@@ -147,7 +150,7 @@ impl Listener {
         for partition in &self.partitions {
             pipeline.cmd("LRANGE").arg(partition.log(&self.namespace)).arg(0).arg(-1);
         }
-        let logs: Vec<Vec<String>> = within(pipeline.query_async(&mut reader)).await??;
+        let logs: Vec<Vec<String>> = self.link.within(pipeline.query_async(&mut reader)).await??;
         let partitions = self.partitions.clone();
         for (partition, log) in partitions.iter().zip(logs) {
             let channel = partition.channel(&self.namespace);
@@ -163,7 +166,7 @@ impl Listener {
 
     /// Reads a transition; `None` if it is known already, or is none.
     fn note(&mut self, channel: &str, text: &str) -> Option<Transition> {
-        let transition = parse(text)?;
+        let transition = parse(text, &self.replica)?;
         match self.newest.get_mut(channel) {
             Some(newest) if *newest >= transition.version => return None,
             Some(newest) => *newest = transition.version,
@@ -176,7 +179,7 @@ impl Listener {
 }
 
 /// Reads what the scripts write.
-fn parse(text: &str) -> Option<Transition> {
+fn parse(text: &str, replica: &str) -> Option<Transition> {
     let mut words = text.split(' ');
     let mut number = || words.next()?.parse::<i64>().ok();
     Some(Transition {
@@ -184,6 +187,7 @@ fn parse(text: &str) -> Option<Transition> {
         online: number()? == 1,
         at: Timestamp::from_millis(number()?),
         version: number()?,
+        is_ours: words.next()? == replica,
     })
 }
 
@@ -198,10 +202,13 @@ mod tests {
             online: true,
             at: Timestamp::from_millis(1_763_804_459_120),
             version: 1_763_804_459_120_001,
+            is_ours: true,
         };
-        assert_eq!(parse("7 1 1763804459120 1763804459120001"), Some(transition));
-        for strange in ["", "7", "7 1 x 2", "0 1 2 3", "7 1 2"] {
-            assert_eq!(parse(strange), None, "{strange}");
+        let text = "7 1 1763804459120 1763804459120001 a";
+        assert_eq!(parse(text, "a"), Some(transition));
+        assert_eq!(parse(text, "b"), Some(Transition { is_ours: false, ..transition }));
+        for strange in ["", "7", "7 1 x 2 a", "0 1 2 3 a", "7 1 2 a", "7 1 2 3"] {
+            assert_eq!(parse(strange, "a"), None, "{strange}");
         }
     }
 }

@@ -15,7 +15,7 @@ mod reading;
 mod scripts;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::{
@@ -24,7 +24,10 @@ use tokio::sync::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE, Transition};
+use super::{
+    Connection, HEARD_WITHIN, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE,
+    Transition,
+};
 use crate::domain::{ConnectionId, UserId};
 use link::Link;
 use listener::{Heard, Listener};
@@ -34,9 +37,6 @@ pub use holdings::Holdings;
 pub use keeper::{Keeper, Swept};
 pub use partition::Partition;
 pub use scripts::Scripts;
-
-/// The longest that a caller waits for Redis. What is not written by then is not forgotten.
-const CALLER_WAIT: Duration = Duration::from_millis(900);
 
 /// How long a replica that leaves takes to say so.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
@@ -53,7 +53,7 @@ pub enum ConnectError {
     NoUrl,
 }
 
-/// How fast replicas notice. The same on all of them.
+/// How fast replicas notice. Where nothing else is said, the same on all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     /// How often a replica renews its leases, and looks whether Redis still has them.
@@ -62,6 +62,8 @@ pub struct Times {
     pub lease: Duration,
     /// How long after the last socket went a user is announced offline.
     pub grace: Duration,
+    /// How long Redis may take to accept a connection, or to answer. Each replica's own.
+    pub answer: Duration,
 }
 
 impl Default for Times {
@@ -70,14 +72,28 @@ impl Default for Times {
             heartbeat: Duration::from_secs(5),
             lease: Duration::from_secs(15),
             grace: OFFLINE_GRACE,
+            answer: Duration::from_millis(500),
         }
     }
 }
 
 impl Times {
+    /// The longest that a caller waits: for a connection, and for an answer, but for less than those
+    /// who open a socket wait for all. What is not written by then is not forgotten.
+    fn caller(&self) -> Duration {
+        self.answer.mul_f64(1.8)
+    }
+
     /// How often it is looked whether graces and leases are over: how late that may be noticed.
     fn sweep(&self) -> Duration {
         (self.grace.min(self.heartbeat) / 5).max(Duration::from_millis(1))
+    }
+
+    /// How much is left of the lease of a replica that was heard of within [`HEARD_WITHIN`], or within
+    /// what that is to a heartbeat of another length.
+    fn left_if_heard(&self) -> Duration {
+        let pause = HEARD_WITHIN.div_duration_f64(Self::default().heartbeat);
+        self.lease.saturating_sub(self.heartbeat.mul_f64(pause))
     }
 }
 
@@ -87,6 +103,7 @@ impl Times {
 /// are removed by others once its lease has ended.
 pub struct RedisPresence {
     namespace: String,
+    times: Times,
     scripts: Arc<Scripts>,
     holdings: Arc<Holdings>,
     instances: Vec<Instance>,
@@ -123,7 +140,8 @@ impl RedisPresence {
         if urls.is_empty() {
             return Err(ConnectError::NoUrl);
         }
-        let links = urls.iter().enumerate().map(|(number, url)| Link::new(url, number));
+        let links =
+            urls.iter().enumerate().map(|(number, url)| Link::new(url, number, times.answer));
         let links: Vec<Link> = links.collect::<Result<_, _>>()?;
         let (scripts, holdings) = (Arc::new(scripts), Arc::new(Holdings::default()));
         let (heard, closing) = (Arc::new(Heard::default()), CancellationToken::new());
@@ -139,8 +157,14 @@ impl RedisPresence {
                 Arc::clone(&holdings),
                 kept.iter().copied(),
             );
-            let listener =
-                Listener::new(link.clone(), namespace, kept, Arc::clone(&heard), times.heartbeat);
+            let listener = Listener::new(
+                link.clone(),
+                namespace,
+                keeper.replica(),
+                kept,
+                Arc::clone(&heard),
+                times.heartbeat,
+            );
             listening.push(listener.is_listening());
             tokio::spawn(stop.clone().run_until_cancelled_owned(listener.run()));
             let (changes, queue) = mpsc::channel(CHANGES);
@@ -158,13 +182,13 @@ impl RedisPresence {
                 let _ = listening.wait_for(|is_listening| *is_listening).await;
             }
         };
-        if tokio::time::timeout(CALLER_WAIT, all_listen).await.is_err() {
+        if tokio::time::timeout(times.caller(), all_listen).await.is_err() {
             tracing::warn!("presence begins without Redis, and is written once it is there");
         }
         let namespace = namespace.to_owned();
         let stop = stop.drop_guard();
         let presence =
-            Self { namespace, scripts, holdings, instances, closing, writers, _stop: stop };
+            Self { namespace, times, scripts, holdings, instances, closing, writers, _stop: stop };
         Ok((presence, transitions))
     }
 
@@ -192,7 +216,7 @@ impl RedisPresence {
                 TrySendError::Closed(_) => "it is closed",
             }));
         }
-        match tokio::time::timeout(CALLER_WAIT, done).await {
+        match tokio::time::timeout(self.times.caller(), done).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(unavailable("not written, the next beat does it")),
             Err(_) => Err(unavailable("not written yet")),
@@ -218,6 +242,13 @@ impl Presence for RedisPresence {
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
         self.read(self.read_online(users)).await
+    }
+
+    async fn connections(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError> {
+        self.read(self.read_connections(users)).await
     }
 
     async fn list(

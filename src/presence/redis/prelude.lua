@@ -12,7 +12,7 @@
 -- version      of the partition's last transition
 -- log          LIST  the last transitions, for a replica that has not heard them
 --
--- Times are milliseconds of this server's clock.
+-- Times are milliseconds of this server's clock. A script that announces has its replica in ARGV[1].
 local LEASES, GENERATIONS = KEYS[1] .. ':leases', KEYS[1] .. ':generations'
 local USERS, LEAVING, LEFT = KEYS[1] .. ':users', KEYS[1] .. ':leaving', KEYS[1] .. ':left'
 local UNSURE = KEYS[1] .. ':unsure'
@@ -45,7 +45,7 @@ local function announce(user, online, at)
   -- As text, since a number would lose its last digits.
   local version = string.format('%.0f', math.max(last + 1, micros))
   redis.call('SET', VERSION, version)
-  local transition = string.format('%s %d %.0f %s', user, online, at, version)
+  local transition = string.format('%s %d %.0f %s %s', user, online, at, version, ARGV[1])
   redis.call('LPUSH', LOG, transition)
   redis.call('LTRIM', LOG, 0, LOG_LENGTH - 1)
   redis.call('PUBLISH', KEYS[1] .. ':transitions', transition)

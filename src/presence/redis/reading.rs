@@ -1,16 +1,16 @@
 //! Who is online, read from all partitions without asking any for much at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::try_join_all;
 use redis::FromRedisValue;
 
 use super::{
-    CALLER_WAIT, RedisPresence, link::Trouble, partition::Partition, scripts::Calls, unavailable,
+    RedisPresence, keeper::millis, link::Trouble, partition::Partition, scripts::Calls, unavailable,
 };
 use crate::{
-    domain::UserId,
-    presence::{OnlineUser, PresenceError},
+    domain::{ConnectionId, UserId},
+    presence::{Connection, OnlineUser, PresenceError},
 };
 
 /// The most users that one script is asked about.
@@ -22,7 +22,7 @@ impl RedisPresence {
         &self,
         reading: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, PresenceError> {
-        match tokio::time::timeout(CALLER_WAIT, reading).await {
+        match tokio::time::timeout(self.times.caller(), reading).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(trouble)) => Err(unavailable(&trouble.to_string())),
             Err(_) => Err(unavailable("no answer in time")),
@@ -31,14 +31,8 @@ impl RedisPresence {
 
     /// Those of these users who are online, in their order.
     pub(super) async fn read_online(&self, users: &[UserId]) -> Result<Vec<UserId>, Trouble> {
-        let mut asked: BTreeMap<Partition, Vec<i64>> = BTreeMap::new();
-        for user in users {
-            asked.entry(Partition::of(*user)).or_default().push(user.get());
-        }
-        let chunks: Vec<_> = asked
-            .iter()
-            .flat_map(|(partition, users)| users.chunks(CHUNK).map(|chunk| (*partition, chunk)))
-            .collect();
+        let asked = by_partition(users);
+        let chunks = chunks(&asked);
         let answers: Vec<Vec<bool>> = self
             .ask(&chunks, |calls, (partition, users)| {
                 calls.add(&self.scripts.online, *partition).arg(*users);
@@ -53,6 +47,32 @@ impl RedisPresence {
         online.sort_unstable();
         let is_online = |user: &&UserId| online.binary_search(&user.get()).is_ok();
         Ok(users.iter().filter(is_online).copied().collect())
+    }
+
+    /// The sockets of those of these users who have some.
+    pub(super) async fn read_connections(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<Connection>>, Trouble> {
+        let asked = by_partition(users);
+        let chunks = chunks(&asked);
+        let left_if_heard = millis(self.times.left_if_heard());
+        let answers: Vec<Vec<Vec<(i64, bool)>>> = self
+            .ask(&chunks, |calls, (partition, users)| {
+                let call = calls.add(&self.scripts.connections, *partition);
+                call.arg(left_if_heard).arg(*users);
+            })
+            .await?;
+        let answered = chunks.iter().zip(answers).flat_map(|((_, users), a)| users.iter().zip(a));
+        let open = answered.filter(|(_, connections)| !connections.is_empty());
+        let read = open.filter_map(|(user, connections)| {
+            let sure =
+                |(id, is_sure)| Some(Connection { id: ConnectionId::new(id).ok()?, is_sure });
+            let mut connections: Vec<_> = connections.into_iter().filter_map(sure).collect();
+            connections.sort_unstable_by_key(|connection| connection.id);
+            Some((UserId::new(*user).ok()?, connections))
+        });
+        Ok(read.collect())
     }
 
     /// A page of those who have sockets: a small step in each partition at a time.
@@ -115,4 +135,19 @@ impl RedisPresence {
         answers.sort_unstable_by_key(|(place, _)| *place);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
+}
+
+fn by_partition(users: &[UserId]) -> BTreeMap<Partition, Vec<i64>> {
+    let mut asked: BTreeMap<Partition, Vec<i64>> = BTreeMap::new();
+    for user in users {
+        asked.entry(Partition::of(*user)).or_default().push(user.get());
+    }
+    asked
+}
+
+fn chunks(asked: &BTreeMap<Partition, Vec<i64>>) -> Vec<(Partition, &[i64])> {
+    asked
+        .iter()
+        .flat_map(|(partition, users)| users.chunks(CHUNK).map(|chunk| (*partition, chunk)))
+        .collect()
 }

@@ -34,7 +34,7 @@ macro_rules! scripts {
     };
 }
 
-scripts!(enter, retire, beat, join, leave, depart, sweep, online, page);
+scripts!(enter, retire, beat, join, leave, depart, sweep, online, page, connections);
 
 impl Default for Scripts {
     fn default() -> Self {

@@ -1,6 +1,6 @@
 -- Removes the sockets of one incarnation without a lease, and announces those whose grace is over:
--- lease, grace, chunk. Answers how many users were reaped, how many announced, whether there is more.
-local lease, grace, chunk = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- replica, lease, grace, chunk. Answers how many users were reaped, how many announced, whether there is more.
+local lease, grace, chunk = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local reaped = 0
 local dead = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1)[1]
 if dead then

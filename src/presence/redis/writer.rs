@@ -152,6 +152,7 @@ impl Writer {
                         );
                     }
                     self.connection = Some(connection);
+                    self.gauge();
                 }
                 Err(error) => self.fail(&error, "presence has no connection"),
             }
@@ -173,5 +174,12 @@ impl Writer {
             tracing::warn!(instance = self.link.number, %error, "{what}");
         }
         self.retry_at = Instant::now() + self.backoff.pause();
+        self.gauge();
+    }
+
+    fn gauge(&self) {
+        let up = if self.connection.is_some() { 1.0 } else { 0.0 };
+        let instance = (self.link.number + 1).to_string();
+        metrics::gauge!("imserver_presence_link_up", "instance" => instance).set(up);
     }
 }

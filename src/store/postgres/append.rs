@@ -45,7 +45,8 @@ pub(super) async fn append(
 }
 
 /// Locks the counters of all users of the batch, in ascending id, and reads them. Every replica locks
-/// in this order and before anything else, so none waits for one that waits for it.
+/// in this order and before anything else, so none waits for one that waits for it. A user who was
+/// erased has no counter.
 async fn lock(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<People> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as(
         "SELECT t.user_id, u.name, t.last_seq

@@ -6,8 +6,9 @@
 //! Where the service's role may not ask for the two, only an operator can say so
 //! (`imserver admin rotate-epoch`).
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
+use super::connections;
 use crate::{domain::Epoch, store::error::corrupt};
 
 /// A server, and the WAL timeline that it writes.
@@ -63,7 +64,8 @@ pub(super) async fn epoch(connection: &mut PgConnection) -> sqlx::Result<Epoch> 
 
 /// Begins a history of this origin, unless another replica has just done so.
 async fn begin(connection: &mut PgConnection, origin: Option<Origin>) -> sqlx::Result<Epoch> {
-    sqlx::query(
+    let mut transaction = connection.begin().await?;
+    let begun = sqlx::query(
         "INSERT INTO service (id, epoch, system_identifier, wal_timeline) VALUES (1, $1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch,
              system_identifier = excluded.system_identifier, wal_timeline = excluded.wal_timeline
@@ -73,19 +75,27 @@ async fn begin(connection: &mut PgConnection, origin: Option<Origin>) -> sqlx::R
     .bind(Epoch::random().to_string())
     .bind(origin.map(|origin| origin.system_identifier))
     .bind(origin.map(|origin| origin.wal_timeline))
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
-    let epoch: String =
-        sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1").fetch_one(connection).await?;
+    if begun.rows_affected() > 0 {
+        connections::raise(&mut transaction).await?;
+    }
+    let epoch: String = sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1")
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     parse(&epoch)
 }
 
 pub(super) async fn rotate(connection: &mut PgConnection) -> sqlx::Result<Epoch> {
     let epoch = Epoch::random();
+    let mut transaction = connection.begin().await?;
     sqlx::query("UPDATE service SET epoch = $1 WHERE id = 1")
         .bind(epoch.to_string())
-        .execute(connection)
+        .execute(&mut *transaction)
         .await?;
+    connections::raise(&mut transaction).await?;
+    transaction.commit().await?;
     Ok(epoch)
 }
 

@@ -4,7 +4,9 @@
 //! few for everything else, so that a storm of reads cannot keep a send waiting.
 
 mod append;
+mod connections;
 mod conversations;
+mod erasure;
 mod error;
 mod history;
 mod pool;
@@ -13,7 +15,7 @@ mod sessions;
 mod timelines;
 mod users;
 
-use std::{collections::HashMap, fmt, str::FromStr, time::Duration};
+use std::{collections::HashMap, fmt, str::FromStr, sync::LazyLock, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,13 +35,19 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
-        UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
 };
 
 /// Connections of a replica, beside the one that appends.
 const CONNECTIONS: usize = 10;
+/// How long a unit of work may take. More than `statement_timeout`, so that a server that lives is the
+/// one to say so.
+const WORK_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long an append may take: nobody waits for one any longer, and a connection that fell silent
+/// keeps all others waiting.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first connection of a start may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a start waits for others that migrate, and then migrates itself.
@@ -86,7 +94,13 @@ const MIGRATION: [(&str, &str); 5] = [
     ("client_connection_check_interval", "1s"),
 ];
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+/// A schema that is newer than the program is taken as it is: migrations add before they take away, so
+/// the replicas of the version before go on, and start again, while a new version comes.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// The time of the database, in milliseconds: one clock for all replicas.
 macro_rules! now_millis {
@@ -118,8 +132,8 @@ impl PgStore {
         migrate(&options).await?;
         let session = options.options(SESSION);
         let store = Self {
-            writer: Pool::new(session.clone().options(WRITER), 1),
-            others: Pool::new(session, CONNECTIONS),
+            writer: Pool::new(session.clone().options(WRITER), 1, APPEND_TIMEOUT),
+            others: Pool::new(session, CONNECTIONS, WORK_TIMEOUT),
         };
         store.run(|c| history::epoch(c).boxed()).await?;
         if !store.run(|c| history::is_watched(c).boxed()).await? {
@@ -244,6 +258,20 @@ impl Store for PgStore {
         self.run(move |c| users::last_seen(c, users).boxed()).await
     }
 
+    async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
+        self.run(move |c| erasure::erase_user(c, user).boxed()).await
+    }
+
+    async fn blank_chats(
+        &self,
+        user: UserId,
+        after: Option<&ClientMsgId>,
+        limit: u32,
+    ) -> Result<Option<ClientMsgId>, StoreError> {
+        let after = after.cloned();
+        self.run(move |c| erasure::blank_chats(c, user, after, limit).boxed()).await
+    }
+
     async fn create_session(
         &self,
         token: TokenHash,
@@ -271,6 +299,19 @@ impl Store for PgStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
+        self.run(|c| connections::next(c).boxed()).await
+    }
+
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
+        self.run(move |c| connections::close(c, user).boxed()).await
+    }
+
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| connections::closes(c, users).boxed()).await
     }
 
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {

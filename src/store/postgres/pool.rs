@@ -18,9 +18,6 @@ use tokio::{sync::Semaphore, time::timeout};
 
 /// How long work waits for a connection, a new one included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a unit of work may take. More than the server's `statement_timeout`, so that a server
-/// that lives is the one to say so.
-const WORK_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long an answer to a probe takes at most.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was used so lately is not probed first.
@@ -34,6 +31,8 @@ pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
     options: PgConnectOptions,
+    /// How long a unit of work may take.
+    work_timeout: Duration,
     /// A permit for each connection that may be open.
     permits: Semaphore,
     /// Those that are open and not in use; the last one used is the next one.
@@ -47,10 +46,12 @@ struct Kept {
 }
 
 impl Pool {
-    /// A pool of at most so many connections, none of which is opened yet.
-    pub(super) fn new(options: PgConnectOptions, size: usize) -> Self {
+    /// A pool of at most so many connections, none of which is opened yet, for units of work that
+    /// take at most so long.
+    pub(super) fn new(options: PgConnectOptions, size: usize, work_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
             options,
+            work_timeout,
             permits: Semaphore::new(size),
             idle: Mutex::new(Vec::with_capacity(size)),
         }))
@@ -83,10 +84,12 @@ impl Inner {
         let begun = Instant::now();
         let permit = timeout(ACQUIRE_TIMEOUT, self.permits.acquire()).await;
         let _permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let mut kept = self.kept_or_new(begun).await?;
+        let kept = self.kept_or_new(begun).await;
+        metrics::histogram!("imserver_pool_wait_seconds").record(begun.elapsed());
+        let mut kept = kept?;
         // When the time is up, the connection is dropped with the work: the answer that is still to
         // come over it belongs to nobody.
-        let result = timeout(WORK_TIMEOUT, work(&mut kept.connection))
+        let result = timeout(self.work_timeout, work(&mut kept.connection))
             .await
             .map_err(|_| sqlx::Error::PoolTimedOut)?;
         // After an error it may be broken, or within a transaction whose end is not sent yet. The
@@ -99,19 +102,13 @@ impl Inner {
     }
 
     async fn kept_or_new(&self, begun: Instant) -> sqlx::Result<Kept> {
-        loop {
-            let Some(mut kept) = self.idle.lock().pop() else { break };
-            let usable = kept.opened.elapsed() < MAX_AGE
-                && (kept.used.elapsed() < FRESH || probe(&mut kept.connection).await);
-            if usable {
-                return Ok(kept);
-            }
-            // The others are of the same age and have the same peer; each gets its own second only
-            // while there is time.
-            if begun.elapsed() > ACQUIRE_TIMEOUT {
-                return Err(sqlx::Error::PoolTimedOut);
-            }
+        let kept = self.idle.lock().pop();
+        if let Some(mut kept) = kept.filter(|kept| kept.opened.elapsed() < MAX_AGE)
+            && (kept.used.elapsed() < FRESH || probe(&mut kept.connection).await)
+        {
+            return Ok(kept);
         }
+        // A second one may be as dead, and there is no time for a third.
         let left = ACQUIRE_TIMEOUT.saturating_sub(begun.elapsed()).max(PROBE_TIMEOUT);
         let connection = timeout(left, self.options.connect())
             .await

@@ -10,6 +10,7 @@ use crate::{
     domain::{SessionId, UserId},
     store::{
         Session, TokenHash,
+        error::nobody,
         rows::{SessionRow, all},
     },
 };
@@ -22,9 +23,11 @@ pub(super) async fn create(
     idle: Duration,
     max: Duration,
 ) -> sqlx::Result<Session> {
-    let row: SessionRow = sqlx::query_as(
+    // The lock is one that an erasure waits for, and it ends all sessions that it finds then.
+    let row: Option<SessionRow> = sqlx::query_as(
         "INSERT INTO sessions (token_hash, user_id, created_at, idle_expires_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5)
+         SELECT $1, u.id, $3, $4, $5 FROM users u WHERE u.id = $2 AND u.erased_at IS NULL
+         FOR SHARE
          RETURNING id, user_id, idle_expires_at, expires_at, revoked",
     )
     .bind(token.0.as_slice())
@@ -32,9 +35,9 @@ pub(super) async fn create(
     .bind(now.as_millis())
     .bind(now.after(idle).as_millis())
     .bind(now.after(max).as_millis())
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?;
-    row.try_into()
+    row.ok_or_else(|| nobody(user))?.try_into()
 }
 
 pub(super) async fn by_token(

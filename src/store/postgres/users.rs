@@ -18,11 +18,12 @@ pub(super) async fn users(
     connection: &mut PgConnection,
     users: Vec<UserId>,
 ) -> sqlx::Result<Vec<User>> {
-    let rows: Vec<UserRow> =
-        sqlx::query_as("SELECT id, name, avatar FROM users WHERE id = ANY($1)")
-            .bind(ids(&users))
-            .fetch_all(connection)
-            .await?;
+    let rows: Vec<UserRow> = sqlx::query_as(
+        "SELECT id, name, avatar FROM users WHERE id = ANY($1) AND erased_at IS NULL",
+    )
+    .bind(ids(&users))
+    .fetch_all(connection)
+    .await?;
     all(rows)
 }
 
@@ -136,12 +137,14 @@ pub(super) async fn rename(
     user: UserId,
     name: UserName,
 ) -> sqlx::Result<Option<User>> {
-    let row: Option<UserRow> =
-        sqlx::query_as("UPDATE users SET name = $2 WHERE id = $1 RETURNING id, name, avatar")
-            .bind(user.get())
-            .bind(name.as_str())
-            .fetch_optional(connection)
-            .await?;
+    let row: Option<UserRow> = sqlx::query_as(
+        "UPDATE users SET name = $2 WHERE id = $1 AND erased_at IS NULL
+         RETURNING id, name, avatar",
+    )
+    .bind(user.get())
+    .bind(name.as_str())
+    .fetch_optional(connection)
+    .await?;
     row.map(User::try_from).transpose()
 }
 
@@ -153,21 +156,24 @@ pub(super) async fn set_avatar(
     picture: Bytes,
 ) -> sqlx::Result<Option<User>> {
     let mut tx = connection.begin().await?;
+    // A row that is there is locked, so that an erasure does not take it for one that nobody has.
     sqlx::query(
         "INSERT INTO avatars (hash, content_type, picture) VALUES ($1, $2, $3)
-         ON CONFLICT (hash) DO NOTHING",
+         ON CONFLICT (hash) DO UPDATE SET content_type = excluded.content_type",
     )
     .bind(hash.as_str())
     .bind(&content_type)
     .bind(picture.as_ref())
     .execute(&mut *tx)
     .await?;
-    let row: Option<UserRow> =
-        sqlx::query_as("UPDATE users SET avatar = $2 WHERE id = $1 RETURNING id, name, avatar")
-            .bind(user.get())
-            .bind(hash.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
+    let row: Option<UserRow> = sqlx::query_as(
+        "UPDATE users SET avatar = $2 WHERE id = $1 AND erased_at IS NULL
+         RETURNING id, name, avatar",
+    )
+    .bind(user.get())
+    .bind(hash.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
     let Some(row) = row else {
         tx.rollback().await?;
         return Ok(None);
@@ -193,10 +199,10 @@ pub(super) async fn search_users(
     prefix: String,
     limit: u32,
 ) -> sqlx::Result<Vec<User>> {
-    const BETWEEN: &str = "SELECT id, name, avatar FROM users WHERE name >= $1 AND name < $3
-         ORDER BY name, id LIMIT $2";
-    const FROM: &str = "SELECT id, name, avatar FROM users WHERE name >= $1
-         ORDER BY name, id LIMIT $2";
+    const BETWEEN: &str = "SELECT id, name, avatar FROM users
+         WHERE name >= $1 AND name < $3 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
+    const FROM: &str = "SELECT id, name, avatar FROM users
+         WHERE name >= $1 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
     let end = end_of_prefix(&prefix);
     let query = sqlx::query_as(if end.is_some() { BETWEEN } else { FROM });
     let query = query.bind(prefix).bind(i64::from(limit));
@@ -230,7 +236,8 @@ pub(super) async fn save_last_seen(
     seen: Vec<(UserId, Timestamp)>,
 ) -> sqlx::Result<()> {
     // Each user once, or the statement would meet its own row; in ascending id, so that replicas do
-    // not wait for each other.
+    // not wait for each other. What is known is left out first: the conflict alone would lock its row,
+    // which is a write.
     let mut latest: BTreeMap<i64, i64> = BTreeMap::new();
     for (user, at) in seen {
         let at = at.as_millis();
@@ -243,6 +250,10 @@ pub(super) async fn save_last_seen(
     sqlx::query(
         "INSERT INTO last_seen (user_id, seen_at)
          SELECT n.user_id, n.seen_at FROM unnest($1::bigint[], $2::bigint[]) n (user_id, seen_at)
+         WHERE NOT EXISTS (SELECT FROM users u
+                           WHERE u.id = n.user_id AND u.erased_at IS NOT NULL)
+             AND NOT EXISTS (SELECT FROM last_seen l
+                             WHERE l.user_id = n.user_id AND l.seen_at >= n.seen_at)
          ORDER BY n.user_id
          ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
          WHERE excluded.seen_at > last_seen.seen_at",

@@ -51,7 +51,7 @@ async fn people(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<People> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as(
         "SELECT u.id, u.name, coalesce(t.last_seq, 0)
          FROM users u LEFT JOIN timelines t ON t.user_id = u.id
-         WHERE u.id IN (SELECT value FROM json_each(?1))",
+         WHERE u.id IN (SELECT value FROM json_each(?1)) AND u.erased_at IS NULL",
     )
     .bind(ids(&batch::users(batch)))
     .fetch_all(&mut **tx)

@@ -5,7 +5,9 @@
 //! transaction behind on the connection.
 
 mod append;
+mod connections;
 mod conversations;
+mod erasure;
 mod error;
 mod lists;
 mod sessions;
@@ -21,7 +23,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::error::classify;
+use self::{connections::Reserved, error::classify};
 use super::{
     Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
     StoreError, TokenHash, Window, error::corrupt,
@@ -29,8 +31,8 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     domain::{
-        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
-        UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -47,6 +49,7 @@ pub struct SqliteStore {
     reader: SqlitePool,
     /// The time of what is created.
     clock: Clock,
+    connections: Reserved,
 }
 
 impl SqliteStore {
@@ -73,7 +76,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(classify)?;
-        let store = Self { writer, reader, clock };
+        let store = Self { writer, reader, clock, connections: Reserved::default() };
         write(begin_history(store.clone())).await?;
         Ok(store)
     }
@@ -116,7 +119,8 @@ async fn write<T: Send + 'static>(
 /// Names the history of a database that has no name yet.
 async fn begin_history(store: SqliteStore) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO service (id, epoch, next_user_id, last_chat_id) VALUES (1, ?1, ?2, 0)
+        "INSERT INTO service (id, epoch, next_user_id, last_chat_id, next_connection_id)
+         VALUES (1, ?1, ?2, 0, 1)
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(Epoch::random().to_string())
@@ -211,6 +215,19 @@ impl Store for SqliteStore {
         read(users::last_seen(&self.reader, users)).await
     }
 
+    async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
+        write(erasure::erase_user(self.clone(), user)).await
+    }
+
+    async fn blank_chats(
+        &self,
+        user: UserId,
+        after: Option<&ClientMsgId>,
+        limit: u32,
+    ) -> Result<Option<ClientMsgId>, StoreError> {
+        write(erasure::blank_chats(self.clone(), user, after.cloned(), limit)).await
+    }
+
     async fn create_session(
         &self,
         token: TokenHash,
@@ -236,6 +253,18 @@ impl Store for SqliteStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         write(sessions::revoke(self.clone(), id)).await
+    }
+
+    async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
+        write(connections::next(self.clone())).await
+    }
+
+    async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
+        write(connections::close(self.clone(), user)).await
+    }
+
+    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
+        read(connections::closes(&self.reader, users)).await
     }
 
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {

@@ -18,7 +18,8 @@ use crate::{
 
 pub(super) async fn users(reader: &SqlitePool, users: &[UserId]) -> sqlx::Result<Vec<User>> {
     let rows: Vec<UserRow> = sqlx::query_as(
-        "SELECT id, name, avatar FROM users WHERE id IN (SELECT value FROM json_each(?1))",
+        "SELECT id, name, avatar FROM users
+         WHERE id IN (SELECT value FROM json_each(?1)) AND erased_at IS NULL",
     )
     .bind(ids(users))
     .fetch_all(reader)
@@ -131,12 +132,14 @@ pub(super) async fn rename(
     user: UserId,
     name: UserName,
 ) -> sqlx::Result<Option<User>> {
-    let row: Option<UserRow> =
-        sqlx::query_as("UPDATE users SET name = ?2 WHERE id = ?1 RETURNING id, name, avatar")
-            .bind(user.get())
-            .bind(name.as_str())
-            .fetch_optional(&store.writer)
-            .await?;
+    let row: Option<UserRow> = sqlx::query_as(
+        "UPDATE users SET name = ?2 WHERE id = ?1 AND erased_at IS NULL
+         RETURNING id, name, avatar",
+    )
+    .bind(user.get())
+    .bind(name.as_str())
+    .fetch_optional(&store.writer)
+    .await?;
     row.map(User::try_from).transpose()
 }
 
@@ -157,12 +160,14 @@ pub(super) async fn set_avatar(
     .bind(picture.as_ref())
     .execute(&mut *tx)
     .await?;
-    let row: Option<UserRow> =
-        sqlx::query_as("UPDATE users SET avatar = ?2 WHERE id = ?1 RETURNING id, name, avatar")
-            .bind(user.get())
-            .bind(hash.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
+    let row: Option<UserRow> = sqlx::query_as(
+        "UPDATE users SET avatar = ?2 WHERE id = ?1 AND erased_at IS NULL
+         RETURNING id, name, avatar",
+    )
+    .bind(user.get())
+    .bind(hash.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
     let Some(row) = row else {
         tx.rollback().await?;
         return Ok(None);
@@ -191,7 +196,7 @@ pub(super) async fn search_users(
     // A BLOB is greater than every text: no upper end.
     let rows: Vec<UserRow> = sqlx::query_as(
         "SELECT id, name, avatar FROM users
-         WHERE name >= ?1 AND name < coalesce(?2, x'')
+         WHERE name >= ?1 AND name < coalesce(?2, x'') AND erased_at IS NULL
          ORDER BY name, id LIMIT ?3",
     )
     .bind(prefix)
@@ -231,7 +236,8 @@ pub(super) async fn save_last_seen(
     }
     sqlx::query(
         "INSERT INTO last_seen (user_id, seen_at)
-         SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
+         SELECT value ->> 0, value ->> 1 FROM json_each(?1)
+         WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = value ->> 0 AND u.erased_at IS NOT NULL)
          ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
          WHERE excluded.seen_at > seen_at",
     )

@@ -15,9 +15,10 @@ use imserver::{
         Bus, Incoming, Receiver,
         redis::{RedisBus, Timing},
     },
-    domain::{ConnectionId, UserId},
+    domain::UserId,
 };
 use url::Url;
+use uuid::Uuid;
 
 use crate::{
     bus_contract::{BusFactory, Replica, notice},
@@ -36,7 +37,7 @@ impl Net {
     fn on(urls: impl IntoIterator<Item = Url>) -> Self {
         Self {
             urls: urls.into_iter().collect(),
-            namespace: format!("test:{}", ConnectionId::random()),
+            namespace: format!("test:{}", Uuid::new_v4()),
             timing: Timing::default(),
         }
     }
@@ -84,7 +85,7 @@ impl BusFactory for Net {
 /// there was a gap before.
 async fn until_it_flows(from: &Replica, user: UserId, to: &mut Replica) -> (Duration, bool) {
     let begun = Instant::now();
-    let marker = notice(&format!("marker {}", ConnectionId::random()));
+    let marker = notice(&format!("marker {}", Uuid::new_v4()));
     let mut gap = false;
     loop {
         assert!(begun.elapsed() < DEADLINE * 2, "nothing flows: {:?}", to.bus.health());

@@ -1,5 +1,6 @@
 //! The program as somebody starts it: what it says, what it refuses, which setting wins.
 
+mod admin;
 mod data;
 mod refusals;
 
@@ -86,13 +87,16 @@ fn help_and_version_say_what_matters() {
         "--set",
         "serve",
         "migrate",
+        "healthcheck",
         "admin",
         "--version",
     ] {
         assert!(help.stdout.contains(word), "{word} is not in the help:\n{}", help.stdout);
     }
     let admin = Run::new(home.path(), &["admin", "--help"]).ended();
-    assert!(admin.stdout.contains("rotate-epoch"), "{}", admin.stdout);
+    for word in ["rotate-epoch", "erase-user"] {
+        assert!(admin.stdout.contains(word), "{}", admin.stdout);
+    }
     let version = Run::new(home.path(), &["--version"]).ended();
     assert_eq!(version.stdout, format!("imserver {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "asking makes no database");

@@ -1,15 +1,18 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod cutter;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod socket;
+pub mod stack;
 
 use std::time::Duration;
 
+pub use cutter::Cutter;
 pub use process::Run;
 pub use proxy::Proxy;
 pub use redis::Redis;
@@ -18,6 +21,23 @@ pub use socket::{Seen, Socket, handshake};
 
 /// How long anything that must happen may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How a replica of a service with a database of its own starts, on this Redis.
+pub async fn replica_on(redis: &Redis) -> Box<dyn Fn() -> Start + Send + Sync> {
+    let database = postgres::database().await;
+    // Databases have names of their own; channels are told apart by theirs.
+    let namespace = database.rsplit('/').next().unwrap().to_owned();
+    let bus = redis.url();
+    Box::new(move || {
+        Start::default()
+            .set("database.url", &database)
+            .set("bus.url", &bus)
+            .set("bus.namespace", &namespace)
+            .set("auth.demo_login", true)
+            .set("limits.enabled", false)
+            .set("log.filter", "info")
+    })
+}
 
 /// Asks again and again until it is so.
 pub async fn eventually<F, Fut>(what: &str, mut check: F)

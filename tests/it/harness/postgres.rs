@@ -1,44 +1,64 @@
 //! A Postgres of the tests' own: one cluster for the process, started when the first test asks, with a
-//! database for each test.
+//! database for each test, and one for each test that hurts it.
 
 use std::{
     fs,
-    net::TcpListener,
+    io::Write,
+    net::{SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::DEADLINE;
 
-/// A running cluster.
+/// A cluster, which ends with its owner.
 pub struct Cluster {
     port: u16,
     /// Its data, log and socket.
     folder: PathBuf,
+    guard: Child,
+    /// The guard's standard input, until the cluster is to end.
+    lifeline: Option<ChildStdin>,
 }
 
-/// Ends the cluster and removes its folder once the test process is gone, however it went: then, and
-/// not before, the other end of its standard input is closed. SIGINT is a fast stop, and the tests'
-/// own connections are gone by then.
+/// How a cluster is stopped.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop {
+    /// As `pg_ctl stop -m fast`: transactions are broken off, connections are told.
+    Fast,
+    /// SIGKILL to every process at once: what is left of a power cut as far as the kernel, which
+    /// keeps what was written, allows.
+    Kill,
+}
+
+/// Starts the cluster anew for each line. Ends it and removes its folder once its owner is gone,
+/// however it went: then, and not before, the other end of its standard input is closed. SIGINT is a
+/// fast stop.
 const GUARD: &str = r#"
 cd /
-"$1/postgres" -D "$2/data" -k "$2" -p "$3" >"$2/log" 2>&1 </dev/null &
-postgres=$!
-read -r _
+start() {
+    "$1/postgres" -D "$2/data" -k "$2" -p "$3" >>"$2/log" 2>&1 </dev/null &
+    postgres=$!
+}
+start "$@"
+while read -r _; do
+    wait "$postgres"
+    start "$@"
+done
 kill -INT "$postgres"
 wait "$postgres"
 rm -rf "$2"
 "#;
 
-/// What differs from a server in production: it is small, and nobody pulls its plug. `fsync` stays on,
+/// What differs from a server in production: it is small, and nobody pulls its machine's plug. `fsync` stays on,
 /// so that commits take their time and overlap as they do elsewhere.
 const CONFIG: &str = "
 listen_addresses = '127.0.0.1'
@@ -56,12 +76,13 @@ impl Cluster {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
         // Whoever comes after a start that failed need not try it again.
-        let started = SHARED.get_or_init(|| std::panic::catch_unwind(Self::start).ok());
+        let started = SHARED.get_or_init(|| std::panic::catch_unwind(Self::private).ok());
         started.as_ref().expect("Postgres did not start; the first test that asked says why")
     }
 
-    fn start() -> Self {
-        let programs = programs();
+    /// A cluster that the test may hurt.
+    pub fn private() -> Self {
+        let programs = folder_of(&["initdb", "postgres"]);
         // Short, because the path of a socket must be.
         let folder = tempfile::Builder::new().prefix("imserver-pg-").tempdir().unwrap().keep();
         own(&folder);
@@ -77,7 +98,7 @@ impl Cluster {
         fs::write(&config, CONFIG).unwrap();
 
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let guard = as_postgres("/bin/sh")
+        let mut guard = as_postgres("/bin/sh")
             .args(["-c", GUARD, "sh"])
             .args([&programs, &folder])
             .arg(port.to_string())
@@ -88,25 +109,62 @@ impl Cluster {
             .process_group(0)
             .spawn()
             .unwrap();
-        // Its standard input stays open for as long as this process lives.
-        std::mem::forget(guard);
-
-        let cluster = Self { port, folder };
-        cluster.wait();
+        let lifeline = guard.stdin.take();
+        let cluster = Self { port, folder, guard, lifeline };
+        cluster.wait(None);
         cluster
     }
 
-    /// Waits until its own note of its state says so.
-    fn wait(&self) {
-        let begun = std::time::Instant::now();
+    /// Stops it, and returns when it is gone.
+    pub fn stop(&self, how: Stop) {
+        let (postmaster, _) = self.note().expect("it runs");
+        let mut processes = vec![postmaster];
+        let signal = match how {
+            Stop::Fast => "-INT",
+            Stop::Kill => {
+                processes.extend(children(postmaster));
+                "-KILL"
+            }
+        };
+        let pids: Vec<String> = processes.iter().map(u32::to_string).collect();
+        assert!(Command::new("kill").arg(signal).args(pids).status().unwrap().success());
+        let begun = Instant::now();
+        while processes.iter().any(|process| is_alive(*process)) {
+            assert!(begun.elapsed() < DEADLINE, "Postgres did not stop: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts it again after it was stopped, and returns when it takes connections.
+    pub fn start_again(&mut self) {
+        let before = self.note().map(|(postmaster, _)| postmaster);
+        self.lifeline.as_mut().unwrap().write_all(b"start\n").unwrap();
+        self.wait(before);
+    }
+
+    /// Waits until its own note of its state says so; one that this process left does not count.
+    fn wait(&self, before: Option<u32>) {
+        let begun = Instant::now();
         loop {
-            let note = fs::read_to_string(self.folder.join("data/postmaster.pid"));
-            if note.is_ok_and(|note| note.lines().any(|line| line.trim_end() == "ready")) {
+            let note = self.note();
+            if note.is_some_and(|(postmaster, is_ready)| is_ready && Some(postmaster) != before) {
                 return;
             }
             assert!(begun.elapsed() < DEADLINE, "Postgres did not start: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The process that it says is its first one, and whether it says that it is ready.
+    fn note(&self) -> Option<(u32, bool)> {
+        let note = fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?;
+        let postmaster = note.lines().next()?.trim().parse().ok()?;
+        Some((postmaster, note.lines().any(|line| line.trim_end() == "ready")))
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// What it has logged so far.
@@ -128,6 +186,33 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        let _ = self.guard.wait();
+    }
+}
+
+/// The processes that this one has started.
+fn children(of: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes.filter(|process| stat(*process).is_some_and(|(_, parent)| parent == of)).collect()
+}
+
+/// Whether a process runs; one that only waits to be buried does not.
+fn is_alive(process: u32) -> bool {
+    stat(process).is_some_and(|(state, _)| state != "Z")
+}
+
+/// The state and the parent of a process.
+fn stat(process: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // After the name, which may hold blanks.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
 /// An empty database of one test's own.
 pub async fn database() -> String {
     let cluster = tokio::task::spawn_blocking(Cluster::shared).await.unwrap();
@@ -146,8 +231,8 @@ pub async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
 
-/// Where Postgres's programs are: on the PATH, or where Debian keeps the newest.
-fn programs() -> PathBuf {
+/// Where these of Postgres's programs are: on the PATH, or where Debian keeps the newest.
+fn folder_of(names: &[&str]) -> PathBuf {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&on_path).collect();
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
@@ -160,12 +245,19 @@ fn programs() -> PathBuf {
         .collect();
     versions.sort_unstable();
     folders.extend(versions.into_iter().rev().map(|(_, path)| path));
-    let complete =
-        |folder: &PathBuf| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file());
-    folders.into_iter().find(complete).expect(
-        "these tests need Postgres: initdb is neither on the PATH nor in /usr/lib/postgresql/*/bin. \
-         `./dev test` installs it, or: apt-get install postgresql",
-    )
+    let complete = |folder: &PathBuf| names.iter().all(|name| folder.join(name).is_file());
+    folders.into_iter().find(complete).unwrap_or_else(|| {
+        panic!(
+            "these tests need Postgres: {} is neither on the PATH nor in \
+             /usr/lib/postgresql/*/bin. `./dev test` installs it, or: apt-get install postgresql",
+            names[0]
+        )
+    })
+}
+
+/// One of the programs that come with Postgres, such as `pg_dump`.
+pub fn program(name: &str) -> Command {
+    Command::new(folder_of(&[name]).join(name))
 }
 
 /// A program as somebody whom Postgres obeys: it refuses to run as root.

@@ -11,18 +11,19 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{DEADLINE, Socket};
 
 /// How a server is to be started.
 pub struct Start {
     settings: Vec<(String, String)>,
+    files: Option<u32>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        let start = Self { settings: Vec::new() };
+        let start = Self { settings: Vec::new(), files: None };
         start
             .set("server.listen", "127.0.0.1:0")
             .set("metrics.listen", "127.0.0.1:0")
@@ -40,11 +41,57 @@ impl Start {
         self
     }
 
+    /// With no more than so many file descriptors.
+    pub fn files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
+    }
+
     /// Starts it in a folder of its own and waits until it listens.
     pub fn run(self) -> Server {
+        self.begin().ready()
+    }
+
+    /// Starts it in a folder of its own.
+    pub fn begin(self) -> Starting {
         let home = tempfile::tempdir().unwrap();
-        let (child, addr, metrics) = spawn(&self.settings, &home);
-        Server { child, addr, metrics, settings: self.settings, home, http: http_client() }
+        let (child, said) = spawn(&self.settings, self.files, &home);
+        Starting { child: Some(child), said, settings: self.settings, files: self.files, home }
+    }
+}
+
+/// A server that does not serve yet; killed when it is dropped.
+pub struct Starting {
+    child: Option<Child>,
+    said: mpsc::Receiver<String>,
+    settings: Vec<(String, String)>,
+    files: Option<u32>,
+    home: TempDir,
+}
+
+impl Starting {
+    /// Ends it with SIGKILL.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Waits until it listens.
+    pub fn ready(mut self) -> Server {
+        let mut child = self.child.take().unwrap();
+        let (addr, metrics) = greeted(&mut child, &self.said, &self.home);
+        let settings = std::mem::take(&mut self.settings);
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
+        let files = self.files;
+        Server { child, addr, metrics, settings, files, home, http: http_client() }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -60,18 +107,27 @@ pub fn program(settings: &[(String, String)]) -> Command {
     command
 }
 
-fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, Option<SocketAddr>) {
+/// Starts it, and hears what it says.
+fn spawn(
+    settings: &[(String, String)],
+    files: Option<u32>,
+    home: &TempDir,
+) -> (Child, mpsc::Receiver<String>) {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(home.path().join("stderr.log"))
         .unwrap();
-    let mut child = program(settings)
-        .current_dir(home.path())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .unwrap();
+    let mut command = program(settings);
+    if let Some(most) = files {
+        let program = command.get_program().to_owned();
+        let mut limited = Command::new("/bin/sh");
+        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\"")).arg(program);
+        limited.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
+        command = limited;
+    }
+    let mut child =
+        command.current_dir(home.path()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     let (lines, heard) = mpsc::channel();
     std::thread::spawn(move || {
@@ -79,6 +135,15 @@ fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, O
             let _ = lines.send(line);
         }
     });
+    (child, heard)
+}
+
+/// Waits until it says where it listens, and where its metrics are.
+fn greeted(
+    child: &mut Child,
+    heard: &mpsc::Receiver<String>,
+    home: &TempDir,
+) -> (SocketAddr, Option<SocketAddr>) {
     let (mut addr, mut metrics) = (None, None);
     loop {
         let Ok(line) = heard.recv_timeout(DEADLINE) else {
@@ -94,7 +159,7 @@ fn spawn(settings: &[(String, String)], home: &TempDir) -> (Child, SocketAddr, O
             metrics = url.trim_end_matches("/metrics").parse().ok();
         }
         if line.starts_with("Next:") {
-            return (child, addr.unwrap(), metrics);
+            return (addr.unwrap(), metrics);
         }
     }
 }
@@ -105,6 +170,7 @@ pub struct Server {
     pub addr: SocketAddr,
     pub metrics: Option<SocketAddr>,
     settings: Vec<(String, String)>,
+    files: Option<u32>,
     home: TempDir,
     pub http: reqwest::Client,
 }
@@ -137,16 +203,68 @@ impl Server {
         std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap()
     }
 
+    /// Whether it still runs, as the process that was started.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Ends it with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.metrics.unwrap());
+        self.http.get(url).timeout(DEADLINE).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The value of one series of `/metrics`, such as `imserver_sockets{kind="v1"}`; 0 if it is not
+    /// there.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let metrics = self.metrics().await;
+        let mut values = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        values.find(|(name, _)| *name == series).map_or(0.0, |(_, value)| value.parse().unwrap())
+    }
+
+    /// A file under `/proc` about the process, such as `status`.
+    pub fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
+    /// Stops it where it is: its connections stand, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let signal = format!("-{name}");
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+    }
+
     /// Asks it to end with SIGTERM, and waits for its status.
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
         let begun = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -162,7 +280,8 @@ impl Server {
         let listen = "IMSERVER__SERVER__LISTEN".to_owned();
         self.settings.retain(|(key, _)| *key != listen);
         self.settings.push((listen, self.addr.to_string()));
-        let (child, addr, metrics) = spawn(&self.settings, &self.home);
+        let (mut child, heard) = spawn(&self.settings, self.files, &self.home);
+        let (addr, metrics) = greeted(&mut child, &heard, &self.home);
         assert_eq!(addr, self.addr);
         (self.child, self.metrics) = (child, metrics);
     }
@@ -187,18 +306,18 @@ impl Server {
         self.request(Method::POST, path).body(body.to_string()).send().await.unwrap()
     }
 
-    /// Somebody who is logged in by a demo name.
+    /// Somebody who is logged in by a demo name. On a busy machine the database may take its time.
     pub async fn person(&self, name: &str) -> Person {
-        let response = self.post("/v1/login/demo", &json!({"name": name})).await;
-        assert_eq!(response.status(), StatusCode::OK);
-        let body: Value = json_of(response).await;
-        Person {
-            id: body["user"]["id"].as_i64().unwrap(),
-            name: body["user"]["name"].as_str().unwrap().to_owned(),
-            token: body["token"].as_str().unwrap().to_owned(),
-            addr: self.addr,
-            http: self.http.clone(),
-        }
+        let begun = std::time::Instant::now();
+        let response = loop {
+            let response = self.post("/v1/login/demo", &json!({"name": name})).await;
+            let is_busy = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+            if !is_busy || begun.elapsed() > DEADLINE {
+                break response;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        Person::logged_in(response, self.addr, &self.http).await
     }
 }
 
@@ -236,6 +355,19 @@ pub struct Person {
 }
 
 impl Person {
+    /// Whom the answer to a login names, at the service that gave it.
+    pub async fn logged_in(response: Response, addr: SocketAddr, http: &reqwest::Client) -> Self {
+        assert_eq!(response.status(), StatusCode::OK);
+        let body: Value = json_of(response).await;
+        Self {
+            id: body["user"]["id"].as_i64().unwrap(),
+            name: body["user"]["name"].as_str().unwrap().to_owned(),
+            token: body["token"].as_str().unwrap().to_owned(),
+            addr,
+            http: http.clone(),
+        }
+    }
+
     /// The same person at another replica.
     pub fn at(&self, server: &Server) -> Self {
         Self { addr: server.addr, ..self.clone() }
@@ -276,6 +408,14 @@ impl Person {
     /// Opens a socket of version 1, without a `hello`.
     pub async fn connect(&self) -> Socket {
         Socket::v1(self.addr, self.id, &self.token).await
+    }
+
+    /// As [`Person::connect`]; `None`: the server did not let it in, or is not there.
+    pub async fn try_connect(&self) -> Option<Socket> {
+        let offers = format!("imserver.v1, bearer.{}", self.token);
+        let headers = [("sec-websocket-protocol", offers.as_str())];
+        let tcp = TcpStream::connect(self.addr).await.ok()?;
+        Socket::try_over(tcp, &format!("/imserver/{}", self.id), &headers).await.ok()
     }
 
     /// As [`Person::connect`], through a connection that holds little of what is not read.

@@ -48,7 +48,20 @@ impl Socket {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Response<Option<Vec<u8>>>> {
-        let addr = tcp.peer_addr().unwrap();
+        match Self::try_over(tcp, path, headers).await {
+            Ok(socket) => Ok(socket),
+            Err(tungstenite::Error::Http(response)) => Err(*response),
+            Err(error) => panic!("handshake failed: {error}"),
+        }
+    }
+
+    /// As [`Socket::over`], where the connection may break too.
+    pub async fn try_over(
+        tcp: TcpStream,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, tungstenite::Error> {
+        let addr = tcp.peer_addr()?;
         let mut request = format!("ws://{addr}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name = HeaderName::try_from(*name).unwrap();
@@ -57,12 +70,10 @@ impl Socket {
             }
             request.headers_mut().append(name, HeaderValue::try_from(*value).unwrap());
         }
-        tcp.set_nodelay(true).unwrap();
-        match timeout(DEADLINE, client_async(request, tcp)).await.expect("no handshake in time") {
-            Ok((stream, response)) => Ok(Self { stream, headers: response.headers().clone() }),
-            Err(tungstenite::Error::Http(response)) => Err(*response),
-            Err(error) => panic!("handshake failed: {error}"),
-        }
+        tcp.set_nodelay(true)?;
+        let shaken = timeout(DEADLINE, client_async(request, tcp)).await;
+        let (stream, response) = shaken.expect("no handshake in time")?;
+        Ok(Self { stream, headers: response.headers().clone() })
     }
 
     /// Opens a socket of version 1.

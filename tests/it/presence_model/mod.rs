@@ -19,6 +19,7 @@ pub const TIMES: Times = Times {
     heartbeat: Duration::from_secs(5),
     lease: Duration::from_secs(15),
     grace: Duration::from_secs(5),
+    answer: Duration::from_mins(1),
 };
 
 pub const REPLICAS: usize = 3;

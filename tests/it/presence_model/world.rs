@@ -20,9 +20,6 @@ use redis::{
 use super::{REPLICAS, TIMES, USERS};
 use crate::{harness::Redis, presence_contract::RedisClock};
 
-/// How long Redis may take to answer the test.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
@@ -121,8 +118,8 @@ impl World {
         let client = redis::Client::open(server.url()).unwrap();
         // Calls fail when the history says so, and not because the machine was busy for half a second.
         let patient = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+            .set_connection_timeout(Some(TIMES.answer))
+            .set_response_timeout(Some(TIMES.answer));
         let connection =
             client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         let transitions = client.get_async_pubsub().await.unwrap();
@@ -293,8 +290,11 @@ impl World {
             if text == "mark" {
                 return Ok(());
             }
-            let numbers: Vec<i64> = text.split(' ').map(|word| word.parse().unwrap()).collect();
-            let [user, online, at, version] = numbers[..] else { panic!("{text}") };
+            // The last word says who announced it.
+            let numbers = text.split(' ').take(4).map(|word| word.parse().unwrap());
+            let [user, online, at, version] = numbers.collect::<Vec<i64>>()[..] else {
+                panic!("{text}")
+            };
             if online == 0 && now.as_millis() - at < i64::try_from(TIMES.grace.as_millis()).unwrap()
             {
                 return Err(format!("{text}: announced offline within the grace, at {now}"));

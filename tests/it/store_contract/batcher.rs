@@ -6,7 +6,7 @@ use imserver::{
     domain::ChatId,
     store::{
         Appended, Store,
-        batcher::{AppendError, Batcher},
+        batcher::{AppendError, Batcher, LINGER},
     },
 };
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ use super::{
 };
 
 fn silent(store: Arc<dyn Store>) -> Batcher {
-    Batcher::start(store, Box::new(|_| ()))
+    Batcher::start(store, LINGER, Box::new(|_| ()))
 }
 
 pub(super) async fn a_key_fifty_times_at_once_is_one_chat<D: Database>() {
@@ -72,6 +72,7 @@ pub(super) async fn commits_are_announced_before_they_are_answered<D: Database>(
     let heard = announced.clone();
     let batcher = Batcher::start(
         store.clone(),
+        LINGER,
         Box::new(move |committed| {
             heard.lock().push(committed.chat.id);
             assert_ne!(committed.chat.content, "a panic of the observer ends nothing");

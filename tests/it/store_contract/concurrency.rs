@@ -12,7 +12,10 @@ use std::{
 use futures_util::poll;
 use imserver::{
     domain::{ChatId, Seq, UserId},
-    store::{Appended, Committed, EventBody, Store, batcher::Batcher},
+    store::{
+        Appended, Committed, EventBody, Store,
+        batcher::{Batcher, LINGER},
+    },
 };
 use tokio::task::JoinSet;
 
@@ -88,8 +91,8 @@ const CHATS: i64 = 40;
 pub(super) async fn a_timeline_has_no_holes_and_nothing_overtakes<D: Database>() {
     let (database, store) = populated::<D>(USERS).await;
     let replicas = [
-        Batcher::start(store.clone(), Box::new(|_| ())),
-        Batcher::start(database.open().await, Box::new(|_| ())),
+        Batcher::start(store.clone(), LINGER, Box::new(|_| ())),
+        Batcher::start(database.open().await, LINGER, Box::new(|_| ())),
     ];
     let over = Arc::new(AtomicBool::new(false));
     let mut readers = JoinSet::new();

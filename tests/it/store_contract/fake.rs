@@ -11,8 +11,8 @@ use bytes::Bytes;
 use imserver::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, Conversation, ConversationId, Epoch, Seq, SessionId, User,
-        UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Seq, SessionId, User, UserId, UserName,
     },
     store::{
         Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
@@ -79,12 +79,19 @@ impl Store for FakeStore {
     async fn acquainted(&self, _: UserId, _: &[UserId]) -> Answer<Vec<UserId>> { unimplemented!() }
     async fn save_last_seen(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
     async fn last_seen(&self, _: &[UserId]) -> Answer<HashMap<UserId, Timestamp>> { unimplemented!() }
+    async fn erase_user(&self, _: UserId) -> Answer<bool> { unimplemented!() }
+    async fn blank_chats(&self, _: UserId, _: Option<&ClientMsgId>, _: u32)
+        -> Answer<Option<ClientMsgId>> { unimplemented!() }
     async fn create_session(&self, _: TokenHash, _: UserId, _: Timestamp, _: Duration, _: Duration)
         -> Answer<Session> { unimplemented!() }
     async fn session(&self, _: TokenHash) -> Answer<Option<Session>> { unimplemented!() }
     async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
     async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
     async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
+    async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }
+    async fn close_sockets(&self, _: UserId) -> Answer<ConnectionId> { unimplemented!() }
+    async fn closes(&self, _: &[UserId])
+        -> Answer<HashMap<UserId, ConnectionId>> { unimplemented!() }
     async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
     async fn last_seqs(&self, _: &[UserId]) -> Answer<HashMap<UserId, Seq>> { unimplemented!() }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }

@@ -5,9 +5,12 @@
 mod append;
 mod batcher;
 mod concurrency;
+mod connections;
 mod conversations;
 mod cost;
+mod erasure;
 mod fake;
+mod linger;
 mod postgres;
 mod service;
 mod sessions;
@@ -86,11 +89,21 @@ macro_rules! store_contract {
                     last_seen_only_rises,
                     avatars_are_kept_by_their_hash,
                 ];
+                erasure: [
+                    what_says_who_it_was_goes,
+                    its_words_go_and_timelines_of_others_stay,
+                    words_are_blanked_page_by_page,
+                    no_word_and_no_session_slips_past_an_erasure,
+                ];
                 sessions: [
                     a_session_is_found_by_its_token,
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,
+                ];
+                connections: [
+                    ids_rise_in_the_order_of_opening,
+                    a_close_means_all_until_now_and_never_goes_back,
                 ];
                 service: [the_epoch_stays_until_it_is_rotated, the_database_answers];
                 batcher: [

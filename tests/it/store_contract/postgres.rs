@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection, migrate::Migrate};
 use tokio::task::JoinSet;
 
 use super::{Database, chat, poisoned, populated, send, timeline};
-use crate::harness::postgres;
+use crate::harness::{Proxy, postgres};
 
 pub(super) struct PgDatabase {
     url: String,
@@ -115,6 +115,19 @@ async fn replicas_with_crossed_users_and_keys_never_deadlock() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_the_version_before_starts_on_a_newer_schema() {
+    let (database, _store) = populated::<PgDatabase>(2).await;
+    database
+        .tamper(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of a newer version', true, ''::bytea, 0)",
+        )
+        .await;
+    let store = database.open().await;
+    send(&*store, 1, 2, "x").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_start_together_migrate_once() {
     for _ in 0..5 {
         let url = postgres::database().await;
@@ -131,7 +144,8 @@ async fn replicas_that_start_together_migrate_once() {
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
-        assert_eq!(applied, (1, true));
+        let migrations = std::fs::read_dir("migrations/postgres").unwrap().count();
+        assert_eq!(applied, (i64::try_from(migrations).unwrap(), true));
     }
 }
 
@@ -213,6 +227,51 @@ async fn connections_that_the_server_ended_are_replaced() {
         .await;
     send(&*store, 1, 2, "after").await;
     assert_eq!(timeline(&*store, 2).await.len(), 2);
+}
+
+/// A store that reaches its database, in which the users 1 and 2 exist, through a proxy.
+async fn through_proxy() -> (Proxy, PgStore) {
+    let (database, _) = populated::<PgDatabase>(2).await;
+    let address = database.url.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let proxy = Proxy::start(address.parse().unwrap()).await;
+    let url = database.url.replace(address, &proxy.addr().to_string());
+    (proxy, PgStore::open(&url).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_died_silently_refuse_nobody() {
+    let (proxy, store) = through_proxy().await;
+    let mut reads = JoinSet::new();
+    for _ in 0..100 {
+        let store = store.clone();
+        reads.spawn(async move { store.ping().await.unwrap() });
+    }
+    reads.join_all().await;
+    proxy.silence();
+    proxy.heal();
+    // Longer than a connection counts as fresh.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for _ in 0..3 {
+        store.ping().await.expect("a new connection is opened instead");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_on_a_connection_that_fell_silent_ends_when_nobody_waits_any_more() {
+    let (proxy, store) = through_proxy().await;
+    send(&store, 1, 2, "before").await;
+    let (refused, waited) = loop {
+        let begun = Instant::now();
+        proxy.silence();
+        proxy.heal();
+        // The connection has just been used, so nobody probes it, unless this machine has stalled.
+        if let Err(refused) = store.append(&[chat(1, 2, "k", "x")]).await {
+            break (refused, begun.elapsed());
+        }
+    };
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+    assert!((4_500..7_000).contains(&waited.as_millis()), "{waited:?}");
+    send(&store, 1, 2, "after").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -105,6 +105,25 @@ async fn close_ends_all_sockets_of_a_user() {
 }
 
 #[tokio::test]
+async fn a_close_that_the_server_did_not_hear_of_is_found_within_its_time() {
+    let server = Server::start();
+    let zhang = server.person("张三").await;
+    let (mut own, ready) = zhang.hello(&json!({})).await;
+    let mut anonymous = Socket::classic(server.addr, zhang.id).await;
+    let mut later = zhang.online().await;
+    let mut other = Socket::classic(server.addr, 7).await;
+    // The first two opened one after the other.
+    let id = ready["connectionId"].as_i64().unwrap() + 1;
+    tamper(&server, &format!("INSERT INTO closes VALUES ({}, {id})", zhang.id)).await;
+    assert_eq!(own.next().await, Seen::Closed(4403));
+    assert_eq!(anonymous.next().await, Seen::Closed(4403));
+    later.expect_quiet().await;
+    let chat = json!({"userId": 7, "targetUserId": 7, "content": "x"});
+    server.post("/push", &chat).await;
+    assert!(other.frame().await.is_array());
+}
+
+#[tokio::test]
 async fn a_newer_socket_replaces_that_of_the_same_device() {
     let server = Server::start();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);

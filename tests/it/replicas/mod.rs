@@ -3,34 +3,46 @@
 //! The comparison with the database is switched off as far as it can be, so that only the bus can
 //! have brought what arrives.
 
+mod closing;
+mod orders;
+mod seen;
+
 use serde_json::json;
 
-use crate::harness::{Redis, Server, Start, eventually, postgres, server::json_of};
+use crate::harness::{
+    Redis, Server, Start, eventually, postgres,
+    server::{assert_problem, json_of},
+};
 
 struct Replicas {
     a: Server,
     b: Server,
+    database: String,
 }
 
 async fn replicas() -> Replicas {
+    replicas_on(Redis::shared()).await
+}
+
+async fn replicas_on(redis: &Redis) -> Replicas {
     let database = postgres::database().await;
     // Databases have names of their own; channels are told apart by theirs.
     let namespace = database.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let start = || {
         Start::default()
             .set("database.url", &database)
-            .set("bus.url", Redis::shared().url())
+            .set("bus.url", redis.url())
             .set("bus.namespace", &namespace)
             .set("delivery.reconcile_secs", 3_600)
             .set("auth.demo_login", true)
             .run()
     };
-    Replicas { a: start(), b: start() }
+    Replicas { a: start(), b: start(), database }
 }
 
 #[tokio::test]
 async fn a_chat_crosses_replicas_both_ways() {
-    let Replicas { a, b } = replicas().await;
+    let Replicas { a, b, .. } = replicas().await;
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
     for (round, content) in ["你好", "在吗？", "👋"].into_iter().enumerate() {
@@ -59,7 +71,7 @@ async fn at_conversation(person: &crate::harness::Person) -> i64 {
 
 #[tokio::test]
 async fn who_is_online_is_the_same_everywhere() {
-    let Replicas { a, b } = replicas().await;
+    let Replicas { a, b, .. } = replicas().await;
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     zhang.send(li.id, "first", "你好").await;
     let mut at_zhang = zhang.online().await;
@@ -84,24 +96,8 @@ async fn who_is_online_is_the_same_everywhere() {
 }
 
 #[tokio::test]
-async fn what_closes_sockets_closes_them_everywhere() {
-    let Replicas { a, b } = replicas().await;
-    let zhang = a.person("张三").await;
-    let there = zhang.at(&b);
-    let mut kicked = there.online().await;
-    let response = zhang.get(&format!("/close?userId={}", zhang.id)).await;
-    assert_eq!(response.text().await.unwrap(), "ok");
-    assert_eq!(kicked.closed().await, 4403);
-    let (mut first, _) = zhang.hello(&json!({"deviceId": "phone"})).await;
-    let (mut second, _) = there.hello(&json!({"deviceId": "phone"})).await;
-    assert_eq!(first.closed().await, 4409);
-    assert_eq!(zhang.post("/v1/logout", &json!({})).await.status(), 204);
-    assert_eq!(second.closed().await, 4401);
-}
-
-#[tokio::test]
 async fn a_client_of_a_dead_replica_goes_on_at_another() {
-    let Replicas { mut a, b } = replicas().await;
+    let Replicas { mut a, b, .. } = replicas().await;
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     let (mut at_li, ready) = li.at(&a).hello(&json!({})).await;
     zhang.at(&b).send(li.id, "before", "一").await;
@@ -118,4 +114,25 @@ async fn a_client_of_a_dead_replica_goes_on_at_another() {
     let repeat = zhang.at(&b).post("/v1/chats", &again).await;
     assert_eq!(repeat.status(), 200);
     assert_eq!(json_of(repeat).await["seq"], 1);
+}
+
+#[tokio::test]
+async fn without_redis_conversations_are_read_all_the_same() {
+    let (database, mut redis) = (postgres::database().await, Redis::start());
+    let start = Start::default().set("database.url", database).set("bus.url", redis.url());
+    let server = start.set("auth.demo_login", true).run();
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    zhang.send(li.id, "first", "你好").await;
+    let _at_li = li.online().await;
+    let peer = async || {
+        let list = zhang.get_json("/v1/conversations").await;
+        assert_eq!(list["conversations"][0]["lastChat"]["content"], "你好");
+        list["conversations"][0]["peer"].clone()
+    };
+    eventually("the peer is online", async || peer().await["online"] == true).await;
+    redis.kill();
+    assert_eq!(peer().await["online"], false);
+    // Whoever asks for nothing else is told that it is not known.
+    let presence = zhang.get(&format!("/v1/presence?userIds={}", li.id)).await;
+    assert_problem(presence, 503, "unavailable").await;
 }

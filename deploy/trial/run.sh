@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# Runs docker-compose.yml for real on a machine that can pull no image: on a Docker engine of its own,
+# with stand-ins for the base images that are made by debootstrap. As root, on Debian, with
+# docker.io, docker-compose and debootstrap installed:
+#
+#   deploy/trial/run.sh [PROGRAM]
+#
+# PROGRAM is a build of the service, target/debug/imserver if none is said: the image is built by the
+# Dockerfile, but a stand-in for cargo delivers PROGRAM. What the trial leaves out is thus the compilation
+# in the image, and Prometheus and Grafana. IMSERVER_TRIAL is its folder, /tmp/imserver-trial if it is not
+# set; the base system that is made there first is kept for the next time.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+folder=${IMSERVER_TRIAL:-/tmp/imserver-trial}
+program=$(realpath "${1:-$here/../../target/debug/imserver}")
+mirror=http://deb.debian.org/debian
+url=http://127.0.0.1:18080
+export DOCKER_HOST=unix://$folder/docker.sock DOCKER_BUILDKIT=0 COMPOSE_PROJECT_NAME=imserver-trial
+
+main() {
+  mkdir -p "$folder"
+  base_system
+  start_engine
+  trap end_all EXIT
+  step "stand-ins" stand_ins
+  "$here/../secrets.sh" >"$folder/.env"
+  echo "IMSERVER_PORT=${url##*:}" >>"$folder/.env"
+  # A container cannot have more than this shell may.
+  echo "IMSERVER_NOFILE=$(ulimit -H -n)" >>"$folder/.env"
+
+  step "up" compose up --build --detach
+  step "ready" await_ready
+  step "three replicas, and no port of theirs on this machine" only_nginx_is_published
+  step "two clients talk" python3 "$here/ledger.py" "$url" 3
+  step "five replicas" scale_to_five
+  step "a rolling restart under load" beside_ledger 60 roll
+  step "a replica is killed under load" beside_ledger 15 kill_one
+  step "Postgres is restarted under load" beside_ledger 25 compose restart postgres
+  step "down and up again" down_and_up
+  step "down with volumes leaves nothing" down_for_good
+  echo "the trial went well, in $SECONDS s"
+}
+
+compose() {
+  docker-compose --project-directory "$here/../.." --file "$here/../../docker-compose.yml" \
+    --env-file "$folder/.env" "$@" >>"$folder/compose.log" 2>&1
+}
+
+step() {
+  local name=$1 begun=$SECONDS
+  shift
+  "$@" || { echo "failed: $name; see $folder/compose.log" >&2 && tail -n 20 "$folder/compose.log" >&2 && exit 1; }
+  echo "$name: $((SECONDS - begun)) s"
+}
+
+# One system for all: Debian's testing has an nginx that is new enough.
+base_system() {
+  [ ! -e "$folder/base.tar" ] || return 0
+  debootstrap --variant=minbase --include=nginx-light,postgresql,redis-server,ca-certificates,wget \
+    testing "$folder/base" "$mirror" /usr/share/debootstrap/scripts/sid >"$folder/debootstrap.log"
+  # A mirror may be behind.
+  echo 'Acquire::Check-Valid-Until "false";' >"$folder/base/etc/apt/apt.conf.d/trial"
+  tar --create --file="$folder/base.tar" --directory="$folder/base" --one-file-system .
+  rm -rf "$folder/base"
+}
+
+start_engine() {
+  dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/docker.pid" \
+    --host "$DOCKER_HOST" >"$folder/dockerd.log" 2>&1 &
+  for _ in $(seq 100); do
+    ! docker info >/dev/null 2>&1 || return 0
+    sleep 0.3
+  done
+  tail "$folder/dockerd.log" >&2
+  exit 1
+}
+
+end_all() {
+  compose down --volumes --timeout 5 || true
+  kill "$(cat "$folder/docker.pid")"
+  wait
+  rm -rf "$folder"/{data,exec,docker.sock,.env}
+}
+
+stand_ins() {
+  local name
+  docker import "$folder/base.tar" trial-base >/dev/null
+  docker tag trial-base debian:bookworm-slim
+  for name in postgres:17-bookworm redis:7-bookworm nginx:1.28-alpine rust:1.94-slim-bookworm; do
+    rm -rf "$folder/image" && cp -r "$here/images/${name%%:*}" "$folder/image"
+    [ "${name%%:*}" != rust ] || cp "$program" "$folder/image/imserver"
+    docker build --quiet --tag "$name" "$folder/image" >/dev/null 2>>"$folder/compose.log"
+  done
+}
+
+await_ready() {
+  for _ in $(seq 150); do
+    ! curl --silent --fail --output /dev/null "$url/readyz" || return 0
+    sleep 0.4
+  done
+  return 1
+}
+
+replicas() {
+  docker ps --quiet --filter label=com.docker.compose.service=imserver
+}
+
+only_nginx_is_published() {
+  [ "$(replicas | wc -l)" -eq 3 ]
+  [ "$(docker ps --format '{{.Ports}}' | grep -o '[0-9.]*:[0-9]*->' | sort -u)" = "127.0.0.1:${url##*:}->" ]
+  # Nobody is root where it can be helped, and nothing can be written to.
+  for id in $(replicas); do
+    [ "$(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}' "$id")" = "65532:65532 true" ]
+  done
+}
+
+scale_to_five() {
+  compose up --detach --scale imserver=5
+  [ "$(replicas | wc -l)" -eq 5 ]
+  # nginx finds the new ones by itself: all of them get requests.
+  local id seen=0
+  for _ in $(seq 150); do
+    curl --silent --output /dev/null "$url/healthz"
+    sleep 0.1
+    seen=$(docker logs "$(docker ps -q --filter label=com.docker.compose.service=nginx)" 2>/dev/null |
+      tail -n 100 | grep -o '"replica":"[^"]*"' | sort -u | wc -l)
+    [ "$seen" -lt 5 ] || return 0
+  done
+  echo "only $seen replicas are used" >&2
+  return 1
+}
+
+# beside_ledger SECONDS COMMAND...
+beside_ledger() {
+  local seconds=$1 ledger
+  shift
+  python3 "$here/ledger.py" "$url" "$seconds" &
+  ledger=$!
+  sleep 2
+  "$@"
+  wait "$ledger"
+}
+
+roll() {
+  local old
+  for old in $(replicas); do
+    docker stop --time 40 "$old" >/dev/null
+    docker rm "$old" >/dev/null
+    compose up --detach --no-deps --no-recreate --scale imserver=5 imserver
+  done
+}
+
+kill_one() {
+  docker kill "$(replicas | head -n 1)" >/dev/null
+}
+
+down_and_up() {
+  local before after count='SELECT count(*), max(id) FROM chats'
+  before=$(query "$count")
+  compose down
+  compose up --detach
+  await_ready
+  after=$(query "$count")
+  [ "$before" = "$after" ] || { echo "$before before, $after after" >&2 && return 1; }
+}
+
+query() {
+  docker exec "$(docker ps -q --filter label=com.docker.compose.service=postgres)" \
+    psql --username=postgres --dbname=imserver --tuples-only --command="$1"
+}
+
+down_for_good() {
+  compose down --volumes
+  [ -z "$(docker ps --all --quiet)" ] && [ -z "$(docker volume ls --quiet)" ] &&
+    [ -z "$(docker network ls --quiet --filter name=imserver-trial)" ]
+}
+
+main

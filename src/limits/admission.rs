@@ -1,0 +1,139 @@
+//! How many handshakes a replica works on at once. After the death of another one all its clients come
+//! together: whoever is let in is to be served, and not to wait with all the others for the database.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+/// How long a handshake waits to be let in. Clients give up later than this.
+const LINE_WAIT: Duration = Duration::from_secs(5);
+
+/// The door for handshakes. Clones are the same door.
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Door>);
+
+#[derive(Debug)]
+struct Door {
+    most: usize,
+    /// The rights to work.
+    permits: Arc<Semaphore>,
+    /// The places of those that wait to be let in.
+    line: Semaphore,
+    /// Held by the first of the line: the others are not to stand before those that go on.
+    first: Mutex<()>,
+}
+
+/// The right to work on one handshake; given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    door: Arc<Door>,
+    right: Option<OwnedSemaphorePermit>,
+    step: &'static str,
+    since: Instant,
+}
+
+impl Admission {
+    /// At most `most` at once, while as many as `line` wait to be let in.
+    pub fn new(most: usize, line: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(most));
+        Self(Arc::new(Door { most, permits, line: Semaphore::new(line), first: Mutex::default() }))
+    }
+
+    /// Lets a handshake begin, after 5 s at most; `None`: it is to come back later.
+    pub async fn admit(&self) -> Option<Permit> {
+        let permits = Arc::clone(&self.0.permits);
+        let permit = if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+            permit
+        } else {
+            let _place = self.0.line.try_acquire().ok()?;
+            let admitted = async {
+                let _first = self.0.first.lock().await;
+                permits.acquire_owned().await.ok()
+            };
+            timeout(LINE_WAIT, admitted).await.ok()??
+        };
+        Some(self.permit(permit, "begin"))
+    }
+
+    /// Goes on with a handshake that was admitted before and waited for its client meanwhile. It
+    /// comes before those that have not begun.
+    pub async fn go_on(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.ok()?;
+        Some(self.permit(permit, "go_on"))
+    }
+
+    fn permit(&self, permit: OwnedSemaphorePermit, step: &'static str) -> Permit {
+        self.0.gauge();
+        Permit { door: Arc::clone(&self.0), right: Some(permit), step, since: Instant::now() }
+    }
+}
+
+impl Door {
+    fn gauge(&self) {
+        let under_way = self.most.saturating_sub(self.permits.available_permits());
+        metrics::gauge!("imserver_handshakes_in_flight")
+            .set(u32::try_from(under_way).unwrap_or(u32::MAX));
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.right = None;
+        metrics::histogram!("imserver_handshake_seconds", "step" => self.step)
+            .record(self.since.elapsed());
+        self.door.gauge();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_admitted_goes_on_before_others_begin() {
+        let admission = Admission::new(1, 8);
+        let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let begun = admission.admit().await.unwrap();
+        let mut waiting = Vec::new();
+        for number in 0..6 {
+            let (admission, order) = (admission.clone(), Arc::clone(&order));
+            waiting.push(tokio::spawn(async move {
+                let goes_on = number >= 4;
+                let permit =
+                    if goes_on { admission.go_on().await } else { admission.admit().await };
+                assert!(permit.is_some());
+                order.lock().push(number);
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(begun);
+        for done in waiting {
+            done.await.unwrap();
+        }
+        // The first of the line stood there before them; the others did not.
+        assert_eq!(*order.lock(), [0, 4, 5, 1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_line_is_short_and_moves_or_is_left() {
+        let admission = Admission::new(1, 2);
+        let _begun = admission.admit().await.unwrap();
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let admission = admission.clone();
+                tokio::spawn(async move { admission.admit().await.is_some() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let now = Instant::now();
+        assert!(admission.admit().await.is_none());
+        assert_eq!(now.elapsed(), Duration::ZERO);
+        for waiting in waiting {
+            assert!(!waiting.await.unwrap());
+        }
+        assert_eq!(now.elapsed(), LINE_WAIT);
+    }
+}

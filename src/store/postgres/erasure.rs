@@ -1,0 +1,74 @@
+//! Erasing a user.
+
+use sqlx::{Connection, PgConnection};
+
+use super::now_millis;
+use crate::{
+    domain::{ClientMsgId, UserId, UserName},
+    store::rows::{key, last_key},
+};
+
+pub(super) async fn erase_user(connection: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
+    let mut tx = connection.begin().await?;
+    // The counter first, as every batch does: one that waits for it finds that it is gone, and one that
+    // had it has committed its chats.
+    sqlx::query("DELETE FROM timelines WHERE user_id = $1")
+        .bind(user.get())
+        .execute(&mut *tx)
+        .await?;
+    let found = sqlx::query(concat!(
+        "UPDATE users SET name = $2, avatar = NULL, openid = NULL, demo_name = NULL,
+             erased_at = coalesce(erased_at, ",
+        now_millis!(),
+        ") WHERE id = $1"
+    ))
+    .bind(user.get())
+    .bind(UserName::erased().as_str())
+    .execute(&mut *tx)
+    .await?;
+    if found.rows_affected() == 0 {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    for statement in [
+        "UPDATE sessions SET revoked = true WHERE user_id = $1 AND NOT revoked",
+        "DELETE FROM last_seen WHERE user_id = $1",
+    ] {
+        sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;
+    }
+    // One that is locked is being given to somebody.
+    sqlx::query(
+        "DELETE FROM avatars WHERE hash IN (
+             SELECT a.hash FROM avatars a
+             WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.avatar = a.hash)
+             FOR UPDATE SKIP LOCKED
+         )",
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+pub(super) async fn blank_chats(
+    connection: &mut PgConnection,
+    user: UserId,
+    after: Option<ClientMsgId>,
+    limit: u32,
+) -> sqlx::Result<Option<ClientMsgId>> {
+    let last: Option<String> = sqlx::query_scalar(
+        "WITH page AS MATERIALIZED (
+             SELECT id, client_msg_id FROM chats WHERE sender_id = $1 AND client_msg_id > $2
+             ORDER BY client_msg_id LIMIT $3
+         ), blanked AS (
+             UPDATE chats c SET content = '' FROM page WHERE c.id = page.id AND c.content <> ''
+         )
+         SELECT max(client_msg_id) FROM page",
+    )
+    .bind(user.get())
+    .bind(key(after.as_ref()))
+    .bind(i64::from(limit))
+    .fetch_one(connection)
+    .await?;
+    last_key(last)
+}

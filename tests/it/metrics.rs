@@ -1,0 +1,125 @@
+//! Metrics: the table in the source, what the source emits, what the paper explains and what a busy
+//! replica exposes are the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use imserver::telemetry::{Kind, METRICS};
+use serde_json::json;
+
+use crate::harness::{Redis, Socket, eventually, replica_on};
+
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+/// Names in quotes, in all files of a folder but the one with the table.
+fn emitted(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            emitted(&path, names);
+        } else if !path.ends_with("src/telemetry.rs") && path.extension().is_some_and(|e| e == "rs")
+        {
+            let text = fs::read_to_string(path).unwrap();
+            // With two underscores it is the beginning of a variable of the environment.
+            let names_of_metrics =
+                |text: &&str| text.starts_with("imserver_") && *text != "imserver__";
+            let quoted = text.split('"').filter(names_of_metrics);
+            names.extend(quoted.map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_described_explained_and_emitted() {
+    let described: BTreeSet<_> = METRICS.iter().map(|(_, name, _)| (*name).to_owned()).collect();
+    assert_eq!(described.len(), METRICS.len(), "one is described twice");
+    let rows = OPERATIONS.lines().filter_map(|line| line.strip_prefix("| `imserver_"));
+    let explained: BTreeSet<_> =
+        rows.map(|row| format!("imserver_{}", row.split_once('`').unwrap().0)).collect();
+    assert_eq!(explained, described);
+    let mut names = BTreeSet::new();
+    emitted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    assert_eq!(names, described);
+}
+
+/// The names that are exposed, with their kinds; each must have its help.
+fn exposed(text: &str) -> BTreeMap<&str, Kind> {
+    let mut names = BTreeMap::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let kind = match kind {
+            "counter" => Kind::Counter,
+            "gauge" => Kind::Gauge,
+            "histogram" => Kind::Histogram,
+            other => panic!("{name} is a {other}"),
+        };
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");
+        names.insert(name, kind);
+    }
+    names
+}
+
+#[tokio::test]
+async fn a_busy_replica_exposes_what_is_explained() {
+    let start = replica_on(Redis::shared()).await;
+    let start = || start().set("delivery.reconcile_secs", 1);
+    let (a, b) = (start().run(), start().run());
+    let (zhang, li) = (a.person("张三").await, b.person("李四").await);
+    let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
+    for key in ["one", "two", "two"] {
+        at_zhang
+            .send(
+                &json!({"type": "send", "clientMsgId": key, "targetUserId": li.id, "content": key}),
+            )
+            .await;
+        at_zhang.expect("sent").await;
+    }
+    at_li.expect("event").await;
+    // Back from where it was before, and from where it cannot have been.
+    drop(li.at(&a).hello(&json!({"since": 0})).await);
+    let (mut lost, _) = li.at(&a).hello(&json!({"since": 1_000})).await;
+    lost.expect("reset").await;
+    let path = format!("/imserver/{}", zhang.id);
+    let offers = [("sec-websocket-protocol", "imserver.v1, bearer.nonsense")];
+    assert_eq!(Socket::open(a.addr, &path, &offers).await.err().unwrap().status(), 401);
+    lost.send_text("no protocol").await;
+    assert_eq!(lost.closed().await, 4400);
+    for (series, expected) in [
+        (r#"imserver_sockets{kind="v1"}"#, 1.0),
+        (r#"imserver_sends_total{outcome="committed"}"#, 2.0),
+        (r#"imserver_sends_total{outcome="repeat"}"#, 1.0),
+        (r#"imserver_handshakes_total{outcome="opened"}"#, 3.0),
+        (r#"imserver_handshakes_total{outcome="unauthorized"}"#, 1.0),
+        (r#"imserver_socket_ends_total{code="4400"}"#, 1.0),
+        (r#"imserver_bus_link_up{instance="1",direction="publisher"}"#, 1.0),
+        (r#"imserver_bus_link_up{instance="1",direction="subscriber"}"#, 1.0),
+        (r#"imserver_presence_link_up{instance="1"}"#, 1.0),
+        ("imserver_presence_sockets", 1.0),
+        ("imserver_resets_total", 1.0),
+    ] {
+        eventually(series, async || (a.metric(series).await - expected).abs() < 0.5).await;
+    }
+    // The receiver's replica; and what both have counted by the time that it has compared.
+    for series in ["imserver_delivery_seconds_count", "imserver_reconcile_seconds_count"] {
+        eventually(series, async || b.metric(series).await > 0.5).await;
+    }
+    for series in [
+        "imserver_commit_batch_size_count",
+        "imserver_commit_seconds_count",
+        "imserver_publish_seconds_count",
+        "imserver_pool_wait_seconds_count",
+        "imserver_bus_published_total",
+        r#"imserver_commit_seconds_bucket{le="0.5"}"#,
+    ] {
+        assert!(a.metric(series).await > 0.5, "{series}");
+    }
+    let table: BTreeMap<_, _> = METRICS.iter().map(|(kind, name, _)| (*name, *kind)).collect();
+    for server in [&a, &b] {
+        for (name, kind) in exposed(&server.metrics().await) {
+            assert_eq!(table.get(name), Some(&kind), "{name}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ RUN mkdir src tests tests/it \
     && rm -r src
 COPY config config
 COPY migrations migrations
+COPY miniprogram/web/dist miniprogram/web/dist
 COPY src src
 # Newer than what was built of the empty sources.
 RUN touch src/main.rs src/lib.rs && cargo build --locked --release

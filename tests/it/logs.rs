@@ -169,7 +169,7 @@ async fn nothing_secret_is_logged(format: &str) {
     zhang.post("/v1/logout", &json!({})).await;
     // What is logged late is logged before the end.
     assert!(server.terminate().await.success());
-    eventually("the log is there", async || server.log().contains("stopping")).await;
+    eventually("the log is there", async || server.log().contains("stopped")).await;
 
     let log = server.log();
     // It is the log of all that, in this format, and down to the last detail.

@@ -78,6 +78,12 @@ test('the list follows the newest chat, unless the reader has scrolled up', asyn
   await reading.sees('我自己的');
   await atEnd(reading);
 
+  // A keyboard makes the window lower.
+  await reading.page.setViewportSize({ width: 375, height: 480 });
+  await atEnd(reading);
+  await reading.page.setViewportSize({ width: 375, height: 812 });
+  await atEnd(reading);
+
   // The panel of emoji takes room from the list, which stays at its end.
   await reading.screen.locator('.smile').click();
   await reading.screen.locator('emoji-panel').waitFor();

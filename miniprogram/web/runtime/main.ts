@@ -46,6 +46,7 @@ export function start(program: Program): void {
   app.onLaunch?.({});
   app.onShow?.({});
   router.start(firstPages());
+  window.addEventListener('resize', () => router.top.page.onResize?.());
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) {
       router.top.page.onHide?.();

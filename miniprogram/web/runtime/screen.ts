@@ -11,6 +11,7 @@ export interface PageInstance {
   onLoad?(options: Record<string, string>): void;
   onShow?(): void;
   onReady?(): void;
+  onResize?(): void;
   onHide?(): void;
   onUnload?(): void;
   [member: string]: unknown;

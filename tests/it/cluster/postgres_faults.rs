@@ -261,11 +261,10 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     let back = Instant::now();
     println!("in silence: a send over a socket {by_socket:.1?}, at the longest {longest:.1?}");
     field.recovers(back).await;
-    // The contract says 5 s; the rest is for the machine.
-    for waited in [by_socket, longest.send] {
-        assert!(waited < Duration::from_secs(7), "{waited:?}");
-    }
-    for waited in [longest.read, longest.handshake, longest.probe] {
+    // The contract says 5 s for a send over a socket; the rest is for the machine. Over HTTP the token
+    // is looked up before.
+    assert!(by_socket < Duration::from_secs(7), "{by_socket:?}");
+    for waited in [longest.send, longest.read, longest.handshake, longest.probe] {
         assert!(waited < Duration::from_secs(12), "{waited:?}");
     }
     println!("shown {}", Latencies::shown(&field.load.ledger(), begun..Instant::now()));

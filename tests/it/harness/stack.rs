@@ -137,7 +137,8 @@ impl Replica {
     pub async fn sockets(&self) -> u64 {
         let answer = http_client().get(&self.metrics).timeout(DEADLINE).send().await.unwrap();
         let answer = answer.text().await.unwrap();
-        let line = answer.lines().find_map(|line| line.strip_prefix("imserver_sockets "));
+        let line =
+            answer.lines().find_map(|line| line.strip_prefix("imserver_sockets{kind=\"v1\"} "));
         line.map_or(0, |number| number.parse().unwrap())
     }
 }

@@ -44,6 +44,9 @@ Page({
     }
     this.isShown = true;
     void wx.setNavigationBarTitle({ title: say.conversations.title });
+    say.tabs.forEach((text, index) => {
+      void wx.setTabBarItem({ index, text });
+    });
     // The day may be another than when the times were written.
     this.draw(current);
     this.watch(current);

@@ -165,7 +165,7 @@ async fn a_server_that_is_asked_to_end_sends_its_clients_away() {
     let addr = server.addr;
     let watching = async {
         let reconnect = socket.expect("reconnect").await;
-        assert!((0..3_000).contains(&reconnect["afterMs"].as_i64().unwrap()), "{reconnect}");
+        assert!((0..=3_000).contains(&reconnect["afterMs"].as_i64().unwrap()), "{reconnect}");
         assert_eq!(socket.next().await, Seen::Closed(1012));
         let response = zhang.get("/readyz").await;
         assert_eq!(response.status(), 503);

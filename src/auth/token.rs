@@ -15,15 +15,20 @@ const CHARS: usize = 43;
 pub struct Token([u8; 32]);
 
 impl Token {
-    /// Draws a token.
+    /// Draws a token. None begins with `-`: a command line would take it for an option.
     ///
     /// # Panics
     ///
     /// Where the operating system has no randomness, since nothing that follows would be safe.
     pub fn random() -> Self {
-        let mut bits = [0; 32];
-        getrandom::fill(&mut bits).expect("the operating system gives randomness");
-        Self(bits)
+        loop {
+            let mut bits = [0; 32];
+            getrandom::fill(&mut bits).expect("the operating system gives randomness");
+            let token = Self(bits);
+            if !token.reveal().starts_with('-') {
+                return token;
+            }
+        }
     }
 
     /// Reads the form that [`Token::reveal`] shows, and no other way to write the same bits.
@@ -64,6 +69,11 @@ mod tests {
         assert_eq!(shown.len(), CHARS);
         assert_eq!(Token::parse(&shown), Some(token.clone()));
         assert!(Token::random() != token);
+    }
+
+    #[test]
+    fn no_token_looks_like_an_option() {
+        assert!((0..4_000).all(|_| !Token::random().reveal().starts_with('-')));
     }
 
     #[test]

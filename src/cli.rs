@@ -184,7 +184,8 @@ fn greet(app: &App) -> anyhow::Result<()> {
         "  WeChat login {}",
         if by_wechat { "on" } else { "off (set wechat.appid and wechat.secret)" }
     );
-    println!("Next: open http://{address}/ in a browser; it shows how to connect.");
+    let demo = if settings.demo_login() { "; two people at once are at /demo" } else { "" };
+    println!("Next: open http://{address}/ in a browser, it is the chat{demo}.");
     if !settings.server.listen.ip().is_loopback() && settings.demo_login() {
         tracing::warn!(
             listen = %settings.server.listen,

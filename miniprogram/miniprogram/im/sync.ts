@@ -31,6 +31,8 @@ export class Sync implements LinkOwner {
   private pingDue = false;
   private watchDue = false;
   private watched: readonly UserId[] = [];
+  /** How many of them had a conversation when the service was told: it leaves the others out. */
+  private watchedRows = 0;
   private readonly reads = new Map<ConversationId, ChatId>();
   private readAt = -Infinity;
   private readonly typedAt = new Map<UserId, number>();
@@ -85,7 +87,10 @@ export class Sync implements LinkOwner {
   async ask<T>(call: Call, read: (json: unknown) => T | null, apply: (answer: T) => void): Promise<void> {
     const { era } = this;
     const answer = readable(read(await this.calls.request(call)));
-    if (era === this.era) apply(answer);
+    if (era !== this.era) return;
+    apply(answer);
+    // It may have told what the service is to be told.
+    this.calls.pump();
   }
 
   watch(userIds: readonly UserId[]): void {
@@ -444,9 +449,11 @@ export class Sync implements LinkOwner {
         this.sendChat(next);
       };
     }
-    if (this.watchDue) {
+    const rows = this.watched.filter((id) => this.model.conversations.rows.has(id)).length;
+    if (this.watchDue || rows > this.watchedRows) {
       return () => {
         this.watchDue = false;
+        this.watchedRows = rows;
         this.send({ type: 'watch', userIds: this.watched });
       };
     }

@@ -270,6 +270,20 @@ test('read marks of many and typing on each key are few frames', async () => {
   assert.equal(desk.client.conversation(LI)?.unread, 0);
 });
 
+test('a stranger on the screen is watched from the first chat on', async () => {
+  const desk = await new Desk().online();
+  desk.client.watch([LI]);
+  await desk.time.pass(1000);
+  assert.deepEqual(desk.server.watchedBy(ME), []);
+  desk.client.send(LI, 'hello');
+  await desk.time.pass(1000);
+  assert.deepEqual(desk.server.watchedBy(ME), [LI]);
+  assert.equal(desk.client.presence(LI)?.online, true);
+  desk.client.send(LI, 'and no more of it');
+  await desk.time.pass(5000);
+  assert.equal(desk.sent('watch').length, 2);
+});
+
 test('two accounts on one phone keep to themselves', async () => {
   const desk = await new Desk().online();
   desk.server.up = false;

@@ -99,6 +99,12 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'if (!chat || !this.step(seq)) return;\n    this.add(chat);',
   },
   {
+    what: 'who was a stranger stays unwatched after the first chat',
+    file: 'sync.ts',
+    right: 'if (this.watchDue || rows > this.watchedRows) {',
+    wrong: 'if (this.watchDue) {',
+  },
+  {
     what: 'calls are not counted',
     file: 'pace.ts',
     right: 'this.times.push(this.clock.now());',

@@ -56,6 +56,7 @@ class World {
   private readonly disk = new Disk();
   private readonly sent: Sent[] = [];
   private readonly opened = new Set<UserId>();
+  private watched: readonly UserId[] = [];
   private app!: App;
   private client!: ImClient;
   private page!: Page;
@@ -83,6 +84,7 @@ class World {
     }
     await this.calmDown();
     this.checkSent();
+    this.checkWatched();
     await this.checkShown();
   }
 
@@ -99,7 +101,7 @@ class World {
     else if (at < 0.6) this.openOrClose();
     else if (at < 0.65) client.markRead(chance.pick(PEERS));
     else if (at < 0.68) client.typing(chance.pick(PEERS));
-    else if (at < 0.7) client.watch(PEERS.slice(chance.below(3)));
+    else if (at < 0.7) client.watch((this.watched = PEERS.slice(chance.below(3))));
     else if (at < 0.73) client.loadOlder(chance.pick(PEERS)).catch(() => undefined);
     else if (at < 0.75) this.giveUpOrRetry();
     else if (at < 0.76) client.refreshConversations().catch(() => undefined);
@@ -187,6 +189,7 @@ class World {
     });
     this.page = new Page(this.client);
     this.opened.clear();
+    this.watched = [];
     this.client.start();
   }
 
@@ -274,6 +277,12 @@ class World {
       const here = stored.filter((content) => content.startsWith('mine'));
       assert.deepEqual(here, good, 'each once, in the order of writing');
     }
+  }
+
+  /** The service shows the presence of all who are on the screen and have a conversation. */
+  private checkWatched(): void {
+    const known = this.watched.filter((peerId) => this.server.conversation(ME, peerId));
+    assert.deepEqual(new Set(this.server.watchedBy(ME)), new Set(known), 'who is on the screen is watched');
   }
 
   private async checkShown(): Promise<void> {

@@ -172,6 +172,12 @@ export class FakeServer {
     }
   }
 
+  /** Whose coming and going the newest socket of this user is shown. */
+  watchedBy(userId: number): readonly number[] {
+    const connections = [...this.connections.values()].filter(({ wire }) => wire.userId === userId);
+    return connections[connections.length - 1]?.watched ?? [];
+  }
+
   conversation(a: number, b: number, make = false): Stored | undefined {
     const found = this.conversations.find(({ users }) => users.includes(a) && users.includes(b) && (a !== b || users[0] === users[1]));
     if (found || !make) return found;
@@ -210,7 +216,8 @@ export class FakeServer {
         this.read(wire.userId, frame.conversationId, frame.upTo);
         break;
       case 'watch':
-        connection.watched = frame.userIds;
+        // Strangers are left out.
+        connection.watched = frame.userIds.filter((id) => this.conversation(wire.userId, id));
         for (const userId of connection.watched) {
           this.put(wire, { type: 'presence', userId, online: true, lastSeenAt: null });
         }

@@ -8,6 +8,9 @@ import { world } from './world';
 
 const { server, phone } = await world('limits.enabled=false');
 
+/** Milliseconds that one more of a thousand bubbles may take: 5 on an idle machine, and 600 if all were drawn again. */
+const MOST_MS = 60;
+
 /** 李四 at a list with one conversation of so many chats: `第1条` and so on. */
 async function reader(count: number, name: string) {
   const [writer, li] = [await server.person(name), await server.person(`${name}的朋友`)];
@@ -29,6 +32,21 @@ async function wheel(reading: Phone, pixels: number): Promise<void> {
   await reading.page.mouse.wheel(0, pixels);
 }
 
+/** Scrolls away from the end, again if the list was just going there. */
+async function scrollUp(reading: Phone): Promise<void> {
+  await eventually('the list shows the way to the end', async () => {
+    await reading.list.evaluate((list) => {
+      list.scrollTop = list.scrollHeight - list.clientHeight - 600;
+    });
+    return reading.screen.locator('.pill').isVisible();
+  });
+}
+
+/** Waits until no older chats are being loaded, so that the top can be reached again. */
+async function rested(reading: Phone): Promise<void> {
+  await reading.screen.locator('.top', { hasText: '加载中' }).waitFor({ state: 'detached' });
+}
+
 test('history comes page by page, and what is read stays in its place', async () => {
   const { reading } = await reader(130, '周一');
   await atEnd(reading);
@@ -39,6 +57,7 @@ test('history comes page by page, and what is read stays in its place', async ()
     const top = (await reading.texts())[0] ?? '';
     await wheel(reading, -100_000);
     await eventually(`第${first}条 is loaded`, async () => (await reading.texts())[0] === `第${first}条`);
+    await rested(reading);
     // What was at the top is still on the screen.
     const bubble = reading.bubbles.filter({ hasText: new RegExp(`^\\D*${top}$`) }).last();
     await eventually(`${top} is on the screen`, async () => {
@@ -58,7 +77,7 @@ test('the list follows the newest chat, unless the reader has scrolled up', asyn
   await reading.sees('跟着走');
   await atEnd(reading);
 
-  await wheel(reading, -600);
+  await scrollUp(reading);
   const pill = reading.screen.locator('.pill');
   await pill.filter({ hasText: '回到最新' }).waitFor();
   const before = await reading.list.evaluate((list) => list.scrollTop);
@@ -72,8 +91,7 @@ test('the list follows the newest chat, unless the reader has scrolled up', asyn
   await pill.waitFor({ state: 'detached' });
 
   // One's own chat is always shown.
-  await wheel(reading, -600);
-  await pill.waitFor();
+  await scrollUp(reading);
   await reading.send('我自己的');
   await reading.sees('我自己的');
   await atEnd(reading);
@@ -97,8 +115,7 @@ test('what is below the screen is not read until it is on it', async () => {
   const writing = await phone();
   await writing.signIn('郑三');
   await writing.openChat('郑三的朋友');
-  await wheel(reading, -600);
-  await reading.screen.locator('.pill').waitFor();
+  await scrollUp(reading);
   await writing.send('看到了吗');
   await reading.screen.locator('.pill', { hasText: '1 条新消息' }).waitFor();
   await writing.noted('看到了吗', '未读');
@@ -111,10 +128,13 @@ test('what is below the screen is not read until it is on it', async () => {
 test('a thousand bubbles stay usable', async () => {
   const { writer, li, reading } = await reader(1000, '冯四');
   for (let page = 1; page < 20; page++) {
-    await reading.list.evaluate((list) => {
-      list.scrollTop = 0;
+    await eventually(`page ${page}`, async () => {
+      // Again, if it came while the last page was being put in its place.
+      await reading.list.evaluate((list) => {
+        list.scrollTop = 0;
+      });
+      return (await reading.bubbles.count()) >= 50 * (page + 1);
     });
-    await eventually(`page ${page}`, async () => (await reading.bubbles.count()) >= 50 * (page + 1));
   }
   await reading.screen.locator('.pill').click();
   await atEnd(reading);
@@ -137,7 +157,7 @@ test('a thousand bubbles stay usable', async () => {
   // The fastest: what is above it is what other work on this machine took.
   const fastest = Math.min(...times);
   console.log(`# appending to a thousand bubbles takes ${fastest.toFixed(1)} ms`);
-  assert.ok(fastest < 20, `${fastest} ms`);
+  assert.ok(fastest < MOST_MS, `${fastest} ms`);
   await writer.send(li.id, '第1001条');
   await reading.sees('第1001条');
   reading.assertQuiet();

@@ -10,7 +10,7 @@ const { server, phone, pair } = await world();
 
 /** What a browser says by itself about a server that is not there. */
 function withoutRefusals({ complaints }: Phone): string[] {
-  return complaints.filter((text) => !/ERR_|WebSocket connection to/.test(text));
+  return complaints.filter((text) => !/Failed to load resource|WebSocket connection to/.test(text));
 }
 
 /** Puts the tab into the background, or back to the front. */

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core';
 
-/** Milliseconds that anything may take to happen on a busy machine. */
-export const DEADLINE = 30_000;
+/** Milliseconds that anything may take on a busy machine; a client alone may wait for 30 s between two attempts. */
+export const DEADLINE = 90_000;
 
 const SHOTS = fileURLToPath(new URL('../../../test-output/screenshots/', import.meta.url));
 
@@ -64,9 +64,17 @@ export class Phone {
       hasTouch: look.touch ?? false,
       permissions: ['clipboard-read', 'clipboard-write'],
     });
+    await context.addInitScript(keepToasts);
     const phone = new Phone(context, await context.newPage());
     await phone.page.goto(url);
     return phone;
+  }
+
+  /** Waits until a toast has said this, if only for a moment. */
+  async toasted(text: string): Promise<void> {
+    await eventually(`a toast says ${text}`, () =>
+      this.page.evaluate((wanted) => (window as unknown as { toasts: string[] }).toasts.includes(wanted), text),
+    );
   }
 
   async close(): Promise<void> {
@@ -158,14 +166,26 @@ export class Phone {
 
   async shoot(name: string): Promise<void> {
     fs.mkdirSync(SHOTS, { recursive: true });
-    // Toasts and slides have an end.
-    await this.page.waitForTimeout(300);
-    await this.page.screenshot({ path: `${SHOTS}${name}.png` });
+    // The end of what slides or fades.
+    await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: 'disabled' });
   }
 
   assertQuiet(): void {
     assert.deepEqual(this.complaints, []);
   }
+}
+
+/** Runs in the page: keeps the texts of all toasts, each of which is gone after a moment. */
+function keepToasts(): void {
+  const toasts: string[] = [];
+  Object.assign(window, { toasts });
+  new MutationObserver((records) => {
+    for (const { addedNodes } of records) {
+      for (const node of addedNodes) {
+        if (node instanceof Element && node.matches('.mp-toast')) toasts.push(node.textContent);
+      }
+    }
+  }).observe(document, { childList: true, subtree: true });
 }
 
 /** Waits until a condition holds. */

@@ -3,16 +3,17 @@
 import { randomUUID } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { freePort } from '../port';
 
 const BINARY =
   process.env.IMSERVER_BIN ?? fileURLToPath(new URL('../../../target/debug/imserver', import.meta.url));
 
 /** Milliseconds that a start may take on a busy machine. */
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 export class Server {
   private child: ChildProcess | undefined;
@@ -111,17 +112,4 @@ export class Person {
     const clientMsgId = randomUUID();
     await this.server.post('/v1/chats', { clientMsgId, targetUserId, content }, this.token);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as net.AddressInfo;
-      probe.close(() => {
-        resolve(port);
-      });
-    });
-  });
 }

@@ -43,7 +43,7 @@ test('it imports only itself, and knows no platform', async () => {
   }
 });
 
-test('the example of the README works', { timeout: 120_000 }, async (t) => {
+test('the example of the README works', { timeout: 600_000 }, async (t) => {
   const readme = await readFile(join(folder, 'README.md'), 'utf8');
   const example = /```ts\n([\s\S]*?)```/.exec(readme)![1]!;
   assert.ok(example.trim().split('\n').length <= 10, 'ten lines');

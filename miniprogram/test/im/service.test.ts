@@ -36,7 +36,7 @@ function contents({ client }: Person, { session }: Person): string[] {
   return client.chats(session.user.id).items.filter(({ status }) => status === 'sent').map(({ content }) => content);
 }
 
-test('two people talk while the service is killed and comes back', { timeout: 180_000 }, async (t) => {
+test('two people talk while the service is killed and comes back', { timeout: 600_000 }, async (t) => {
   const zhang = await signIn('张三');
   const li = await signIn('李四');
   t.after(() => {
@@ -86,7 +86,7 @@ test('two people talk while the service is killed and comes back', { timeout: 18
   );
 });
 
-test('what was written without a service outlives the app', { timeout: 180_000 }, async (t) => {
+test('what was written without a service outlives the app', { timeout: 600_000 }, async (t) => {
   const reader = await signIn('王五');
   const writer = await signIn('赵六');
   t.after(() => {
@@ -107,7 +107,7 @@ test('what was written without a service outlives the app', { timeout: 180_000 }
   assert.deepEqual(contents(reader, writer), ['还在吗']);
 });
 
-test('a session that was revoked is followed by a login', { timeout: 180_000 }, async (t) => {
+test('a session that was revoked is followed by a login', { timeout: 600_000 }, async (t) => {
   const person = await signIn('孙七');
   t.after(() => {
     person.client.stop();

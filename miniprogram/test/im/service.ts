@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+import { freePort } from '../port';
 
 export class Service {
   private process: ChildProcess | null = null;
@@ -61,9 +62,9 @@ export class Service {
   }
 }
 
-/** Waits until it holds; a busy machine has a minute. What throws does not hold yet. */
+/** Waits until it holds; a busy machine has two minutes. What throws does not hold yet. */
 export async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 60_000;
+  const end = Date.now() + 120_000;
   let last: unknown = null;
   while (Date.now() < end) {
     try {
@@ -73,14 +74,5 @@ export async function eventually(what: string, holds: () => boolean | Promise<bo
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`not within a minute: ${what}`, { cause: last });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  throw new Error(`not within two minutes: ${what}`, { cause: last });
 }

@@ -8,7 +8,7 @@ import { JSDOM } from 'jsdom';
 const script = fs.readFileSync(fileURLToPath(new URL('../../web/dist/app.js', import.meta.url)), 'utf8');
 
 /** Milliseconds that anything may take. */
-const DEADLINE = 10_000;
+const DEADLINE = 60_000;
 
 type Json = Record<string, unknown>;
 

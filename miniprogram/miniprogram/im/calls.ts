@@ -1,90 +1,66 @@
 // Everything that leaves the phone, one at a time in the order of urgency, within the platform's pace.
 
 import { ImError } from './error';
-import { request, type Call } from './http';
-import { Pace } from './pace';
+import { request, type Ask } from './http';
+import { createPace } from './pace';
 import type { Platform } from './types';
 
 /** The most requests that wait. */
 const MOST = 30;
 
-interface Waiting {
-  readonly call: Call;
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (error: ImError) => void;
-}
-
 /** What is to be sent now; when to ask again, in ms since 1970; or null: nothing before `pump` is called. */
 export type Due = (() => void) | number | null;
 
-export class Calls {
-  private readonly pace: Pace;
-  private readonly queue: Waiting[] = [];
+export type Calls = ReturnType<typeof createCalls>;
 
-  constructor(
-    private readonly platform: Platform,
-    private readonly server: string,
-    private readonly token: () => string,
-    /** The service does not take this token any more. */
-    private readonly unauthorized: (token: string) => void,
-    /** What the socket has to send before any request, and after all of them. */
-    private readonly frames: { readonly first: () => Due; readonly last: () => Due },
-  ) {
-    this.pace = new Pace(platform.clock, () => {
-      this.pump();
-    });
-  }
+export function createCalls(
+  platform: Platform,
+  server: string,
+  token: () => string,
+  /** The service does not take this token any more. */
+  unauthorized: (token: string) => void,
+  /** What the socket has to send before any request, and after all of them. */
+  first: () => Due,
+  last: () => Due,
+) {
+  const queue: (() => void)[] = [];
+
+  /** Sends what is due. */
+  const pump = (): void => {
+    for (;;) {
+      const due = next();
+      if (typeof due === 'number') pace.wakeAt(due);
+      if (typeof due !== 'function' || !pace.take()) return;
+      due();
+    }
+  };
+  const pace = createPace(platform.clock, pump);
+
+  const next = (): Due => first() ?? (queue.length > 0 ? () => queue.shift()?.() : last());
+
+  /** Sends what is worth sending only now, if it does not make anything else wait. */
+  const tryNow = (run: () => void): boolean => {
+    if (typeof next() === 'function' || !pace.take()) return false;
+    run();
+    return true;
+  };
 
   /** Rejects with `ImError`; `too_many_calls` if too many wait. */
-  request(call: Call): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.queue.length >= MOST) {
+  const ask: Ask = (...call) =>
+    new Promise((resolve, reject) => {
+      if (queue.length >= MOST) {
         reject(new ImError('too_many_calls', 0, 1000));
         return;
       }
-      this.queue.push({ call, resolve, reject });
-      this.pump();
+      queue.push(() => {
+        const used = token();
+        request(platform, server, used, ...call).then(resolve, (error: unknown) => {
+          reject(error);
+          if ((error as ImError).status === 401) unauthorized(used);
+        });
+      });
+      pump();
     });
-  }
 
-  /** Sends what is due. */
-  pump(): void {
-    for (;;) {
-      const due = this.next();
-      if (typeof due === 'number') this.pace.wakeAt(due);
-      if (typeof due !== 'function' || !this.pace.free()) return;
-      this.pace.spend();
-      due();
-    }
-  }
-
-  /** Sends what is worth sending only now, if it does not make anything else wait. */
-  tryNow(run: () => void): boolean {
-    if (typeof this.next() === 'function' || !this.pace.free()) return false;
-    this.pace.spend();
-    run();
-    return true;
-  }
-
-  private next(): Due {
-    const first = this.frames.first();
-    if (first !== null) return first;
-    const waiting = this.queue[0];
-    if (!waiting) return this.frames.last();
-    return () => {
-      this.queue.shift();
-      void this.run(waiting);
-    };
-  }
-
-  private async run({ call, resolve, reject }: Waiting): Promise<void> {
-    const token = this.token();
-    try {
-      resolve(await request(this.platform, this.server, { ...call, token }));
-    } catch (error) {
-      const known = error instanceof ImError ? error : new ImError('network', 0, 0);
-      reject(known);
-      if (known.status === 401) this.unauthorized(token);
-    }
-  }
+  return { pump, tryNow, ask };
 }

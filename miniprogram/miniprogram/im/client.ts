@@ -1,25 +1,13 @@
 // The client: what pages call, over the model and what keeps it in step.
 
-import { readable, request } from './http';
-import { Model } from './model';
+import { readable, request, type Route } from './http';
+import { createModel } from './model';
 import { itemKey } from './outbox';
-import { Sync } from './sync';
-import type {
-  ChatList,
-  Changes,
-  ClientOptions,
-  Connection,
-  Conversation,
-  ImClient,
-  Presence,
-  Report,
-  SendResult,
-  User,
-  UserId,
-} from './types';
-import { Vault } from './vault';
-import { View } from './view';
-import { toPage, toUser } from './wire';
+import { createSync } from './sync';
+import type { Changes, ClientOptions, ImClient, Report, SendRefusal, User, UserId } from './types';
+import { createVault } from './vault';
+import { createView } from './view';
+import { toUser, toUsers } from './wire';
 
 /** Pages are told at once, then at most so often. */
 const TELL_EVERY_MS = 50;
@@ -29,267 +17,203 @@ const SAVE_EVERY_MS = 1000;
 const MOST_BYTES = 65_000;
 /** The most people that can be watched at once. */
 const MOST_WATCHED = 100;
+/** Where the device's name is kept, for all accounts. */
+const DEVICE = 'im1|device';
 
 /** A client at rest: `start` connects it. It shows at once what storage has. */
 export function createClient(options: ClientOptions): ImClient {
-  return new Client(options);
-}
+  const { platform, server } = options;
+  const { clock, storage } = platform;
+  const listeners = new Set<(changes: Changes) => void>();
+  const reporters = new Set<(report: Report) => void>();
+  const loadingOlder = new Set<UserId>();
+  let telling = false;
+  let toldAt = -Infinity;
+  let cancelSave: (() => void) | null = null;
+  let ended = false;
 
-class Client implements ImClient {
-  private readonly vault: Vault;
-  private readonly model: Model;
-  private readonly sync: Sync;
-  private readonly view: View;
-  private readonly listeners = new Set<(changes: Changes) => void>();
-  private readonly reporters = new Set<(report: Report) => void>();
-  private readonly older = new Set<UserId>();
-  private telling = false;
-  private toldAt = -Infinity;
-  private cancelSave: (() => void) | null = null;
-  private ended = false;
+  const report = (code: Report['code'], detail: string): void => {
+    for (const listener of [...reporters]) listener({ code, detail });
+  };
 
-  constructor(private readonly options: ClientOptions) {
-    const { platform, server, session, deviceId } = options;
-    const report = (code: Report['code'], detail: string) => {
-      for (const listener of [...this.reporters]) listener({ code, detail });
-    };
-    this.vault = new Vault(platform.storage, server, session.user.id, (written) => {
-      report(written ? 'storage_evicted' : 'storage_full', 'no room');
-    });
-    this.model = new Model(session.user, this.vault, platform.clock, () => {
-      this.tellSoon();
-    });
-    this.view = new View(this.model);
-    const device = deviceId ?? platform.storage.get(DEVICE) ?? this.newId();
-    if (deviceId === undefined) this.keep(DEVICE, device);
-    this.sync = new Sync(options, this.model, session, device, report, () => {
-      this.saveSoon();
-    });
-  }
+  const tell = (): void => {
+    telling = false;
+    toldAt = clock.now();
+    const changes = view.take();
+    for (const listener of [...listeners]) listener(changes);
+  };
 
-  get me(): User {
-    return this.model.me;
-  }
+  const tellSoon = (): void => {
+    if (telling) return;
+    telling = true;
+    clock.after(Math.min(Math.max(0, toldAt + TELL_EVERY_MS - clock.now()), TELL_EVERY_MS), tell);
+  };
 
-  get connection(): Connection {
-    return this.sync.link.connection;
-  }
+  const save = (): void => {
+    cancelSave?.();
+    cancelSave = null;
+    model.save();
+  };
 
-  get hasMoreConversations(): boolean {
-    return this.model.conversations.hasMore;
-  }
+  const vault = createVault(storage, server, options.session.user.id, (written) => {
+    report(written ? 'storage_evicted' : 'storage_full', 'no room');
+  });
+  const model = createModel(options.session, vault, clock, tellSoon);
+  const view = createView(model);
+  const { state, outbox, conversations, touchPeer } = model;
+  const sync = createSync(options, model, device(options), report, () => {
+    cancelSave ??= clock.after(SAVE_EVERY_MS, save);
+  });
+  const { link, ask } = sync;
 
-  get conversationsLoaded(): boolean {
-    return this.model.conversations.loaded;
-  }
+  const conversation = (peerId: UserId) => view.conversations().find(({ peer }) => peer.id === peerId) ?? null;
 
-  start(): void {
-    if (!this.ended) this.sync.link.start();
-  }
-
-  stop(): void {
-    this.sync.link.stop();
-    this.save();
-  }
-
-  show(): void {
-    this.sync.link.show();
-  }
-
-  hide(): void {
-    this.sync.link.hide();
-    this.save();
-  }
-
-  network(connected: boolean): void {
-    this.sync.link.network(connected);
-  }
-
-  async signOut(unsent: 'keep' | 'discard'): Promise<void> {
-    this.ended = true;
-    this.sync.link.stop();
-    this.cancelSave?.();
-    this.model.complete = false;
-    this.vault.forgetCaches();
-    if (unsent === 'discard') this.vault.forgetOutbox();
-    const { platform, server } = this.options;
-    // Without an answer the session ends by itself, when it has not been used for a while.
-    await request(platform, server, { method: 'POST', path: '/v1/logout', token: this.sync.session.token }).catch(
-      () => undefined,
-    );
-  }
-
-  subscribe(listener: (changes: Changes) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  }
-
-  onReport(listener: (report: Report) => void): () => void {
-    this.reporters.add(listener);
-    return () => this.reporters.delete(listener);
-  }
-
-  conversations(): readonly Conversation[] {
-    return this.view.list;
-  }
-
-  conversation(peerId: UserId): Conversation | null {
-    return this.view.conversation(peerId);
-  }
-
-  refreshConversations(): Promise<void> {
-    return this.sync.loadList();
-  }
-
-  async loadMoreConversations(): Promise<void> {
-    if (this.hasMoreConversations) await this.sync.loadNextList();
-  }
-
-  open(peerId: UserId): void {
-    this.model.open(peerId);
-    this.view.open(peerId);
-    this.sync.want(`chats:${peerId}`);
-  }
-
-  close(peerId: UserId): void {
-    this.model.close(peerId);
-    if (!this.model.log(peerId)) this.view.close(peerId);
-  }
-
-  chats(peerId: UserId): ChatList {
-    return this.view.chats(peerId);
-  }
-
-  async loadOlder(peerId: UserId): Promise<void> {
-    if (this.older.has(peerId) || !this.model.log(peerId)?.hasMore) return;
-    this.older.add(peerId);
-    await this.sync.loadOlder(peerId).finally(() => this.older.delete(peerId));
-  }
-
-  send(peerId: UserId, content: string): SendResult {
-    if (content.trim() === '') return { ok: false, code: 'blank' };
-    if (bytes(JSON.stringify(content)) > MOST_BYTES) return { ok: false, code: 'too_long' };
-    const id = this.newId();
-    const time = this.options.platform.clock.now();
-    const code = this.model.outbox.add({ id, peerId, content, time, failure: null });
-    if (code !== 'ok') return { ok: false, code };
-    this.wrote(peerId);
-    return { ok: true, key: itemKey(true, id) };
-  }
-
-  resend(peerId: UserId, key: string): boolean {
-    const { outbox } = this.model;
-    const entry = outbox.find(peerId, key);
-    if (!entry) return false;
-    outbox.resend(entry, () => this.newId(), this.options.platform.clock.now());
-    this.wrote(peerId);
-    return true;
-  }
-
-  discard(peerId: UserId, key: string): boolean {
-    const entry = this.model.outbox.find(peerId, key);
-    if (!entry) return false;
-    this.model.outbox.remove(entry);
-    this.model.touchPeer(peerId);
-    return true;
-  }
-
-  markRead(peerId: UserId): void {
-    const sent = this.chats(peerId).items.filter(({ id }) => id !== null);
-    const last = sent[sent.length - 1]?.id ?? null;
-    const readUpTo = this.conversation(peerId)?.readUpTo ?? 0;
-    // One's own last chat is a good mark, but no reason for one.
-    if (last !== null && sent.some(({ id, mine }) => !mine && (id ?? 0) > readUpTo)) this.sync.readUpTo(peerId, last);
-  }
-
-  typing(peerId: UserId): void {
-    this.sync.typing(peerId);
-  }
-
-  isTyping(peerId: UserId): boolean {
-    return this.model.isTyping(peerId);
-  }
-
-  watch(userIds: readonly UserId[]): void {
-    this.sync.watch([...new Set(userIds)].slice(0, MOST_WATCHED));
-  }
-
-  presence(userId: UserId): Presence | null {
-    return this.model.presences.get(userId) ?? null;
-  }
-
-  async findUsers(prefix: string): Promise<readonly User[]> {
-    const path = `/v1/users?limit=50&query=${encodeURIComponent(prefix)}`;
-    return readable(toPage(await this.sync.calls.request({ method: 'GET', path }), 'users', toUser)).entries;
-  }
-
-  async user(userId: UserId): Promise<User> {
-    return readable(toUser(await this.sync.calls.request({ method: 'GET', path: `/v1/users/${userId}` })));
-  }
-
-  async rename(name: string): Promise<User> {
-    return this.changed(await this.sync.calls.request({ method: 'PATCH', path: '/v1/me', json: { name } }));
-  }
-
-  async setAvatar(body: ArrayBuffer, contentType: string): Promise<User> {
-    const bytes = { body, contentType };
-    return this.changed(await this.sync.calls.request({ method: 'PUT', path: '/v1/me/avatar', bytes }));
-  }
-
-  private changed(answer: unknown): User {
-    const user = readable(toUser(answer));
-    this.model.me = user;
-    this.sync.session = { ...this.sync.session, user };
-    this.model.touch((dirty) => (dirty.me = dirty.session = true));
+  const changeMe = async (route: Route, body: object, contentType?: string): Promise<User> => {
+    const user = readable(toUser, await ask(route, body, contentType));
+    state.session = { ...state.session, user };
+    model.touch('me');
     return user;
-  }
+  };
 
-  private wrote(peerId: UserId): void {
-    this.model.touchPeer(peerId);
-    this.sync.calls.pump();
-  }
+  const wrote = (peerId: UserId): void => {
+    touchPeer(peerId);
+    sync.pump();
+  };
 
-  /** 128 random bits. */
-  private newId(): string {
-    const part = () => Math.floor(this.options.platform.random() * 2 ** 32).toString(16).padStart(8, '0');
-    return part() + part() + part() + part();
-  }
+  return {
+    get me() {
+      return state.session.user;
+    },
+    get connection() {
+      return link.connection();
+    },
+    get hasMoreConversations() {
+      return conversations.hasMore();
+    },
+    get conversationsLoaded() {
+      return conversations.loaded();
+    },
 
-  private tellSoon(): void {
-    if (this.telling) return;
-    this.telling = true;
-    const { clock } = this.options.platform;
-    const wait = Math.min(Math.max(0, this.toldAt + TELL_EVERY_MS - clock.now()), TELL_EVERY_MS);
-    clock.after(wait, () => {
-      this.telling = false;
-      this.toldAt = clock.now();
-      const changes = this.view.take(this.sync.session);
-      if (changes) for (const listener of [...this.listeners]) listener(changes);
-    });
-  }
+    start: () => {
+      if (!ended) link.start();
+    },
+    stop: () => {
+      link.stop();
+      save();
+    },
+    show: link.show,
+    hide: () => {
+      link.hide();
+      save();
+    },
+    network: link.network,
 
-  private saveSoon(): void {
-    this.cancelSave ??= this.options.platform.clock.after(SAVE_EVERY_MS, () => {
-      this.save();
-    });
-  }
+    signOut: async (unsent) => {
+      ended = true;
+      link.stop();
+      cancelSave?.();
+      state.complete = false;
+      vault.forgetCaches();
+      if (unsent === 'discard') vault.remove('outbox');
+      // Without an answer the session ends by itself, when it has not been used for a while.
+      await request(platform, server, state.session.token, 'POST /v1/logout').catch(() => undefined);
+    },
 
-  private save(): void {
-    this.cancelSave?.();
-    this.cancelSave = null;
-    this.model.save();
-  }
+    subscribe: (listener) => subscribe(listeners, listener),
+    onReport: (listener) => subscribe(reporters, listener),
 
-  private keep(key: string, value: string): void {
-    try {
-      this.options.platform.storage.set(key, value);
-    } catch {
-      // Without room the device has another name next time, which closes one of its sockets later.
-    }
-  }
+    conversations: view.conversations,
+    conversation,
+    refreshConversations: sync.refresh,
+    loadMoreConversations: async () => {
+      if (conversations.hasMore()) await sync.loadMore();
+    },
+
+    open: (peerId) => {
+      model.open(peerId);
+      view.open(peerId);
+      sync.want(`chats:${peerId}`);
+    },
+    close: (peerId) => {
+      if (model.close(peerId)) view.close(peerId);
+    },
+    chats: view.chats,
+    loadOlder: async (peerId) => {
+      if (loadingOlder.has(peerId) || !model.log(peerId)?.hasMore()) return;
+      loadingOlder.add(peerId);
+      await sync.loadOlder(peerId).finally(() => loadingOlder.delete(peerId));
+    },
+
+    send: (peerId, content) => {
+      const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
+      if (content.trim() === '') return refuse('blank');
+      if (bytes(JSON.stringify(content)) > MOST_BYTES) return refuse('too_long');
+      const id = newId(options);
+      const code = outbox.add({ id, peerId, content, time: clock.now(), failure: null });
+      if (code) return refuse(code);
+      wrote(peerId);
+      return { ok: true, key: itemKey(true, id) };
+    },
+    resend: (peerId, key) => {
+      const entry = outbox.find(peerId, key);
+      if (!entry) return false;
+      outbox.resend(entry, () => newId(options), clock.now());
+      wrote(peerId);
+      return true;
+    },
+    discard: (peerId, key) => {
+      const entry = outbox.find(peerId, key);
+      if (!entry) return false;
+      outbox.remove(entry);
+      touchPeer(peerId);
+      return true;
+    },
+    markRead: (peerId) => {
+      const sent = view.chats(peerId).items.flatMap(({ id, mine }) => (id === null ? [] : [{ id, mine }]));
+      const last = sent[sent.length - 1];
+      const readUpTo = conversation(peerId)?.readUpTo ?? 0;
+      // One's own last chat is a good mark, but no reason for one.
+      if (last && sent.some(({ id, mine }) => !mine && id > readUpTo)) sync.readUpTo(peerId, last.id);
+    },
+    typing: sync.typing,
+    isTyping: model.isTyping,
+
+    watch: (userIds) => {
+      sync.watch([...new Set(userIds)].slice(0, MOST_WATCHED));
+    },
+    presence: (userId) => model.presences.get(userId) ?? null,
+    findUsers: async (prefix) =>
+      readable(toUsers, await ask(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).entries,
+    user: async (userId) => readable(toUser, await ask(`GET /v1/users/${userId}`)),
+    rename: (name) => changeMe('PATCH /v1/me', { name }),
+    setAvatar: (image, contentType) => changeMe('PUT /v1/me/avatar', image, contentType),
+  };
 }
 
-const DEVICE = 'im1|device';
+function subscribe<T>(to: Set<T>, listener: T): () => void {
+  to.add(listener);
+  return () => to.delete(listener);
+}
+
+/** The device's name: given, or made once and kept. */
+function device(options: ClientOptions): string {
+  const { storage } = options.platform;
+  const known = options.deviceId ?? storage.get(DEVICE);
+  if (known !== undefined) return known;
+  const made = newId(options);
+  try {
+    storage.set(DEVICE, made);
+  } catch {
+    // Without room the device has another name next time, which closes one of its sockets later.
+  }
+  return made;
+}
+
+/** 128 random bits. */
+function newId({ platform }: ClientOptions): string {
+  const part = () => Math.floor(platform.random() * 2 ** 32).toString(16).padStart(8, '0');
+  return part() + part() + part() + part();
+}
 
 /** Of its UTF-8. */
 function bytes(text: string): number {

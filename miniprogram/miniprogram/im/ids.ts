@@ -1,6 +1,6 @@
 // Ids as they come in: from frames, answers, and the parameters of pages.
 
-import type { UserId } from './types';
+import type { ChatId, UserId } from './types';
 
 /** Takes an integer from 1 to 2^53-1, or its decimal digits (a page's parameter). Null for all else. */
 export function toUserId(value: unknown): UserId | null {
@@ -11,4 +11,9 @@ export function toUserId(value: unknown): UserId | null {
 /** Whether this is an id on the wire. */
 export function isId(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+/** The later one of two chats; 0 is before all. */
+export function later(a: ChatId | 0, b: ChatId | 0): ChatId | 0 {
+  return a > b ? a : b;
 }

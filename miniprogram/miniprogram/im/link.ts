@@ -1,8 +1,8 @@
 // The connection: when there is a socket, when to wait, when to log in, when to give up.
 
-import { Backoff } from './backoff';
-import type { Connection, Platform, Session, Socket, StopReason } from './types';
-import { toFrame, type ServerFrame } from './wire';
+import { createBackoff } from './backoff';
+import type { Connection, Platform, Session, StopReason } from './types';
+import { toFrame, type Frame } from './wire';
 
 /** From the call of `connect` to `ready`. */
 const CONNECT_MS = 15_000;
@@ -28,328 +28,293 @@ const STOPS: Readonly<Partial<Record<number, StopReason>>> = {
 };
 
 export interface LinkOwner {
-  /** The socket is open: its first frame is due. */
-  opened(): void;
-  frame(frame: ServerFrame): void;
-  /** A frame came that is none. */
-  unreadable(): void;
+  /** The socket's URL and subprotocols, with the token of now. */
+  target(): readonly [url: string, protocols: readonly string[]];
+  /** A first frame is due: the socket is open. */
+  greet(): void;
+  /** A ping is due. */
+  ping(): void;
+  /** After `ready`, that included. */
+  frame(frame: Frame): void;
   /** There is no socket any more: nothing that was sent on it will be answered. */
   lost(): void;
   /** `connection` may be another. */
   moved(): void;
-  /** A ping is due. */
-  ping(): void;
   /** Asks over HTTP whether the session is still good. If it is not, `unauthorized` is called. */
   probe(): void;
   login(): Promise<Session | null>;
   /** There is a new session; false if it is somebody else's. */
   signedIn(session: Session): boolean;
-  /** The socket was closed with a code that says that the two sides do not understand each other. */
-  misunderstood(code: number): void;
+  /** A frame came that is none, or a close that says that the two sides do not understand each other. */
+  report(code: 'unreadable_frame' | 'protocol_close', detail: string): void;
 }
 
 /** A socket from `connect` on. Another one makes its late calls mean nothing. */
 interface Attempt {
-  socket: Socket | null;
-  opened: boolean;
   ready: boolean;
-  /** How many frames came. */
-  heard: number;
-  /** When the service asked to come back, in ms since 1970. */
-  returnAt: number | null;
-  readonly timers: (() => void)[];
+  readonly send: (text: string) => void;
+  readonly ping: () => void;
+  readonly end: () => void;
+  readonly returnIn: (ms: number) => void;
 }
 
-export class Link {
-  private started = false;
-  private visible = true;
-  private networked = true;
-  private stopped: StopReason | null = null;
+export function createLink(platform: Platform, owner: LinkOwner) {
+  const { clock } = platform;
+  const backoff = createBackoff(platform);
+  let started = false;
+  let visible = true;
+  let networked = true;
+  let stopped: StopReason | null = null;
   /** The session is known to be bad. */
-  private needsLogin = false;
+  let needsLogin = false;
   /** When a login succeeded that no wait has followed yet, in ms since 1970. */
-  private loginAt = -Infinity;
-  private signingIn: object | null = null;
-  private attempt: Attempt | null = null;
-  private waiting: { readonly until: number; readonly cancel: () => void } | null = null;
-  private settled = false;
-  private readonly backoff: Backoff;
+  let loginAt = -Infinity;
+  let signingIn: object | null = null;
+  let attempt: Attempt | null = null;
+  let waiting: { readonly until: number; readonly cancel: () => void } | null = null;
+  let settled = false;
 
-  constructor(
-    private readonly platform: Platform,
-    private readonly owner: LinkOwner,
-    /** The socket's URL and subprotocols, with the token of now. */
-    private readonly target: () => { readonly url: string; readonly protocols: readonly string[] },
-  ) {
-    this.backoff = new Backoff(() => platform.random());
-  }
+  const connection = (): Connection => {
+    if (stopped) return { phase: 'stopped', reason: stopped };
+    if (started && visible && networked && waiting) return { phase: 'waiting', until: waiting.until };
+    const busy = needsLogin ? 'signing_in' : !attempt?.ready ? 'connecting' : settled ? 'online' : 'syncing';
+    return { phase: !started ? 'idle' : !visible ? 'hidden' : !networked ? 'offline' : busy };
+  };
 
-  get connection(): Connection {
-    if (this.stopped) return { phase: 'stopped', reason: this.stopped };
-    if (!this.started) return { phase: 'idle' };
-    if (!this.visible) return { phase: 'hidden' };
-    if (!this.networked) return { phase: 'offline' };
-    if (this.waiting) return { phase: 'waiting', until: this.waiting.until };
-    if (this.needsLogin) return { phase: 'signing_in' };
-    if (!this.attempt?.ready) return { phase: 'connecting' };
-    return { phase: this.settled ? 'online' : 'syncing' };
-  }
-
-  /** Whether frames other than `hello` may be sent. */
-  get ready(): boolean {
-    return this.attempt?.ready === true;
-  }
-
-  start(): void {
-    this.started = true;
-    this.stopped = null;
-    this.hurry();
-  }
-
-  stop(): void {
-    this.started = false;
-    this.drop();
-    this.owner.moved();
-  }
-
-  show(): void {
-    this.visible = true;
-    this.revive();
-    this.hurry();
-  }
-
-  hide(): void {
-    this.visible = false;
-    this.drop();
-    this.owner.moved();
-  }
-
-  network(connected: boolean): void {
-    const returned = connected && !this.networked;
-    this.networked = connected;
-    if (!connected) this.drop();
-    if (returned) this.revive();
-    // The network may be another one, on which the old socket is dead without a word.
-    if (connected && this.attempt?.ready) this.ping(this.attempt);
-    else this.hurry();
-    this.owner.moved();
-  }
-
-  /** What was missed has been made up for. */
-  settle(): void {
-    this.settled = true;
-    this.owner.moved();
-  }
-
-  send(text: string): void {
-    this.attempt?.socket?.send(text);
-  }
-
-  /** The socket is of no use: its frames have a hole, or it does not answer. */
-  reconnect(): void {
-    if (!this.attempt) return;
-    this.drop();
-    this.wait(this.backoff.next());
-  }
-
-  /** The service said over HTTP that the session is no longer good. */
-  unauthorized(): void {
-    if (this.needsLogin) return;
-    this.needsLogin = true;
-    this.drop();
-    this.hurry();
-  }
-
-  /** Does now what would be done after the wait. */
-  private hurry(): void {
-    this.waiting?.cancel();
-    this.waiting = null;
-    this.advance();
-  }
-
-  /** A normal close holds until the app or the network comes back; the other reasons hold for good. */
-  private revive(): void {
-    if (this.stopped === 'closed') this.stopped = null;
-  }
-
-  private advance(): void {
-    if (this.started && this.visible && this.networked && !this.stopped && !this.waiting) {
-      if (this.needsLogin) this.signIn();
-      else if (!this.attempt) this.connect();
-    }
-    this.owner.moved();
-  }
-
-  private connect(): void {
-    const { clock } = this.platform;
-    const attempt: Attempt = { socket: null, opened: false, ready: false, heard: 0, returnAt: null, timers: [] };
-    this.attempt = attempt;
-    const current = (run: () => void) => {
-      if (this.attempt === attempt) run();
-    };
-    attempt.timers.push(
-      clock.after(CONNECT_MS, () => {
-        if (!attempt.ready) this.reconnect();
-      }),
-    );
-    const { url, protocols } = this.target();
-    attempt.socket = this.platform.connect(url, protocols, {
-      opened: () => {
-        current(() => {
-          attempt.opened = true;
-          this.owner.opened();
-        });
-      },
-      message: (text) => {
-        current(() => {
-          this.receive(attempt, text);
-        });
-      },
-      closed: (code, reason) => {
-        current(() => {
-          this.closed(attempt, code, reason);
-        });
-      },
-    });
-  }
-
-  private receive(attempt: Attempt, text: string): void {
-    attempt.heard += 1;
-    const frame = toFrame(text);
-    if (!frame) {
-      this.owner.unreadable();
-      return;
-    }
-    if (frame.type === 'ready' && !attempt.ready) {
-      attempt.ready = true;
-      this.settled = false;
-      this.every(attempt, PING_EVERY_MS, () => {
-        this.ping(attempt);
-      });
-      attempt.timers.push(
-        this.platform.clock.after(STABLE_MS, () => {
-          this.backoff.reset();
-        }),
-      );
-      this.owner.moved();
-    }
-    // Before `ready` there is nothing that could be put in its place.
-    if (!attempt.ready) return;
-    if (frame.type === 'reconnect') this.plan(attempt, Math.min(frame.afterMs, MOST_AFTER_MS));
-    this.owner.frame(frame);
-  }
-
-  /** The service is about to close this socket, and said when to be back. */
-  private plan(attempt: Attempt, afterMs: number): void {
-    attempt.returnAt = this.platform.clock.now() + afterMs;
-    attempt.timers.push(
-      this.platform.clock.after(afterMs, () => {
-        this.drop();
-        this.advance();
-      }),
-    );
-  }
-
-  private ping(attempt: Attempt): void {
-    const { heard } = attempt;
-    this.owner.ping();
-    attempt.timers.push(
-      this.platform.clock.after(ANSWER_MS, () => {
-        if (attempt.heard === heard) this.reconnect();
-      }),
-    );
-  }
-
-  private closed(attempt: Attempt, code: number, reason: string): void {
-    const { opened, returnAt } = attempt;
-    this.drop();
-    const stop = STOPS[code];
-    if (!opened) {
-      this.check();
-    } else if (code === 4401) {
-      this.unauthorized();
-    } else if (stop && !(stop === 'closed' && WECHAT_CLOSED.test(reason))) {
-      this.stopped = stop;
-      if (stop === 'protocol') this.owner.misunderstood(code);
-      this.owner.moved();
-    } else {
-      this.wait(returnAt === null ? this.backoff.next() : Math.max(0, returnAt - this.platform.clock.now()));
-    }
-  }
-
-  /** Why a connect failed is not told: the session may have ended. */
-  private check(): void {
-    this.wait(this.backoff.next());
-    this.owner.probe();
-  }
-
-  private signIn(): void {
-    if (this.signingIn) return;
-    const { clock } = this.platform;
-    // A session that ends as soon as it begins must not make a loop of logins.
-    if (clock.now() - this.loginAt < STABLE_MS) {
-      this.loginAt = -Infinity;
-      this.wait(this.backoff.next());
-      return;
-    }
-    const turn = (this.signingIn = {});
-    const end = (session: Session | null | undefined) => {
-      if (this.signingIn !== turn) return;
-      this.signingIn = null;
-      cancel();
-      if (session === undefined) {
-        this.wait(this.backoff.next());
-      } else if (session === null) {
-        this.stopped = 'signed_out';
-      } else if (!this.owner.signedIn(session)) {
-        this.stopped = 'other_account';
-      } else {
-        this.needsLogin = false;
-        this.loginAt = clock.now();
-      }
-      this.advance();
-    };
-    const cancel = clock.after(LOGIN_MS, () => {
-      end(undefined);
-    });
-    void this.owner.login().then(end, () => {
-      end(undefined);
-    });
-  }
-
-  private wait(ms: number): void {
-    const { clock } = this.platform;
-    this.waiting?.cancel();
-    this.waiting = {
-      until: clock.now() + ms,
-      cancel: clock.after(ms, () => {
-        this.waiting = null;
-        this.advance();
-      }),
-    };
-    this.owner.moved();
-  }
-
-  private every(attempt: Attempt, ms: number, run: () => void): void {
-    const slot = attempt.timers.push(() => undefined) - 1;
-    const again = () => {
-      attempt.timers[slot] = this.platform.clock.after(ms, () => {
-        again();
-        run();
-      });
-    };
-    again();
-  }
+  const stopWaiting = (): void => {
+    waiting?.cancel();
+    waiting = null;
+  };
 
   /** Ends the attempt, or the wait for the next one. */
-  private drop(): void {
-    this.waiting?.cancel();
-    this.waiting = null;
-    const attempt = this.attempt;
+  const drop = (): void => {
+    stopWaiting();
+    const ended = attempt;
+    attempt = null;
+    if (ended) {
+      ended.end();
+      owner.lost();
+    }
+    owner.moved();
+  };
+
+  const wait = (ms: number): void => {
+    stopWaiting();
+    const cancel = clock.after(ms, hurry);
+    waiting = { until: clock.now() + ms, cancel };
+    owner.moved();
+  };
+
+  const advance = (): void => {
+    if (started && visible && networked && !stopped && !waiting) {
+      if (needsLogin) signIn();
+      else attempt ??= connect();
+    }
+    owner.moved();
+  };
+
+  /** Does now what would be done after the wait. */
+  const hurry = (): void => {
+    stopWaiting();
+    advance();
+  };
+
+  /** A normal close holds until the app or the network comes back; the other reasons hold for good. */
+  const revive = (): void => {
+    if (stopped === 'closed') stopped = null;
+  };
+
+  /** The socket is of no use: its frames have a hole, or it does not answer. */
+  const reconnect = (): void => {
     if (!attempt) return;
-    this.attempt = null;
-    for (const cancel of attempt.timers) cancel();
-    attempt.socket?.close(1000, '');
-    this.owner.lost();
-  }
+    drop();
+    wait(backoff.next());
+  };
+
+  /** The service said that the session is no longer good. */
+  const unauthorized = (): void => {
+    if (needsLogin) return;
+    needsLogin = true;
+    drop();
+    advance();
+  };
+
+  const connect = (): Attempt => {
+    const timers = new Set<() => void>();
+    let opened = false;
+    /** How many frames came. */
+    let heard = 0;
+    /** When the service asked to come back, in ms since 1970. */
+    let returnAt: number | null = null;
+
+    const after = (ms: number, run: () => void): void => {
+      const cancel = clock.after(ms, () => {
+        timers.delete(cancel);
+        run();
+      });
+      timers.add(cancel);
+    };
+    const ping = (): void => {
+      const before = heard;
+      owner.ping();
+      after(ANSWER_MS, () => {
+        if (heard === before) reconnect();
+      });
+    };
+    const beat = (): void => {
+      after(PING_EVERY_MS, () => {
+        beat();
+        ping();
+      });
+    };
+    const receive = (text: string): void => {
+      heard += 1;
+      const frame = toFrame(text);
+      if (!frame) {
+        owner.report('unreadable_frame', 'no frame');
+        return;
+      }
+      if (frame.type === 'ready' && !current.ready) {
+        current.ready = true;
+        settled = false;
+        beat();
+        after(STABLE_MS, backoff.reset);
+        owner.moved();
+      }
+      // Before `ready` there is nothing that could be put in its place.
+      if (current.ready) owner.frame(frame);
+    };
+    const closed = (code: number, reason: string): void => {
+      drop();
+      const stop = STOPS[code];
+      if (!opened) {
+        // Why a connect failed is not told: the session may have ended.
+        wait(backoff.next());
+        owner.probe();
+      } else if (code === 4401) {
+        unauthorized();
+      } else if (stop && !(stop === 'closed' && WECHAT_CLOSED.test(reason))) {
+        stopped = stop;
+        if (stop === 'protocol') owner.report('protocol_close', `closed with ${code}`);
+      } else {
+        wait(returnAt === null ? backoff.next() : Math.max(0, returnAt - clock.now()));
+      }
+    };
+    const ifCurrent = <A extends unknown[]>(run: (...args: A) => void) => (...args: A): void => {
+      if (attempt === current) run(...args);
+    };
+
+    const [url, protocols] = owner.target();
+    const socket = platform.connect(url, protocols, {
+      opened: ifCurrent(() => {
+        opened = true;
+        owner.greet();
+      }),
+      message: ifCurrent(receive),
+      closed: ifCurrent(closed),
+    });
+    after(CONNECT_MS, () => {
+      if (!current.ready) reconnect();
+    });
+    const current: Attempt = {
+      ready: false,
+      ping,
+      send: (text) => {
+        socket.send(text);
+      },
+      end: () => {
+        for (const cancel of timers) cancel();
+        socket.close(1000, '');
+      },
+      returnIn: (ms) => {
+        returnAt = clock.now() + ms;
+        after(ms, () => {
+          drop();
+          advance();
+        });
+      },
+    };
+    return current;
+  };
+
+  const signIn = (): void => {
+    if (signingIn) return;
+    // A session that ends as soon as it begins must not make a loop of logins.
+    if (clock.now() - loginAt < STABLE_MS) {
+      loginAt = -Infinity;
+      wait(backoff.next());
+      return;
+    }
+    const turn = (signingIn = {});
+    const end = (session?: Session | null) => {
+      if (signingIn !== turn) return;
+      signingIn = null;
+      cancel();
+      if (session === undefined) {
+        wait(backoff.next());
+      } else if (session === null) {
+        stopped = 'signed_out';
+      } else if (!owner.signedIn(session)) {
+        stopped = 'other_account';
+      } else {
+        needsLogin = false;
+        loginAt = clock.now();
+      }
+      advance();
+    };
+    const fail = () => {
+      end();
+    };
+    const cancel = clock.after(LOGIN_MS, fail);
+    owner.login().then(end, fail);
+  };
+
+  return {
+    connection,
+    reconnect,
+    unauthorized,
+    /** Whether frames other than `hello` may be sent. */
+    ready: () => attempt?.ready === true,
+    send: (text: string): void => attempt?.send(text),
+
+    start: (): void => {
+      started = true;
+      stopped = null;
+      hurry();
+    },
+
+    stop: (): void => {
+      started = false;
+      drop();
+    },
+
+    show: (): void => {
+      visible = true;
+      revive();
+      hurry();
+    },
+
+    hide: (): void => {
+      visible = false;
+      drop();
+    },
+
+    network: (connected: boolean): void => {
+      if (connected && !networked) revive();
+      networked = connected;
+      if (!connected) drop();
+      // The network may be another one, on which the old socket is dead without a word.
+      if (connected && attempt?.ready) attempt.ping();
+      else hurry();
+    },
+
+    /** What was missed has been made up for. */
+    settle: (): void => {
+      settled = true;
+      owner.moved();
+    },
+
+    /** The service is about to close this socket, and said when to be back. */
+    returnIn: (ms: number): void => attempt?.returnIn(Math.min(ms, MOST_AFTER_MS)),
+  };
 }

@@ -1,72 +1,68 @@
 // What has to be loaded over HTTP while there is a socket, until it is.
 
-import { Backoff } from './backoff';
-import { ImError } from './error';
-import type { Clock } from './types';
+import { createBackoff } from './backoff';
+import type { ImError } from './error';
+import type { Platform, UserId } from './types';
 
 /** A thing to load: the list, the chats of an open conversation, or a conversation's row. */
-export type Load = 'list' | `chats:${number}` | `row:${number}`;
+export type Load = 'list' | `chats:${UserId}` | `row:${UserId}`;
 
-export class Loads {
-  private readonly wanted = new Set<Load>();
+export function createLoads(
+  platform: Platform,
+  load: (what: Load) => Promise<void>,
+  /** Nothing is left to load. */
+  done: () => void,
+  failed: (error: ImError) => void,
+) {
+  const wanted = new Set<Load>();
   /** A batch under way; another object once its answers mean nothing. */
-  private batch: object | null = null;
-  private cancelRetry: () => void = () => undefined;
-  private readonly backoff: Backoff;
+  let batch: object | null = null;
+  let cancelRetry = () => {
+    // Nothing is to be repeated.
+  };
+  const backoff = createBackoff(platform);
 
-  constructor(
-    private readonly clock: Clock,
-    random: () => number,
-    private readonly load: (what: Load) => Promise<void>,
-    /** Nothing is left to load. */
-    private readonly done: () => void,
-    private readonly failed: (error: ImError) => void,
-  ) {
-    this.backoff = new Backoff(random);
-  }
+  const want = (...loads: readonly Load[]): void => {
+    for (const what of loads) wanted.add(what);
+  };
 
-  get idle(): boolean {
-    return this.wanted.size === 0;
-  }
-
-  want(...loads: readonly Load[]): void {
-    for (const load of loads) this.wanted.add(load);
-  }
+  const idle = (): boolean => wanted.size === 0;
 
   /** Loads what is wanted, again and again until it is there or `stop` is called. */
-  run(): void {
-    if (this.batch) return;
-    if (this.idle) {
-      this.done();
+  const run = (): void => {
+    if (batch) return;
+    if (idle()) {
+      done();
       return;
     }
-    const batch = (this.batch = {});
-    const loads = [...this.wanted];
-    this.wanted.clear();
+    const current = (batch = {});
+    const loads = [...wanted];
+    wanted.clear();
     let wait = -1;
-    const fail = (load: Load, error: unknown) => {
-      this.wanted.add(load);
-      if (this.batch !== batch || !(error instanceof ImError)) return;
+    const fail = (what: Load, error: ImError) => {
+      wanted.add(what);
+      if (batch !== current) return;
       wait = Math.max(wait, error.retryAfterMs ?? 0);
-      this.failed(error);
+      failed(error);
     };
-    void Promise.all(loads.map((load) => this.load(load).catch((error: unknown) => { fail(load, error); }))).then(() => {
-      if (this.batch !== batch) return;
-      this.batch = null;
+    const all = loads.map((what) => load(what).catch((error: unknown) => { fail(what, error as ImError); }));
+    void Promise.all(all).then(() => {
+      if (batch !== current) return;
+      batch = null;
       if (wait < 0) {
-        this.backoff.reset();
-        this.run();
-        return;
+        backoff.reset();
+        run();
+      } else {
+        cancelRetry = platform.clock.after(Math.max(wait, backoff.next()), run);
       }
-      this.cancelRetry = this.clock.after(Math.max(wait, this.backoff.next()), () => {
-        this.run();
-      });
     });
-  }
+  };
 
   /** What is under way is given up; it stays wanted. */
-  stop(): void {
-    this.batch = null;
-    this.cancelRetry();
-  }
+  const stop = (): void => {
+    batch = null;
+    cancelRetry();
+  };
+
+  return { want, idle, run, stop };
 }

@@ -1,11 +1,11 @@
 // What is known of one account: conversations, chats, what is to be sent, who is there.
 
-import { ChatLog } from './chatlog';
-import { Conversations } from './conversations';
-import { Outbox } from './outbox';
-import type { ChatId, Clock, Presence, User, UserId } from './types';
-import { MOST_SAVED_CHATS, type Cursor, type Vault } from './vault';
-import type { Chat, ConversationRow, Page } from './wire';
+import { createChatLog, type ChatLog } from './chatlog';
+import { createConversations } from './conversations';
+import { createOutbox } from './outbox';
+import type { ChatId, Clock, Presence, Session, UserId } from './types';
+import { MOST_SAVED_CHATS, type Vault } from './vault';
+import type { Chat, Page } from './wire';
 
 /** How long somebody is shown as typing. */
 const TYPING_MS = 5000;
@@ -13,221 +13,192 @@ const TYPING_MS = 5000;
 const MOST_CLOSED = 20;
 
 /** What has changed since pages were last told. */
-export interface Dirty {
-  connection: boolean;
-  list: boolean;
-  me: boolean;
-  session: boolean;
-  readonly chats: Set<UserId>;
-  readonly typing: Set<UserId>;
-  readonly presence: Set<UserId>;
-}
+const clean = () => ({
+  connection: false,
+  list: false,
+  /** Oneself, or the session. */
+  me: false,
+  chats: new Set<UserId>(),
+  typing: new Set<UserId>(),
+  presence: new Set<UserId>(),
+});
 
-export class Model {
-  readonly conversations: Conversations;
-  readonly outbox: Outbox;
-  readonly presences = new Map<UserId, Presence>();
-  readonly dirty: Dirty = clean();
-  /** The place in the timeline that is applied here; null before the first connection. */
-  cursor: Cursor | null;
-  /** Nothing is missing before the cursor, so that it may be written down. */
-  complete: boolean;
-  private readonly logs = new Map<UserId, ChatLog>();
+export type Model = ReturnType<typeof createModel>;
+
+export function createModel(
+  session: Session,
+  vault: Vault,
+  clock: Clock,
+  /** Something is dirty. */
+  touched: () => void,
+) {
+  const me = session.user.id;
+  const conversations = createConversations(me, vault.read('list'));
+  const outbox = createOutbox(vault.read('outbox') ?? [], (entries) => vault.write('outbox', entries));
+  const presences = new Map<UserId, Presence>();
+  const logs = new Map<UserId, ChatLog>();
   /** How often each conversation is open. */
-  private readonly opened = new Map<UserId, number>();
-  private readonly typists = new Map<UserId, () => void>();
-  private unsavedOutbox = false;
+  const opened = new Map<UserId, number>();
+  /** Who types, and what cancels that this is forgotten. */
+  const typists = new Map<UserId, () => void>();
+  let dirty = clean();
+  let unsavedOutbox = false;
+  const cursor = vault.read('cursor');
+  const state = {
+    /** Its user is oneself, as far as is known. */
+    session,
+    /** The place in the timeline that is applied here; null before the first connection. */
+    cursor,
+    /** Nothing is missing before the cursor, so that it may be written down. */
+    complete: cursor !== null,
+  };
 
-  constructor(
-    public me: User,
-    private readonly vault: Vault,
-    private readonly clock: Clock,
-    /** Something is dirty. */
-    private readonly touched: () => void,
-  ) {
-    this.conversations = new Conversations(me.id);
-    this.outbox = new Outbox(vault.outbox(), (entries) => vault.saveOutbox(entries));
-    this.cursor = vault.cursor();
-    this.complete = this.cursor !== null;
-    const list = vault.list();
-    if (list) this.conversations.restore(list);
-  }
-
-  /** Marks as changed; pages are told soon. */
-  touch(what: (dirty: Dirty) => void): void {
-    what(this.dirty);
-    this.touched();
-  }
+  const touch = (what: 'connection' | 'list' | 'me'): void => {
+    dirty[what] = true;
+    touched();
+  };
 
   /** A conversation's list, chats, or what is unsent for it changed. */
-  touchPeer(peerId: UserId): void {
-    this.touch((dirty) => {
-      dirty.list = true;
-      dirty.chats.add(peerId);
-    });
-  }
+  const touchPeer = (peerId: UserId): void => {
+    dirty.chats.add(peerId);
+    touch('list');
+  };
 
-  open(peerId: UserId): void {
-    const log = this.logs.get(peerId) ?? this.restored(peerId);
-    // The last one is the most recently used.
-    this.logs.delete(peerId);
-    this.logs.set(peerId, log);
-    this.opened.set(peerId, (this.opened.get(peerId) ?? 0) + 1);
-    this.touchPeer(peerId);
-  }
+  const peerOf = ({ userId, targetUserId }: Chat): UserId => (userId === me ? targetUserId : userId);
 
-  close(peerId: UserId): void {
-    const count = (this.opened.get(peerId) ?? 0) - 1;
-    if (count > 0) {
-      this.opened.set(peerId, count);
-      return;
-    }
-    this.opened.delete(peerId);
-    const log = this.logs.get(peerId);
-    if (!log) return;
-    log.keep(MOST_SAVED_CHATS);
-    log.loaded = false;
-    this.save();
-    const closed = [...this.logs.keys()].filter((id) => !this.opened.has(id));
-    for (const id of closed.slice(0, -MOST_CLOSED)) this.logs.delete(id);
-  }
+  const settle = ({ userId, targetUserId, clientMsgId, content }: Chat): void => {
+    if (userId === me && outbox.settle(clientMsgId, targetUserId, content)) unsavedOutbox = true;
+  };
 
-  /** The peers of open conversations. */
-  get openPeers(): readonly UserId[] {
-    return [...this.opened.keys()];
-  }
-
-  /** The chats of an open conversation. */
-  log(peerId: UserId): ChatLog | undefined {
-    return this.opened.has(peerId) ? this.logs.get(peerId) : undefined;
-  }
-
-  /** The next chat of the timeline. Returns false if more has to be asked about its peer. */
-  add(chat: Chat): boolean {
-    const peerId = this.peerOf(chat);
-    this.settle(chat);
-    this.logs.get(peerId)?.add(chat);
-    if (chat.userId === peerId) this.typing(peerId, false);
-    const known = this.conversations.add(chat);
-    this.touchPeer(peerId);
-    return known;
-  }
-
-  /**
-   * One's own chat that the service has had before: the answer to a repeated send. It is not shown for
-   * that: the timeline has brought it, or a page does, without a hole before it.
-   */
-  had(chat: Chat): void {
-    this.settle(chat);
-    this.touchPeer(this.peerOf(chat));
-  }
-
-  addNewest(peerId: UserId, page: Page<Chat>): void {
-    page.entries.forEach((chat) => {
-      this.settle(chat);
-    });
-    this.logs.get(peerId)?.addNewest(page);
-    this.touchPeer(peerId);
-  }
-
-  addOlder(peerId: UserId, before: ChatId, page: Page<Chat>): void {
-    this.logs.get(peerId)?.addOlder(before, page);
-    this.touchPeer(peerId);
-  }
-
-  /** A conversation of the service's answer came with the peer's presence. */
-  met({ peer, presence }: ConversationRow): void {
-    this.setPresence(peer.id, presence);
-    this.touchPeer(peer.id);
-  }
-
-  setPresence(userId: UserId, presence: Presence): void {
-    this.presences.set(userId, presence);
-    this.touch((dirty) => {
-      dirty.list = true;
-      dirty.presence.add(userId);
-    });
-  }
-
-  isTyping(userId: UserId): boolean {
-    return this.typists.has(userId);
-  }
-
-  typing(userId: UserId, is: boolean): void {
-    const was = this.typists.get(userId);
-    if (!is && !was) return;
-    was?.();
-    this.typists.delete(userId);
-    if (is) {
-      this.typists.set(
-        userId,
-        this.clock.after(TYPING_MS, () => {
-          this.typing(userId, false);
-        }),
-      );
-    }
-    this.touch((dirty) => dirty.typing.add(userId));
-  }
-
-  /** A `reset` of the same history: what came last may be missing. */
-  unsure(): void {
-    this.complete = false;
-    this.conversations.unsure();
-    for (const log of this.logs.values()) log.unsure();
-  }
-
-  /** Another history: only what is unsent is still true. */
-  clear(): void {
-    this.complete = false;
-    this.conversations.clear();
-    for (const [peerId, log] of this.logs) {
-      log.clear();
-      this.touchPeer(peerId);
-    }
-    this.vault.forgetCaches();
-  }
+  const typing = (userId: UserId, is: boolean): void => {
+    const forget = typists.get(userId);
+    if (!is && !forget) return;
+    forget?.();
+    typists.delete(userId);
+    if (is) typists.set(userId, clock.after(TYPING_MS, () => { typing(userId, false); }));
+    dirty.typing.add(userId);
+    touched();
+  };
 
   /** Writes down what may be: the cursor last, so that it never is ahead of what it stands for. */
-  save(): void {
-    if (!this.complete || !this.cursor) return;
-    const { seq } = this.cursor;
-    for (const [peerId, log] of this.logs) {
+  const save = (): void => {
+    if (!state.complete || !state.cursor) return;
+    for (const [peerId, log] of logs) {
       // What is in doubt stays as it was written down: with the cursor of then.
-      const saved = log.unsaved ? log.saved(seq) : null;
-      if (!saved) continue;
-      log.unsaved = false;
-      this.vault.saveLog(peerId, saved);
+      const saved = log.take(state.cursor.seq);
+      if (saved) vault.saveLog(peerId, saved);
     }
-    this.vault.saveList(this.conversations.saved());
-    this.vault.saveCursor(this.cursor);
-    if (this.unsavedOutbox) this.vault.saveOutbox(this.outbox.entries);
-    this.unsavedOutbox = false;
-  }
+    vault.write('list', conversations.save());
+    vault.write('cursor', state.cursor);
+    if (unsavedOutbox) vault.write('outbox', outbox.all());
+    unsavedOutbox = false;
+  };
 
-  private restored(peerId: UserId): ChatLog {
-    const log = new ChatLog();
-    const saved = this.vault.log(peerId);
-    if (saved) log.restore(saved, this.complete && saved.seq === this.cursor?.seq);
-    return log;
-  }
-
-  private settle({ userId, targetUserId, clientMsgId, content }: Chat): void {
-    if (userId === this.me.id && this.outbox.settle(clientMsgId, targetUserId, content)) this.unsavedOutbox = true;
-  }
-
-  private peerOf({ userId, targetUserId }: Chat): UserId {
-    return userId === this.me.id ? targetUserId : userId;
-  }
-}
-
-export function clean(): Dirty {
   return {
-    connection: false,
-    list: false,
-    me: false,
-    session: false,
-    chats: new Set(),
-    typing: new Set(),
-    presence: new Set(),
+    me,
+    state,
+    conversations,
+    outbox,
+    presences,
+    touch,
+    touchPeer,
+    peerOf,
+    typing,
+    save,
+    isTyping: (userId: UserId) => typists.has(userId),
+
+    /** What has changed since the last call. */
+    takeDirty: () => {
+      const taken = dirty;
+      dirty = clean();
+      return taken;
+    },
+
+    open: (peerId: UserId): void => {
+      const saved = vault.read(`log.${peerId}`);
+      const log = logs.get(peerId) ?? createChatLog(saved, state.complete && saved?.seq === state.cursor?.seq);
+      // The last one is the most recently used.
+      logs.delete(peerId);
+      logs.set(peerId, log);
+      opened.set(peerId, (opened.get(peerId) ?? 0) + 1);
+      touchPeer(peerId);
+    },
+
+    /** False if it is still open elsewhere. */
+    close: (peerId: UserId): boolean => {
+      const count = (opened.get(peerId) ?? 0) - 1;
+      if (count > 0) {
+        opened.set(peerId, count);
+        return false;
+      }
+      opened.delete(peerId);
+      logs.get(peerId)?.close(MOST_SAVED_CHATS);
+      save();
+      const closed = [...logs.keys()].filter((id) => !opened.has(id));
+      for (const id of closed.slice(0, -MOST_CLOSED)) logs.delete(id);
+      return true;
+    },
+
+    /** The peers of open conversations. */
+    openPeers: (): readonly UserId[] => [...opened.keys()],
+
+    /** The chats of an open conversation. */
+    log: (peerId: UserId): ChatLog | undefined => (opened.has(peerId) ? logs.get(peerId) : undefined),
+
+    /** The next chat of the timeline. Returns false if more has to be asked about its peer. */
+    add: (chat: Chat): boolean => {
+      const peerId = peerOf(chat);
+      settle(chat);
+      logs.get(peerId)?.add(chat);
+      if (chat.userId === peerId) typing(peerId, false);
+      touchPeer(peerId);
+      return conversations.add(chat);
+    },
+
+    /**
+     * One's own chat that the service has had before: the answer to a repeated send. It is not shown for
+     * that: the timeline has brought it, or a page does, without a hole before it.
+     */
+    had: (chat: Chat): void => {
+      settle(chat);
+      touchPeer(peerOf(chat));
+    },
+
+    addNewest: (peerId: UserId, page: Page<Chat>): void => {
+      page.entries.forEach(settle);
+      logs.get(peerId)?.addNewest(page);
+      touchPeer(peerId);
+    },
+
+    addOlder: (peerId: UserId, before: ChatId, page: Page<Chat>): void => {
+      logs.get(peerId)?.addOlder(before, page);
+      touchPeer(peerId);
+    },
+
+    setPresence: (userId: UserId, { online, lastSeenAt }: Presence): void => {
+      const known = presences.get(userId);
+      if (known?.online === online && known.lastSeenAt === lastSeenAt) return;
+      presences.set(userId, { online, lastSeenAt });
+      dirty.presence.add(userId);
+      touch('list');
+    },
+
+    /** A `reset` of the same history: what came last may be missing. */
+    unsure: (): void => {
+      state.complete = false;
+      conversations.unsure();
+      for (const log of logs.values()) log.unsure();
+    },
+
+    /** Another history: only what is unsent is still true. */
+    clear: (): void => {
+      state.complete = false;
+      conversations.clear();
+      for (const [peerId, log] of logs) {
+        log.clear();
+        touchPeer(peerId);
+      }
+      vault.forgetCaches();
+    },
   };
 }

@@ -20,91 +20,89 @@ export interface Outgoing {
   readonly failure: string | null;
 }
 
-export class Outbox {
+export function createOutbox(
   /** In the order of writing. */
-  entries: readonly Outgoing[];
+  entries: readonly Outgoing[],
+  /** Writes them down; false if there is no room. */
+  save: (entries: readonly Outgoing[]) => boolean,
+) {
   /** On its way: one at a time, so that the service's order is the order of writing. */
-  sending: Outgoing | null = null;
+  let sending: Outgoing | null = null;
   /** Nothing is sent before, in ms since 1970. */
-  private notBefore = 0;
+  let notBefore = 0;
 
-  constructor(
-    saved: readonly Outgoing[],
-    /** Writes them down; false if there is no room. */
-    private readonly save: (entries: readonly Outgoing[]) => boolean,
-  ) {
-    this.entries = saved;
-  }
+  const replace = (next: readonly Outgoing[]): void => {
+    entries = next;
+    save(entries);
+  };
+  const without = (entry: Outgoing) => entries.filter((one) => one !== entry);
+  const free = (id: string): void => {
+    if (sending?.id === id) sending = null;
+  };
 
-  add(entry: Outgoing): 'ok' | 'outbox_full' | 'storage_full' {
-    const entries = [...this.entries, entry];
-    if (entries.length > MOST || JSON.stringify(entries).length > MOST_UNITS) return 'outbox_full';
-    if (!this.save(entries)) return 'storage_full';
-    this.entries = entries;
-    return 'ok';
-  }
+  return {
+    /** In the order of writing. */
+    all: () => entries,
+    sending: () => sending,
 
-  find(peerId: UserId, key: string): Outgoing | undefined {
-    return this.entries.find((entry) => entry.peerId === peerId && entry.failure !== null && itemKey(true, entry.id) === key);
-  }
+    add: (entry: Outgoing): 'outbox_full' | 'storage_full' | null => {
+      const next = [...entries, entry];
+      if (next.length > MOST || JSON.stringify(next).length > MOST_UNITS) return 'outbox_full';
+      if (!save(next)) return 'storage_full';
+      entries = next;
+      return null;
+    },
 
-  /** It is the newest again, and to be sent; under another id if the old one cannot work. */
-  resend(entry: Outgoing, newId: () => string, now: number): void {
-    const id = entry.failure === 'client_msg_id_reused' ? newId() : entry.id;
-    this.replace([...this.entries.filter((one) => one !== entry), { ...entry, id, time: now, failure: null }]);
-  }
+    /** The failed one of this key. */
+    find: (peerId: UserId, key: string): Outgoing | undefined =>
+      entries.find((entry) => entry.peerId === peerId && entry.failure !== null && itemKey(true, entry.id) === key),
 
-  remove(entry: Outgoing): void {
-    this.replace(this.entries.filter((one) => one !== entry));
-  }
+    /** It is the newest again, and to be sent; under another id if the old one cannot work. */
+    resend: (entry: Outgoing, newId: () => string, time: number): void => {
+      const id = entry.failure === 'client_msg_id_reused' ? newId() : entry.id;
+      replace([...without(entry), { ...entry, id, time, failure: null }]);
+    },
 
-  /** What is to be sent now; a time in ms since 1970 when to ask again; or null: nothing before something happens. */
-  next(now: number): Outgoing | number | null {
-    if (this.sending) return null;
-    const entry = this.entries.find(({ failure }) => failure === null);
-    const { notBefore } = this;
-    // A clock that was set back must not hold chats up.
-    return entry && now < notBefore && notBefore - now <= MOST_WAIT_MS ? notBefore : (entry ?? null);
-  }
+    remove: (entry: Outgoing): void => {
+      replace(without(entry));
+    },
 
-  /** The service has it. */
-  settle(id: string, peerId: UserId, content: string): Outgoing | undefined {
-    const entry = this.entries.find((one) => one.id === id && one.peerId === peerId && one.content === content);
-    if (entry) {
-      this.free(id);
+    /** What is to be sent now; a time in ms since 1970 when to ask again; or null: nothing before something happens. */
+    next: (now: number): Outgoing | number | null => {
+      if (sending) return null;
+      const entry = entries.find(({ failure }) => failure === null);
+      // A clock that was set back must not hold chats up.
+      return entry && now < notBefore && notBefore - now <= MOST_WAIT_MS ? notBefore : (entry ?? null);
+    },
+
+    /** It is on its way; or with null, the socket is gone, and whether the service has it is not known. */
+    send: (entry: Outgoing | null): void => {
+      sending = entry;
+    },
+
+    /** The service has it. False if it is not here. */
+    settle: (id: string, peerId: UserId, content: string): boolean => {
+      const entry = entries.find((one) => one.id === id && one.peerId === peerId && one.content === content);
+      if (!entry) return false;
+      free(id);
       // Not written down at once: should that be lost, it is sent again, which changes nothing.
-      this.entries = this.entries.filter((one) => one !== entry);
-    }
-    return entry;
-  }
+      entries = without(entry);
+      return true;
+    },
 
-  /** The service refused it: for now, or for good. */
-  refuse(id: string, code: string, retryAt: number | null): Outgoing | undefined {
-    const entry = this.entries.find((one) => one.id === id);
-    this.free(id);
-    if (retryAt !== null) this.hold(retryAt);
-    else if (entry) this.replace(this.entries.map((one) => (one === entry ? { ...one, failure: code } : one)));
-    return entry;
-  }
+    /** The service refused it: for now, or for good. */
+    refuse: (id: string, failure: string, forGood: boolean): Outgoing | undefined => {
+      const entry = entries.find((one) => one.id === id);
+      free(id);
+      if (forGood && entry) replace(entries.map((one) => (one === entry ? { ...one, failure } : one)));
+      return entry;
+    },
 
-  /** Nothing is sent before `time`, in ms since 1970. */
-  hold(time: number): void {
-    this.notBefore = Math.max(this.notBefore, time);
-  }
-
-  /** The socket is gone: whether the service has what was on its way is not known. */
-  lost(): void {
-    this.sending = null;
-  }
-
-  private free(id: string): void {
-    if (this.sending?.id === id) this.sending = null;
-  }
-
-  private replace(entries: readonly Outgoing[]): void {
-    this.entries = entries;
-    this.save(entries);
-  }
+    /** Nothing is sent before `time`, in ms since 1970. */
+    hold: (time: number): void => {
+      notBefore = Math.max(notBefore, time);
+    },
+  };
 }
 
 /** The key of a bubble: the same before and after it is sent. */
@@ -112,8 +110,7 @@ export function itemKey(mine: boolean, id: string | number): string {
   return (mine ? 'o' : 'c') + String(id).replace(/[^A-Za-z0-9-]/g, (char) => `_${char.charCodeAt(0).toString(16)}`);
 }
 
-export function toItem(entry: Outgoing, sending: boolean): ChatItem {
-  const { id, content, time, failure } = entry;
+export function toItem({ id, content, time, failure }: Outgoing, sending: boolean): ChatItem {
   return {
     key: itemKey(true, id),
     id: null,

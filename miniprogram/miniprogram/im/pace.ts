@@ -6,39 +6,37 @@ const CALLS = 5;
 const WINDOW_MS = 1000;
 
 /** Counts calls, and wakes its owner when the next one may be made. */
-export class Pace {
+export function createPace(clock: Clock, wake: () => void) {
   /** When the last calls were made; at most `CALLS` of them. */
-  private times: number[] = [];
-  private waking: { readonly time: number; readonly cancel: () => void } | null = null;
-
-  constructor(
-    private readonly clock: Clock,
-    private readonly wake: () => void,
-  ) {}
-
-  /** Whether a call may be made now. If not, the owner will be woken. */
-  free(): boolean {
-    const now = this.clock.now();
-    // A clock that was set back must not hold calls up.
-    this.times = this.times.filter((at) => at <= now && now - at < WINDOW_MS);
-    if (this.times.length < CALLS) return true;
-    this.wakeAt((this.times[0] ?? now) + WINDOW_MS);
-    return false;
-  }
-
-  /** A call is made now. */
-  spend(): void {
-    this.times.push(this.clock.now());
-  }
+  let times: number[] = [];
+  let waking = Infinity;
+  let cancel = () => {
+    // Nobody is to be woken.
+  };
 
   /** Wakes the owner at `time`, in ms since 1970, or before. */
-  wakeAt(time: number): void {
-    if (this.waking && this.waking.time <= time) return;
-    this.waking?.cancel();
-    const cancel = this.clock.after(Math.max(0, time - this.clock.now()), () => {
-      this.waking = null;
-      this.wake();
+  const wakeAt = (time: number): void => {
+    if (waking <= time) return;
+    cancel();
+    waking = time;
+    cancel = clock.after(Math.max(0, time - clock.now()), () => {
+      waking = Infinity;
+      wake();
     });
-    this.waking = { time, cancel };
-  }
+  };
+
+  /** Whether a call may be made now, which then is counted. If not, the owner will be woken. */
+  const take = (): boolean => {
+    const now = clock.now();
+    // A clock that was set back must not hold calls up.
+    times = times.filter((at) => at <= now && now - at < WINDOW_MS);
+    if (times.length >= CALLS) {
+      wakeAt((times[0] ?? now) + WINDOW_MS);
+      return false;
+    }
+    times.push(now);
+    return true;
+  };
+
+  return { wakeAt, take };
 }

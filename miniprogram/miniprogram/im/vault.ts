@@ -18,105 +18,82 @@ export interface Cursor {
   readonly epoch: string;
 }
 
-export class Vault {
-  private readonly prefix: string;
+/** What is kept under which key. */
+interface Saved {
+  readonly cursor: Cursor;
+  readonly outbox: readonly Outgoing[];
+  readonly list: SavedList;
   /** Whose chats are kept; the most recently opened last. */
-  private logs: readonly UserId[];
+  readonly logs: readonly UserId[];
+  readonly [log: `log.${UserId}`]: SavedLog;
+}
 
-  constructor(
-    private readonly storage: Storage,
-    server: string,
-    userId: UserId,
-    /** Caches were given up; whether what was to be written has found room. */
-    private readonly full: (written: boolean) => void,
-  ) {
-    this.prefix = `im1|${server}|${userId}|`;
-    this.logs = (this.read('logs') as UserId[] | null) ?? [];
-  }
+export type Vault = ReturnType<typeof createVault>;
 
-  cursor(): Cursor | null {
-    return this.read('cursor') as Cursor | null;
-  }
-
-  outbox(): readonly Outgoing[] {
-    return (this.read('outbox') as Outgoing[] | null) ?? [];
-  }
-
-  list(): SavedList | null {
-    return this.read('list') as SavedList | null;
-  }
-
-  log(peerId: UserId): SavedLog | null {
-    return this.read(`log.${peerId}`) as SavedLog | null;
-  }
-
-  saveOutbox(entries: readonly Outgoing[]): boolean {
-    return this.write('outbox', entries);
-  }
-
-  saveList(list: SavedList): boolean {
-    return this.write('list', list);
-  }
-
-  saveCursor(cursor: Cursor): boolean {
-    return this.write('cursor', cursor);
-  }
-
-  /** Keeps the newest chats; fewer if they are long. */
-  saveLog(peerId: UserId, log: SavedLog): boolean {
-    let chats = log.chats.slice(-MOST_SAVED_CHATS);
-    while (JSON.stringify(chats).length > MOST_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
-    // First the name, then the thing: what has no name would never be removed.
-    const others = this.logs.filter((id) => id !== peerId);
-    this.forget(others.slice(0, -(MOST_LOGS - 1)));
-    this.logs = [...others.slice(-(MOST_LOGS - 1)), peerId];
-    const hasMore = log.hasMore || chats.length < log.chats.length;
-    const written = this.write('logs', this.logs) && this.write(`log.${peerId}`, { ...log, chats, hasMore });
-    // Making room may have given up this one's name.
-    if (!this.logs.includes(peerId)) this.forget([peerId]);
-    return written;
-  }
-
-  /** Removes what can be loaded again. */
-  forgetCaches(): void {
-    this.forget(this.logs);
-    this.logs = [];
-    for (const key of ['list', 'cursor', 'logs']) this.storage.remove(this.prefix + key);
-  }
-
-  forgetOutbox(): void {
-    this.storage.remove(`${this.prefix}outbox`);
-  }
-
-  private forget(peerIds: readonly UserId[]): void {
-    for (const id of peerIds) this.storage.remove(`${this.prefix}log.${id}`);
-  }
+export function createVault(
+  storage: Storage,
+  server: string,
+  userId: UserId,
+  /** Caches were given up; whether what was to be written has found room. */
+  full: (written: boolean) => void,
+) {
+  const name = (key: keyof Saved) => `im2|${server}|${userId}|${key}`;
+  const remove = (...keys: readonly (keyof Saved)[]): void => {
+    for (const key of keys) storage.remove(name(key));
+  };
+  const forget = (peerIds: readonly UserId[]): void => {
+    remove(...peerIds.map((id) => `log.${id}` as const));
+  };
 
   /** What this file has written; null if it is not there, or torn. */
-  private read(key: string): unknown {
-    const text = this.storage.get(this.prefix + key);
-    return (text === undefined ? null : parse(text)) ?? null;
-  }
+  const read = <K extends keyof Saved>(key: K): Saved[K] | null =>
+    (parse(storage.get(name(key)) ?? '') as Saved[K] | undefined) ?? null;
+
+  let logs = read('logs') ?? [];
 
   /** Gives up caches, the oldest first, until there is room. */
-  private write(key: string, value: unknown): boolean {
+  const write = <K extends keyof Saved>(key: K, value: Saved[K]): boolean => {
     const text = JSON.stringify(value);
-    let evicted = false;
-    for (;;) {
+    for (let evicted = false; ; evicted = true) {
       try {
-        this.storage.set(this.prefix + key, text);
-        if (evicted) this.full(true);
+        storage.set(name(key), text);
+        if (evicted) full(true);
         return true;
       } catch {
-        const oldest = this.logs[0];
-        if (oldest === undefined) {
-          this.full(false);
+        if (logs.length === 0) {
+          full(false);
           return false;
         }
-        this.forget([oldest]);
-        this.logs = this.logs.slice(1);
-        evicted = true;
+        forget(logs.slice(0, 1));
+        logs = logs.slice(1);
       }
     }
-  }
+  };
+
+  return {
+    read,
+    write,
+    remove,
+
+    /** Keeps the newest chats; fewer if they are long. */
+    saveLog: (peerId: UserId, log: SavedLog): void => {
+      let chats = log.chats.slice(-MOST_SAVED_CHATS);
+      while (JSON.stringify(chats).length > MOST_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
+      // First the name, then the thing: what has no name would never be removed.
+      const others = logs.filter((id) => id !== peerId);
+      forget(others.slice(0, 1 - MOST_LOGS));
+      logs = [...others.slice(1 - MOST_LOGS), peerId];
+      const hasMore = log.hasMore || chats.length < log.chats.length;
+      if (write('logs', logs)) write(`log.${peerId}`, { ...log, chats, hasMore });
+      // Making room may have given up this one's name.
+      if (!logs.includes(peerId)) forget([peerId]);
+    },
+
+    /** Removes what can be loaded again. */
+    forgetCaches: (): void => {
+      forget(logs);
+      logs = [];
+      remove('list', 'cursor', 'logs');
+    },
+  };
 }

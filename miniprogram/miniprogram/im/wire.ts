@@ -3,9 +3,7 @@
 import { isId } from './ids';
 import type { ChatId, ConversationId, Presence, Session, User, UserId } from './types';
 
-type Json = Readonly<Record<string, unknown>>;
-
-/** A chat as the service knows it. `time` is `createTime` in ms since 1970. */
+/** A chat as the service knows it. `createTime` is in ms since 1970. */
 export interface Chat {
   readonly id: ChatId;
   readonly conversationId: ConversationId;
@@ -14,7 +12,7 @@ export interface Chat {
   readonly userName: string;
   readonly targetUserName: string;
   readonly content: string;
-  readonly time: number;
+  readonly createTime: number;
   readonly clientMsgId: string;
   readonly kind: string;
 }
@@ -22,8 +20,7 @@ export interface Chat {
 /** A row of `GET /v1/conversations`. */
 export interface ConversationRow {
   readonly id: ConversationId;
-  readonly peer: User;
-  readonly presence: Presence;
+  readonly peer: User & Presence;
   readonly lastChat: Chat;
   readonly unread: number;
   readonly readUpTo: ChatId | 0;
@@ -36,147 +33,138 @@ export interface Page<T> {
   readonly hasMore: boolean;
 }
 
-export type ServerFrame =
-  | { readonly type: 'ready'; readonly epoch: string; readonly lastSeq: number }
-  /** `chat` is null if the event is of a kind that is not known here. */
-  | { readonly type: 'event'; readonly seq: number; readonly chat: Chat | null }
-  | { readonly type: 'sent'; readonly seq: number; readonly clientMsgId: string; readonly chat: Chat | null }
-  | { readonly type: 'read'; readonly conversationId: ConversationId; readonly userId: UserId; readonly upTo: ChatId }
-  | { readonly type: 'typing'; readonly userId: UserId }
-  | { readonly type: 'presence'; readonly userId: UserId; readonly presence: Presence }
-  | { readonly type: 'error'; readonly code: string; readonly clientMsgId: string | null; readonly retryAfterMs: number | null }
-  | { readonly type: 'reset'; readonly epoch: string; readonly lastSeq: number }
-  | { readonly type: 'reconnect'; readonly afterMs: number }
-  /** A `pong`, or what later versions of the service may send. */
-  | { readonly type: 'other' };
+/** Reads a value; undefined for what is none. */
+export type Reader<T> = (json: unknown) => T | undefined;
 
-/** Null for what is no frame. */
-export function toFrame(text: string): ServerFrame | null {
-  const json = parse(text);
-  if (!isObject(json) || typeof json['type'] !== 'string') return null;
-  const { type, seq, userId } = json;
-  switch (type) {
-    case 'ready':
-    case 'reset': {
-      const { epoch, lastSeq } = json;
-      return typeof epoch === 'string' && isCount(lastSeq) ? { type, epoch, lastSeq } : null;
-    }
-    case 'event':
-      // What cannot be read is passed by like a kind that is not known: asking again would not help.
-      return isId(seq) ? { type, seq, chat: json['event'] === 'chat' ? toChat(json['chat']) : null } : null;
-    case 'sent': {
-      const { clientMsgId } = json;
-      return isId(seq) && typeof clientMsgId === 'string' ? { type, seq, clientMsgId, chat: toChat(json['chat']) } : null;
-    }
-    case 'read': {
-      const { conversationId, upTo } = json;
-      return isId(conversationId) && isId(userId) && isId(upTo)
-        ? { type, conversationId: conversationId as ConversationId, userId: userId as UserId, upTo: upTo as ChatId }
-        : null;
-    }
-    case 'typing':
-      return isId(userId) ? { type, userId: userId as UserId } : null;
-    case 'presence':
-      return isId(userId) ? { type, userId: userId as UserId, presence: toPresence(json) } : null;
-    case 'error': {
-      const { code, clientMsgId, retryAfterMs } = json;
-      return {
-        type,
-        code: toText(code),
-        clientMsgId: typeof clientMsgId === 'string' ? clientMsgId : null,
-        retryAfterMs: isCount(retryAfterMs) ? retryAfterMs : null,
-      };
-    }
-    case 'reconnect': {
-      const { afterMs } = json;
-      return { type, afterMs: isCount(afterMs) ? afterMs : 0 };
-    }
-    default:
-      return { type: 'other' };
-  }
+const text: Reader<string> = (json) => (typeof json === 'string' ? json : undefined);
+const flag: Reader<boolean> = (json) => json === true;
+const count: Reader<number> = (json) => (json === 0 || isId(json) ? json : undefined);
+
+/** Of whichever kind its place asks for. */
+const id = ((json) => (isId(json) ? json : undefined)) as Reader<never>;
+
+const time: Reader<number> = (json) => {
+  const ms = Date.parse(text(json) ?? '');
+  return Number.isNaN(ms) ? undefined : ms;
+};
+
+/** What takes the place of a value that is not there, or cannot be read. */
+function or<T, U>(read: Reader<T>, otherwise: U): Reader<T | U> {
+  return (json) => read(json) ?? otherwise;
 }
 
-export function toChat(json: unknown): Chat | null {
-  if (!isObject(json)) return null;
-  const { id, conversationId, userId, targetUserId, content, createTime } = json;
-  const time = Date.parse(toText(createTime));
-  if (!isId(id) || !isId(conversationId) || !isId(userId) || !isId(targetUserId)) return null;
-  if (typeof content !== 'string' || Number.isNaN(time)) return null;
-  return {
-    id: id as ChatId,
-    conversationId: conversationId as ConversationId,
-    userId: userId as UserId,
-    targetUserId: targetUserId as UserId,
-    userName: toText(json['userName']),
-    targetUserName: toText(json['targetUserName']),
-    content,
-    time,
-    clientMsgId: toText(json['clientMsgId']),
-    kind: toText(json['kind']),
+/** An object with these keys, each of which can be read. */
+function shape<T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> {
+  return (json) => {
+    const made: Partial<T> = {};
+    for (const key in readers) {
+      const value = readers[key](field(json, key));
+      if (value === undefined) return undefined;
+      made[key] = value;
+    }
+    return made as T;
   };
 }
 
-export function toUser(json: unknown): User | null {
-  if (!isObject(json)) return null;
-  const { id, name, avatarUrl } = json;
-  if (!isId(id) || typeof name !== 'string') return null;
-  return { id: id as UserId, name, avatarUrl: typeof avatarUrl === 'string' ? avatarUrl : null };
+const name = or(text, '');
+const word = or(text, null);
+const mark: Reader<ChatId | 0> = or(id, 0);
+const person = { id: id, name: text, avatarUrl: word };
+const presence = { online: flag, lastSeenAt: or(time, null) };
+
+export const toChat = shape<Chat>({
+  id,
+  conversationId: id,
+  userId: id,
+  targetUserId: id,
+  userName: name,
+  targetUserName: name,
+  content: text,
+  createTime: time,
+  clientMsgId: name,
+  kind: name,
+});
+export const toUser = shape<User>(person);
+export const toSession = shape<Session>({ token: text, user: toUser });
+export const toConversations = page(
+  'conversations',
+  shape<ConversationRow>({
+    id,
+    peer: shape({ ...person, ...presence }),
+    lastChat: toChat,
+    unread: or(count, 0),
+    readUpTo: mark,
+    peerReadUpTo: mark,
+  }),
+);
+export const toChats = page('chats', toChat);
+export const toUsers = page('users', toUser);
+
+const chat = or(toChat, null);
+const place = shape({ epoch: text, lastSeq: count });
+
+/** The frames that mean something here, by their type. */
+const FRAMES = {
+  ready: place,
+  reset: place,
+  // What cannot be read is passed by like a kind that is not known: asking again would not help.
+  event: shape({ seq: id, event: name, chat }),
+  sent: shape({ seq: id, clientMsgId: text, chat }),
+  read: shape({ conversationId: id, userId: id, upTo: id }),
+  typing: shape({ userId: id }),
+  presence: shape({ userId: id, ...presence }),
+  error: shape({ code: name, clientMsgId: word, retryAfterMs: or(count, null) }),
+  reconnect: shape({ afterMs: or(count, 0) }),
+};
+
+type Frames = { [T in keyof typeof FRAMES]: NonNullable<ReturnType<(typeof FRAMES)[T]>> };
+
+/** What is done with each frame. */
+export type Handlers = { readonly [T in keyof Frames]: (frame: Frames[T]) => void };
+
+/** A frame whose type is not known has no `act`: a `pong`, or what later versions of the service may send. */
+export interface Frame {
+  readonly type: string;
+  readonly act?: (handlers: Handlers) => void;
 }
 
-export function toSession(json: unknown): Session | null {
-  if (!isObject(json)) return null;
-  const { token } = json;
-  const user = toUser(json['user']);
-  return typeof token === 'string' && user ? { token, user } : null;
+/** Undefined for what is no frame. */
+export function toFrame(line: string): Frame | undefined {
+  const json = parse(line);
+  const type = text(field(json, 'type'));
+  if (type === undefined || !Object.keys(FRAMES).includes(type)) return type === undefined ? type : { type };
+  const known = type as keyof Frames;
+  const frame = FRAMES[known](json);
+  return (
+    frame && {
+      type,
+      act: (handlers) => {
+        (handlers[known] as (frame: object) => void)(frame);
+      },
+    }
+  );
 }
 
-export function toConversation(json: unknown): ConversationRow | null {
-  if (!isObject(json)) return null;
-  const { id, unread, readUpTo, peerReadUpTo } = json;
-  const peer = toUser(json['peer']);
-  const lastChat = toChat(json['lastChat']);
-  if (!isId(id) || !peer || !lastChat) return null;
-  return {
-    id: id as ConversationId,
-    peer,
-    presence: toPresence(json['peer'] as Json),
-    lastChat,
-    unread: isCount(unread) ? unread : 0,
-    readUpTo: (isId(readUpTo) ? readUpTo : 0) as ChatId | 0,
-    peerReadUpTo: (isId(peerReadUpTo) ? peerReadUpTo : 0) as ChatId | 0,
+/** The list at `key` of an answer; each of its entries can be read. */
+function page<T>(key: string, read: Reader<T>): Reader<Page<T>> {
+  return (json) => {
+    const list = field(json, key);
+    if (!Array.isArray(list)) return undefined;
+    const entries = list.map(read).filter((one) => one !== undefined);
+    return entries.length === list.length ? { entries, hasMore: field(json, 'hasMore') === true } : undefined;
   };
 }
 
-/** The list at `key` of an answer; null if one of its entries cannot be read. */
-export function toPage<T>(json: unknown, key: string, entry: (json: unknown) => T | null): Page<T> | null {
-  const list = isObject(json) ? json[key] : null;
-  if (!Array.isArray(list)) return null;
-  const entries = list.map(entry).filter((one) => one !== null);
-  return entries.length === list.length ? { entries, hasMore: (json as Json)['hasMore'] === true } : null;
+/** What an object has at this key; undefined for what is none. */
+export function field(json: unknown, key: string): unknown {
+  return (json as Readonly<Record<string, unknown>> | null | undefined)?.[key];
 }
 
 /** The JSON of a text; undefined for what is none. */
-export function parse(text: string): unknown {
+export function parse(line: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(line) as unknown;
   } catch {
     return undefined;
   }
-}
-
-export function isObject(json: unknown): json is Json {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
-}
-
-function toPresence(json: Json): Presence {
-  const lastSeenAt = Date.parse(toText(json['lastSeenAt']));
-  return { online: json['online'] === true, lastSeenAt: Number.isNaN(lastSeenAt) ? null : lastSeenAt };
-}
-
-function toText(json: unknown): string {
-  return typeof json === 'string' ? json : '';
-}
-
-function isCount(json: unknown): json is number {
-  return Number.isSafeInteger(json) && (json as number) >= 0;
 }

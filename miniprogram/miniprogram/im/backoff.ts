@@ -1,21 +1,19 @@
 // How long to wait before the next attempt: full jitter, from 1 s to 30 s.
 
+import { FIRST_WAIT_MS, MOST_WAIT_MS } from './limits';
 import type { Platform } from './types';
 
-const FIRST_MS = 1000;
-const MOST_MS = 30_000;
-
-export function createBackoff(platform: Platform) {
-  let bound = FIRST_MS;
+export const createBackoff = (platform: Platform) => {
+  let bound = FIRST_WAIT_MS;
   return {
     /** Milliseconds: a random part of a bound that doubles with each call. */
     next: (): number => {
       const wait = platform.random() * bound;
-      bound = Math.min(bound * 2, MOST_MS);
+      bound = Math.min(bound * 2, MOST_WAIT_MS);
       return wait;
     },
     reset: (): void => {
-      bound = FIRST_MS;
+      bound = FIRST_WAIT_MS;
     },
   };
-}
+};

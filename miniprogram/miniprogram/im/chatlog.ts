@@ -1,26 +1,15 @@
 // The chats of one conversation that are known: the newest ones, without a hole between them.
 
-import { later } from './ids';
+import { lastOf, later } from './ids';
+import { DROP, MOST_CHATS } from './limits';
+import type { SavedLog } from './saved';
 import type { ChatId } from './types';
-import type { Chat, Page } from './wire';
-
-/** The most that are kept of a conversation that is open; what is older is not shown. */
-export const MOST_CHATS = 5000;
-/** How many are dropped at once, so that this is rare. */
-const DROP = 500;
-
-/** What storage keeps of a conversation. */
-export interface SavedLog {
-  readonly chats: readonly Chat[];
-  readonly hasMore: boolean;
-  /** The cursor up to which nothing is missing. */
-  readonly seq: number;
-}
+import type { Chat } from './wire';
 
 export type ChatLog = ReturnType<typeof createChatLog>;
 
 /** `complete` if nothing can have come since it was saved. */
-export function createChatLog(saved: SavedLog | null, complete: boolean) {
+export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
   /** By id, without repeats. */
   let chats: readonly Chat[] = saved ? saved.chats : [];
   /** Whether the service has older ones. */
@@ -28,7 +17,7 @@ export function createChatLog(saved: SavedLog | null, complete: boolean) {
   let loaded = false;
   let unsaved = false;
   const oldest = (): ChatId | 0 => chats[0]?.id ?? 0;
-  const newest = (): ChatId | 0 => chats[chats.length - 1]?.id ?? 0;
+  const newest = (): ChatId | 0 => lastOf(chats)?.id ?? 0;
   /**
    * Up to this chat none is missing. What is after it came in a page that was ahead of the timeline,
    * which brings what is between.
@@ -42,7 +31,7 @@ export function createChatLog(saved: SavedLog | null, complete: boolean) {
 
   /** Some of what came last may be missing. */
   const unsure = (): void => {
-    if (newest() > 0) doubt = { from: doubt?.from ?? solid, to: newest() };
+    if (newest()) doubt = { from: doubt?.from ?? solid, to: newest() };
   };
   if (!complete) unsure();
 
@@ -58,7 +47,7 @@ export function createChatLog(saved: SavedLog | null, complete: boolean) {
     // The common case, a new chat at the end, must not cost what a long list costs.
     const known = added.every(({ id }) => id > last) ? null : new Set(chats.map(({ id }) => id));
     const fresh = known ? added.filter(({ id }) => !known.has(id)) : added;
-    if (fresh.length === 0) return;
+    if (!fresh.length) return;
     unsaved = true;
     const all = [...chats, ...fresh];
     chats = known ? all.sort((a, b) => a.id - b.id) : all;
@@ -86,15 +75,6 @@ export function createChatLog(saved: SavedLog | null, complete: boolean) {
       loaded = false;
     },
 
-    /** What is known belongs to a history that is no more. */
-    clear: (): void => {
-      chats = [];
-      more = true;
-      loaded = unsaved = false;
-      solid = 0;
-      doubt = null;
-    },
-
     /** A chat that the timeline brought: all that came before it in this conversation have come too. */
     add: (chat: Chat): void => {
       const known = chat.id <= newest() && chats.some(({ id }) => id === chat.id);
@@ -104,28 +84,27 @@ export function createChatLog(saved: SavedLog | null, complete: boolean) {
       if (chats.length > MOST_CHATS) keep(MOST_CHATS - DROP);
     },
 
-    /** The newest page. */
-    addNewest: ({ entries, hasMore }: Page<Chat>): void => {
+    /** The page before `before`: nothing, if the list begins elsewhere by now. Or the newest page. */
+    addPage: (entries: readonly Chat[], hasMore: boolean, before?: ChatId): void => {
+      if (before) {
+        if (before !== oldest()) return;
+        more = hasMore;
+        merge(entries);
+        return;
+      }
       const first = entries[0]?.id ?? 0;
-      const last = entries[entries.length - 1]?.id ?? 0;
+      const last = lastOf(entries)?.id ?? 0;
       if (hasMore && doubt && doubt.from < first) {
         // Older ones than the page may be missing: what is before that hole would be shown out of place.
         const { to } = doubt;
         chats = chats.filter(({ id }) => id > to);
         more = true;
       }
-      if (!hasMore || oldest() === 0 || first <= solid) solid = later(solid, last);
+      if (!hasMore || !oldest() || first <= solid) solid = later(solid, last);
       doubt = null;
-      if (oldest() === 0 || first <= oldest()) more = hasMore;
+      if (!oldest() || first <= oldest()) more = hasMore;
       loaded = true;
       merge(entries);
     },
-
-    /** The page before `before`. Nothing, if the list begins elsewhere by now. */
-    addOlder: (before: ChatId, { entries, hasMore }: Page<Chat>): void => {
-      if (before !== oldest()) return;
-      more = hasMore;
-      merge(entries);
-    },
   };
-}
+};

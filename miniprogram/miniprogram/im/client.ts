@@ -1,68 +1,69 @@
 // The client: what pages call, over the model and what keeps it in step.
 
 import { readable, request, type Route } from './http';
+import { lastOf } from './ids';
+import { MOST_BYTES, MOST_WATCHED, SAVE_EVERY_MS, TELL_EVERY_MS } from './limits';
 import { createModel } from './model';
 import { itemKey } from './outbox';
+import type { Outgoing } from './saved';
 import { createSync } from './sync';
-import type { Changes, ClientOptions, ImClient, Report, SendRefusal, User, UserId } from './types';
+import { createTimer } from './timer';
+import type { Changes, ClientOptions, ImClient, Platform, Report, SendRefusal, User, UserId } from './types';
 import { createVault } from './vault';
 import { createView } from './view';
 import { toUser, toUsers } from './wire';
 
-/** Pages are told at once, then at most so often. */
-const TELL_EVERY_MS = 50;
-/** What is applied is written down so often. */
-const SAVE_EVERY_MS = 1000;
-/** The service's limit for a frame is 64 KiB; some of it is not content. */
-const MOST_BYTES = 65_000;
-/** The most people that can be watched at once. */
-const MOST_WATCHED = 100;
 /** Where the device's name is kept, for all accounts. */
-const DEVICE = 'im1|device';
+const DEVICE = 'im2|device';
 
 /** A client at rest: `start` connects it. It shows at once what storage has. */
-export function createClient(options: ClientOptions): ImClient {
+export const createClient = (options: ClientOptions): ImClient => {
   const { platform, server } = options;
   const { clock, storage } = platform;
+  const saving = createTimer(clock);
   const listeners = new Set<(changes: Changes) => void>();
   const reporters = new Set<(report: Report) => void>();
-  const loadingOlder = new Set<UserId>();
   let telling = false;
   let toldAt = -Infinity;
-  let cancelSave: (() => void) | null = null;
+  let saveDue = false;
   let ended = false;
 
-  const report = (code: Report['code'], detail: string): void => {
-    for (const listener of [...reporters]) listener({ code, detail });
+  const report = (code: Report['code'], detail = ''): void => {
+    for (const listener of reporters) listener({ code, detail });
   };
 
   const tell = (): void => {
     telling = false;
     toldAt = clock.now();
     const changes = view.take();
-    for (const listener of [...listeners]) listener(changes);
+    for (const listener of listeners) listener(changes);
   };
 
   const tellSoon = (): void => {
     if (telling) return;
     telling = true;
-    clock.after(Math.min(Math.max(0, toldAt + TELL_EVERY_MS - clock.now()), TELL_EVERY_MS), tell);
+    clock.after(Math.min(toldAt + TELL_EVERY_MS - clock.now(), TELL_EVERY_MS), tell);
   };
 
   const save = (): void => {
-    cancelSave?.();
-    cancelSave = null;
+    saving();
+    saveDue = false;
     model.save();
   };
 
-  const vault = createVault(storage, server, options.session.user.id, (written) => {
-    report(written ? 'storage_evicted' : 'storage_full', 'no room');
-  });
+  const vault = createVault(storage, server, options.session.user.id, (written) => report(written ? 'storage_evicted' : 'storage_full'));
   const model = createModel(options.session, vault, clock, tellSoon);
   const view = createView(model);
-  const { state, outbox, conversations, touchPeer } = model;
-  const sync = createSync(options, model, device(options), report, () => {
-    cancelSave ??= clock.after(SAVE_EVERY_MS, save);
+  const { state, outbox, list, touchPeer } = model;
+  const device = options.deviceId ?? storage.get(DEVICE) ?? newId(platform);
+  try {
+    storage.set(DEVICE, device);
+  } catch {
+    // Without room the device has another name next time, which closes one of its sockets later.
+  }
+  const sync = createSync(options, model, device, report, () => {
+    if (!saveDue) saving(SAVE_EVERY_MS, save);
+    saveDue = true;
   });
   const { link, ask } = sync;
 
@@ -80,6 +81,15 @@ export function createClient(options: ClientOptions): ImClient {
     sync.pump();
   };
 
+  /** Does something with a failed item. False if there is no such item. */
+  const withFailed = (peerId: UserId, key: string, act: (entry: Outgoing) => void): boolean => {
+    const entry = outbox.find(peerId, key);
+    if (!entry) return false;
+    act(entry);
+    wrote(peerId);
+    return true;
+  };
+
   return {
     get me() {
       return state.session.user;
@@ -88,10 +98,10 @@ export function createClient(options: ClientOptions): ImClient {
       return link.connection();
     },
     get hasMoreConversations() {
-      return conversations.hasMore();
+      return list.hasMore();
     },
     get conversationsLoaded() {
-      return conversations.loaded();
+      return list.loaded();
     },
 
     start: () => {
@@ -111,7 +121,7 @@ export function createClient(options: ClientOptions): ImClient {
     signOut: async (unsent) => {
       ended = true;
       link.stop();
-      cancelSave?.();
+      // From here on nothing is written down.
       state.complete = false;
       vault.forgetCaches();
       if (unsent === 'discard') vault.remove('outbox');
@@ -125,9 +135,7 @@ export function createClient(options: ClientOptions): ImClient {
     conversations: view.conversations,
     conversation,
     refreshConversations: sync.refresh,
-    loadMoreConversations: async () => {
-      if (conversations.hasMore()) await sync.loadMore();
-    },
+    loadMoreConversations: sync.loadMore,
 
     open: (peerId) => {
       model.open(peerId);
@@ -138,89 +146,45 @@ export function createClient(options: ClientOptions): ImClient {
       if (model.close(peerId)) view.close(peerId);
     },
     chats: view.chats,
-    loadOlder: async (peerId) => {
-      if (loadingOlder.has(peerId) || !model.log(peerId)?.hasMore()) return;
-      loadingOlder.add(peerId);
-      await sync.loadOlder(peerId).finally(() => loadingOlder.delete(peerId));
-    },
+    loadOlder: sync.loadOlder,
 
     send: (peerId, content) => {
       const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
       if (content.trim() === '') return refuse('blank');
-      if (bytes(JSON.stringify(content)) > MOST_BYTES) return refuse('too_long');
-      const id = newId(options);
+      // Its UTF-8 on the wire: JSON has no halves of surrogate pairs.
+      const { length } = encodeURIComponent(JSON.stringify(content)).replace(/%../g, ' ');
+      if (length > MOST_BYTES) return refuse('too_long');
+      const id = newId(platform);
       const code = outbox.add({ id, peerId, content, time: clock.now(), failure: null });
       if (code) return refuse(code);
       wrote(peerId);
       return { ok: true, key: itemKey(true, id) };
     },
-    resend: (peerId, key) => {
-      const entry = outbox.find(peerId, key);
-      if (!entry) return false;
-      outbox.resend(entry, () => newId(options), clock.now());
-      wrote(peerId);
-      return true;
-    },
-    discard: (peerId, key) => {
-      const entry = outbox.find(peerId, key);
-      if (!entry) return false;
-      outbox.remove(entry);
-      touchPeer(peerId);
-      return true;
-    },
+    resend: (peerId, key) =>
+      withFailed(peerId, key, (entry) => outbox.resend(entry, newId(platform), clock.now())),
+    discard: (peerId, key) => withFailed(peerId, key, outbox.remove),
     markRead: (peerId) => {
-      const sent = view.chats(peerId).items.flatMap(({ id, mine }) => (id === null ? [] : [{ id, mine }]));
-      const last = sent[sent.length - 1];
-      const readUpTo = conversation(peerId)?.readUpTo ?? 0;
+      const last = lastOf(view.chats(peerId).items.filter(({ id }) => id !== null))?.id;
       // One's own last chat is a good mark, but no reason for one.
-      if (last && sent.some(({ id, mine }) => !mine && id > readUpTo)) sync.readUpTo(peerId, last.id);
+      if (last && conversation(peerId)?.unread) sync.readUpTo(peerId, last);
     },
     typing: sync.typing,
     isTyping: model.isTyping,
 
-    watch: (userIds) => {
-      sync.watch([...new Set(userIds)].slice(0, MOST_WATCHED));
-    },
+    watch: (userIds) => sync.watch([...new Set(userIds)].slice(0, MOST_WATCHED)),
     presence: (userId) => model.presences.get(userId) ?? null,
     findUsers: async (prefix) =>
-      readable(toUsers, await ask(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).entries,
+      readable(toUsers, await ask(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).users,
     user: async (userId) => readable(toUser, await ask(`GET /v1/users/${userId}`)),
     rename: (name) => changeMe('PATCH /v1/me', { name }),
     setAvatar: (image, contentType) => changeMe('PUT /v1/me/avatar', image, contentType),
   };
-}
+};
 
-function subscribe<T>(to: Set<T>, listener: T): () => void {
+const subscribe = <T>(to: Set<T>, listener: T): () => void => {
   to.add(listener);
   return () => to.delete(listener);
-}
-
-/** The device's name: given, or made once and kept. */
-function device(options: ClientOptions): string {
-  const { storage } = options.platform;
-  const known = options.deviceId ?? storage.get(DEVICE);
-  if (known !== undefined) return known;
-  const made = newId(options);
-  try {
-    storage.set(DEVICE, made);
-  } catch {
-    // Without room the device has another name next time, which closes one of its sockets later.
-  }
-  return made;
-}
+};
 
 /** 128 random bits. */
-function newId({ platform }: ClientOptions): string {
-  const part = () => Math.floor(platform.random() * 2 ** 32).toString(16).padStart(8, '0');
-  return part() + part() + part() + part();
-}
-
-/** Of its UTF-8. */
-function bytes(text: string): number {
-  let count = 0;
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  }
-  return count;
-}
+const newId = (platform: Platform): string => '0'.repeat(32).replace(/0/g, () => Math.floor(platform.random() * 16).toString(16));

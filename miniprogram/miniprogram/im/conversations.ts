@@ -1,34 +1,12 @@
 // The list of conversations: pages of HTTP and events of the timeline, in whatever order they come.
 
-import { later } from './ids';
-import type { ChatId, ConversationId, User, UserId } from './types';
-import type { Chat, ConversationRow, Page } from './wire';
+import { lastOf, later } from './ids';
+import { MOST_SAVED_ROWS, MOST_UNREAD } from './limits';
+import type { Row, SavedList } from './saved';
+import type { ChatId, ConversationId, UserId } from './types';
+import type { Chat, ConversationRow } from './wire';
 
-/** Past this the exact number of unread chats is not told. */
-const MOST_UNREAD = 100;
-/** The most rows that storage keeps. */
-const MOST_SAVED = 100;
-
-export interface Row {
-  readonly id: ConversationId;
-  readonly peer: User;
-  readonly lastChat: Chat;
-  readonly readUpTo: ChatId | 0;
-  readonly peerReadUpTo: ChatId | 0;
-  /** Unread by the service's last count, which was made when `countedTo` was the last chat. */
-  readonly unread: number;
-  readonly countedTo: ChatId | 0;
-  /** The peer's chats since that count. */
-  readonly since: readonly ChatId[];
-}
-
-export interface SavedList {
-  readonly rows: readonly Row[];
-  readonly pagedTo: ChatId | 0;
-  readonly hasMore: boolean;
-}
-
-export function createConversations(me: UserId, saved: SavedList | null) {
+export const createConversations = (me: UserId, saved: SavedList | null) => {
   const rows = new Map<UserId, Row>();
   let loaded = false;
   let hasMore = false;
@@ -37,9 +15,7 @@ export function createConversations(me: UserId, saved: SavedList | null) {
   /** Rows after the first page may be out of date: a `reset` came. */
   let stale = false;
 
-  const put = (row: Row): void => {
-    rows.set(row.peer.id, row);
-  };
+  const put = (row: Row) => rows.set(row.peer.id, row);
   if (saved) {
     saved.rows.forEach(put);
     ({ pagedTo, hasMore } = saved);
@@ -83,9 +59,9 @@ export function createConversations(me: UserId, saved: SavedList | null) {
     /** What storage keeps. */
     save: (): SavedList => {
       const all = sorted();
-      const kept = all.slice(0, MOST_SAVED);
-      if (kept.length === all.length) return { rows: kept, pagedTo, hasMore };
-      return { rows: kept, pagedTo: kept[kept.length - 1]?.lastChat.id ?? 0, hasMore: true };
+      const kept = all.slice(0, MOST_SAVED_ROWS);
+      const cut = kept.length < all.length;
+      return { rows: kept, pagedTo: cut ? (lastOf(kept)?.lastChat.id ?? 0) : pagedTo, hasMore: cut || hasMore };
     },
 
     /** A `reset` came. What is known is shown until it is loaded anew. */
@@ -100,8 +76,8 @@ export function createConversations(me: UserId, saved: SavedList | null) {
       hasMore = loaded = false;
     },
 
-    /** A chat of the timeline. Returns false if it made a row whose peer is known by name only. */
-    add: (chat: Chat): boolean => {
+    /** A chat of the timeline. Returns the peer of a row that it made: only the name is known. */
+    add: (chat: Chat): UserId | null => {
       const mine = chat.userId === me;
       const id = mine ? chat.targetUserId : chat.userId;
       const name = mine ? chat.targetUserName : chat.userName;
@@ -124,54 +100,37 @@ export function createConversations(me: UserId, saved: SavedList | null) {
         lastChat: newer ? chat : row.lastChat,
         since: counts ? [...row.since, chat.id].slice(-MOST_UNREAD) : row.since,
       });
-      return known !== undefined;
+      return known ? null : id;
     },
 
-    /** The newest page. */
-    addFirst: (page: Page<ConversationRow>): void => {
-      const { entries } = page;
-      const last = entries[entries.length - 1]?.lastChat.id ?? 0;
-      if (stale) {
+    /** The page before `before`: nothing, if the list ends elsewhere by now. Or with 0, the newest page. */
+    addPage: (entries: readonly ConversationRow[], more: boolean, before: ChatId | 0): void => {
+      if (before && before !== pagedTo) return;
+      const last = lastOf(entries)?.lastChat.id ?? before;
+      if (!before && stale) {
         stale = false;
         pagedTo = 0;
         const kept = new Set(entries.map(({ peer }) => peer.id));
         for (const [id, row] of rows) if (row.lastChat.id < last && !kept.has(id)) rows.delete(id);
       }
-      if (pagedTo === 0 || last <= pagedTo) {
+      if (!pagedTo || last <= pagedTo) {
         pagedTo = last;
-        ({ hasMore } = page);
+        hasMore = more;
       }
       loaded = true;
       entries.forEach(merge);
     },
 
-    /** The page before `before`. Nothing, if the list ends elsewhere by now. */
-    addNext: (before: ChatId | 0, page: Page<ConversationRow>): void => {
-      if (before !== pagedTo) return;
-      const { entries } = page;
-      pagedTo = entries[entries.length - 1]?.lastChat.id ?? before;
-      ({ hasMore } = page);
-      entries.forEach(merge);
-    },
-
-    /** Oneself has read up to here. What was counted after it stays counted: the service knows better. */
-    readByMe: (row: Row, readUpTo: ChatId): void => {
-      if (readUpTo <= row.readUpTo) return;
-      const unread = readUpTo >= row.countedTo ? 0 : row.unread;
-      put({ ...row, readUpTo, unread, since: after(row.since, readUpTo) });
-    },
-
-    readByPeer: (row: Row, peerReadUpTo: ChatId): void => {
-      if (peerReadUpTo > row.peerReadUpTo) put({ ...row, peerReadUpTo });
+    /** Somebody has read up to here. What was counted after it stays counted: the service knows better. */
+    read: (row: Row, userId: UserId, upTo: ChatId): void => {
+      const who = userId === me ? 'readUpTo' : 'peerReadUpTo';
+      if (upTo <= row[who]) return;
+      const unread = upTo >= row.countedTo ? 0 : row.unread;
+      const mine = who === 'readUpTo' && { unread, since: after(row.since, upTo) };
+      put({ ...row, [who]: upTo, ...mine });
     },
   };
-}
+};
 
-/** 0 to 99; 100 means more. */
-export function unreadOf({ unread, since }: Row): number {
-  return Math.min(unread + since.length, MOST_UNREAD);
-}
-
-function after(ids: readonly ChatId[], mark: ChatId | 0): readonly ChatId[] {
-  return ids.filter((id) => id > mark);
-}
+const after = (ids: readonly ChatId[], mark: ChatId | 0): readonly ChatId[] =>
+  ids.filter((id) => id > mark);

@@ -1,10 +1,9 @@
 // Requests of HTTP, version 1: JSON both ways, and what is no success as `ImError`.
 
 import { ImError } from './error';
+import { REQUEST_MS } from './limits';
 import type { HttpRequest, Platform, Session } from './types';
-import { field, parse, toSession, type Reader } from './wire';
-
-const TIMEOUT_MS = 10_000;
+import { field, parse, text, toSession, type Reader } from './wire';
 
 /** The method, and the path with its query. */
 export type Route = `${HttpRequest['method']} /v1/${string}`;
@@ -13,64 +12,49 @@ export type Route = `${HttpRequest['method']} /v1/${string}`;
 export type Ask = (route: Route, body?: object, contentType?: string) => Promise<unknown>;
 
 /** Logs in by a name alone, where the service allows it. Rejects with `ImError`. */
-export async function loginDemo(platform: Platform, server: string, name: string): Promise<Session> {
-  return readable(toSession, await request(platform, server, '', 'POST /v1/login/demo', { name }));
-}
+export const loginDemo = (platform: Platform, server: string, name: string): Promise<Session> => login(platform, server, 'POST /v1/login/demo', { name });
 
 /** Logs in with the code that `wx.login` gave. Rejects with `ImError`. */
-export async function loginWechat(platform: Platform, server: string, code: string): Promise<Session> {
-  return readable(toSession, await request(platform, server, '', 'POST /v1/login/wechat', { code }));
-}
+export const loginWechat = (platform: Platform, server: string, code: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code });
+
+const login = async (platform: Platform, server: string, route: Route, body: object): Promise<Session> => readable(toSession, await request(platform, server, '', route, body));
 
 /** Asks with a token, or with none if it is empty. A body is sent as JSON, unless its type is given: then it is bytes. */
-export async function request(
+export const request = async (
   platform: Platform,
   server: string,
   token: string,
   ...[route, body, contentType]: Parameters<Ask>
-): Promise<unknown> {
+): Promise<unknown> => {
   const [method, path] = route.split(' ') as [HttpRequest['method'], string];
-  const sent = body && {
-    body: contentType ? (body as ArrayBuffer) : JSON.stringify(body),
+  const headers = {
+    ...(token && { 'Authorization': `Bearer ${token}` }),
+    ...(body && { 'Content-Type': contentType ?? 'application/json' }),
   };
-  const answered = await attempt(() =>
-    platform.request({
-      method,
-      url: server + path,
-      headers: {
-        ...(token && { Authorization: `Bearer ${token}` }),
-        ...(body && { 'Content-Type': contentType ?? 'application/json' }),
-      },
-      timeoutMs: TIMEOUT_MS,
-      ...sent,
-    }),
-  );
-  const { status, headers } = answered;
-  const answer = parse(answered.body);
-  if (status >= 200 && status < 300) return answer;
-  const code = field(answer, 'code');
-  // A proxy's 502 or 504 is as passing as the service's own 503.
-  const passes = status === 429 || status > 500;
-  throw new ImError(typeof code === 'string' ? code : `http_${status}`, status, passes ? retryAfter(headers) : null);
-}
-
-/** What is read of an answer, or the error that says it cannot be. */
-export function readable<T>(read: Reader<T>, json: unknown): T {
-  const value = read(json);
-  if (value === undefined) throw new ImError('unreadable_answer', 200, null);
-  return value;
-}
-
-async function attempt<T>(run: () => Promise<T>): Promise<T> {
+  const sent = body && { body: contentType ? (body as ArrayBuffer) : JSON.stringify(body) };
+  let answered;
   try {
-    return await run();
+    answered = await platform.request({ method, url: server + path, headers, timeoutMs: REQUEST_MS, ...sent });
   } catch {
     throw new ImError('network', 0, 0);
   }
-}
+  const { status } = answered;
+  const answer = parse(answered.body);
+  if (status >= 200 && status < 300) return answer;
+  // A proxy's 502 or 504 is as passing as the service's own 503.
+  const passes = status === 429 || status > 500;
+  throw new ImError(text(field(answer, 'code')) ?? `http_${status}`, status, passes ? retryAfter(answered.headers) : null);
+};
+
+/** What is read of an answer, or the error that says it cannot be. */
+export const readable = <T>(read: Reader<T>, json: unknown): T => {
+  const value = read(json);
+  if (value === undefined) throw new ImError('unreadable_answer', 200, null);
+  return value;
+};
 
 /** Milliseconds. */
-function retryAfter(headers: Readonly<Record<string, string>>): number {
+const retryAfter = (headers: Readonly<Record<string, string>>): number => {
   const name = Object.keys(headers).find((key) => key.toLowerCase() === 'retry-after');
-  return Math.max(Number(headers[name ?? '']) * 1000 || 0, 1000);
-}
+  return Number(headers[name ?? '']) * 1000 || 1000;
+};

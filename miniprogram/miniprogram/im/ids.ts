@@ -3,17 +3,16 @@
 import type { ChatId, UserId } from './types';
 
 /** Takes an integer from 1 to 2^53-1, or its decimal digits (a page's parameter). Null for all else. */
-export function toUserId(value: unknown): UserId | null {
+export const toUserId = (value: unknown): UserId | null => {
   const id = typeof value === 'string' && /^[1-9]\d*$/.test(value) ? Number(value) : value;
   return isId(id) ? (id as UserId) : null;
-}
+};
 
 /** Whether this is an id on the wire. */
-export function isId(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0;
-}
+export const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
 
 /** The later one of two chats; 0 is before all. */
-export function later(a: ChatId | 0, b: ChatId | 0): ChatId | 0 {
-  return a > b ? a : b;
-}
+export const later = (a: ChatId | 0, b: ChatId | 0): ChatId | 0 => a > b ? a : b;
+
+/** The last entry of a list. */
+export const lastOf = <T>(list: readonly T[]): T | undefined => list[list.length - 1];

@@ -1,18 +1,10 @@
 // The connection: when there is a socket, when to wait, when to log in, when to give up.
 
 import { createBackoff } from './backoff';
-import type { Connection, Platform, Session, StopReason } from './types';
-import { toFrame, type Frame } from './wire';
-
-/** From the call of `connect` to `ready`. */
-const CONNECT_MS = 15_000;
-const PING_EVERY_MS = 30_000;
-/** No frame for so long after a ping: the socket is dead. */
-const ANSWER_MS = 10_000;
-const STABLE_MS = 60_000;
-const LOGIN_MS = 30_000;
-/** The most that `reconnect` can make a client wait. */
-const MOST_AFTER_MS = 60_000;
+import { CONNECT_MS, LOGIN_MS, MOST_ASKED_WAIT_MS, PING_EVERY_MS, PONG_MS, STABLE_MS } from './limits';
+import { createTimer } from './timer';
+import type { Connection, Platform, Session, Socket, StopReason } from './types';
+import { toFrame } from './wire';
 
 /** What WeChat itself says when it, not the service, closed a socket with 1000 or 1001. */
 const WECHAT_CLOSED = /^(interrupted|Stream end encountered)/;
@@ -29,13 +21,13 @@ const STOPS: Readonly<Partial<Record<number, StopReason>>> = {
 
 export interface LinkOwner {
   /** The socket's URL and subprotocols, with the token of now. */
-  target(): readonly [url: string, protocols: readonly string[]];
+  target(): [url: string, protocols: readonly string[]];
   /** A first frame is due: the socket is open. */
   greet(): void;
   /** A ping is due. */
   ping(): void;
   /** After `ready`, that included. */
-  frame(frame: Frame): void;
+  frame(type: string, frame: object): void;
   /** There is no socket any more: nothing that was sent on it will be answered. */
   lost(): void;
   /** `connection` may be another. */
@@ -46,19 +38,10 @@ export interface LinkOwner {
   /** There is a new session; false if it is somebody else's. */
   signedIn(session: Session): boolean;
   /** A frame came that is none, or a close that says that the two sides do not understand each other. */
-  report(code: 'unreadable_frame' | 'protocol_close', detail: string): void;
+  report(code: 'unreadable_frame' | 'protocol_close', detail?: string): void;
 }
 
-/** A socket from `connect` on. Another one makes its late calls mean nothing. */
-interface Attempt {
-  ready: boolean;
-  readonly send: (text: string) => void;
-  readonly ping: () => void;
-  readonly end: () => void;
-  readonly returnIn: (ms: number) => void;
-}
-
-export function createLink(platform: Platform, owner: LinkOwner) {
+export const createLink = (platform: Platform, owner: LinkOwner) => {
   const { clock } = platform;
   const backoff = createBackoff(platform);
   let started = false;
@@ -69,46 +52,61 @@ export function createLink(platform: Platform, owner: LinkOwner) {
   let needsLogin = false;
   /** When a login succeeded that no wait has followed yet, in ms since 1970. */
   let loginAt = -Infinity;
-  let signingIn: object | null = null;
-  let attempt: Attempt | null = null;
-  let waiting: { readonly until: number; readonly cancel: () => void } | null = null;
+  let signingIn = false;
+  /** When the next attempt is made, in ms since 1970; 0: not awaited. */
+  let waitUntil = 0;
+  const waiting = createTimer(clock);
+
+  /** From `connect` on. Another one, or none, makes the late calls of this one mean nothing. */
+  let socket: Socket | null = null;
+  /** It is open for frames other than `hello`. */
+  let ready = false;
+  /** What was missed has been made up for. */
   let settled = false;
+  /** How many frames came. */
+  let heard = 0;
+  /** When the service asked to come back, in ms since 1970. */
+  let returnAt = 0;
+  /** What cancels the timers that end with the socket. */
+  const timers = new Set<() => void>();
 
   const connection = (): Connection => {
     if (stopped) return { phase: 'stopped', reason: stopped };
-    if (started && visible && networked && waiting) return { phase: 'waiting', until: waiting.until };
-    const busy = needsLogin ? 'signing_in' : !attempt?.ready ? 'connecting' : settled ? 'online' : 'syncing';
+    if (started && visible && networked && waitUntil) return { phase: 'waiting', until: waitUntil };
+    const busy = needsLogin ? 'signing_in' : !ready ? 'connecting' : settled ? 'online' : 'syncing';
     return { phase: !started ? 'idle' : !visible ? 'hidden' : !networked ? 'offline' : busy };
   };
 
   const stopWaiting = (): void => {
-    waiting?.cancel();
-    waiting = null;
+    waiting();
+    waitUntil = 0;
   };
 
-  /** Ends the attempt, or the wait for the next one. */
+  /** Ends the socket, or the wait for the next one. */
   const drop = (): void => {
     stopWaiting();
-    const ended = attempt;
-    attempt = null;
+    const ended = socket;
+    socket = null;
+    ready = false;
+    for (const cancel of timers) cancel();
+    timers.clear();
     if (ended) {
-      ended.end();
+      ended.close(1000, '');
       owner.lost();
     }
     owner.moved();
   };
 
-  const wait = (ms: number): void => {
-    stopWaiting();
-    const cancel = clock.after(ms, hurry);
-    waiting = { until: clock.now() + ms, cancel };
+  const wait = (ms = backoff.next()): void => {
+    waitUntil = clock.now() + ms;
+    waiting(ms, hurry);
     owner.moved();
   };
 
   const advance = (): void => {
-    if (started && visible && networked && !stopped && !waiting) {
+    if (started && visible && networked && !stopped && !waitUntil) {
       if (needsLogin) signIn();
-      else attempt ??= connect();
+      else if (!socket) connect();
     }
     owner.moved();
   };
@@ -126,9 +124,9 @@ export function createLink(platform: Platform, owner: LinkOwner) {
 
   /** The socket is of no use: its frames have a hole, or it does not answer. */
   const reconnect = (): void => {
-    if (!attempt) return;
+    if (!socket) return;
     drop();
-    wait(backoff.next());
+    wait();
   };
 
   /** The service said that the session is no longer good. */
@@ -139,102 +137,82 @@ export function createLink(platform: Platform, owner: LinkOwner) {
     advance();
   };
 
-  const connect = (): Attempt => {
-    const timers = new Set<() => void>();
+  /** Unless the socket is gone by then. */
+  const after = (ms: number, run: () => void): void => {
+    const cancel = clock.after(ms, () => {
+      timers.delete(cancel);
+      run();
+    });
+    timers.add(cancel);
+  };
+
+  const ping = (): void => {
+    const before = heard;
+    owner.ping();
+    after(PONG_MS, () => {
+      if (heard === before) reconnect();
+    });
+  };
+
+  const beat = (): void => {
+    after(PING_EVERY_MS, () => {
+      beat();
+      ping();
+    });
+  };
+
+  const receive = (text: string): void => {
+    heard += 1;
+    const read = toFrame(text);
+    if (!read) {
+      owner.report('unreadable_frame');
+      return;
+    }
+    const { type, frame } = read;
+    if (type === 'ready' && !ready) {
+      ready = true;
+      settled = false;
+      beat();
+      after(STABLE_MS, backoff.reset);
+      owner.moved();
+    }
+    // Before `ready` there is nothing that could be put in its place.
+    if (ready) owner.frame(type, frame);
+  };
+
+  const connect = (): void => {
     let opened = false;
-    /** How many frames came. */
-    let heard = 0;
-    /** When the service asked to come back, in ms since 1970. */
-    let returnAt: number | null = null;
-
-    const after = (ms: number, run: () => void): void => {
-      const cancel = clock.after(ms, () => {
-        timers.delete(cancel);
-        run();
-      });
-      timers.add(cancel);
-    };
-    const ping = (): void => {
-      const before = heard;
-      owner.ping();
-      after(ANSWER_MS, () => {
-        if (heard === before) reconnect();
-      });
-    };
-    const beat = (): void => {
-      after(PING_EVERY_MS, () => {
-        beat();
-        ping();
-      });
-    };
-    const receive = (text: string): void => {
-      heard += 1;
-      const frame = toFrame(text);
-      if (!frame) {
-        owner.report('unreadable_frame', 'no frame');
-        return;
-      }
-      if (frame.type === 'ready' && !current.ready) {
-        current.ready = true;
-        settled = false;
-        beat();
-        after(STABLE_MS, backoff.reset);
-        owner.moved();
-      }
-      // Before `ready` there is nothing that could be put in its place.
-      if (current.ready) owner.frame(frame);
-    };
-    const closed = (code: number, reason: string): void => {
-      drop();
-      const stop = STOPS[code];
-      if (!opened) {
-        // Why a connect failed is not told: the session may have ended.
-        wait(backoff.next());
-        owner.probe();
-      } else if (code === 4401) {
-        unauthorized();
-      } else if (stop && !(stop === 'closed' && WECHAT_CLOSED.test(reason))) {
-        stopped = stop;
-        if (stop === 'protocol') owner.report('protocol_close', `closed with ${code}`);
-      } else {
-        wait(returnAt === null ? backoff.next() : Math.max(0, returnAt - clock.now()));
-      }
-    };
+    returnAt = 0;
     const ifCurrent = <A extends unknown[]>(run: (...args: A) => void) => (...args: A): void => {
-      if (attempt === current) run(...args);
+      if (socket === current) run(...args);
     };
-
-    const [url, protocols] = owner.target();
-    const socket = platform.connect(url, protocols, {
+    const current = platform.connect(...owner.target(), {
       opened: ifCurrent(() => {
         opened = true;
         owner.greet();
       }),
       message: ifCurrent(receive),
-      closed: ifCurrent(closed),
+      closed: ifCurrent((code, reason) => {
+        drop();
+        const stop = STOPS[code];
+        if (!opened) {
+          // Why a connect failed is not told: the session may have ended.
+          wait();
+          owner.probe();
+        } else if (code === 4401) {
+          unauthorized();
+        } else if (stop && !(stop === 'closed' && WECHAT_CLOSED.test(reason))) {
+          stopped = stop;
+          if (stop === 'protocol') owner.report('protocol_close', `${code}`);
+        } else {
+          wait(returnAt ? returnAt - clock.now() : backoff.next());
+        }
+      }),
     });
+    socket = current;
     after(CONNECT_MS, () => {
-      if (!current.ready) reconnect();
+      if (!ready) reconnect();
     });
-    const current: Attempt = {
-      ready: false,
-      ping,
-      send: (text) => {
-        socket.send(text);
-      },
-      end: () => {
-        for (const cancel of timers) cancel();
-        socket.close(1000, '');
-      },
-      returnIn: (ms) => {
-        returnAt = clock.now() + ms;
-        after(ms, () => {
-          drop();
-          advance();
-        });
-      },
-    };
-    return current;
   };
 
   const signIn = (): void => {
@@ -242,16 +220,17 @@ export function createLink(platform: Platform, owner: LinkOwner) {
     // A session that ends as soon as it begins must not make a loop of logins.
     if (clock.now() - loginAt < STABLE_MS) {
       loginAt = -Infinity;
-      wait(backoff.next());
+      wait();
       return;
     }
-    const turn = (signingIn = {});
+    signingIn = true;
     const end = (session?: Session | null) => {
-      if (signingIn !== turn) return;
-      signingIn = null;
+      // Of a login that took too long, the answer is as good as that of the next.
+      if (!signingIn) return;
+      signingIn = false;
       cancel();
       if (session === undefined) {
-        wait(backoff.next());
+        wait();
       } else if (session === null) {
         stopped = 'signed_out';
       } else if (!owner.signedIn(session)) {
@@ -262,11 +241,9 @@ export function createLink(platform: Platform, owner: LinkOwner) {
       }
       advance();
     };
-    const fail = () => {
-      end();
-    };
-    const cancel = clock.after(LOGIN_MS, fail);
-    owner.login().then(end, fail);
+    const cancel = clock.after(LOGIN_MS, end);
+    // What failed is tried again, as what took too long is.
+    void owner.login().catch(() => undefined).then(end);
   };
 
   return {
@@ -274,8 +251,8 @@ export function createLink(platform: Platform, owner: LinkOwner) {
     reconnect,
     unauthorized,
     /** Whether frames other than `hello` may be sent. */
-    ready: () => attempt?.ready === true,
-    send: (text: string): void => attempt?.send(text),
+    ready: () => ready,
+    send: (text: string): void => socket?.send(text),
 
     start: (): void => {
       started = true;
@@ -304,17 +281,24 @@ export function createLink(platform: Platform, owner: LinkOwner) {
       networked = connected;
       if (!connected) drop();
       // The network may be another one, on which the old socket is dead without a word.
-      if (connected && attempt?.ready) attempt.ping();
+      if (ready) ping();
       else hurry();
     },
 
     /** What was missed has been made up for. */
     settle: (): void => {
+      if (!settled) owner.moved();
       settled = true;
-      owner.moved();
     },
 
     /** The service is about to close this socket, and said when to be back. */
-    returnIn: (ms: number): void => attempt?.returnIn(Math.min(ms, MOST_AFTER_MS)),
+    returnIn: (afterMs: number): void => {
+      const ms = Math.min(afterMs, MOST_ASKED_WAIT_MS);
+      returnAt = clock.now() + ms;
+      after(ms, () => {
+        drop();
+        advance();
+      });
+    },
   };
-}
+};

@@ -2,28 +2,27 @@
 
 import { createBackoff } from './backoff';
 import type { ImError } from './error';
+import { createTimer } from './timer';
 import type { Platform, UserId } from './types';
 
 /** A thing to load: the list, the chats of an open conversation, or a conversation's row. */
 export type Load = 'list' | `chats:${UserId}` | `row:${UserId}`;
 
-export function createLoads(
+export const createLoads = (
   platform: Platform,
   load: (what: Load) => Promise<void>,
   /** Nothing is left to load. */
   done: () => void,
   failed: (error: ImError) => void,
-) {
+) => {
   const wanted = new Set<Load>();
   /** A batch under way; another object once its answers mean nothing. */
   let batch: object | null = null;
-  let cancelRetry = () => {
-    // Nothing is to be repeated.
-  };
+  const retry = createTimer(platform.clock);
   const backoff = createBackoff(platform);
 
   const want = (...loads: readonly Load[]): void => {
-    for (const what of loads) wanted.add(what);
+    loads.forEach((what) => wanted.add(what));
   };
 
   const idle = (): boolean => wanted.size === 0;
@@ -39,13 +38,14 @@ export function createLoads(
     const loads = [...wanted];
     wanted.clear();
     let wait = -1;
-    const fail = (what: Load, error: ImError) => {
-      wanted.add(what);
-      if (batch !== current) return;
-      wait = Math.max(wait, error.retryAfterMs ?? 0);
-      failed(error);
-    };
-    const all = loads.map((what) => load(what).catch((error: unknown) => { fail(what, error as ImError); }));
+    const all = loads.map((what) =>
+      load(what).catch((error: unknown) => {
+        wanted.add(what);
+        if (batch !== current) return;
+        wait = Math.max(wait, (error as ImError).retryAfterMs ?? 0);
+        failed(error as ImError);
+      }),
+    );
     void Promise.all(all).then(() => {
       if (batch !== current) return;
       batch = null;
@@ -53,7 +53,7 @@ export function createLoads(
         backoff.reset();
         run();
       } else {
-        cancelRetry = platform.clock.after(Math.max(wait, backoff.next()), run);
+        retry(Math.max(wait, backoff.next()), run);
       }
     });
   };
@@ -61,8 +61,8 @@ export function createLoads(
   /** What is under way is given up; it stays wanted. */
   const stop = (): void => {
     batch = null;
-    cancelRetry();
+    retry();
   };
 
   return { want, idle, run, stop };
-}
+};

@@ -2,15 +2,11 @@
 
 import { createChatLog, type ChatLog } from './chatlog';
 import { createConversations } from './conversations';
+import { MOST_CLOSED, MOST_SAVED_CHATS, TYPING_MS } from './limits';
 import { createOutbox } from './outbox';
 import type { ChatId, Clock, Presence, Session, UserId } from './types';
-import { MOST_SAVED_CHATS, type Vault } from './vault';
-import type { Chat, Page } from './wire';
-
-/** How long somebody is shown as typing. */
-const TYPING_MS = 5000;
-/** Conversations that are not open and yet kept up to date, so that they open at once. */
-const MOST_CLOSED = 20;
+import type { Vault } from './vault';
+import type { Chat } from './wire';
 
 /** What has changed since pages were last told. */
 const clean = () => ({
@@ -25,24 +21,23 @@ const clean = () => ({
 
 export type Model = ReturnType<typeof createModel>;
 
-export function createModel(
+export const createModel = (
   session: Session,
   vault: Vault,
   clock: Clock,
   /** Something is dirty. */
   touched: () => void,
-) {
+) => {
   const me = session.user.id;
-  const conversations = createConversations(me, vault.read('list'));
+  const list = createConversations(me, vault.read('list'));
   const outbox = createOutbox(vault.read('outbox') ?? [], (entries) => vault.write('outbox', entries));
   const presences = new Map<UserId, Presence>();
   const logs = new Map<UserId, ChatLog>();
-  /** How often each conversation is open. */
-  const opened = new Map<UserId, number>();
+  /** The peers of open conversations, once for each time that one was opened. */
+  const opened: UserId[] = [];
   /** Who types, and what cancels that this is forgotten. */
   const typists = new Map<UserId, () => void>();
   let dirty = clean();
-  let unsavedOutbox = false;
   const cursor = vault.read('cursor');
   const state = {
     /** Its user is oneself, as far as is known. */
@@ -50,7 +45,7 @@ export function createModel(
     /** The place in the timeline that is applied here; null before the first connection. */
     cursor,
     /** Nothing is missing before the cursor, so that it may be written down. */
-    complete: cursor !== null,
+    complete: !!cursor,
   };
 
   const touch = (what: 'connection' | 'list' | 'me'): void => {
@@ -67,7 +62,7 @@ export function createModel(
   const peerOf = ({ userId, targetUserId }: Chat): UserId => (userId === me ? targetUserId : userId);
 
   const settle = ({ userId, targetUserId, clientMsgId, content }: Chat): void => {
-    if (userId === me && outbox.settle(clientMsgId, targetUserId, content)) unsavedOutbox = true;
+    if (userId === me) outbox.settle(clientMsgId, targetUserId, content);
   };
 
   const typing = (userId: UserId, is: boolean): void => {
@@ -75,7 +70,7 @@ export function createModel(
     if (!is && !forget) return;
     forget?.();
     typists.delete(userId);
-    if (is) typists.set(userId, clock.after(TYPING_MS, () => { typing(userId, false); }));
+    if (is) typists.set(userId, clock.after(TYPING_MS, () => typing(userId, false)));
     dirty.typing.add(userId);
     touched();
   };
@@ -88,21 +83,20 @@ export function createModel(
       const saved = log.take(state.cursor.seq);
       if (saved) vault.saveLog(peerId, saved);
     }
-    vault.write('list', conversations.save());
+    vault.write('list', list.save());
     vault.write('cursor', state.cursor);
-    if (unsavedOutbox) vault.write('outbox', outbox.all());
-    unsavedOutbox = false;
+    // Last of all: what is settled twice is settled once.
+    vault.write('outbox', outbox.all());
   };
 
   return {
     me,
     state,
-    conversations,
+    list,
     outbox,
     presences,
     touch,
     touchPeer,
-    peerOf,
     typing,
     save,
     isTyping: (userId: UserId) => typists.has(userId),
@@ -120,39 +114,35 @@ export function createModel(
       // The last one is the most recently used.
       logs.delete(peerId);
       logs.set(peerId, log);
-      opened.set(peerId, (opened.get(peerId) ?? 0) + 1);
+      opened.push(peerId);
       touchPeer(peerId);
     },
 
     /** False if it is still open elsewhere. */
     close: (peerId: UserId): boolean => {
-      const count = (opened.get(peerId) ?? 0) - 1;
-      if (count > 0) {
-        opened.set(peerId, count);
-        return false;
-      }
-      opened.delete(peerId);
+      const at = opened.indexOf(peerId);
+      if (at >= 0) opened.splice(at, 1);
+      if (opened.includes(peerId)) return false;
       logs.get(peerId)?.close(MOST_SAVED_CHATS);
       save();
-      const closed = [...logs.keys()].filter((id) => !opened.has(id));
+      const closed = [...logs.keys()].filter((id) => !opened.includes(id));
       for (const id of closed.slice(0, -MOST_CLOSED)) logs.delete(id);
       return true;
     },
 
-    /** The peers of open conversations. */
-    openPeers: (): readonly UserId[] => [...opened.keys()],
+    opened,
 
     /** The chats of an open conversation. */
-    log: (peerId: UserId): ChatLog | undefined => (opened.has(peerId) ? logs.get(peerId) : undefined),
+    log: (peerId: UserId): ChatLog | undefined => (opened.includes(peerId) ? logs.get(peerId) : undefined),
 
-    /** The next chat of the timeline. Returns false if more has to be asked about its peer. */
-    add: (chat: Chat): boolean => {
+    /** The next chat of the timeline. Returns its peer if more has to be asked about them. */
+    add: (chat: Chat): UserId | null => {
       const peerId = peerOf(chat);
       settle(chat);
       logs.get(peerId)?.add(chat);
       if (chat.userId === peerId) typing(peerId, false);
       touchPeer(peerId);
-      return conversations.add(chat);
+      return list.add(chat);
     },
 
     /**
@@ -164,14 +154,10 @@ export function createModel(
       touchPeer(peerOf(chat));
     },
 
-    addNewest: (peerId: UserId, page: Page<Chat>): void => {
-      page.entries.forEach(settle);
-      logs.get(peerId)?.addNewest(page);
-      touchPeer(peerId);
-    },
-
-    addOlder: (peerId: UserId, before: ChatId, page: Page<Chat>): void => {
-      logs.get(peerId)?.addOlder(before, page);
+    /** The page before `before`, or the newest. */
+    addPage: (peerId: UserId, chats: readonly Chat[], hasMore: boolean, before?: ChatId): void => {
+      chats.forEach(settle);
+      logs.get(peerId)?.addPage(chats, hasMore, before);
       touchPeer(peerId);
     },
 
@@ -186,19 +172,19 @@ export function createModel(
     /** A `reset` of the same history: what came last may be missing. */
     unsure: (): void => {
       state.complete = false;
-      conversations.unsure();
-      for (const log of logs.values()) log.unsure();
+      list.unsure();
+      logs.forEach((log) => log.unsure());
     },
 
     /** Another history: only what is unsent is still true. */
     clear: (): void => {
       state.complete = false;
-      conversations.clear();
-      for (const [peerId, log] of logs) {
-        log.clear();
+      list.clear();
+      for (const peerId of logs.keys()) {
+        logs.set(peerId, createChatLog(null, true));
         touchPeer(peerId);
       }
       vault.forgetCaches();
     },
   };
-}
+};

@@ -1,31 +1,15 @@
 // What is to be sent, written down before it is: it survives the app being killed.
 
-import type { ChatItem, UserId } from './types';
+import { MOST_ASKED_WAIT_MS, MOST_UNSENT, MOST_UNSENT_UNITS } from './limits';
+import type { Outgoing } from './saved';
+import type { UserId } from './types';
 
-/** The most chats that wait. */
-const MOST = 100;
-/** And the most that they take, in UTF-16 units of JSON: at most three bytes each, under 1 MB a key. */
-const MOST_UNITS = 300_000;
-/** The longest wait that a `retryAfterMs` can ask for. */
-const MOST_WAIT_MS = 60_000;
-
-export interface Outgoing {
-  /** The `clientMsgId`: with it a repeat is the same chat. */
-  readonly id: string;
-  readonly peerId: UserId;
-  readonly content: string;
-  /** When it was written, in ms since 1970. */
-  readonly time: number;
-  /** The code of a final error; null while it is to be sent. */
-  readonly failure: string | null;
-}
-
-export function createOutbox(
+export const createOutbox = (
   /** In the order of writing. */
   entries: readonly Outgoing[],
   /** Writes them down; false if there is no room. */
   save: (entries: readonly Outgoing[]) => boolean,
-) {
+) => {
   /** On its way: one at a time, so that the service's order is the order of writing. */
   let sending: Outgoing | null = null;
   /** Nothing is sent before, in ms since 1970. */
@@ -47,7 +31,7 @@ export function createOutbox(
 
     add: (entry: Outgoing): 'outbox_full' | 'storage_full' | null => {
       const next = [...entries, entry];
-      if (next.length > MOST || JSON.stringify(next).length > MOST_UNITS) return 'outbox_full';
+      if (next.length > MOST_UNSENT || JSON.stringify(next).length > MOST_UNSENT_UNITS) return 'outbox_full';
       if (!save(next)) return 'storage_full';
       entries = next;
       return null;
@@ -58,21 +42,19 @@ export function createOutbox(
       entries.find((entry) => entry.peerId === peerId && entry.failure !== null && itemKey(true, entry.id) === key),
 
     /** It is the newest again, and to be sent; under another id if the old one cannot work. */
-    resend: (entry: Outgoing, newId: () => string, time: number): void => {
-      const id = entry.failure === 'client_msg_id_reused' ? newId() : entry.id;
+    resend: (entry: Outgoing, newId: string, time: number): void => {
+      const id = entry.failure === 'client_msg_id_reused' ? newId : entry.id;
       replace([...without(entry), { ...entry, id, time, failure: null }]);
     },
 
-    remove: (entry: Outgoing): void => {
-      replace(without(entry));
-    },
+    remove: (entry: Outgoing): void => replace(without(entry)),
 
     /** What is to be sent now; a time in ms since 1970 when to ask again; or null: nothing before something happens. */
     next: (now: number): Outgoing | number | null => {
       if (sending) return null;
       const entry = entries.find(({ failure }) => failure === null);
       // A clock that was set back must not hold chats up.
-      return entry && now < notBefore && notBefore - now <= MOST_WAIT_MS ? notBefore : (entry ?? null);
+      return entry && now < notBefore && notBefore - now <= MOST_ASKED_WAIT_MS ? notBefore : (entry ?? null);
     },
 
     /** It is on its way; or with null, the socket is gone, and whether the service has it is not known. */
@@ -80,22 +62,21 @@ export function createOutbox(
       sending = entry;
     },
 
-    /** The service has it. False if it is not here. */
-    settle: (id: string, peerId: UserId, content: string): boolean => {
+    /** The service has it. */
+    settle: (id: string, peerId: UserId, content: string): void => {
       const entry = entries.find((one) => one.id === id && one.peerId === peerId && one.content === content);
-      if (!entry) return false;
+      if (!entry) return;
       free(id);
       // Not written down at once: should that be lost, it is sent again, which changes nothing.
       entries = without(entry);
-      return true;
     },
 
-    /** The service refused it: for now, or for good. */
-    refuse: (id: string, failure: string, forGood: boolean): Outgoing | undefined => {
+    /** The service refused it: for now, or for good. Returns to whom it was to go. */
+    refuse: (id: string, failure: string, forGood: boolean): UserId | undefined => {
       const entry = entries.find((one) => one.id === id);
       free(id);
       if (forGood && entry) replace(entries.map((one) => (one === entry ? { ...one, failure } : one)));
-      return entry;
+      return entry?.peerId;
     },
 
     /** Nothing is sent before `time`, in ms since 1970. */
@@ -103,22 +84,7 @@ export function createOutbox(
       notBefore = Math.max(notBefore, time);
     },
   };
-}
+};
 
 /** The key of a bubble: the same before and after it is sent. */
-export function itemKey(mine: boolean, id: string | number): string {
-  return (mine ? 'o' : 'c') + String(id).replace(/[^A-Za-z0-9-]/g, (char) => `_${char.charCodeAt(0).toString(16)}`);
-}
-
-export function toItem({ id, content, time, failure }: Outgoing, sending: boolean): ChatItem {
-  return {
-    key: itemKey(true, id),
-    id: null,
-    mine: true,
-    content,
-    time,
-    status: failure !== null ? 'failed' : sending ? 'sending' : 'pending',
-    failure,
-    read: false,
-  };
-}
+export const itemKey = (mine: boolean, id: string | number): string => (mine ? 'o' : 'c') + String(id).replace(/[^A-Za-z0-9-]/g, (char) => `_${char.charCodeAt(0).toString(16)}`);

@@ -1,28 +1,26 @@
 // What the socket has to send: greetings and pings before all else, then chats, then what may wait.
 
 import type { Due } from './calls';
+import { ANSWER_MS, READ_EVERY_MS, TYPING_EVERY_MS } from './limits';
 import type { Model } from './model';
+import { createTimer } from './timer';
 import type { ChatId, Clock, ConversationId, UserId } from './types';
+import type { ClientFrame } from './wire';
 
-/** A send that is not answered for so long: the socket is dead. */
-const ANSWER_MS = 20_000;
-/** From one read mark to the next: they come in bursts, and the last one says it all. */
-const READ_EVERY_MS = 500;
-/** The service forwards at most one in 2 s. */
-const TYPING_EVERY_MS = 2500;
-
-export function createOutlet(
-  { state, conversations, outbox, touchPeer }: Model,
+export const createOutlet = (
+  { state, list, outbox, touchPeer }: Model,
   clock: Clock,
   deviceId: string,
   transmit: (text: string) => void,
   /** The socket is of no use. */
   reconnect: () => void,
+  /** Something is due. */
+  pump: () => void,
   /** A read mark went out that is not at the end: only the service can count what is left unread. */
   recount: (peerId: UserId) => void,
-) {
-  let helloDue = false;
-  let pingDue = false;
+) => {
+  /** What goes before any request. */
+  const urgent: (() => void)[] = [];
   let watchDue = false;
   let watched: readonly UserId[] = [];
   /** How many of them had a conversation when the service was told: it leaves the others out. */
@@ -30,29 +28,34 @@ export function createOutlet(
   /** Read marks that the service has not. */
   const marks = new Map<ConversationId, ChatId>();
   let markedAt = -Infinity;
-  const typedAt = new Map<UserId, number>();
-  let cancelAnswer = () => {
-    // No send is under way.
-  };
+  /** To whom it is to be told that one types; null: to nobody. */
+  let typingFor: UserId | null = null;
+  let typedAt = -Infinity;
+  /** Runs out if a send is not answered. */
+  const timer = createTimer(clock);
 
-  const send = (type: string, frame: object = {}): void => {
-    transmit(JSON.stringify({ type, ...frame }));
-  };
+  const send = (frame: ClientFrame): void => transmit(JSON.stringify(frame));
 
   return {
     marks,
 
     greet: (): void => {
-      helloDue = true;
+      urgent.push(() => {
+        const { cursor } = state;
+        send({ type: 'hello', ...(cursor && { since: cursor.seq, epoch: cursor.epoch }), deviceId });
+      });
+      pump();
     },
 
     ping: (): void => {
-      pingDue = true;
+      urgent.push(() => send({ type: 'ping' }));
+      pump();
     },
 
     watch: (userIds: readonly UserId[]): void => {
       watched = userIds;
       watchDue = true;
+      pump();
     },
 
     /** A new socket is ready. */
@@ -60,45 +63,25 @@ export function createOutlet(
       watchDue = watched.length > 0;
     },
 
-    /** No send is under way any more, if that is so. */
-    answered: (): void => {
-      if (!outbox.sending()) cancelAnswer();
-    },
-
     /** There is no socket. */
     lost: (): void => {
-      helloDue = pingDue = false;
-      cancelAnswer();
+      urgent.length = 0;
       const sending = outbox.sending();
       outbox.send(null);
       if (sending) touchPeer(sending.peerId);
     },
 
-    /** `tryNow` sends it now or never. */
-    typing: (peerId: UserId, tryNow: (run: () => void) => boolean): void => {
+    typing: (peerId: UserId): void => {
       const now = clock.now();
-      if (Math.abs(now - (typedAt.get(peerId) ?? -Infinity)) < TYPING_EVERY_MS) return;
-      const sent = tryNow(() => {
-        send('typing', { targetUserId: peerId });
-      });
-      if (sent) typedAt.set(peerId, now);
+      if (Math.abs(now - typedAt) < TYPING_EVERY_MS) return;
+      typingFor = peerId;
+      pump();
+      // What cannot be sent at once is not worth sending.
+      typingFor = null;
     },
 
     /** What goes before any request. */
-    first: (): Due => {
-      if (helloDue) {
-        return () => {
-          helloDue = false;
-          const { cursor } = state;
-          send('hello', { ...(cursor && { since: cursor.seq, epoch: cursor.epoch }), deviceId });
-        };
-      }
-      if (!pingDue) return null;
-      return () => {
-        pingDue = false;
-        send('ping');
-      };
-    },
+    first: (): Due => (urgent.length ? () => urgent.shift()?.() : null),
 
     /** What goes after all requests, once the socket is ready and nothing unsent can turn out to be sent. */
     last: (): Due => {
@@ -109,16 +92,26 @@ export function createOutlet(
         return () => {
           outbox.send(next);
           touchPeer(peerId);
-          cancelAnswer = clock.after(ANSWER_MS, reconnect);
-          send('send', { clientMsgId: id, targetUserId: peerId, content });
+          timer(ANSWER_MS, () => {
+            if (outbox.sending() === next) reconnect();
+          });
+          send({ type: 'send', clientMsgId: id, targetUserId: peerId, content });
         };
       }
-      const rows = watched.filter((id) => conversations.rows.has(id)).length;
+      const rows = watched.filter((id) => list.rows.has(id)).length;
       if (watchDue || rows > watchedRows) {
         return () => {
           watchDue = false;
           watchedRows = rows;
-          send('watch', { userIds: watched });
+          send({ type: 'watch', userIds: watched });
+        };
+      }
+      const targetUserId = typingFor;
+      if (targetUserId) {
+        return () => {
+          typingFor = null;
+          typedAt = now;
+          send({ type: 'typing', targetUserId });
         };
       }
       const [mark] = marks;
@@ -129,10 +122,10 @@ export function createOutlet(
       return () => {
         markedAt = now;
         marks.delete(conversationId);
-        send('read', { conversationId, upTo });
-        const row = conversations.byId(conversationId);
-        if (row && row.unread > 0) recount(row.peer.id);
+        send({ type: 'read', conversationId, upTo });
+        const row = list.byId(conversationId);
+        if (row?.unread) recount(row.peer.id);
       };
     },
   };
-}
+};

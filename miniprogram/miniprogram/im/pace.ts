@@ -1,25 +1,21 @@
 // The platform's limit on calls: five a second, frames and requests together.
 
+import { CALLS, WINDOW_MS } from './limits';
+import { createTimer } from './timer';
 import type { Clock } from './types';
 
-const CALLS = 5;
-const WINDOW_MS = 1000;
-
 /** Counts calls, and wakes its owner when the next one may be made. */
-export function createPace(clock: Clock, wake: () => void) {
+export const createPace = (clock: Clock, wake: () => void) => {
   /** When the last calls were made; at most `CALLS` of them. */
   let times: number[] = [];
+  const timer = createTimer(clock);
   let waking = Infinity;
-  let cancel = () => {
-    // Nobody is to be woken.
-  };
 
   /** Wakes the owner at `time`, in ms since 1970, or before. */
   const wakeAt = (time: number): void => {
     if (waking <= time) return;
-    cancel();
     waking = time;
-    cancel = clock.after(Math.max(0, time - clock.now()), () => {
+    timer(time - clock.now(), () => {
       waking = Infinity;
       wake();
     });
@@ -39,4 +35,4 @@ export function createPace(clock: Clock, wake: () => void) {
   };
 
   return { wakeAt, take };
-}
+};

@@ -8,42 +8,47 @@ import { createLoads, type Load } from './loads';
 import type { Model } from './model';
 import { createOutlet } from './outlet';
 import { createTimeline } from './timeline';
+import type { Row } from './saved';
 import type { ChatId, ClientOptions, Report, UserId } from './types';
 import type { Chat, Handlers } from './wire';
 
-export function createSync(
+export const createSync = (
   options: ClientOptions,
   model: Model,
   deviceId: string,
-  report: (code: Report['code'], detail: string) => void,
+  report: (code: Report['code'], detail?: string) => void,
   /** The cursor or what it stands for has moved. */
   applied: () => void,
-) {
+) => {
   const { platform, server } = options;
   const { clock } = platform;
-  const { state, conversations, outbox, me, touch, touchPeer } = model;
+  const { state, list, outbox, me, touch, touchPeer } = model;
   /** Another one once answers to what was asked before mean nothing: a `reset` came. */
   let era = {};
 
-  const reconnect = (): void => {
-    link.reconnect();
-  };
+  const reconnect = (): void => link.reconnect();
+  const pump = (): void => calls.pump();
+
+  const outlet = createOutlet(
+    model,
+    clock,
+    deviceId,
+    (text) => link.send(text),
+    reconnect,
+    pump,
+    (peerId) => want(`row:${peerId}`),
+  );
+  const timeline = createTimeline(model, clock, reconnect);
 
   const link = createLink(platform, {
     target: () => [
       `${server.replace(/^http/, 'ws')}/imserver/${me}`,
       ['imserver.v1', `bearer.${state.session.token}`],
     ],
-    greet: () => {
-      outlet.greet();
-      pump();
-    },
-    ping: () => {
-      outlet.ping();
-      pump();
-    },
-    frame: ({ act }) => {
-      act?.(handlers);
+    greet: outlet.greet,
+    ping: outlet.ping,
+    frame: (type, frame) => {
+      (handlers as Readonly<Partial<Record<string, (frame: object) => void>>>)[type]?.(frame);
       settle();
       pump();
     },
@@ -52,9 +57,7 @@ export function createSync(
       loads.stop();
       outlet.lost();
     },
-    moved: () => {
-      touch('connection');
-    },
+    moved: () => touch('connection'),
     probe: () => {
       // Whatever the answer is, what it says of the session has been heard by then.
       calls.ask('GET /v1/me').catch(() => undefined);
@@ -76,23 +79,16 @@ export function createSync(
     (token) => {
       if (token === state.session.token) link.unauthorized();
     },
-    () => outlet.first(),
+    outlet.first,
     // Before the end of the replay, what is unsent may yet turn out to be sent.
     () => (link.ready() && timeline.caughtUp() ? outlet.last() : null),
   );
-  const { pump } = calls;
-
-  const timeline = createTimeline(model, clock, reconnect);
 
   /** Loads as soon as there is a socket. */
   const want = (...wanted: readonly Load[]): void => {
     loads.want(...wanted);
     if (link.ready()) loads.run();
   };
-
-  const outlet = createOutlet(model, clock, deviceId, link.send, reconnect, (peerId) => {
-    want(`row:${peerId}`);
-  });
 
   const fetch: Fetch = async (route, read, apply) => {
     const asked = era;
@@ -104,7 +100,7 @@ export function createSync(
     pump();
   };
 
-  const loading = createLoading(model, fetch, (what) => { loads.want(what); }, outlet.marks);
+  const loading = createLoading(model, fetch, want, outlet.marks);
 
   const loads = createLoads(
     platform,
@@ -116,31 +112,28 @@ export function createSync(
       settle();
     },
     ({ code }) => {
-      if (code === 'unreadable_answer' || code === 'too_many_calls') report(code, 'while loading');
+      if (code === 'unreadable_answer' || code === 'too_many_calls') report(code);
       else if (code !== 'network') report('service_error', code);
     },
   );
 
   /** Nothing that was missed is still missing. */
   const settle = (): void => {
-    if (link.connection().phase === 'syncing' && timeline.caughtUp() && state.complete && loads.idle()) link.settle();
+    if (link.ready() && timeline.caughtUp() && state.complete && loads.idle()) link.settle();
   };
 
   /** Loads what may have been missed: what has no number, and all after a `reset`. */
-  const reload = (): void => {
-    want('list', ...model.openPeers().map((id): Load => `chats:${id}`));
-  };
+  const reload = (): void => want('list', ...model.opened.map((id): Load => `chats:${id}`));
 
   const add = (chat: Chat | null): void => {
-    if (chat && !model.add(chat)) want(`row:${model.peerOf(chat)}`);
+    const stranger = chat && model.add(chat);
+    if (stranger) want(`row:${stranger}`);
     applied();
   };
 
-  const readByMe = (peerId: UserId, upTo: ChatId): void => {
-    const row = conversations.rows.get(peerId);
-    if (!row) return;
-    conversations.readByMe(row, upTo);
-    touchPeer(peerId);
+  const read = (row: Row, userId: UserId, upTo: ChatId): void => {
+    list.read(row, userId, upTo);
+    touchPeer(row.peer.id);
     applied();
   };
 
@@ -169,7 +162,6 @@ export function createSync(
 
     sent: ({ seq, clientMsgId, chat }) => {
       if (timeline.step(seq)) add(chat);
-      else if (!link.ready()) return;
       else if (chat) model.had(chat);
       const sending = outbox.sending();
       if (sending?.id === clientMsgId) {
@@ -178,46 +170,32 @@ export function createSync(
         outbox.send(null);
         touchPeer(sending.peerId);
       }
-      outlet.answered();
       applied();
     },
 
     error: ({ code, clientMsgId, retryAfterMs }) => {
-      if (retryAfterMs !== null) outbox.hold(clock.now() + retryAfterMs);
+      outbox.hold(clock.now() + (retryAfterMs ?? 0));
       if (clientMsgId === null) {
         report('service_error', code);
         return;
       }
-      const entry = outbox.refuse(clientMsgId, code, retryAfterMs === null);
-      outlet.answered();
-      if (entry) touchPeer(entry.peerId);
+      const peerId = outbox.refuse(clientMsgId, code, retryAfterMs === null);
+      if (peerId) touchPeer(peerId);
     },
 
     read: ({ conversationId, userId, upTo }) => {
-      const row = conversations.byId(conversationId);
+      const row = list.byId(conversationId);
       if (!row) return;
-      const peerId = row.peer.id;
-      if (userId === me) {
-        readByMe(peerId, upTo);
-        // Another device has read up to somewhere in the middle: only the service can count the rest.
-        if ((conversations.rows.get(peerId)?.unread ?? 0) > 0) want(`row:${peerId}`);
-      } else {
-        conversations.readByPeer(row, upTo);
-        touchPeer(peerId);
-      }
+      read(row, userId, upTo);
+      // Another device has read up to somewhere in the middle: only the service can count the rest.
+      if (userId === me && list.byId(conversationId)?.unread) want(`row:${row.peer.id}`);
     },
 
-    typing: ({ userId }) => {
-      model.typing(userId, true);
-    },
+    typing: ({ userId }) => model.typing(userId, true),
 
-    presence: (frame) => {
-      model.setPresence(frame.userId, frame);
-    },
+    presence: (frame) => model.setPresence(frame.userId, frame),
 
-    reconnect: ({ afterMs }) => {
-      link.returnIn(afterMs);
-    },
+    reconnect: ({ afterMs }) => link.returnIn(afterMs),
   };
 
   return {
@@ -225,25 +203,20 @@ export function createSync(
     ask: calls.ask,
     pump,
     want,
-    refresh: loading.list,
-    loadMore: loading.nextList,
+    refresh: loading.newest,
+    loadMore: loading.next,
     loadOlder: loading.older,
 
-    watch: (userIds: readonly UserId[]): void => {
-      outlet.watch(userIds);
-      pump();
-    },
+    watch: outlet.watch,
 
-    typing: (peerId: UserId): void => {
-      if (link.ready()) outlet.typing(peerId, calls.tryNow);
-    },
+    typing: outlet.typing,
 
     readUpTo: (peerId: UserId, upTo: ChatId): void => {
-      const row = conversations.rows.get(peerId);
+      const row = list.rows.get(peerId);
       if (!row || upTo <= row.readUpTo) return;
       outlet.marks.set(row.id, upTo);
-      readByMe(peerId, upTo);
+      read(row, me, upTo);
       pump();
     },
   };
-}
+};

@@ -1,35 +1,32 @@
 // The place in the timeline: which number is next, and how far the replay after a connect goes.
 
+import { ANSWER_MS } from './limits';
 import type { Model } from './model';
+import type { Cursor } from './saved';
+import { createTimer } from './timer';
 import type { Clock } from './types';
-import type { Cursor } from './vault';
 
-/** A replay that does not go on for so long: the socket is dead. */
-const ANSWER_MS = 20_000;
-
-export function createTimeline(
+export const createTimeline = (
   { state }: Model,
   clock: Clock,
   /** The socket is of no use. */
   reconnect: () => void,
-) {
+) => {
   /** Up to here events are being made up for. Infinity: nothing is known of the end, or only a `reset` can follow. */
   let end = Infinity;
-  let cancel = () => {
-    // Nothing is awaited.
-  };
+  const timer = createTimer(clock);
 
-  const caughtUp = (): boolean => state.cursor !== null && state.cursor.seq >= end;
+  const caughtUp = (): boolean => (state.cursor?.seq ?? -1) >= end;
 
   /** Waits for the events up to the end of the replay, or for the next of them. */
   const expect = (): void => {
-    cancel();
-    if (!caughtUp()) cancel = clock.after(ANSWER_MS, reconnect);
+    if (caughtUp()) timer();
+    else timer(ANSWER_MS, reconnect);
   };
 
   /** Whether these numbers are those of the cursor. Numbers that went back are another history, whatever its name. */
   const goesOn = ({ seq, epoch }: Cursor): boolean =>
-    state.cursor !== null && state.cursor.epoch === epoch && state.cursor.seq <= seq;
+    state.cursor?.epoch === epoch && state.cursor.seq <= seq;
 
   return {
     caughtUp,
@@ -66,7 +63,7 @@ export function createTimeline(
     /** There is no socket. */
     lost: (): void => {
       end = Infinity;
-      cancel();
+      timer();
     },
   };
-}
+};

@@ -88,7 +88,7 @@ export interface Storage {
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Calls `run` once after `delayMs`; the result cancels it. */
+  /** Calls `run` once after `delayMs`, soon if that is not above 0; the result cancels it. */
   after(delayMs: number, run: () => void): () => void;
 }
 

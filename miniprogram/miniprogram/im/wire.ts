@@ -27,16 +27,19 @@ export interface ConversationRow {
   readonly peerReadUpTo: ChatId | 0;
 }
 
-/** A page of a list, as the service ordered it. */
-export interface Page<T> {
-  readonly entries: readonly T[];
-  readonly hasMore: boolean;
-}
+/** What a client sends over its socket. */
+export type ClientFrame =
+  | { readonly type: 'hello'; readonly since?: number; readonly epoch?: string; readonly deviceId: string }
+  | { readonly type: 'send'; readonly clientMsgId: string; readonly targetUserId: UserId; readonly content: string }
+  | { readonly type: 'read'; readonly conversationId: ConversationId; readonly upTo: ChatId }
+  | { readonly type: 'typing'; readonly targetUserId: UserId }
+  | { readonly type: 'watch'; readonly userIds: readonly UserId[] }
+  | { readonly type: 'ping' };
 
 /** Reads a value; undefined for what is none. */
 export type Reader<T> = (json: unknown) => T | undefined;
 
-const text: Reader<string> = (json) => (typeof json === 'string' ? json : undefined);
+export const text: Reader<string> = (json) => (typeof json === 'string' ? json : undefined);
 const flag: Reader<boolean> = (json) => json === true;
 const count: Reader<number> = (json) => (json === 0 || isId(json) ? json : undefined);
 
@@ -49,22 +52,24 @@ const time: Reader<number> = (json) => {
 };
 
 /** What takes the place of a value that is not there, or cannot be read. */
-function or<T, U>(read: Reader<T>, otherwise: U): Reader<T | U> {
-  return (json) => read(json) ?? otherwise;
-}
+const or = <T, U>(read: Reader<T>, otherwise: U): Reader<T | U> => (json) => read(json) ?? otherwise;
 
 /** An object with these keys, each of which can be read. */
-function shape<T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> {
-  return (json) => {
-    const made: Partial<T> = {};
-    for (const key in readers) {
-      const value = readers[key](field(json, key));
-      if (value === undefined) return undefined;
-      made[key] = value;
-    }
-    return made as T;
-  };
-}
+const shape = <T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> => (json) => {
+  const made: Partial<T> = {};
+  for (const key in readers) {
+    const value = readers[key](field(json, key));
+    if (value === undefined) return undefined;
+    made[key] = value;
+  }
+  return made as T;
+};
+
+/** A list, each entry of which can be read. */
+const list = <T>(read: Reader<T>): Reader<readonly T[]> => (json) => {
+  const entries = Array.isArray(json) && json.map(read);
+  return entries && !entries.includes(undefined) ? (entries as T[]) : undefined;
+};
 
 const name = or(text, '');
 const word = or(text, null);
@@ -72,7 +77,7 @@ const mark: Reader<ChatId | 0> = or(id, 0);
 const person = { id: id, name: text, avatarUrl: word };
 const presence = { online: flag, lastSeenAt: or(time, null) };
 
-export const toChat = shape<Chat>({
+const toChat = shape<Chat>({
   id,
   conversationId: id,
   userId: id,
@@ -86,19 +91,17 @@ export const toChat = shape<Chat>({
 });
 export const toUser = shape<User>(person);
 export const toSession = shape<Session>({ token: text, user: toUser });
-export const toConversations = page(
-  'conversations',
-  shape<ConversationRow>({
-    id,
-    peer: shape({ ...person, ...presence }),
-    lastChat: toChat,
-    unread: or(count, 0),
-    readUpTo: mark,
-    peerReadUpTo: mark,
-  }),
-);
-export const toChats = page('chats', toChat);
-export const toUsers = page('users', toUser);
+const row = shape<ConversationRow>({
+  id,
+  peer: shape({ ...person, ...presence }),
+  lastChat: toChat,
+  unread: or(count, 0),
+  readUpTo: mark,
+  peerReadUpTo: mark,
+});
+export const toConversations = shape({ conversations: list(row), hasMore: flag });
+export const toChats = shape({ chats: list(toChat), hasMore: flag });
+export const toUsers = shape({ users: list(toUser) });
 
 const chat = or(toChat, null);
 const place = shape({ epoch: text, lastSeq: count });
@@ -122,49 +125,24 @@ type Frames = { [T in keyof typeof FRAMES]: NonNullable<ReturnType<(typeof FRAME
 /** What is done with each frame. */
 export type Handlers = { readonly [T in keyof Frames]: (frame: Frames[T]) => void };
 
-/** A frame whose type is not known has no `act`: a `pong`, or what later versions of the service may send. */
-export interface Frame {
-  readonly type: string;
-  readonly act?: (handlers: Handlers) => void;
-}
-
 /** Undefined for what is no frame. */
-export function toFrame(line: string): Frame | undefined {
+export const toFrame = (line: string): { readonly type: string; readonly frame: object } | undefined => {
   const json = parse(line);
   const type = text(field(json, 'type'));
-  if (type === undefined || !Object.keys(FRAMES).includes(type)) return type === undefined ? type : { type };
-  const known = type as keyof Frames;
-  const frame = FRAMES[known](json);
-  return (
-    frame && {
-      type,
-      act: (handlers) => {
-        (handlers[known] as (frame: object) => void)(frame);
-      },
-    }
-  );
-}
-
-/** The list at `key` of an answer; each of its entries can be read. */
-function page<T>(key: string, read: Reader<T>): Reader<Page<T>> {
-  return (json) => {
-    const list = field(json, key);
-    if (!Array.isArray(list)) return undefined;
-    const entries = list.map(read).filter((one) => one !== undefined);
-    return entries.length === list.length ? { entries, hasMore: field(json, 'hasMore') === true } : undefined;
-  };
-}
+  // A `pong`, or what later versions of the service may send.
+  if (type && !Object.keys(FRAMES).includes(type)) return { type, frame: {} };
+  const frame = type && FRAMES[type as keyof Frames](json);
+  return frame ? { type, frame } : undefined;
+};
 
 /** What an object has at this key; undefined for what is none. */
-export function field(json: unknown, key: string): unknown {
-  return (json as Readonly<Record<string, unknown>> | null | undefined)?.[key];
-}
+export const field = (json: unknown, key: string): unknown => (json as Readonly<Record<string, unknown>> | null | undefined)?.[key];
 
 /** The JSON of a text; undefined for what is none. */
-export function parse(line: string): unknown {
+export const parse = (line: string): unknown => {
   try {
     return JSON.parse(line) as unknown;
   } catch {
     return undefined;
   }
-}
+};

@@ -3,11 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { createClient, type ClientOptions, type ImClient, type Report, type Session, type UserId } from '../../miniprogram/im/index';
+import type { ClientOptions, ImClient, Report, Session, UserId } from '../../miniprogram/im/index';
+import { core } from './core';
 import { Chance } from './sim/chance';
 import { App, CALM, Disk } from './sim/phone';
 import { FakeServer } from './sim/server';
 import { VirtualTime } from './sim/time';
+
+const { createClient } = core;
 
 const ME = 1 as UserId;
 const LI = 2 as UserId;

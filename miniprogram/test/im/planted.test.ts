@@ -41,8 +41,8 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'an answer replaces what is shown',
     file: 'chatlog.ts',
-    right: 'merge(entries);\n    },\n\n    /** The page before',
-    wrong: 'chats = entries;\n    },\n\n    /** The page before',
+    right: 'loaded = true;\n      merge(entries);',
+    wrong: 'loaded = true;\n      chats = entries;',
   },
   {
     what: 'old chats stay before a hole',

@@ -3,8 +3,10 @@
 
 import { test } from 'node:test';
 
-import { createClient } from '../../miniprogram/im/index';
+import { core } from './core';
 import { run } from './sim/run';
+
+const { createClient } = core;
 
 const first = Number(process.env['IM_SEED'] ?? 1);
 const count = Number(process.env['IM_RUNS'] ?? (process.env['IM_SEED'] === undefined ? 2000 : 1));

@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { createClient, loginDemo, type ImClient, type Session } from '../../miniprogram/im/index';
+import type { ImClient, Session } from '../../miniprogram/im/index';
+import { core } from './core';
 import { nodePlatform } from './node';
 import { eventually, Service } from './service';
+
+const { createClient, loginDemo } = core;
 
 let service: Service;
 before(async () => {

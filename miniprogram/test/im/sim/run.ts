@@ -37,8 +37,10 @@ const WEATHERS: readonly Weather[] = [
   { kind: 'unruly', faults: { drop: 0.05, double: 0.05, reorder: 0.05, fail: 0.1, delayMs: 1500 }, rough: true },
 ];
 
+export type Create = typeof createClient;
+
 /** Throws if anything was lost, doubled or out of order. */
-export async function run(create: typeof createClient, seed: number): Promise<void> {
+export async function run(create: Create, seed: number): Promise<void> {
   const weather = WEATHERS[seed % WEATHERS.length]!;
   const world = new World(create, seed, weather);
   try {

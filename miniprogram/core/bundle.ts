@@ -1,0 +1,62 @@
+// The client core as one minified file: what a page of another bundler, or a browser without one, loads.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { build } from 'esbuild';
+import ts from 'typescript';
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const CORE = here('../miniprogram/im/');
+
+/** What base libraries of WeChat from 3.0 on, and browsers of 2021, understand. */
+const TARGET = 'es2020';
+
+/** The files whose names others know: who imports the core, the service, and what storage has of another version. */
+const KNOWN = ['types.ts', 'wire.ts', 'saved.ts', 'error.ts'];
+
+/** Of a file, all names of properties that it declares. */
+function declared(file: string): string[] {
+  const names: string[] = [];
+  const visit = (node: ts.Node) => {
+    const isProperty =
+      ts.isPropertySignature(node) ||
+      ts.isMethodSignature(node) ||
+      ts.isPropertyAssignment(node) ||
+      ts.isShorthandPropertyAssignment(node) ||
+      ts.isPropertyDeclaration(node) ||
+      (ts.isParameter(node) && ts.isParameterPropertyDeclaration(node, node.parent));
+    if (isProperty && ts.isIdentifier(node.name)) names.push(node.name.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(file, fs.readFileSync(file, 'utf8'), ts.ScriptTarget.ES2020, true));
+  return names;
+}
+
+/** The names of the language: what its own objects have. */
+function standard(): string[] {
+  const folder = path.dirname(fileURLToPath(import.meta.resolve('typescript')));
+  const names = fs.readdirSync(folder).filter((name) => /^lib\.es(5|20(1[5-9]|20)(\.\w+)*)\.d\.ts$/.test(name));
+  return names.flatMap((name) => declared(path.join(folder, name)));
+}
+
+/**
+ * The bundle's text. Properties that only the core itself knows get short names, as its variables do:
+ * all but those that the language or one of `KNOWN` declares, and those in quotes.
+ */
+export async function bundle(): Promise<string> {
+  const kept = new Set([...standard(), ...KNOWN.flatMap((file) => declared(CORE + file))]);
+  const { outputFiles } = await build({
+    entryPoints: [`${CORE}index.ts`],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: TARGET,
+    write: false,
+    legalComments: 'none',
+    mangleProps: /^[a-z]\w*$/i,
+    reserveProps: new RegExp(`^(${[...kept].join('|')})$`),
+  });
+  return outputFiles[0]?.text ?? '';
+}

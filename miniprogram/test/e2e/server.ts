@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { freePort } from '../port';
 
-const BINARY =
+export const BINARY =
   process.env.IMSERVER_BIN ?? fileURLToPath(new URL('../../../target/debug/imserver', import.meta.url));
 
 /** Milliseconds that a start may take on a busy machine. */

@@ -1,0 +1,69 @@
+// Replicas on Postgres and Redis behind nginx, as `./dev stack` starts them: private to one test file.
+
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { BINARY } from './server';
+
+const run = promisify(execFile);
+const SCRIPT = fileURLToPath(new URL('../../../deploy/stack.sh', import.meta.url));
+
+export interface Replica {
+  readonly name: string;
+  readonly pid: number;
+  /** Where its metrics are. */
+  readonly metrics: string;
+}
+
+export class Stack {
+  private constructor(
+    private readonly env: NodeJS.ProcessEnv,
+    /** What browsers open: nginx. */
+    readonly url: string,
+    readonly replicas: readonly Replica[],
+  ) {}
+
+  static async up(replicas: number): Promise<Stack> {
+    const folder = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'imserver-e2e-stack-')), 'stack');
+    // Postgres does not run as root, and has to get there.
+    fs.chmodSync(path.dirname(folder), 0o711);
+    const env = {
+      ...process.env,
+      IMSERVER_STACK: folder,
+      IMSERVER_PROGRAM: BINARY,
+      // Two people and a test must not be strangers to each other, nor be held up by limits.
+      IMSERVER__AUTH__DEMO_LOGIN: 'true',
+      IMSERVER__USERS__DIRECTORY: 'true',
+      IMSERVER__LIMITS__ENABLED: 'false',
+    };
+    const { stdout } = await run(SCRIPT, ['up', '--replicas', String(replicas)], { env });
+    const url = /^open +(http:\S+?)\/$/m.exec(stdout)?.[1];
+    if (url === undefined) throw new Error(`the stack is nowhere:\n${stdout}`);
+    const found = stdout.matchAll(/^(imserver-\d+): pid (\d+), \S+ metrics (\S+)$/gm);
+    return new Stack(
+      env,
+      url,
+      Array.from(found, ([, name = '', pid, metrics = '']) => ({ name, pid: Number(pid), metrics })),
+    );
+  }
+
+  /** How many sockets of version 1 each replica has; null for one that does not answer. */
+  sockets(): Promise<(number | null)[]> {
+    return Promise.all(
+      this.replicas.map(async ({ metrics }) => {
+        const answer = await fetch(metrics).catch(() => undefined);
+        const count = answer && /^imserver_sockets\{kind="v1"\} (\d+)/m.exec(await answer.text());
+        return answer ? Number(count?.[1] ?? 0) : null;
+      }),
+    );
+  }
+
+  async down(): Promise<void> {
+    await run(SCRIPT, ['down'], { env: this.env });
+    fs.rmSync(path.dirname(this.env.IMSERVER_STACK ?? ''), { recursive: true, force: true });
+  }
+}

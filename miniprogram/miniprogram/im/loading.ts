@@ -7,11 +7,11 @@ import type { ChatId, ConversationId, UserId } from './types';
 import { toChats, toConversations, type ConversationRow, type Reader } from './wire';
 
 /** Asks, and applies the answer. Rejects with `ImError`. */
-export type Fetch = <T>(route: Route, read: Reader<T>, apply: (answer: T) => void) => Promise<void>;
+export type Obtain = <T>(route: Route, read: Reader<T>, apply: (answer: T) => void) => Promise<void>;
 
 export const createLoading = (
   model: Model,
-  fetch: Fetch,
+  obtain: Obtain,
   /** Loads more after this. */
   want: (what: Load) => void,
   /** Read marks that the service has not. */
@@ -26,7 +26,7 @@ export const createLoading = (
     query: string,
     apply: (found: readonly ConversationRow[], hasMore: boolean) => void,
   ): Promise<void> =>
-    fetch(`GET /v1/conversations?${query}`, toConversations, ({ conversations: found, hasMore }) => {
+    obtain(`GET /v1/conversations?${query}`, toConversations, ({ conversations: found, hasMore }) => {
       for (const { id, peer, readUpTo } of found) {
         model.setPresence(peer.id, peer);
         touchPeer(peer.id);
@@ -58,7 +58,7 @@ export const createLoading = (
     // Otherwise nobody has written yet.
     if (!row) model.addPage(peerId, [], false);
     else
-      await fetch(`GET /v1/conversations/${row.id}/chats?${page(before)}`, toChats, ({ chats, hasMore }) =>
+      await obtain(`GET /v1/conversations/${row.id}/chats?${page(before)}`, toChats, ({ chats, hasMore }) =>
         model.addPage(peerId, chats, hasMore, before),
       );
   };

@@ -3,7 +3,7 @@
 import { createCalls } from './calls';
 import { readable } from './http';
 import { createLink } from './link';
-import { createLoading, type Fetch } from './loading';
+import { createLoading, type Obtain } from './loading';
 import { createLoads, type Load } from './loads';
 import type { Model } from './model';
 import { createOutlet } from './outlet';
@@ -90,7 +90,7 @@ export const createSync = (
     if (link.ready()) loads.run();
   };
 
-  const fetch: Fetch = async (route, read, apply) => {
+  const obtain: Obtain = async (route, read, apply) => {
     const asked = era;
     const answer = readable(read, await calls.ask(route));
     if (asked !== era) return;
@@ -100,7 +100,7 @@ export const createSync = (
     pump();
   };
 
-  const loading = createLoading(model, fetch, want, outlet.marks);
+  const loading = createLoading(model, obtain, want, outlet.marks);
 
   const loads = createLoads(
     platform,

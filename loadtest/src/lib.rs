@@ -1,0 +1,8 @@
+//! The load test. `README.md` beside it says how to use it; [`scenario`] is where to begin reading.
+
+#![allow(missing_docs, reason = "what a name says is not said twice in a program's own library")]
+
+pub mod ledger;
+pub mod outcome;
+pub mod plan;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! The load test; see [`loadtest`].
+
+fn main() {}

@@ -1,0 +1,111 @@
+//! How a server is spoken to: `imserver`'s protocol, and those of the peers it is compared with. No I/O.
+
+mod imserver;
+
+use std::{borrow::Cow, time::Duration};
+
+use tokio_tungstenite::tungstenite::http::Request;
+use url::Url;
+
+pub use imserver::Imserver;
+
+/// Somebody with a phone.
+#[derive(Clone)]
+pub struct Person {
+    pub id: i64,
+    /// Empty where the server asks for none.
+    pub token: String,
+}
+
+/// Where a phone goes on after it lost its socket.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    /// The last number that was applied, where there are such.
+    pub seq: Option<i64>,
+    pub epoch: Option<String>,
+}
+
+/// A chat that goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    pub key: &'a str,
+    pub sender: i64,
+    pub target: i64,
+    pub content: &'a str,
+}
+
+/// What a frame of the server means.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// The opening is not over: this is to be said next.
+    Say(String),
+    /// The socket is open for chats.
+    Ready { epoch: Option<String>, last_seq: Option<i64> },
+    /// A chat of one's own is committed.
+    Sent { seq: Option<i64>, chat: ChatFrame<'a> },
+    /// Somebody else's chat, or one's own from elsewhere.
+    Event { seq: Option<i64>, chat: ChatFrame<'a> },
+    /// A send that failed; absent `after`: for good.
+    Refused { key: Option<Cow<'a, str>>, code: Cow<'a, str>, after: Option<Duration> },
+    /// The cursor counts no more: load over HTTP.
+    Reset { epoch: Option<String>, last_seq: i64 },
+    /// A close follows; come again after this time.
+    Reconnect { after: Duration },
+    /// Nothing that matters to a load.
+    Nothing,
+}
+
+/// A chat as a frame shows it. What a server does not say, the phone takes from what it knows of the key.
+#[derive(Debug)]
+pub struct ChatFrame<'a> {
+    pub key: Cow<'a, str>,
+    pub id: i64,
+    pub sender: i64,
+    pub target: i64,
+    /// Absent in acknowledgements of servers that do not repeat it.
+    pub content: Option<Cow<'a, str>>,
+}
+
+/// A frame that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the server said what this protocol does not have: {0}")]
+pub struct Unreadable(pub String);
+
+/// A protocol over a WebSocket. Text frames only.
+pub trait Wire: Send + Sync {
+    /// The request that opens a socket. `host` of the target, the upgrade's own headers are added.
+    fn handshake(&self, target: &Url, person: &Person) -> Request<()>;
+
+    /// What is said first on a new socket, if the client speaks first.
+    fn greeting(&self, person: &Person, phone: u32, cursor: &Cursor) -> Option<String>;
+
+    /// The frame that sends a chat.
+    fn send(&self, letter: &Letter<'_>) -> String;
+
+    /// The frame that keeps the socket alive, if the client is to send one.
+    fn ping(&self) -> Option<String>;
+
+    /// What a frame means.
+    fn hear<'a>(&self, frame: &'a str) -> Result<Heard<'a>, Unreadable>;
+
+    /// Whether events have numbers, so that a phone resumes where it was.
+    fn has_numbers(&self) -> bool;
+}
+
+/// A WebSocket handshake for this path of a target.
+fn upgrade(target: &Url, path: &str) -> Request<()> {
+    use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+    let host = match (target.host_str(), target.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    };
+    Request::builder()
+        .uri(format!("ws://{host}{path}"))
+        .header("host", host)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", generate_key())
+        .body(())
+        .expect("a host from a URL, and a path of this program")
+}

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "what a name says is not said twice in a program's own library")]
 
+pub mod comparison;
 pub mod ledger;
 pub mod outcome;
 pub mod plan;

@@ -86,12 +86,12 @@ impl Wire for Imserver {
         Some(r#"{"type":"ping"}"#.to_owned())
     }
 
-    fn hear<'a>(&self, frame: &'a str) -> Result<Heard<'a>, Unreadable> {
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable> {
         let frame: Frame<'a> =
             serde_json::from_str(frame).map_err(|error| Unreadable(error.to_string()))?;
         let lacks = |name: &str| Unreadable(format!("`{}` without `{name}`", frame.kind));
         let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
-        Ok(match &*frame.kind {
+        tell(match &*frame.kind {
             "ready" => {
                 Heard::Ready { epoch: frame.epoch.map(Cow::into_owned), last_seq: frame.last_seq }
             }
@@ -123,7 +123,8 @@ impl Wire for Imserver {
                 Heard::Reconnect { after: millis(frame.after_ms).unwrap_or(Duration::ZERO) }
             }
             _ => Heard::Nothing,
-        })
+        });
+        Ok(())
     }
 
     fn page_path(&self, _: &Person, after: i64) -> String {

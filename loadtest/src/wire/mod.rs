@@ -37,7 +37,7 @@ pub struct Letter<'a> {
 /// What a frame of the server means.
 #[derive(Debug)]
 pub enum Heard<'a> {
-    /// The opening is not over: this is to be said next.
+    /// This is to be said next: the opening is not over, or the server asks whether one is there.
     Say(String),
     /// The socket is open for chats.
     Ready { epoch: Option<String>, last_seq: Option<i64> },
@@ -103,8 +103,8 @@ pub trait Wire: Send + Sync {
     /// The frame that keeps the socket alive, if the client is to send one.
     fn ping(&self) -> Option<String>;
 
-    /// What a frame means.
-    fn hear<'a>(&self, frame: &'a str) -> Result<Heard<'a>, Unreadable>;
+    /// Tells what a frame means, part by part: some servers put several answers into one.
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable>;
 
     /// The path of a page of what this user has, in the order of the timeline, after a number or an id.
     fn page_path(&self, person: &Person, after: i64) -> String;

@@ -33,6 +33,7 @@ impl Moment {
     /// Later than everything.
     pub const NEVER: Self = Self(u64::MAX);
 
+    #[must_use]
     pub fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(nanos(time)))
     }

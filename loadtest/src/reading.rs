@@ -23,15 +23,20 @@ const AT_ONCE: usize = 16;
 pub fn http() -> reqwest::Client {
     // Whoever comes first installs it; another one is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(ANSWER_WAIT).no_proxy().build().expect("no options that fail")
+    reqwest::Client::builder()
+        .timeout(ANSWER_WAIT)
+        .no_proxy()
+        .build()
+        .expect("no options that fail")
 }
 
 /// What each person has, of those numbers that came after they were first ready. `firsts` are these.
 pub async fn timelines(world: &World, firsts: Vec<i64>) -> anyhow::Result<Vec<Timeline>> {
-    let readings = world.people.iter().zip(firsts).enumerate().map(async |(place, (person, first))| {
-        let events = timeline(world, place % world.targets.len(), person, first).await?;
-        anyhow::Ok(Timeline { user: person.id, events })
-    });
+    let readings =
+        world.people.iter().zip(firsts).enumerate().map(async |(place, (person, first))| {
+            let events = timeline(world, place % world.targets.len(), person, first).await?;
+            anyhow::Ok(Timeline { user: person.id, events })
+        });
     stream::iter(readings).buffered(AT_ONCE).try_collect().await
 }
 

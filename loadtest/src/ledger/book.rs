@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 /// Which chat: who wrote it, and which of theirs it is, from 0. It is the `clientMsgId`, so it must be
 /// new to the database: `run` tells the runs apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Tells the runs apart that share a database.
     pub run: u32,
@@ -56,10 +56,20 @@ pub struct Book {
 }
 
 impl Book {
-    /// A phone of this user. Numbers of events begin after `cursor`.
-    pub fn new(user: i64, run: u32, writer: u32, cursor: i64) -> Self {
-        let _ = (run, writer, cursor);
+    /// A phone of this user.
+    pub fn new(user: i64, run: u32, writer: u32) -> Self {
+        let _ = (run, writer);
         Self { user }
+    }
+
+    /// It is ready for the first time: its numbers come after `cursor`.
+    pub fn begin(&mut self, cursor: i64) {
+        let _ = cursor;
+    }
+
+    /// It was shown an event that is none of a load's chats.
+    pub fn pass(&mut self, seq: i64) {
+        let _ = seq;
     }
 
     /// The phone has a chat to send, and will send it until it is acknowledged.

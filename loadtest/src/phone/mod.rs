@@ -32,11 +32,12 @@ use outbox::Outbox;
 /// The backoff of docs/protocol.md: full jitter between these, short again after a stable connection.
 const BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// A connection that lasted so long makes the next wait short again.
-const STABLE: Duration = Duration::from_secs(60);
+const STABLE: Duration = Duration::from_mins(1);
 
 /// What all phones of a run have in common.
 pub struct World {
     pub wire: Arc<dyn Wire>,
+    pub http: reqwest::Client,
     pub targets: Vec<Target>,
     pub people: Vec<Person>,
     pub contents: Contents,
@@ -89,7 +90,10 @@ pub struct Mark {
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
     /// Write to this person.
-    Write { target: u32, due: Moment },
+    Write {
+        target: u32,
+        due: Moment,
+    },
     /// Go away, without a word to the server, until [`Order::Come`].
     Leave,
     Come,

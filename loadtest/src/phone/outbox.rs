@@ -10,52 +10,59 @@ pub(super) struct Outbox {
     letters: VecDeque<Unsettled>,
     /// How many of the first ones are under way on this socket, or were settled out of order since.
     under_way: usize,
+    unsettled: usize,
 }
 
 /// A chat that is not acknowledged.
 #[derive(Debug)]
 pub(super) struct Unsettled {
-    pub key: Key,
+    pub(super) key: Key,
     /// A place in the list of people.
-    pub target: u32,
-    pub content: String,
-    pub due: Moment,
+    pub(super) target: u32,
+    pub(super) content: String,
+    pub(super) due: Moment,
     is_settled: bool,
 }
 
 impl Outbox {
-    pub fn push(&mut self, key: Key, target: u32, content: String, due: Moment) {
+    pub(super) fn push(&mut self, key: Key, target: u32, content: String, due: Moment) {
+        self.unsettled += 1;
         self.letters.push_back(Unsettled { key, target, content, due, is_settled: false });
     }
 
     /// How many are not acknowledged.
-    pub fn len(&self) -> usize {
-        self.letters.iter().filter(|letter| !letter.is_settled).count()
+    pub(super) fn len(&self) -> usize {
+        self.unsettled
     }
 
     /// The next one to send, while fewer than `window` are under way.
-    pub fn next(&mut self, window: usize) -> Option<&Unsettled> {
+    pub(super) fn next(&mut self, window: usize) -> Option<&Unsettled> {
+        // What an answer to an earlier socket's send has settled is not sent again.
+        while self.letters.get(self.under_way)?.is_settled {
+            self.under_way += 1;
+        }
         if self.under_way >= window {
             return None;
         }
-        let next = self.letters.get(self.under_way)?;
+        let next = &self.letters[self.under_way];
         self.under_way += 1;
         Some(next)
     }
 
     /// When a chat was due that is here.
-    pub fn due_of(&self, key: Key) -> Option<Moment> {
+    pub(super) fn due_of(&self, key: Key) -> Option<Moment> {
         self.letters.iter().find(|letter| letter.key == key).map(|letter| letter.due)
     }
 
     /// A chat is acknowledged. When it was due, and whether it was under way on this socket; `None` if it
     /// is acknowledged again.
-    pub fn settle(&mut self, key: Key) -> Option<(Moment, bool)> {
+    pub(super) fn settle(&mut self, key: Key) -> Option<(Moment, bool)> {
         let found = |letter: &Unsettled| letter.key == key && !letter.is_settled;
         let place = self.letters.iter().position(found)?;
         let due = self.letters[place].due;
         let was_under_way = place < self.under_way;
         self.letters[place].is_settled = true;
+        self.unsettled -= 1;
         while self.letters.front().is_some_and(|letter| letter.is_settled) {
             self.letters.pop_front();
             self.under_way = self.under_way.saturating_sub(1);
@@ -64,7 +71,7 @@ impl Outbox {
     }
 
     /// Nothing is under way any more. How many were.
-    pub fn rewind(&mut self) -> u64 {
+    pub(super) fn rewind(&mut self) -> u64 {
         let under_way = self.letters.iter().take(self.under_way);
         let count = under_way.filter(|letter| !letter.is_settled).count() as u64;
         self.letters.retain(|letter| !letter.is_settled);

@@ -1,8 +1,13 @@
 //! A phone's life on one socket.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use rand::Rng;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until, timeout},
@@ -31,6 +36,14 @@ const SILENCE: Duration = Duration::from_secs(10);
 const FRAMES_AT_ONCE: usize = 64;
 
 pub(super) type Socket = WebSocketStream<TcpStream>;
+
+/// What a frame asks for that takes time.
+enum Step {
+    Say(String),
+    /// Load over HTTP what is up to this number.
+    Reload(i64),
+    End(Ended),
+}
 
 /// What is known of a socket.
 struct State {
@@ -86,12 +99,12 @@ impl Phone {
             is_ready: false,
             begun,
             heard: now,
-            ping_at: now + PING_EVERY.mul_f64(rand::Rng::random_range(&mut self.random, 0.5..1.0)),
+            ping_at: now + PING_EVERY.mul_f64(self.random.random_range(0.5..1.0)),
             asked: Some(now),
             quiet_until: None,
             number: self.sockets,
         };
-        let orders = std::rc::Rc::clone(&self.orders);
+        let orders = Rc::clone(&self.orders);
         let timer = sleep_until(state.next_look());
         tokio::pin!(timer);
         loop {
@@ -162,34 +175,45 @@ impl Phone {
         state: &mut State,
         text: &str,
     ) -> Result<(), Ended> {
-        let wire = std::sync::Arc::clone(&self.world.wire);
-        let heard = wire.hear(text).map_err(|unreadable| {
-            self.broken(|| unreadable.to_string());
-            Ended::Lost
-        })?;
+        let wire = Arc::clone(&self.world.wire);
         let now = self.world.clock.now();
+        let mut steps = Vec::new();
+        let read = wire.hear(text, &mut |heard| steps.extend(self.apply(state, heard, now)));
+        if let Err(unreadable) = read {
+            self.broken(|| unreadable.to_string());
+            return Err(Ended::Lost);
+        }
+        for step in steps {
+            match step {
+                Step::Say(frame) => say(socket, frame).await.map_err(|()| Ended::Lost)?,
+                Step::Reload(last) => self.reload(last).await?,
+                Step::End(ended) => return Err(ended),
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a part of a frame. Returns what takes time.
+    fn apply(&mut self, state: &mut State, heard: Heard<'_>, now: Moment) -> Option<Step> {
         match heard {
-            Heard::Say(frame) => say(socket, frame).await.map_err(|()| Ended::Lost)?,
+            Heard::Say(frame) => return Some(Step::Say(frame)),
             Heard::Ready { epoch, last_seq } => {
                 self.cursor.epoch = epoch;
                 self.ready(state, last_seq, now);
             }
             Heard::Sent { seq, chat } => {
-                let Some((seen, due)) = self.seen(&chat) else { return Ok(()) };
+                let (seen, due) = self.seen(&chat)?;
                 self.acknowledged(seq, &seen, now);
                 // Up to the cursor it is the answer to a repeat, which moves nothing.
-                if seq.is_none_or(|seq| seq > self.cursor.seq.unwrap_or(0)) {
-                    if seq.is_some() {
-                        self.shown(seq, Some((&seen, due)), now);
-                    } else {
-                        self.moved(None);
-                    }
+                if seq.is_some_and(|seq| seq > self.cursor.seq.unwrap_or(0)) {
+                    self.shown(seq, Some((&seen, due)), now);
+                } else if seq.is_none() {
+                    self.moved(None);
                 }
             }
             Heard::Event { seq, chat } => match self.seen(&chat) {
                 Some((seen, due)) => {
-                    let is_own = seen.key.run == self.world.run && seen.key.writer == self.number;
-                    if is_own {
+                    if seen.key.run == self.world.run && seen.key.writer == self.number {
                         self.acknowledged(seq, &seen, now);
                     }
                     self.shown(seq, Some((&seen, due)), now);
@@ -197,27 +221,37 @@ impl Phone {
                 None => self.shown(seq, None, now),
             },
             Heard::Refused { key, code, after } => {
-                self.meter.count(true, |totals| totals.errors += 1);
-                let Some(after) = after else {
-                    self.broken(|| format!("a send was refused for good: {code}"));
-                    return Err(Ended::Lost);
-                };
-                if key.is_some() {
-                    // What follows waits too, so that the order stays.
-                    let under_way = self.outbox.rewind();
-                    self.meter.with(|counts| counts.in_flight -= under_way);
-                    state.quiet_until = Some(state.heard + after);
-                    state.ping_at = state.ping_at.min(state.heard + after);
-                }
+                return self.refused(state, key.is_some(), &code, after);
             }
             Heard::Reset { epoch, last_seq } => {
                 self.cursor.epoch = epoch;
-                self.reload(last_seq).await?;
+                return Some(Step::Reload(last_seq));
             }
-            Heard::Reconnect { after } => return Err(Ended::After(after)),
+            Heard::Reconnect { after } => return Some(Step::End(Ended::After(after))),
             Heard::Nothing => {}
         }
-        Ok(())
+        None
+    }
+
+    fn refused(
+        &mut self,
+        state: &mut State,
+        is_send: bool,
+        code: &str,
+        after: Option<Duration>,
+    ) -> Option<Step> {
+        self.meter.count(true, |totals| totals.errors += 1);
+        let Some(after) = after else {
+            self.broken(|| format!("the server refused for good: {code}"));
+            return Some(Step::End(Ended::Lost));
+        };
+        if is_send {
+            // What follows waits too, so that the order stays.
+            let under_way = self.outbox.rewind();
+            self.meter.with(|counts| counts.in_flight -= under_way);
+            state.quiet_until = Some(state.heard + after);
+        }
+        None
     }
 
     fn ready(&mut self, state: &mut State, last_seq: Option<i64>, now: Moment) {

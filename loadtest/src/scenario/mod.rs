@@ -14,14 +14,27 @@ use crate::plan::{Plan, Scenario};
 /// What happens at a phone. Phones and people are the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    Write { phone: u32, target: u32 },
-    Leave { phone: u32 },
-    Come { phone: u32 },
+    Write {
+        phone: u32,
+        target: u32,
+    },
+    Leave {
+        phone: u32,
+    },
+    Come {
+        phone: u32,
+    },
     /// Loses its socket and opens another at once.
-    Reconnect { phone: u32 },
+    Reconnect {
+        phone: u32,
+    },
     /// Reads a page of a conversation's chats, or of the list of conversations.
-    ReadHistory { phone: u32 },
-    ReadConversations { phone: u32 },
+    ReadHistory {
+        phone: u32,
+    },
+    ReadConversations {
+        phone: u32,
+    },
 }
 
 /// A part of what happens, in the order of time.
@@ -182,10 +195,11 @@ mod tests {
     fn an_inbox_has_one_receiver() {
         let actions = actions(&plan(Scenario::Inbox), 2);
         assert!(actions.len() > 800);
-        assert!(actions.iter().all(|(_, action)| matches!(
-            action,
-            Action::Write { phone: 1.., target: 0 }
-        )));
+        assert!(
+            actions
+                .iter()
+                .all(|(_, action)| matches!(action, Action::Write { phone: 1.., target: 0 }))
+        );
     }
 
     #[test]

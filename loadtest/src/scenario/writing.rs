@@ -31,7 +31,11 @@ pub(super) fn inbox(part: Part<'_>) -> Box<dyn Source> {
     writing(part, 1..part.plan.users, |_| 0)
 }
 
-fn writing(part: Part<'_>, people: std::ops::Range<u32>, target: fn(u32) -> u32) -> Box<dyn Source> {
+fn writing(
+    part: Part<'_>,
+    people: std::ops::Range<u32>,
+    target: fn(u32) -> u32,
+) -> Box<dyn Source> {
     let all = people.len();
     let writers = part.phones(people);
     #[expect(clippy::cast_precision_loss, reason = "numbers of people")]

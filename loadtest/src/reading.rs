@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 
 use crate::{
-    ledger::{Seen, Timeline},
+    ledger::{Key, Seen, Timeline},
     phone::World,
     wire::{Page, Person, StoredChat},
 };
@@ -78,11 +78,11 @@ async fn page(world: &World, at: usize, person: &Person, after: i64) -> anyhow::
     bail!("reading back fails: {last}")
 }
 
-/// A stored chat as the books take it. One that no load wrote has a key that no run has.
+/// A stored chat as the books take it.
 fn seen(world: &World, chat: &StoredChat) -> Seen {
-    let key = chat.key.parse().ok();
+    let key: Option<Key> = chat.key.parse().ok();
     Seen {
-        key: key.unwrap_or_default(),
+        key: key.unwrap_or(Key::UNREADABLE),
         id: chat.id,
         sender: chat.sender,
         target: chat.target,

@@ -155,7 +155,7 @@ impl Phone {
         Self {
             number,
             at: number as usize % world.targets.len(),
-            book: Book::new(user, world.run, number),
+            book: Book::new(user, world.run, number, 0),
             random: SmallRng::seed_from_u64(world.seed ^ (u64::from(number) << 20)),
             world,
             meter,
@@ -260,21 +260,20 @@ impl Phone {
     }
 
     /// A chat that a frame shows, as the books take it, and when it was due.
-    fn seen(&self, chat: &ChatFrame<'_>) -> Option<(Seen, Moment)> {
-        let key: Key = chat.key.parse().ok()?;
-        let own = || self.outbox.due_of(key);
-        let due = match &chat.content {
+    fn seen(&self, chat: &ChatFrame<'_>) -> (Seen, Moment) {
+        let key: Option<Key> = chat.key.parse().ok();
+        let due = key.and_then(|key| match &chat.content {
             Some(content) => self.world.contents.read(key, content),
-            None => own(),
-        };
+            None => self.outbox.due_of(key),
+        });
         let seen = Seen {
-            key,
+            key: key.unwrap_or(Key::UNREADABLE),
             id: chat.id,
             sender: chat.sender,
             target: chat.target,
             is_intact: due.is_some(),
         };
-        Some((seen, due.unwrap_or_default()))
+        (seen, due.unwrap_or_default())
     }
 
     /// One's own chat is committed.
@@ -290,21 +289,17 @@ impl Phone {
         }
     }
 
-    /// An event came. Returns whether it is news.
-    fn shown(&mut self, seq: Option<i64>, chat: Option<(&Seen, Moment)>, at: Moment) {
-        let is_news = seq.is_none_or(|seq| seq > self.cursor.seq.unwrap_or(0));
-        if let Some((seen, due)) = chat {
-            self.book.show(seq, seen);
-            let is_others = seen.sender != self.world.people[self.number as usize].id;
-            if is_news && is_others && seen.key.run == self.world.run {
-                let is_load = self.world.load.has(due);
-                self.meter.delivered(is_load, due >= self.back_since, due, at);
-            }
-        } else if let Some(seq) = seq {
-            self.book.pass(seq);
+    /// An event came.
+    fn shown(&mut self, seq: Option<i64>, seen: &Seen, due: Moment, at: Moment) {
+        self.book.show(seq, seen);
+        if seq.is_some_and(|seq| seq <= self.cursor.seq.unwrap_or(0)) {
+            return;
         }
-        if is_news {
-            self.moved(seq);
+        self.moved(seq);
+        let is_others = seen.sender != self.world.people[self.number as usize].id;
+        if is_others && seen.key.run == self.world.run {
+            let is_load = self.world.load.has(due);
+            self.meter.delivered(is_load, due >= self.back_since, due, at);
         }
     }
 

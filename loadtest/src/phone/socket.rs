@@ -202,24 +202,22 @@ impl Phone {
                 self.ready(state, last_seq, now);
             }
             Heard::Sent { seq, chat } => {
-                let (seen, due) = self.seen(&chat)?;
+                let (seen, due) = self.seen(&chat);
                 self.acknowledged(seq, &seen, now);
                 // Up to the cursor it is the answer to a repeat, which moves nothing.
-                if seq.is_some_and(|seq| seq > self.cursor.seq.unwrap_or(0)) {
-                    self.shown(seq, Some((&seen, due)), now);
-                } else if seq.is_none() {
-                    self.moved(None);
+                match seq {
+                    Some(seq) if seq <= self.cursor.seq.unwrap_or(0) => {}
+                    Some(_) => self.shown(seq, &seen, due, now),
+                    None => self.moved(None),
                 }
             }
-            Heard::Event { seq, chat } => match self.seen(&chat) {
-                Some((seen, due)) => {
-                    if seen.key.run == self.world.run && seen.key.writer == self.number {
-                        self.acknowledged(seq, &seen, now);
-                    }
-                    self.shown(seq, Some((&seen, due)), now);
+            Heard::Event { seq, chat } => {
+                let (seen, due) = self.seen(&chat);
+                if seen.key.run == self.world.run && seen.key.writer == self.number {
+                    self.acknowledged(seq, &seen, now);
                 }
-                None => self.shown(seq, None, now),
-            },
+                self.shown(seq, &seen, due, now);
+            }
             Heard::Refused { key, code, after } => {
                 return self.refused(state, key.is_some(), &code, after);
             }

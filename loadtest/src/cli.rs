@@ -19,6 +19,7 @@ use crate::{
 ///   loadtest run --scenario chat --users 100 --rate 200 --duration 10s
 ///
 /// The exit status is 0 only if the run was valid and no chat was lost, doubled, reordered or misdelivered.
+#[expect(clippy::doc_markdown, reason = "it is shown as it stands")]
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {

@@ -6,4 +6,5 @@ pub mod comparison;
 pub mod ledger;
 pub mod outcome;
 pub mod plan;
+pub mod report;
 pub mod wire;

@@ -17,4 +17,5 @@ pub mod plan;
 pub mod reading;
 pub mod scenario;
 pub mod target;
+pub mod report;
 pub mod wire;

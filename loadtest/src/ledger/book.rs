@@ -191,6 +191,13 @@ impl Book {
         }
     }
 
+    /// The phone hears for the first time where its numbers begin: after `cursor`. It has been shown and
+    /// acknowledged nothing yet.
+    pub fn begin(&mut self, cursor: i64) {
+        self.cursor = cursor;
+        self.beginnings = vec![Beginning { first: 0, loaded: 0, cursor }];
+    }
+
     /// The phone has a chat to send, and will send it until it is acknowledged.
     pub fn write(&mut self, target: i64) -> Key {
         let number = u32::try_from(self.sent.len()).expect("fewer chats than that");

@@ -37,7 +37,7 @@ pub struct Letter<'a> {
 /// What a frame of the server means.
 #[derive(Debug)]
 pub enum Heard<'a> {
-    /// The opening is not over: this is to be said next.
+    /// This is to be said next: the opening is not over, or the server asks whether one is there.
     Say(String),
     /// The socket is open for chats.
     Ready { epoch: Option<String>, last_seq: Option<i64> },
@@ -66,6 +66,24 @@ pub struct ChatFrame<'a> {
     pub content: Option<Cow<'a, str>>,
 }
 
+/// A part of what a user has.
+#[derive(Debug)]
+pub struct Page {
+    pub events: Vec<(Option<i64>, StoredChat)>,
+    /// What the next page is after; `None` if this is the last.
+    pub next: Option<i64>,
+}
+
+/// A chat as it is stored.
+#[derive(Debug)]
+pub struct StoredChat {
+    pub key: String,
+    pub id: i64,
+    pub sender: i64,
+    pub target: i64,
+    pub content: String,
+}
+
 /// A frame that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the server said what this protocol does not have: {0}")]
@@ -85,8 +103,14 @@ pub trait Wire: Send + Sync {
     /// The frame that keeps the socket alive, if the client is to send one.
     fn ping(&self) -> Option<String>;
 
-    /// What a frame means.
-    fn hear<'a>(&self, frame: &'a str) -> Result<Heard<'a>, Unreadable>;
+    /// Tells what a frame means, part by part: some servers put several answers into one.
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable>;
+
+    /// The path of a page of what this user has, in the order of the timeline, after a number or an id.
+    fn page_path(&self, person: &Person, after: i64) -> String;
+
+    /// Reads such a page.
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable>;
 
     /// Whether events have numbers, so that a phone resumes where it was.
     fn has_numbers(&self) -> bool;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, header::SEC_WEBSOCKET_PROTOCOL};
 use url::Url;
 
-use super::{ChatFrame, Cursor, Heard, Letter, Person, Unreadable, Wire};
+use super::{ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire};
 
 /// The protocol of this project.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +42,14 @@ struct Chat<'a> {
     content: Cow<'a, str>,
     #[serde(borrow)]
     client_msg_id: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Events<'a> {
+    #[serde(borrow)]
+    events: Vec<Frame<'a>>,
+    has_more: bool,
 }
 
 impl Wire for Imserver {
@@ -117,6 +125,29 @@ impl Wire for Imserver {
             _ => Heard::Nothing,
         });
         Ok(())
+    }
+
+    fn page_path(&self, _: &Person, after: i64) -> String {
+        format!("/v1/events?since={after}&limit=100")
+    }
+
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
+        let events: Events<'_> =
+            serde_json::from_str(body).map_err(|error| Unreadable(error.to_string()))?;
+        let last = events.events.last().and_then(|event| event.seq);
+        let mut page = Page { events: Vec::new(), next: last.filter(|_| events.has_more) };
+        for event in events.events {
+            let Some(chat) = event.chat else { continue };
+            let chat = StoredChat {
+                key: chat.client_msg_id.into_owned(),
+                id: chat.id,
+                sender: chat.user_id,
+                target: chat.target_user_id,
+                content: chat.content.into_owned(),
+            };
+            page.events.push((event.seq, chat));
+        }
+        Ok(page)
     }
 
     fn has_numbers(&self) -> bool {

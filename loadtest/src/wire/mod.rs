@@ -66,6 +66,24 @@ pub struct ChatFrame<'a> {
     pub content: Option<Cow<'a, str>>,
 }
 
+/// A part of what a user has.
+#[derive(Debug)]
+pub struct Page {
+    pub events: Vec<(Option<i64>, StoredChat)>,
+    /// What the next page is after; `None` if this is the last.
+    pub next: Option<i64>,
+}
+
+/// A chat as it is stored.
+#[derive(Debug)]
+pub struct StoredChat {
+    pub key: String,
+    pub id: i64,
+    pub sender: i64,
+    pub target: i64,
+    pub content: String,
+}
+
 /// A frame that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the server said what this protocol does not have: {0}")]
@@ -87,6 +105,12 @@ pub trait Wire: Send + Sync {
 
     /// Tells what a frame means, part by part: some servers put several answers into one.
     fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable>;
+
+    /// The path of a page of what this user has, in the order of the timeline, after a number or an id.
+    fn page_path(&self, person: &Person, after: i64) -> String;
+
+    /// Reads such a page.
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable>;
 
     /// Whether events have numbers, so that a phone resumes where it was.
     fn has_numbers(&self) -> bool;

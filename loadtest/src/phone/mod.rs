@@ -262,16 +262,23 @@ impl Phone {
 
     /// A chat that a frame shows, as the books take it, and when it was due.
     fn seen(&self, chat: &ChatFrame<'_>) -> (Seen, Moment) {
+        let World { contents, people, .. } = &*self.world;
         let key: Option<Key> = chat.key.parse().ok();
+        let (mut sender, mut target) = (chat.sender, chat.target);
         let due = key.and_then(|key| match &chat.content {
-            Some(content) => self.world.contents.read(key, content),
-            None => self.outbox.due_of(key),
+            Some(content) => contents.read(key, content),
+            // An answer that names the key alone.
+            None => self.outbox.find(key).map(|letter| {
+                sender = people[self.number as usize].id;
+                target = people[letter.target as usize].id;
+                letter.due
+            }),
         });
         let seen = Seen {
             key: key.unwrap_or(Key::UNREADABLE),
             id: chat.id,
-            sender: chat.sender,
-            target: chat.target,
+            sender,
+            target,
             is_intact: due.is_some(),
         };
         (seen, due.unwrap_or_default())

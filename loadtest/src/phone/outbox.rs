@@ -58,9 +58,9 @@ impl Outbox {
         Some(next)
     }
 
-    /// When a chat was due that is here.
-    pub(super) fn due_of(&self, key: Key) -> Option<Moment> {
-        self.letters.iter().find(|letter| letter.key == key).map(|letter| letter.due)
+    /// A chat that is here.
+    pub(super) fn find(&self, key: Key) -> Option<&Unsettled> {
+        self.letters.iter().find(|letter| letter.key == key)
     }
 
     /// A chat is acknowledged. When it was due, and whether it was under way on this socket; `None` if it

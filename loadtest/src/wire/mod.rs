@@ -1,13 +1,19 @@
 //! How a server is spoken to: `imserver`'s protocol, and those of the peers it is compared with. No I/O.
 
+mod centrifuge;
 mod imserver;
+mod plain;
+mod socketio;
 
 use std::{borrow::Cow, time::Duration};
 
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
+pub use centrifuge::Centrifuge;
 pub use imserver::Imserver;
+pub use plain::Plain;
+pub use socketio::SocketIo;
 
 /// Somebody with a phone.
 #[derive(Clone)]
@@ -55,14 +61,14 @@ pub enum Heard<'a> {
     Nothing,
 }
 
-/// A chat as a frame shows it. What a server does not say, the phone takes from what it knows of the key.
+/// A chat as a frame shows it. Without content it is an answer that names the key alone: who wrote it to
+/// whom is then what the phone knows of the key.
 #[derive(Debug)]
 pub struct ChatFrame<'a> {
     pub key: Cow<'a, str>,
     pub id: i64,
     pub sender: i64,
     pub target: i64,
-    /// Absent in acknowledgements of servers that do not repeat it.
     pub content: Option<Cow<'a, str>>,
 }
 

@@ -30,7 +30,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a load, and say what came of it.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Make the page of a run or a comparison anew, from its JSON or an older page of it.
+    Report {
+        /// Its page is written beside it.
+        file: PathBuf,
+    },
 }
 
 /// What to do to which servers.

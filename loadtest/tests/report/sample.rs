@@ -20,7 +20,7 @@ const KILLED: (f64, f64) = (20.0, 22.0);
 const FROZEN: (f64, f64) = (40.0, 43.0);
 
 /// A clean run with faults.
-pub fn outcome() -> Outcome {
+pub(crate) fn outcome() -> Outcome {
     let mut noise = Noise(7);
     let seconds: Vec<Second> = (-10..66).map(|at| second(f64::from(at), &mut noise)).collect();
     let during = || seconds.iter().filter(|second| (0.0..LOAD_SECS).contains(&second.at));
@@ -82,7 +82,7 @@ pub fn outcome() -> Outcome {
 }
 
 /// A run that lost chats on a machine that was too small for it.
-pub fn bad() -> Outcome {
+pub(crate) fn bad() -> Outcome {
     let mut outcome = outcome();
     for number in 0..14 {
         let case = || format!("c0ffee-17-{number}: acknowledged to 1018 and never shown to 1019");
@@ -95,7 +95,7 @@ pub fn bad() -> Outcome {
 }
 
 /// Connections alone: nothing was due.
-pub fn idle() -> Outcome {
+pub(crate) fn idle() -> Outcome {
     let mut outcome = outcome();
     outcome.plan.scenario = Scenario::Idle;
     outcome.plan.rate = 0.0;
@@ -109,8 +109,26 @@ pub fn idle() -> Outcome {
     outcome
 }
 
+/// A clean run of three hours.
+pub(crate) fn soak() -> Outcome {
+    let mut outcome = outcome();
+    let mut noise = Noise(9);
+    outcome.plan.scenario = Scenario::Soak;
+    outcome.plan.duration_secs = 10_800.0;
+    outcome.load_secs = 10_800.0;
+    let again = |at: i32| Second { at: f64::from(at), ..second(f64::from(at % 20), &mut noise) };
+    outcome.seconds = (0..10_800).map(again).collect();
+    for process in &mut outcome.processes {
+        let looks: Vec<Sample> = process.samples[10..30].to_vec();
+        let looks = (0..10_800).step_by(5).zip(looks.into_iter().cycle());
+        process.samples = looks.map(|(at, look)| Sample { at: f64::from(at), ..look }).collect();
+    }
+    outcome.faults.truncate(1);
+    outcome
+}
+
 /// Texts that break out of a page if they can.
-pub fn hostile() -> Outcome {
+pub(crate) fn hostile() -> Outcome {
     const TEXT: &str =
         "</script><script>hacked = 1</script><img src=x onerror='hacked = 1'>\"'&<!--";
     let mut outcome = bad();
@@ -134,7 +152,7 @@ pub fn hostile() -> Outcome {
 }
 
 /// A new place for what a test writes.
-pub fn place(test: &str) -> PathBuf {
+pub(crate) fn place(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(test);
     std::fs::create_dir_all(&folder).unwrap();
     folder

@@ -45,24 +45,24 @@ const LOOK: &str = r"<script>
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Look {
-    pub(crate) plots: Vec<Plot>,
-    pub(crate) errors: Vec<String>,
-    pub(crate) is_hacked: bool,
+pub struct Look {
+    pub plots: Vec<Plot>,
+    pub errors: Vec<String>,
+    pub is_hacked: bool,
     /// By how many pixels the page is wider than the window.
-    pub(crate) overflow: i32,
+    pub overflow: i32,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Plot {
-    pub(crate) name: String,
+pub struct Plot {
+    pub name: String,
     /// Each with how many pixels have its colour.
-    pub(crate) series: Vec<(String, u32)>,
+    pub series: Vec<(String, u32)>,
 }
 
 impl Look {
     /// Fails unless these plots are there, all of them drawn with all their series, and nothing went wrong.
-    pub(crate) fn assert_drawn(&self, names: &[&str]) {
+    pub fn assert_drawn(&self, names: &[&str]) {
         assert_eq!(self.errors, Vec::<String>::new());
         assert!(!self.is_hacked, "a text ran as a script");
         assert!(self.overflow <= 0, "the page is {} pixels too wide", self.overflow);
@@ -77,7 +77,7 @@ impl Look {
 }
 
 /// Opens a page in a window so wide, and looks.
-pub(crate) async fn look(page: &str, folder: &Path, width: u32) -> Look {
+pub async fn look(page: &str, folder: &Path, width: u32) -> Look {
     let watched = page.replacen("</title>", &format!("</title>{WATCH}"), 1);
     let watched = watched.replacen("</body>", &format!("{LOOK}</body>"), 1);
     let file = folder.join(format!("watched-{width}.html"));

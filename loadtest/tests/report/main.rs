@@ -1,6 +1,7 @@
 //! What people read of a run: line, table, page, comparison.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
+#![allow(missing_docs, unreachable_pub, reason = "tests have no callers")]
 
 mod browser;
 mod comparison;

@@ -20,7 +20,7 @@ const KILLED: (f64, f64) = (20.0, 22.0);
 const FROZEN: (f64, f64) = (40.0, 43.0);
 
 /// A clean run with faults.
-pub(crate) fn outcome() -> Outcome {
+pub fn outcome() -> Outcome {
     let mut noise = Noise(7);
     let seconds: Vec<Second> = (-10..66).map(|at| second(f64::from(at), &mut noise)).collect();
     let during = || seconds.iter().filter(|second| (0.0..LOAD_SECS).contains(&second.at));
@@ -82,7 +82,7 @@ pub(crate) fn outcome() -> Outcome {
 }
 
 /// A run that lost chats on a machine that was too small for it.
-pub(crate) fn bad() -> Outcome {
+pub fn bad() -> Outcome {
     let mut outcome = outcome();
     for number in 0..14 {
         let case = || format!("c0ffee-17-{number}: acknowledged to 1018 and never shown to 1019");
@@ -95,7 +95,7 @@ pub(crate) fn bad() -> Outcome {
 }
 
 /// Connections alone: nothing was due.
-pub(crate) fn idle() -> Outcome {
+pub fn idle() -> Outcome {
     let mut outcome = outcome();
     outcome.plan.scenario = Scenario::Idle;
     outcome.plan.rate = 0.0;
@@ -110,7 +110,7 @@ pub(crate) fn idle() -> Outcome {
 }
 
 /// A clean run of three hours.
-pub(crate) fn soak() -> Outcome {
+pub fn soak() -> Outcome {
     let mut outcome = outcome();
     let mut noise = Noise(9);
     outcome.plan.scenario = Scenario::Soak;
@@ -128,7 +128,7 @@ pub(crate) fn soak() -> Outcome {
 }
 
 /// Texts that break out of a page if they can.
-pub(crate) fn hostile() -> Outcome {
+pub fn hostile() -> Outcome {
     const TEXT: &str =
         "</script><script>hacked = 1</script><img src=x onerror='hacked = 1'>\"'&<!--";
     let mut outcome = bad();
@@ -152,7 +152,7 @@ pub(crate) fn hostile() -> Outcome {
 }
 
 /// A new place for what a test writes.
-pub(crate) fn place(test: &str) -> PathBuf {
+pub fn place(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(test);
     std::fs::create_dir_all(&folder).unwrap();
     folder

@@ -1,6 +1,6 @@
 //! What a run is to do.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -47,6 +47,8 @@ pub struct Plan {
     pub window: usize,
     /// For `churn`: the mean time that a phone stays, and stays away.
     pub think_secs: f64,
+    /// For `storm`: the time from one to the next.
+    pub every_secs: f64,
     /// What is random follows from it.
     pub seed: u64,
     /// Generator threads.
@@ -55,4 +57,52 @@ pub struct Plan {
     pub settle_secs: f64,
     /// A file of `USER_ID TOKEN` lines; otherwise demo login makes the people.
     pub tokens: Option<PathBuf>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            scenario: Scenario::Chat,
+            targets: Vec::new(),
+            users: 100,
+            rate: 200.0,
+            duration_secs: 10.0,
+            ramp_secs: 1.0,
+            warm_up_secs: 2.0,
+            size: 100,
+            window: 16,
+            think_secs: 10.0,
+            every_secs: 10.0,
+            seed: 7,
+            threads: 2,
+            settle_secs: 60.0,
+            tokens: None,
+        }
+    }
+}
+
+impl Plan {
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.duration_secs)
+    }
+
+    pub fn ramp(&self) -> Duration {
+        Duration::from_secs_f64(self.ramp_secs)
+    }
+
+    pub fn warm_up(&self) -> Duration {
+        Duration::from_secs_f64(self.warm_up_secs)
+    }
+
+    pub fn settle(&self) -> Duration {
+        Duration::from_secs_f64(self.settle_secs)
+    }
+
+    pub fn think(&self) -> Duration {
+        Duration::from_secs_f64(self.think_secs)
+    }
+
+    pub fn every(&self) -> Duration {
+        Duration::from_secs_f64(self.every_secs)
+    }
 }

@@ -5,8 +5,14 @@
 
 mod book;
 mod judge;
+mod order;
+mod shown;
+mod stored;
 mod verdict;
 
-pub use book::{Book, Key, Seen};
+#[cfg(test)]
+mod tests;
+
+pub use book::{Book, Key, NoKey, Seen};
 pub use judge::{Timeline, judge};
-pub use verdict::{Class, Verdict};
+pub use verdict::{Class, Problem, Verdict};

@@ -62,6 +62,16 @@ impl Verdict {
         }
     }
 
+    /// Adds all that was found elsewhere.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        for (class, found) in &other.problems {
+            let problem = self.problems.entry(*class).or_default();
+            problem.count += found.count;
+            let room = CASES - problem.cases.len();
+            problem.cases.extend(found.cases.iter().take(room).cloned());
+        }
+    }
+
     /// How many cases of a class there are.
     pub fn count(&self, class: Class) -> u64 {
         self.problems.get(&class).map_or(0, |problem| problem.count)

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, header::SEC_WEBSOCKET_PROTOCOL};
 use url::Url;
 
-use super::{ChatFrame, Cursor, Heard, Letter, Person, Unreadable, Wire};
+use super::{ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire};
 
 /// The protocol of this project.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +44,14 @@ struct Chat<'a> {
     client_msg_id: Cow<'a, str>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Events<'a> {
+    #[serde(borrow)]
+    events: Vec<Frame<'a>>,
+    has_more: bool,
+}
+
 impl Wire for Imserver {
     fn handshake(&self, target: &Url, person: &Person) -> Request<()> {
         let mut request = super::upgrade(target, &format!("/imserver/{}", person.id));
@@ -78,12 +86,12 @@ impl Wire for Imserver {
         Some(r#"{"type":"ping"}"#.to_owned())
     }
 
-    fn hear<'a>(&self, frame: &'a str) -> Result<Heard<'a>, Unreadable> {
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable> {
         let frame: Frame<'a> =
             serde_json::from_str(frame).map_err(|error| Unreadable(error.to_string()))?;
         let lacks = |name: &str| Unreadable(format!("`{}` without `{name}`", frame.kind));
         let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
-        Ok(match &*frame.kind {
+        tell(match &*frame.kind {
             "ready" => {
                 Heard::Ready { epoch: frame.epoch.map(Cow::into_owned), last_seq: frame.last_seq }
             }
@@ -115,7 +123,31 @@ impl Wire for Imserver {
                 Heard::Reconnect { after: millis(frame.after_ms).unwrap_or(Duration::ZERO) }
             }
             _ => Heard::Nothing,
-        })
+        });
+        Ok(())
+    }
+
+    fn page_path(&self, _: &Person, after: i64) -> String {
+        format!("/v1/events?since={after}&limit=100")
+    }
+
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
+        let events: Events<'_> =
+            serde_json::from_str(body).map_err(|error| Unreadable(error.to_string()))?;
+        let last = events.events.last().and_then(|event| event.seq);
+        let mut page = Page { events: Vec::new(), next: last.filter(|_| events.has_more) };
+        for event in events.events {
+            let Some(chat) = event.chat else { continue };
+            let chat = StoredChat {
+                key: chat.client_msg_id.into_owned(),
+                id: chat.id,
+                sender: chat.user_id,
+                target: chat.target_user_id,
+                content: chat.content.into_owned(),
+            };
+            page.events.push((event.seq, chat));
+        }
+        Ok(page)
     }
 
     fn has_numbers(&self) -> bool {

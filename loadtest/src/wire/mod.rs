@@ -1,13 +1,19 @@
 //! How a server is spoken to: `imserver`'s protocol, and those of the peers it is compared with. No I/O.
 
+mod centrifuge;
 mod imserver;
+mod plain;
+mod socketio;
 
 use std::{borrow::Cow, time::Duration};
 
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
+pub use centrifuge::Centrifuge;
 pub use imserver::Imserver;
+pub use plain::Plain;
+pub use socketio::SocketIo;
 
 /// Somebody with a phone.
 #[derive(Clone)]
@@ -37,7 +43,7 @@ pub struct Letter<'a> {
 /// What a frame of the server means.
 #[derive(Debug)]
 pub enum Heard<'a> {
-    /// The opening is not over: this is to be said next.
+    /// This is to be said next: the opening is not over, or the server asks whether one is there.
     Say(String),
     /// The socket is open for chats.
     Ready { epoch: Option<String>, last_seq: Option<i64> },
@@ -55,15 +61,33 @@ pub enum Heard<'a> {
     Nothing,
 }
 
-/// A chat as a frame shows it. What a server does not say, the phone takes from what it knows of the key.
+/// A chat as a frame shows it. Without content it is an answer that names the key alone: who wrote it to
+/// whom is then what the phone knows of the key.
 #[derive(Debug)]
 pub struct ChatFrame<'a> {
     pub key: Cow<'a, str>,
     pub id: i64,
     pub sender: i64,
     pub target: i64,
-    /// Absent in acknowledgements of servers that do not repeat it.
     pub content: Option<Cow<'a, str>>,
+}
+
+/// A part of what a user has.
+#[derive(Debug)]
+pub struct Page {
+    pub events: Vec<(Option<i64>, StoredChat)>,
+    /// What the next page is after; `None` if this is the last.
+    pub next: Option<i64>,
+}
+
+/// A chat as it is stored.
+#[derive(Debug)]
+pub struct StoredChat {
+    pub key: String,
+    pub id: i64,
+    pub sender: i64,
+    pub target: i64,
+    pub content: String,
 }
 
 /// A frame that cannot be read.
@@ -85,8 +109,14 @@ pub trait Wire: Send + Sync {
     /// The frame that keeps the socket alive, if the client is to send one.
     fn ping(&self) -> Option<String>;
 
-    /// What a frame means.
-    fn hear<'a>(&self, frame: &'a str) -> Result<Heard<'a>, Unreadable>;
+    /// Tells what a frame means, part by part: some servers put several answers into one.
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable>;
+
+    /// The path of a page of what this user has, in the order of the timeline, after a number or an id.
+    fn page_path(&self, person: &Person, after: i64) -> String;
+
+    /// Reads such a page.
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable>;
 
     /// Whether events have numbers, so that a phone resumes where it was.
     fn has_numbers(&self) -> bool;

@@ -172,6 +172,7 @@ fn plan() -> Plan {
         size: 100,
         window: 8,
         think_secs: 10.0,
+        every_secs: 10.0,
         seed: 1,
         threads: 2,
         settle_secs: 30.0,

@@ -12,7 +12,9 @@ use crate::{
     limits::Limits,
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
-    store::{Bounds, ChatPage, ConversationPage, Standing, Store, StoreError, Window, batcher::Batcher},
+    store::{
+        Bounds, ChatPage, ConversationPage, Standing, Store, StoreError, Window, batcher::Batcher,
+    },
 };
 
 pub use error::{Error, conversation_not_found, user_not_found};

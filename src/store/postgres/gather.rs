@@ -93,40 +93,133 @@ async fn run<K: Clone + Send + 'static, V: Send + 'static>(
     }
 }
 
-async fn answer<K: Clone, V>(batch: Vec<Question<K, V>>, ask: &Ask<K, V>) {
-    if batch.is_empty() {
-        return;
+async fn answer<K: Clone, V>(mut batch: Vec<Question<K, V>>, ask: &Ask<K, V>) {
+    if batch.len() > 1 {
+        let keys = batch.iter().map(|question| question.key.clone()).collect();
+        match ask(keys).await {
+            Ok(answers) => {
+                for (question, answer) in batch.drain(..).zip(answers) {
+                    let _ = question.answer.send(Ok(answer));
+                }
+            }
+            Err(StoreError::Unavailable(error)) => {
+                let error = Arc::new(error);
+                for question in batch.drain(..) {
+                    let error = std::io::Error::other(Arc::clone(&error));
+                    let _ = question.answer.send(Err(StoreError::Unavailable(error.into())));
+                }
+            }
+            // One of them is to blame, and alone is to hear of it.
+            Err(_) => {}
+        }
     }
-    let (keys, callers): (Vec<K>, Vec<_>) =
-        batch.into_iter().map(|question| (question.key, question.answer)).unzip();
-    match ask(keys.clone()).await {
-        Ok(answers) => {
-            for (caller, answer) in callers.into_iter().zip(answers) {
-                let _ = caller.send(Ok(answer));
-            }
+    for Question { key, answer } in batch {
+        let asked = ask(vec![key]).await;
+        let answered = asked.and_then(|mut answers| {
+            answers.pop().ok_or_else(|| StoreError::Corrupt("no answer".to_owned()))
+        });
+        let _ = answer.send(answered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, future::join_all};
+    use parking_lot::Mutex;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// Answers a number by its double, refuses 13, and is away for 99.
+    struct Doubling {
+        gather: Gather<u32, u32>,
+        /// What was asked together.
+        asked: Arc<Mutex<Vec<Vec<u32>>>>,
+        /// Each statement takes one.
+        permits: Arc<Semaphore>,
+    }
+
+    impl Doubling {
+        fn new() -> Self {
+            let (asked, permits) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(Semaphore::new(0)));
+            let (noted, taken) = (Arc::clone(&asked), Arc::clone(&permits));
+            let gather = Gather::new(move |keys: Vec<u32>| {
+                noted.lock().push(keys.clone());
+                let taken = Arc::clone(&taken);
+                async move {
+                    taken.acquire().await.unwrap().forget();
+                    if keys.contains(&99) {
+                        return Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
+                    }
+                    if keys.contains(&13) {
+                        return Err(StoreError::Corrupt("13".to_owned()));
+                    }
+                    Ok(keys.into_iter().map(|key| 2 * key).collect())
+                }
+                .boxed()
+            });
+            Self { gather, asked, permits }
         }
-        Err(StoreError::Unavailable(error)) => {
-            let error = Arc::new(error);
-            for caller in callers {
-                let error = std::io::Error::other(Arc::clone(&error));
-                let _ = caller.send(Err(StoreError::Unavailable(error.into())));
-            }
+
+        /// Asks all of these at the same time, and returns when they wait.
+        async fn ask(&self, keys: &[u32]) -> JoinHandle<Vec<String>> {
+            let ask = |key| {
+                let gather = self.gather.clone();
+                async move {
+                    match gather.ask(key).await {
+                        Ok(answer) => answer.to_string(),
+                        Err(StoreError::Unavailable(_)) => "away".to_owned(),
+                        Err(error) => error.to_string(),
+                    }
+                }
+            };
+            let asking = tokio::spawn(join_all(keys.iter().copied().map(ask)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            asking
         }
-        // One is to blame: it alone is to hear of it.
-        Err(error) if keys.len() == 1 => {
-            for caller in callers {
-                let _ = caller.send(Err(error));
-                return;
-            }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_together_is_asked_together() {
+        let doubling = Doubling::new();
+        let waiting = [
+            doubling.ask(&[1]).await,
+            doubling.ask(&[2]).await,
+            doubling.ask(&[3, 4]).await,
+            doubling.ask(&[5]).await,
+        ];
+        assert_eq!(*doubling.asked.lock(), [vec![1], vec![2]]);
+        doubling.permits.add_permits(10);
+        let answers = join_all(waiting).await.into_iter().flat_map(Result::unwrap);
+        assert_eq!(answers.collect::<Vec<_>>(), ["2", "4", "6", "8", "10"]);
+        assert_eq!(*doubling.asked.lock(), [vec![1], vec![2], vec![3, 4, 5]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_to_blame_fails_alone() {
+        let doubling = Doubling::new();
+        doubling.permits.add_permits(20);
+        let answers = doubling.ask(&[6, 13, 7]).await.await.unwrap();
+        assert_eq!((answers[0].as_str(), answers[2].as_str()), ("12", "14"));
+        assert!(answers[1].contains("13"), "{answers:?}");
+        // A database that is away is so for all, and not asked for each.
+        doubling.asked.lock().clear();
+        assert_eq!(doubling.ask(&[98, 99, 97]).await.await.unwrap(), ["away"; 3]);
+        assert_eq!(*doubling.asked.lock(), [vec![98, 99, 97]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_database_is_waited_for_in_time() {
+        let doubling = Doubling::new();
+        let begun = tokio::time::Instant::now();
+        for key in 0..4 {
+            drop(doubling.ask(&[key]).await);
         }
-        Err(_) => {
-            for (key, caller) in keys.into_iter().zip(callers) {
-                let alone = ask(vec![key]).await;
-                let answer = alone.and_then(|mut answers| {
-                    answers.pop().ok_or_else(|| StoreError::Corrupt("no answer".to_owned()))
-                });
-                let _ = caller.send(answer);
-            }
-        }
+        assert_eq!(doubling.ask(&[5]).await.await.unwrap(), ["away"]);
+        assert_eq!(begun.elapsed(), PATIENCE + Duration::from_millis(4));
+        // Nobody is asked for who has gone meanwhile.
+        doubling.permits.add_permits(10);
+        assert_eq!(doubling.ask(&[6]).await.await.unwrap(), ["12"]);
+        assert_eq!(*doubling.asked.lock(), [[0], [1], [6]]);
     }
 }

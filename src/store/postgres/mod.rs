@@ -30,8 +30,8 @@ use tokio::time::timeout;
 
 use self::{error::classify, gather::Gather, pool::Pool};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
-    Standing, Store, StoreError, TokenHash, Window,
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
+    Store, StoreError, TokenHash, Window,
 };
 use crate::{
     clock::Timestamp,

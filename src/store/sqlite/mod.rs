@@ -25,8 +25,8 @@ use sqlx::{
 
 use self::{connections::Reserved, error::classify};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
-    Standing, Store, StoreError, TokenHash, Window, error::corrupt,
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
+    Store, StoreError, TokenHash, Window, error::corrupt,
 };
 use crate::{
     clock::{Clock, Timestamp},

@@ -18,7 +18,14 @@ use super::{DEADLINE, Socket};
 /// How a server is to be started.
 pub struct Start {
     settings: Vec<(String, String)>,
-    files: Option<u32>,
+    files: Option<Files>,
+}
+
+/// A limit of file descriptors, as the shell sets it.
+#[derive(Clone, Copy)]
+struct Files {
+    flag: &'static str,
+    most: u32,
 }
 
 impl Default for Start {
@@ -43,7 +50,13 @@ impl Start {
 
     /// With no more than so many file descriptors.
     pub fn files(mut self, most: u32) -> Self {
-        self.files = Some(most);
+        self.files = Some(Files { flag: "-n", most });
+        self
+    }
+
+    /// With no more than so many file descriptors until it raises that itself.
+    pub fn soft_files(mut self, most: u32) -> Self {
+        self.files = Some(Files { flag: "-Sn", most });
         self
     }
 
@@ -65,7 +78,7 @@ pub struct Starting {
     child: Option<Child>,
     said: mpsc::Receiver<String>,
     settings: Vec<(String, String)>,
-    files: Option<u32>,
+    files: Option<Files>,
     home: TempDir,
 }
 
@@ -110,7 +123,7 @@ pub fn program(settings: &[(String, String)]) -> Command {
 /// Starts it, and hears what it says.
 fn spawn(
     settings: &[(String, String)],
-    files: Option<u32>,
+    files: Option<Files>,
     home: &TempDir,
 ) -> (Child, mpsc::Receiver<String>) {
     let log = std::fs::OpenOptions::new()
@@ -119,10 +132,10 @@ fn spawn(
         .open(home.path().join("stderr.log"))
         .unwrap();
     let mut command = program(settings);
-    if let Some(most) = files {
+    if let Some(Files { flag, most }) = files {
         let program = command.get_program().to_owned();
         let mut limited = Command::new("/bin/sh");
-        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\"")).arg(program);
+        limited.arg("-c").arg(format!("ulimit {flag} {most}; exec \"$0\"")).arg(program);
         limited.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
         command = limited;
     }
@@ -170,7 +183,7 @@ pub struct Server {
     pub addr: SocketAddr,
     pub metrics: Option<SocketAddr>,
     settings: Vec<(String, String)>,
-    files: Option<u32>,
+    files: Option<Files>,
     home: TempDir,
     pub http: reqwest::Client,
 }

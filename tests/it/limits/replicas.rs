@@ -137,6 +137,7 @@ async fn without_redis_sends_go_on_within_local_limits_and_wechat_logins_wait() 
 
     let closed = login(&servers[0], "good").send().await.unwrap();
     assert_problem(closed, 503, "unavailable").await;
+    assert!(metric(&servers[0], "imserver_logins_closed_total", "").await >= 1.0);
     // What cannot fail is not closed, and whoever has a session comes in.
     let wang = servers[1].person("王五").await;
     assert_eq!(knock(&servers[1], wang.id, &wang.token, &[]).await, 101);

@@ -4,7 +4,13 @@
 //! A question that finds nothing under way is asked at once. An answer is never older than its
 //! question: it is read after the question came.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -12,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{CONNECTIONS, WORK_TIMEOUT};
+use super::{CONNECTIONS, WORK_TIMEOUT, pool::ACQUIRE_TIMEOUT};
 use crate::store::StoreError;
 
 /// How many statements of one kind are under way at a time, so that one that hangs does not stop the
@@ -25,8 +31,8 @@ const BATCH: usize = 500;
 /// The most questions that wait. More are refused: they would only wait to time out.
 const QUEUE: usize = 8_192;
 
-/// How long a question waits for its answer: behind a statement that hangs, and for its own.
-const PATIENCE: Duration = WORK_TIMEOUT.saturating_mul(2);
+/// How long the answer to a question that was asked may take: a connection, and the statement.
+const ANSWER_WAIT: Duration = ACQUIRE_TIMEOUT.saturating_add(WORK_TIMEOUT);
 
 /// The way to ask questions `K`, whose answers are `V`. Clones ask together.
 pub(super) struct Gather<K, V> {
@@ -41,6 +47,7 @@ impl<K, V> Clone for Gather<K, V> {
 
 struct Question<K, V> {
     key: K,
+    is_asked: Arc<AtomicBool>,
     answer: oneshot::Sender<Result<V, StoreError>>,
 }
 
@@ -57,12 +64,18 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Gather<K, V> {
         Self { queue }
     }
 
-    /// Asks one question.
+    /// Asks one question. It waits as long to be asked as other work does for a connection.
     pub(super) async fn ask(&self, key: K) -> Result<V, StoreError> {
-        let (sender, answer) = oneshot::channel();
-        let asked = self.queue.try_send(Question { key, answer: sender });
-        asked.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?;
-        match timeout(PATIENCE, answer).await {
+        let (sender, mut answer) = oneshot::channel();
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let question = Question { key, is_asked: Arc::clone(&is_asked), answer: sender };
+        let queued = self.queue.try_send(question);
+        queued.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?;
+        let mut answered = timeout(ACQUIRE_TIMEOUT, &mut answer).await;
+        if answered.is_err() && is_asked.load(Ordering::Relaxed) {
+            answered = timeout(ANSWER_WAIT, answer).await;
+        }
+        match answered {
             Ok(Ok(answer)) => answer,
             // It panicked, or the runtime is going down.
             Ok(Err(_)) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
@@ -85,6 +98,9 @@ async fn run<K: Clone + Send + 'static, V: Send + 'static>(
         }
         // Who went away does not want to know.
         batch.retain(|question| !question.answer.is_closed());
+        for question in &batch {
+            question.is_asked.store(true, Ordering::Relaxed);
+        }
         let ask = Arc::clone(&ask);
         tokio::spawn(async move {
             answer(batch, &*ask).await;
@@ -113,7 +129,7 @@ async fn answer<K: Clone, V>(mut batch: Vec<Question<K, V>>, ask: &Ask<K, V>) {
             Err(_) => {}
         }
     }
-    for Question { key, answer } in batch {
+    for Question { key, answer, .. } in batch {
         let asked = ask(vec![key]).await;
         let answered = asked.and_then(|mut answers| {
             answers.pop().ok_or_else(|| StoreError::Corrupt("no answer".to_owned()))
@@ -126,7 +142,7 @@ async fn answer<K: Clone, V>(mut batch: Vec<Question<K, V>>, ask: &Ask<K, V>) {
 mod tests {
     use futures_util::{FutureExt, future::join_all};
     use parking_lot::Mutex;
-    use tokio::task::JoinHandle;
+    use tokio::{task::JoinHandle, time::Instant};
 
     use super::*;
 
@@ -211,12 +227,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_database_is_waited_for_in_time() {
         let doubling = Doubling::new();
-        let begun = tokio::time::Instant::now();
-        for key in 0..4 {
-            drop(doubling.ask(&[key]).await);
+        let begun = Instant::now();
+        let hanging = [doubling.ask(&[0]).await, doubling.ask(&[1]).await];
+        // Behind those that hang nobody waits for long.
+        assert_eq!(doubling.ask(&[2, 3]).await.await.unwrap(), ["away"; 2]);
+        assert!(begun.elapsed() < ACQUIRE_TIMEOUT + Duration::from_millis(10));
+        for hanging in hanging {
+            assert_eq!(hanging.await.unwrap(), ["away"]);
         }
-        assert_eq!(doubling.ask(&[5]).await.await.unwrap(), ["away"]);
-        assert_eq!(begun.elapsed(), PATIENCE + Duration::from_millis(4));
+        assert!(begun.elapsed() > ANSWER_WAIT && begun.elapsed() < 2 * ANSWER_WAIT);
         // Nobody is asked for who has gone meanwhile.
         doubling.permits.add_permits(10);
         assert_eq!(doubling.ask(&[6]).await.await.unwrap(), ["12"]);

@@ -78,8 +78,12 @@ impl Person {
     pub async fn try_connect(&self) -> Option<Socket> {
         let offers = format!("imserver.v1, bearer.{}", self.token);
         let headers = [("sec-websocket-protocol", offers.as_str())];
-        let tcp = TcpStream::connect(self.addr).await.ok()?;
-        Socket::try_over(tcp, &format!("/imserver/{}", self.id), &headers).await.ok()
+        let path = format!("/imserver/{}", self.id);
+        let opening = async {
+            let tcp = TcpStream::connect(self.addr).await.ok()?;
+            Socket::try_over(tcp, &path, &headers).await.ok()
+        };
+        tokio::time::timeout(DEADLINE, opening).await.ok()?
     }
 
     /// As [`Person::connect`], through a connection that holds little of what is not read.

@@ -106,7 +106,7 @@ async fn three_replicas_keep_one_limit() {
 async fn failures_are_counted_by_all_replicas_together() {
     let servers = replicas(3, Redis::shared(), Start::default).await;
     let zhang = servers[0].person("张三").await;
-    let mut refused = 0;
+    let (begun, mut refused) = (Instant::now(), 0);
     for _ in 0..8 {
         for server in &servers {
             match knock(server, zhang.id, &forged(), &[]).await {
@@ -117,7 +117,8 @@ async fn failures_are_counted_by_all_replicas_together() {
         }
     }
     // 24 were tried, and one comes back every 6 s.
-    assert!((10..=14).contains(&refused), "{refused}");
+    let back = usize::try_from(begun.elapsed().as_secs() / 6).unwrap() + 1;
+    assert!(refused <= 14 && refused + back >= 14, "{refused}, and {back} came back");
     assert_eq!(knock(&servers[1], zhang.id, &zhang.token, &[]).await, 101);
 }
 

@@ -87,7 +87,7 @@ pub struct Delivery {
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
-    /// Sockets that opened a moment ago.
+    /// Whose sockets are to be looked at again.
     opened: review::Opened,
     /// Whether the replica stops, so that no socket stays.
     is_leaving: AtomicBool,
@@ -212,6 +212,7 @@ impl Delivery {
                 Incoming::Signal(user, Signal::Notice(text)) => self.show(user, &text, None),
                 Incoming::Signal(user, Signal::Close(order)) => self.obey(user, &order),
                 Incoming::Gap => {
+                    self.opened.note_gap();
                     let delivery = Arc::clone(&self);
                     self.tasks.spawn(async move { reconcile::compare_all(&delivery).await });
                 }

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::task::block_in_place;
 
 use super::{Replicas, replicas, replicas_on};
 use crate::harness::{
-    Person, Proxy, Redis, Seen, Socket, Start, eventually, postgres, server::assert_problem,
+    Person, Proxy, Redis, Seen, Socket, Start, eventually, postgres, redis::url_of,
+    server::assert_problem,
 };
 
 #[tokio::test]
@@ -144,6 +146,37 @@ async fn what_opened_while_redis_was_away_is_put_in_order_when_it_is_back() {
     for socket in &mut staying {
         socket.expect_quiet().await;
     }
+}
+
+/// Longer than it takes until a socket that has opened was looked at again.
+const LOOKED_AT: Duration = Duration::from_secs(9);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_deaf_learns_what_it_must_close() {
+    let (redis, database) = (Redis::start(), postgres::database().await);
+    let proxy = Proxy::start(redis.addr()).await;
+    let start = |bus| {
+        let start = Start::default().set("database.url", &database).set("bus.url", bus);
+        start.set("auth.demo_login", true).set("log.filter", "info")
+    };
+    let (a, b) = block_in_place(|| (start(url_of(proxy.addr())).run(), start(redis.url()).run()));
+    let here = a.person("张三").await;
+    let there = here.at(&b);
+    let phone = json!({"deviceId": "phone"});
+    let (mut older, _) = here.hello(&phone).await;
+    tokio::time::sleep(LOOKED_AT).await;
+    proxy.cut();
+    eventually("it is deaf", async || a.get("/readyz").await.text().await.unwrap().contains("bus"))
+        .await;
+    let (mut newer, _) = there.hello(&phone).await;
+    // The other one has said it again by then, and says it no more.
+    tokio::time::sleep(LOOKED_AT).await;
+    older.expect_quiet().await;
+    proxy.heal();
+    eventually("it hears", async || !a.get("/readyz").await.text().await.unwrap().contains("bus"))
+        .await;
+    assert_eq!(older.closed().await, 4409);
+    newer.expect_quiet().await;
 }
 
 #[tokio::test]

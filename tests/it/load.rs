@@ -30,7 +30,14 @@ async fn load(plan: Plan) {
     let targets: Vec<_> = plan.targets.iter().map(|url| Target::find(url).unwrap()).collect();
     let people = people::log_in(&reading::http(), &targets, plan.users).await.unwrap();
     let (wire, progress) = (Arc::new(Imserver), Box::new(|_: &_| {}));
-    let setup = Setup { plan, server: "imserver".to_owned(), wire, people, progress };
+    let setup = Setup {
+        plan,
+        server: "imserver".to_owned(),
+        wire,
+        people,
+        processes: Vec::new(),
+        progress,
+    };
     let outcome = engine::run(setup).await.unwrap();
     let totals = outcome.totals;
     assert!(outcome.ledger.is_clean(), "{}", outcome.ledger);

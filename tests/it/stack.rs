@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{
     Person, eventually,
     server::{assert_problem, json_of},
-    stack::{Replica, Stack},
+    stack::{Replica, Stack, send},
 };
 
 async fn up(replicas: usize) -> Stack {
@@ -162,4 +162,58 @@ async fn a_post_that_was_sent_to_a_replica_is_sent_to_no_other() {
         assert_eq!(post(number).await.unwrap().status(), 200);
     }
     assert_eq!(json_of(zhang.get("/readyz").await).await["status"], "ok");
+}
+
+/// The settings of the service that a process was started with.
+fn settings(pid: u32) -> Vec<String> {
+    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    let settings = environment.split('\0').filter(|setting| setting.starts_with("IMSERVER__"));
+    let mut settings: Vec<_> = settings.map(str::to_owned).collect();
+    settings.sort_unstable();
+    settings
+}
+
+#[tokio::test]
+async fn what_was_killed_comes_back_where_it_was_and_as_it_was() {
+    let mut stack = up(1).await;
+    let before = (stack.replicas[0].addr, settings(stack.replicas[0].pid));
+    for setting in ["IMSERVER__LIMITS__ENABLED=false", "IMSERVER__SERVER__DRAIN_PAUSE_SECS=1"] {
+        assert!(before.1.iter().any(|found| found == setting), "{setting} of the caller wins");
+    }
+    let zhang = stack.person("张三").await;
+    zhang.send(zhang.id, "1", "一").await;
+    for name in ["imserver-1", "redis", "postgres", "nginx"] {
+        let pid = stack.pid(name);
+        send("-KILL", pid);
+        stack = tokio::task::spawn_blocking(move || {
+            stack.start(name);
+            stack
+        })
+        .await
+        .unwrap();
+        assert_ne!(stack.pid(name), pid);
+    }
+    assert_eq!((stack.replicas[0].addr, settings(stack.replicas[0].pid)), before);
+    eventually("all are at work again", async || {
+        let body = json!({"clientMsgId": "2", "targetUserId": zhang.id, "content": "二"});
+        zhang.post("/v1/chats", &body).await.status().is_success()
+    })
+    .await;
+    assert_eq!(contents(&zhang).await, ["一", "二"]);
+}
+
+#[tokio::test]
+async fn a_bare_stack_is_postgres_and_redis() {
+    let mut stack = tokio::task::spawn_blocking(Stack::up_bare).await.unwrap();
+    assert_eq!((stack.nginx, stack.replicas.len(), stack.pids().len()), (None, 0, 2));
+    let urls = std::fs::read_to_string(stack.folder().join("urls.env")).unwrap();
+    let url = urls.lines().find_map(|line| line.strip_prefix("IMSERVER__DATABASE__URL=")).unwrap();
+    let pool = sqlx::PgPool::connect(url).await.unwrap();
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(tables, 0);
+    pool.close().await;
+    tokio::task::spawn_blocking(move || stack.down()).await.unwrap();
 }

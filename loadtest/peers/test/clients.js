@@ -23,12 +23,15 @@ import { WebSocket } from 'ws';
  * @property {(frame: string) => Heard[]} hear
  */
 
+/** @param {string} text @returns {unknown} */
+const parse = (text) => JSON.parse(text);
+
 /** @type {Protocol} */
 const plain = {
   path: (user) => `/?userId=${user}`,
   send: (_, letter) => JSON.stringify({ type: 'send', ...letter }),
   hear: (frame) => {
-    const { type, ...chat } = /** @type {Chat & { type: string }} */ (JSON.parse(frame));
+    const { type, ...chat } = /** @type {Chat & { type: string }} */ (parse(frame));
     if (type === 'ready') return [{ ready: true }];
     return [type === 'sent' ? { sent: chat } : { event: chat }];
   },
@@ -41,7 +44,7 @@ const socketio = {
   hear: (frame) => {
     if (frame.startsWith('0')) return [{ say: '40' }];
     if (frame === '2') return [{ say: '3' }];
-    const chat = () => /** @type {Chat[]} */ (JSON.parse(frame.slice(frame.indexOf('['))));
+    const chat = () => /** @type {Chat[]} */ (parse(frame.slice(frame.indexOf('['))));
     if (frame.startsWith('43')) return chat().map((sent) => ({ sent }));
     if (frame.startsWith('42["ready"')) return [{ ready: true }];
     if (frame.startsWith('42')) return chat().slice(1).map((event) => ({ event }));
@@ -61,7 +64,7 @@ const centrifuge = {
       .trim()
       .split('\n')
       .map((line) => {
-        const reply = /** @type {Reply} */ (JSON.parse(line));
+        const reply = /** @type {Reply} */ (parse(line));
         if (reply.connect) return { ready: true };
         if (reply.rpc) return { sent: reply.rpc.data };
         if (reply.push?.pub) return { event: reply.push.pub.data };
@@ -94,8 +97,8 @@ export class Client {
   async ready() {
     /** @type {Promise<void>} */
     const ready = new Promise((resolve, reject) => {
-      this.socket.on('message', (data) => {
-        const frame = /** @type {Buffer} */ (data).toString('utf8');
+      this.socket.on('message', (/** @type {Buffer} */ data) => {
+        const frame = data.toString();
         if (process.env.PEERS_FRAMES) console.error(frame);
         for (const heard of this.protocol.hear(frame)) {
           if (heard.say) this.socket.send(heard.say);

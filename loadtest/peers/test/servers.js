@@ -1,11 +1,13 @@
 // Postgres, Redis and the servers for a test: real ones, of its own.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+
+import pg from 'pg';
 
 const PEERS = fileURLToPath(new URL('..', import.meta.url));
 const STACK = join(PEERS, '../../deploy/stack.sh');
@@ -16,33 +18,21 @@ const execute = promisify(execFile);
 
 /** Postgres and Redis, as deploy/stack.sh sets them up. */
 export class Stack {
+  #environment = { ...process.env, IMSERVER_STACK: join(tmpdir(), `imserver-peers-${process.pid}`) };
+
+  async up() {
+    await execute(STACK, ['up', '--bare'], { env: this.#environment });
+  }
+
   /**
-   * @param {string} folder
-   * @param {NodeJS.ProcessEnv} environment for the servers
+   * Two processes of a server, with a database of their own; where they are, and how to end them.
+   * @param {string} name
    */
-  constructor(folder, environment) {
-    this.folder = folder;
-    this.environment = environment;
-  }
-
-  static async up() {
-    const folder = await mkdtemp(join(tmpdir(), 'peers-'));
-    const own = { ...process.env, IMSERVER_STACK: join(folder, 'stack') };
-    await execute(STACK, ['up', '--bare'], { env: own });
-    const lines = (await readFile(join(folder, 'stack/urls.env'), 'utf8')).split('\n');
-    const value = (/** @type {string} */ name) => lines.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
-    return new Stack(folder, {
-      ...own,
-      DATABASE_URL: value('IMSERVER__DATABASE__URL'),
-      REDIS_URL: value('IMSERVER__BUS__URL'),
-    });
-  }
-
-  /** Two processes of a server; where they are, and how to end them. @param {string} name */
   async start(name) {
     const [command = '', ...args] = commandOf(name);
+    const environment = { ...this.#environment, ...(await this.#urls(name.replace('-', '_'))), PORT: '0' };
     const servers = [0, 1].map(() =>
-      spawn(command, args, { cwd: PEERS, env: { ...this.environment, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] }),
+      spawn(command, args, { cwd: PEERS, env: environment, stdio: ['ignore', 'pipe', 'inherit'] }),
     );
     const urls = await Promise.all(servers.map((server) => address(server, name)));
     const stop = async () => {
@@ -58,9 +48,37 @@ export class Stack {
     return { urls, stop };
   }
 
+  /**
+   * A new database, and Redis.
+   * @param {string} database
+   */
+  async #urls(database) {
+    const databaseUrl = new URL(await this.#setting('urls.env', 'IMSERVER__DATABASE__URL'));
+    const superuser = new URL(databaseUrl);
+    superuser.username = 'postgres';
+    superuser.password = await this.#setting('secrets.env', 'IMSERVER_POSTGRES_PASSWORD');
+    superuser.pathname = '/postgres';
+    const client = new pg.Client({ connectionString: superuser.href });
+    await client.connect();
+    await client.query(`CREATE DATABASE ${database} TEMPLATE imserver OWNER imserver`);
+    await client.end();
+    databaseUrl.pathname = `/${database}`;
+    return { DATABASE_URL: databaseUrl.href, REDIS_URL: await this.#setting('urls.env', 'IMSERVER__BUS__URL') };
+  }
+
+  /**
+   * @param {string} file
+   * @param {string} name
+   */
+  async #setting(file, name) {
+    const text = await readFile(join(this.#environment.IMSERVER_STACK, file), 'utf8');
+    const value = new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1];
+    if (!value) throw new Error(`${file} has no ${name}`);
+    return value;
+  }
+
   async down() {
-    await execute(STACK, ['down'], { env: this.environment });
-    await rm(this.folder, { recursive: true });
+    await execute(STACK, ['down'], { env: this.#environment });
   }
 }
 

@@ -11,11 +11,8 @@ import { Stack } from './servers.js';
 const PEOPLE = 20;
 const CHATS = 30;
 
-/** @type {Stack} */
-let stack;
-before(async () => {
-  stack = await Stack.up();
-});
+const stack = new Stack();
+before(() => stack.up());
 after(() => stack.down());
 
 const names = Object.keys(protocols).filter((name) => name !== 'centrifuge' || process.env.CENTRIFUGE_PROGRAM);

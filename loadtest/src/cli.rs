@@ -19,6 +19,7 @@ use crate::{
 ///   loadtest run --scenario chat --users 100 --rate 200 --duration 10s
 ///
 /// The exit status is 0 only if the run was valid and no chat was lost, doubled, reordered or misdelivered.
+#[expect(clippy::doc_markdown, reason = "it is shown as it stands")]
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
@@ -29,7 +30,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a load, and say what came of it.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Make the page of a run or a comparison anew, from its JSON or an older page of it.
+    Report {
+        /// Its page is written beside it.
+        file: PathBuf,
+    },
 }
 
 /// What to do to which servers.

@@ -15,6 +15,7 @@ pub mod people;
 pub mod phone;
 pub mod plan;
 pub mod reading;
+pub mod report;
 pub mod scenario;
 pub mod target;
 pub mod wire;

@@ -209,10 +209,11 @@ async fn a_bare_stack_is_postgres_and_redis() {
     let urls = std::fs::read_to_string(stack.folder().join("urls.env")).unwrap();
     let url = urls.lines().find_map(|line| line.strip_prefix("IMSERVER__DATABASE__URL=")).unwrap();
     let pool = sqlx::PgPool::connect(url).await.unwrap();
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
     assert_eq!(tables, 0);
     pool.close().await;
     tokio::task::spawn_blocking(move || stack.down()).await.unwrap();

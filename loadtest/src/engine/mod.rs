@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::{Clock, time_of_day},
+    clock::{Clock, Moment, time_of_day},
     content::Contents,
     ledger::{Book, Timeline, judge},
     measure::{Meter, Timed, latency, times},
@@ -46,17 +46,17 @@ pub struct Setup {
     pub server: String,
     pub wire: Arc<dyn Wire>,
     pub people: Vec<Person>,
-    /// Told what happened in each second, and how many are left of the load.
+    /// Told what happened in each second.
     pub progress: Progress,
 }
 
 /// See [`Setup::progress`].
-pub type Progress = Box<dyn FnMut(&Second, f64) + Send>;
+pub type Progress = Box<dyn FnMut(&Second) + Send>;
 
 /// Does what the plan says. An error is a run that could not be made; whatever the server did wrong is in
 /// the outcome.
 pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
-    let Setup { plan, server, wire, people, mut progress } = setup;
+    let Setup { plan, server, wire, people, progress } = setup;
     ensure!(people.len() == plan.users as usize, "as many people as users");
     let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();
@@ -77,29 +77,33 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let threads = Threads::start(&plan, &world);
     let mut run = Run {
         monitor: Monitor::new(threads.meters.clone(), clock),
+        progress,
+        load_from: None,
         plan: &plan,
         world: &world,
         threads: &threads,
     };
-    let connecting = run.watch(plan.ramp() + CONNECT_PATIENCE, &mut progress, World::all_are_ready);
+    let connecting = run.watch(plan.ramp() + CONNECT_PATIENCE, World::all_are_ready);
     ensure!(connecting.await?, "{}", run.who_is_missing());
 
     let begun = clock.now();
     let load_from = begun.after(plan.warm_up());
     let load_until = load_from.after(plan.duration());
     world.load.set(load_from, load_until);
-    let begun_at = (time_of_day() + plan.warm_up()).format(&Rfc3339)?;
+    run.load_from = Some(load_from);
+    let begun_at = (time_of_day() + plan.warm_up()).truncate_to_millisecond().format(&Rfc3339)?;
     threads.stage(Stage::Load(begun));
     let load = load_until.since(clock.now());
-    run.watch(load, &mut progress, |_| false).await?;
+    run.watch(load, |_| false).await?;
 
     threads.stage(Stage::Settle);
-    let is_settled = run.watch(plan.settle(), &mut progress, World::is_settled).await?;
+    let is_settled = run.watch(plan.settle(), World::is_settled).await?;
     let firsts = world.marks.iter().map(|mark| mark.first_cursor.load(Relaxed)).collect();
     let timelines = reading::timelines(&world, firsts).await?;
-    run.watch(plan.settle(), &mut progress, |world| world.has_been_shown(&timelines)).await?;
-    let monitor = run.monitor;
+    run.watch(plan.settle(), |world| world.has_been_shown(&timelines)).await?;
+    let mut monitor = run.monitor;
     let (meters, books) = threads.end().await?;
+    monitor.look();
 
     let mut outcome = Outcome {
         version: VERSION,
@@ -199,6 +203,9 @@ impl Threads {
 /// A run under way.
 struct Run<'a> {
     monitor: Monitor,
+    progress: Progress,
+    /// Known once all are connected.
+    load_from: Option<Moment>,
     plan: &'a Plan,
     world: &'a World,
     threads: &'a Threads,
@@ -209,7 +216,6 @@ impl Run<'_> {
     async fn watch(
         &mut self,
         most: Duration,
-        progress: &mut (dyn FnMut(&Second, f64) + Send),
         is_so: impl Fn(&World) -> bool,
     ) -> anyhow::Result<bool> {
         let end = Instant::now() + most;
@@ -228,7 +234,14 @@ impl Run<'_> {
                 return Ok(false);
             }
             tokio::select! {
-                _ = seconds.tick() => progress(&self.monitor.look(), left.as_secs_f64()),
+                _ = seconds.tick() => {
+                    let (begun, second) = self.monitor.look();
+                    // The end of the ramp is not known in it.
+                    let at = self.load_from.map_or(-self.plan.warm_up_secs - 1.0, |load_from| {
+                        monitor::relative(begun, load_from)
+                    });
+                    (self.progress)(&Second { at, ..second });
+                }
                 () = sleep(left.min(Duration::from_millis(20))) => {}
             }
             let ended = self.threads.ends.lock().iter_mut().find_map(|end| end.try_recv().ok());

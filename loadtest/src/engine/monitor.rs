@@ -31,8 +31,8 @@ impl Monitor {
         }
     }
 
-    /// What happened since the last look.
-    pub(super) fn look(&mut self) -> Second {
+    /// What happened since the last look, and when that was.
+    pub(super) fn look(&mut self) -> (Moment, Second) {
         let (mut recent, mut delivery) = (Totals::default(), times());
         let mut second = Second::default();
         for meter in &self.meters {
@@ -59,9 +59,9 @@ impl Monitor {
             second.p99 = millis(delivery.value_at_quantile(0.99));
             second.max = millis(delivery.max());
         }
-        self.seconds.push((self.last_look, second));
-        self.last_look = self.clock.now();
-        second
+        let begun = std::mem::replace(&mut self.last_look, self.clock.now());
+        self.seconds.push((begun, second));
+        (begun, second)
     }
 
     /// All seconds, as a run shows them whose load began then.

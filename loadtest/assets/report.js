@@ -59,6 +59,7 @@
   // What is before the load, and the faults with the time that it took to get over them.
   const bands = (plot) => {
     const { ctx, bbox } = plot;
+    const isWide = plot.root.closest('figure').classList.contains('wide');
     const ratio = devicePixelRatio;
     const at = (value) => Math.min(Math.max(plot.valToPos(value, 'x', true), bbox.left), bbox.left + bbox.width);
     const fill = (from, until, style, least) => {
@@ -77,9 +78,12 @@
       if (over > fault.until) fill(fault.until, over, seeThrough(colour('--fault'), 0.12), 0);
       ctx.fillStyle = colour('--fault');
       ctx.font = `700 ${11 * ratio}px system-ui, sans-serif`;
-      ctx.textAlign = 'center';
       ctx.textBaseline = 'bottom';
-      ctx.fillText(String(index + 1), at(fault.at), bbox.top - 2 * ratio);
+      // With its name where that ends before the next one.
+      const named = `${index + 1} ${fault.what}`;
+      const next = run.faults[index + 1]?.at ?? plot.scales.x.max;
+      const fits = isWide && at(fault.at) + ctx.measureText(named).width + 8 * ratio < at(next);
+      ctx.fillText(fits ? named : String(index + 1), at(fault.at), bbox.top - 2 * ratio);
     });
     ctx.restore();
   };
@@ -90,7 +94,7 @@
     const common = {
       stroke: colour('--quiet'),
       font: '12px system-ui, sans-serif',
-      grid: { stroke: colour('--grid'), width: 1 },
+      grid: { stroke: seeThrough(colour('--quiet'), 0.14), width: 1 },
       ticks: { show: false },
     };
     return [
@@ -103,10 +107,10 @@
   const logarithmic = { distr: 3, log: 10, range: (_, min, max) => (min == null ? [1, 10] : uPlot.rangeLog(min, max, 10, false)) };
 
   const overTime = (options) => ({
-    cursor: { sync: { key: 'time' }, drag: { x: true, y: false }, points: { size: 7 } },
+    cursor: { sync: { key: 'time' }, y: false, drag: { x: true, y: false }, points: { size: 7 } },
     hooks: { drawClear: [bands] },
     ...options,
-    scales: { x: { time: false, range: (_, min, max) => [min, max] }, ...options.scales },
+    scales: { x: { time: false, range: (_, min, max) => [min, Math.max(max, min + 1)] }, ...options.scales },
     series: [{ label: 'Time', value: (_, v) => (v == null ? '' : clock(v)) }, ...options.series],
   });
 
@@ -121,7 +125,7 @@
       series: [
         line('p50', '--blue', millis, { width: 2 }),
         line('p99', '--orange', millis, { width: 2 }),
-        line('max', '--grey', millis, { width: 1, dash: [3, 3] }),
+        line('max', '--grey', millis, { width: 1.25, dash: [3, 3] }),
       ],
     }),
     [times, each('p50').map(positive), each('p99').map(positive), each('max').map(positive)],
@@ -170,13 +174,17 @@
       return [[...byX.keys()], [...byX.values()]];
     });
     const [shares, ...curves] = uPlot.join(tables);
-    // The curves have points of their own each: between two of them, the later one is the bound.
+    // The curves have points of their own each: so that all have a value wherever the reader points, a
+    // curve is straight between two of its own.
     for (const curve of curves) {
-      let next = null;
-      for (let i = curve.length - 1; i >= 0; i--) {
-        if (curve[i] == null) curve[i] = next;
-        else next = curve[i];
-      }
+      let last = -1;
+      curve.forEach((value, i) => {
+        if (value == null) return;
+        for (let j = last + 1; last >= 0 && j < i; j++) {
+          curve[j] = curve[last] + ((value - curve[last]) * (shares[j] - shares[last])) / (shares[i] - shares[last]);
+        }
+        last = i;
+      });
     }
     const [x, y] = axes(millis, 58);
     const whole = { ...x, incrs: [1, 2, 3], space: 62, values: (_, splits) => splits.map((v) => (v < 0 ? '' : percentile(v))) };
@@ -194,14 +202,15 @@
     ];
   };
 
-  // Processes in the order of their roles, with a colour each.
+  // Processes in the order of their roles, with a colour and a dash each: replicas are often alike.
   const processes = () => {
     const sorted = run.processes.filter((process) => process.samples.length > 0);
     sorted.sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role));
     return sorted.map((process) => {
       const kin = sorted.filter((other) => other.role === process.role);
       const share = (0.6 * kin.indexOf(process)) / Math.max(kin.length, 2);
-      return { ...process, colour: paler(colour(ROLE_COLOURS[process.role]), share) };
+      const dash = [undefined, [8, 4], [3, 3]][Math.min(kin.indexOf(process), 2)];
+      return { ...process, dash, colour: paler(colour(ROLE_COLOURS[process.role]), share) };
     });
   };
 
@@ -244,7 +253,7 @@
         axes: axes(figure, 44),
         bands: order.slice(1).map((_, i) => ({ series: [i + 1, i + 2] })),
         series: [...series, line("the machine's cores", '--text', figure, { width: 1.5, dash: [6, 4] })],
-        cursor: { sync: { key: 'time' }, drag: { x: true, y: false }, points: { show: false } },
+        cursor: { sync: { key: 'time' }, y: false, drag: { x: true, y: false }, points: { show: false } },
       }),
       [at, ...order.map((index) => stacked[index]), cores],
     ];
@@ -257,7 +266,7 @@
       overTime({
         scales: { y: { range: fromZero } },
         axes: axes(mebibytes, 66),
-        series: all.map((process) => ({ ...line(process.name, '--grey', mebibytes), stroke: process.colour, width: 2 })),
+        series: all.map((process) => ({ ...line(process.name, '--grey', mebibytes), stroke: process.colour, dash: process.dash, width: 2 })),
       }),
       [at, ...columns.map((column) => column.map((value) => (value == null ? null : value / MIB)))],
     ];

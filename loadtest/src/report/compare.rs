@@ -40,10 +40,15 @@ pub fn markdown(comparison: &Comparison) -> String {
 /// The page: bars for each measure, then the same facts as under the table.
 pub fn page(comparison: &Comparison) -> String {
     let names: Vec<&str> = comparison.servers.iter().map(|server| server.server.as_str()).collect();
+    let title = match names.first() {
+        Some(first) => format!("How {first} compares"),
+        None => "A comparison".to_owned(),
+    };
     let body = html! {
         header {
             p.kicker { "Load test · comparison" }
-            h1 { (names.join(", ")) }
+            h1 { (title) }
+            p.quiet { (names.join(", ")) }
             p.quiet { (legend(comparison)) }
         }
         section.plots { @for measure in measures(comparison) { (bars(comparison, measure)) } }
@@ -55,7 +60,7 @@ pub fn page(comparison: &Comparison) -> String {
             button type="button" id="save" data-name="comparison.json" { "save as a file" }
         }
     };
-    frame("Comparison of chat servers", &body, comparison, false)
+    frame(&title, &body, comparison, false)
 }
 
 fn bars(comparison: &Comparison, measure: Measure) -> Markup {
@@ -169,7 +174,7 @@ fn ratio(comparison: &Comparison, measured: &Measured) -> Option<String> {
         return None;
     }
     let ratio = measured.spread?.median / first.spread?.median;
-    ratio.is_finite().then(|| format!("{}×", words::number(ratio)))
+    ratio.is_finite().then(|| format!("{}×", words::ratio(ratio)))
 }
 
 fn legend(comparison: &Comparison) -> String {

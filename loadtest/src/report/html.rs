@@ -6,7 +6,11 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
-use super::words::{self, or_dash};
+use super::{
+    grid::{self, Grid},
+    to_json,
+    words::{self, or_dash},
+};
 use crate::{
     ledger::Class,
     outcome::{Outcome, Role},
@@ -19,6 +23,7 @@ const STYLE: &str = concat!(
     include_str!("../../assets/report.css")
 );
 const UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
+const UPLOT_LICENCE: &str = include_str!("../../assets/uplot/LICENSE");
 const SCRIPT: &str = include_str!("../../assets/report.js");
 
 /// Nothing is loaded from anywhere, whatever the texts of a run may hold.
@@ -62,7 +67,7 @@ pub(super) fn frame(
             body {
                 main { (body) }
                 (PreEscaped(JSON_BEGIN)) (PreEscaped(embeddable(source))) (PreEscaped(JSON_END))
-                @if has_plots { script { (PreEscaped(UPLOT)) } }
+                @if has_plots { script { "/*\n" (PreEscaped(UPLOT_LICENCE)) "*/\n" (PreEscaped(UPLOT)) } }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -72,9 +77,7 @@ pub(super) fn frame(
 
 /// JSON in which nothing ends a script.
 fn embeddable(source: &impl Serialize) -> String {
-    let json =
-        serde_json::to_string(source).expect("keys are texts, and nothing refuses to be written");
-    json.replace('<', "\\u003c")
+    to_json(source).replace('<', "\\u003c")
 }
 
 /// The JSON in a page.
@@ -91,7 +94,9 @@ fn header(outcome: &Outcome) -> Markup {
             p.kicker { "Load test · " (outcome.server) " · scenario " (words::name(outcome.plan.scenario)) }
             h1 { (headline(outcome)) }
             p.badges {
-                (badge(is_clean, if is_clean { "Ledger clean" } else { "Ledger not clean" }))
+                @if !is_clean || outcome.ledger.chats > 0 {
+                    (badge(is_clean, if is_clean { "Ledger clean" } else { "Ledger not clean" }))
+                }
                 (badge(is_valid, if is_valid { "Run valid" } else { "Run invalid" }))
             }
             p.quiet { (words::plan(outcome)) }
@@ -166,8 +171,8 @@ fn cards(outcome: &Outcome) -> Markup {
     html! {
         section.cards {
             @if totals.due > 0 {
-                (card("Delivered", &words::number(outcome.per_second(totals.delivered)), "chats/s", &format!(
-                    "of {} due; {} in all",
+                (card("Chats a second", &words::number(outcome.per_second(totals.delivered)), "", &format!(
+                    "delivered, of {} due; {} in all",
                     words::number(outcome.per_second(totals.due)),
                     words::several(totals.delivered, "chat"),
                 )))
@@ -270,62 +275,16 @@ fn plot(name: &str, is_wide: bool, title: &str, note: &str) -> Markup {
     html! {
         figure.wide[is_wide] {
             figcaption { b { (title) } " " span.quiet { (note) } }
-            div.plot data-plot=(name) role="img" aria-label=(format!("{title}, {note}")) {}
+            div.plot data-plot=(name) role="group" aria-label=(format!("{title}, {note}")) {}
         }
     }
 }
 
 fn tables(outcome: &Outcome) -> Markup {
-    let totals = &outcome.totals;
-    let counts = [
-        ("Due", totals.due),
-        ("Sent", totals.sent),
-        ("Acknowledged", totals.acknowledged),
-        ("Delivered", totals.delivered),
-        ("Errors", totals.errors),
-        ("Connections opened", totals.connects),
-        ("Connections that failed", totals.failed_connects),
-        ("HTTP requests", totals.requests),
-    ];
-    let mut processes: Vec<_> = outcome.processes.iter().collect();
-    processes.sort_by_key(|process| process.role);
     html! {
         section.tables {
-            (table("Latency", &["ms", "count", "mean", "p50", "p90", "p99", "p99.9", "max"], true,
-                words::kinds(outcome).into_iter().map(|kind| {
-                    let latency = &outcome.latencies[kind];
-                    let figures = [latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
-                    let row = [capital(kind), words::count(latency.count)];
-                    row.into_iter().chain(figures.map(words::number)).collect()
-                }).collect()))
-            (table("Chats", &["", "in all", "a second"], false, counts.map(|(name, count)| {
-                vec![name.to_owned(), words::count(count), words::number(outcome.per_second(count))]
-            }).into()))
-            (costs(outcome))
-            (table("Processes", &["", "role", "CPU s", "cores", "memory first", "last", "most"], true,
-                processes.into_iter().map(|process| vec![
-                    process.name.clone(),
-                    words::role(process.role).to_owned(),
-                    words::number(process.cpu_secs),
-                    words::number(process.cpu_secs / outcome.load_secs),
-                    words::size(process.first_rss_bytes),
-                    words::size(process.last_rss_bytes),
-                    words::size(process.max_rss_bytes),
-                ]).chain([words::others_row(outcome)]).collect()))
-            (table("Faults", &["", "at", "until", "all acknowledged after", "all shown after"], true,
-                outcome.faults.iter().map(|fault| vec![
-                    fault.what.clone(),
-                    words::secs(fault.at),
-                    words::secs(fault.until),
-                    or_dash(fault.sending_after_secs, words::secs),
-                    or_dash(fault.delivering_after_secs, words::secs),
-                ]).collect()))
-            (table("Ledger", &["", "cases"], false, Class::ALL.into_iter().map(|class| {
-                vec![capital(&words::name(class)), words::count(outcome.ledger.count(class))]
-            }).chain([
-                vec!["Chats checked".to_owned(), words::count(outcome.ledger.chats)],
-                vec!["Showings checked".to_owned(), words::count(outcome.ledger.shown)],
-            ]).collect()))
+            @for grid in grid::grids(outcome) { (table(&grid)) }
+            @if outcome.ledger.chats > 0 { (table(&grid::ledger(outcome))) }
             @if !outcome.remarks.is_empty() {
                 div { h2 { "Remarks" } ul { @for remark in &outcome.remarks { li { (remark) } } } }
             }
@@ -333,33 +292,17 @@ fn tables(outcome: &Outcome) -> Markup {
     }
 }
 
-fn costs(outcome: &Outcome) -> Markup {
-    let cost = |roles: &[Role]| or_dash(outcome.cpu_per_thousand(roles), words::number);
-    let row = |name: &str, roles: &[Role]| vec![capital(name), cost(roles)];
-    let roles = words::roles(outcome).into_iter().filter(|role| *role != Role::Generator);
-    let mut rows: Vec<_> = roles.map(|role| row(words::role(role), &[role])).collect();
-    rows.push(row("the service in all", &Role::SERVICE));
-    rows.push(row("generator, not in it", &[Role::Generator]));
-    table("CPU per 1,000 chats", &["", "seconds"], false, rows)
-}
-
-/// Nothing if there are no rows.
-pub(super) fn table(title: &str, names: &[&str], is_wide: bool, rows: Vec<Vec<String>>) -> Markup {
+fn table(grid: &Grid) -> Markup {
     html! {
-        @if !rows.is_empty() {
-            div.wide[is_wide] {
-                h2 { (title) }
-                div.scroll {
-                    table {
-                        thead { tr { @for name in names { th scope="col" { (name) } } } }
-                        tbody {
-                            @for row in rows {
-                                tr {
-                                    @for (index, cell) in row.into_iter().enumerate() {
-                                        @if index == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                                    }
-                                }
-                            }
+        div.wide[grid.names.len() > 3] {
+            h2 { (grid.title) }
+            div.scroll {
+                table {
+                    thead { tr { th {} @for name in grid.names { th scope="col" { (name) } } } }
+                    tbody {
+                        @for row in &grid.rows {
+                            @let (first, cells) = row.split_first().expect("a row says what it is of");
+                            tr { th scope="row" { (first) } @for cell in cells { td { (cell) } } }
                         }
                     }
                 }

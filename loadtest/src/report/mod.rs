@@ -2,6 +2,7 @@
 //! Everything is made from [`Outcome`] alone, so it can be made again from the JSON.
 
 pub mod compare;
+mod grid;
 pub mod html;
 pub mod progress;
 pub mod table;
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     comparison::{self, Comparison},
@@ -44,6 +45,19 @@ pub fn read_comparison(path: &Path) -> Result<Comparison, ReportError> {
     parse(path, comparison::VERSION)
 }
 
+/// Writes an outcome as JSON, and its page beside it. Says where the page is.
+pub fn save(outcome: &Outcome, json: &Path) -> Result<PathBuf, ReportError> {
+    write(json, &to_json(outcome))?;
+    write(&json.with_extension("html"), &html::page(outcome))
+}
+
+/// Writes a comparison as JSON, and its table in Markdown and its page beside it. Says where the page is.
+pub fn save_comparison(comparison: &Comparison, json: &Path) -> Result<PathBuf, ReportError> {
+    write(json, &to_json(comparison))?;
+    write(&json.with_extension("md"), &compare::markdown(comparison))?;
+    write(&json.with_extension("html"), &compare::page(comparison))
+}
+
 /// Makes the page of an outcome anew, beside its JSON, and says where it is.
 pub fn render(path: &Path) -> Result<PathBuf, ReportError> {
     write(&path.with_extension("html"), &html::page(&read(path)?))
@@ -52,6 +66,10 @@ pub fn render(path: &Path) -> Result<PathBuf, ReportError> {
 /// Makes the page of a comparison anew, beside its JSON, and says where it is.
 pub fn render_comparison(path: &Path) -> Result<PathBuf, ReportError> {
     write(&path.with_extension("html"), &compare::page(&read_comparison(path)?))
+}
+
+fn to_json(source: &impl Serialize) -> String {
+    serde_json::to_string(source).expect("keys are texts, and nothing refuses to be written")
 }
 
 fn write(path: &Path, text: &str) -> Result<PathBuf, ReportError> {

@@ -39,6 +39,17 @@ pub(super) fn number(value: f64) -> String {
     if grouped == "0" { grouped } else { format!("{sign}{grouped}") }
 }
 
+/// Two digits that matter: `0.083`, `1.4`, `12`.
+pub(super) fn ratio(value: f64) -> String {
+    let decimals = match value.abs() {
+        small if small < 0.0995 => 3,
+        small if small < 0.995 => 2,
+        small if small < 9.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
 #[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
 pub(super) fn count(value: u64) -> String {
     number(value as f64)
@@ -80,7 +91,7 @@ pub(super) fn or_dash<T>(value: Option<T>, say: impl FnOnce(T) -> String) -> Str
     value.map_or_else(|| "–".to_owned(), say)
 }
 
-/// A name in camel case that ends with its unit, and its value: `rssPerConnectionBytes` 5530 is `rss per
+/// A name in camel case that ends with its unit, and its value: `rssPerConnectionBytes` 5530 is `RSS per
 /// connection`, `5.4 KiB`.
 pub(super) fn figure(name: &str, value: f64) -> (String, String) {
     let (name, say) = UNITS
@@ -94,7 +105,7 @@ pub(super) fn figure(name: &str, value: f64) -> (String, String) {
         }
         words.extend(letter.to_lowercase());
     }
-    (words, say(value))
+    (words.replace("rss ", "RSS ").replace("cpu ", "CPU "), say(value))
 }
 
 /// A value of an enum as it is in the JSON, and as people say it.
@@ -179,14 +190,6 @@ pub(super) fn others(outcome: &Outcome) -> String {
     )
 }
 
-/// What others took, as the last row of a table of processes.
-pub(super) fn others_row(outcome: &Outcome) -> Vec<String> {
-    let secs = outcome.machine.others_cpu_secs;
-    let none = || "–".to_owned();
-    let cores = number(secs / outcome.load_secs);
-    vec!["others".to_owned(), none(), number(secs), cores, none(), none(), none()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,7 +207,7 @@ mod tests {
         );
         assert_eq!(
             figure("rssPerConnectionBytes", 5530.0),
-            ("rss per connection".into(), "5.4 KiB".into())
+            ("RSS per connection".into(), "5.4 KiB".into())
         );
         assert_eq!(figure("pagesPerSecond", 12.0), ("pages per second".into(), "12".into()));
     }

@@ -33,6 +33,22 @@ async fn connections_alone_have_few_plots() {
 }
 
 #[tokio::test]
+async fn three_hours_are_drawn() {
+    let (page, folder) = (page(&sample::soak()), sample::place("soak"));
+    std::fs::write(folder.join("report.html"), &page).unwrap();
+    look(&page, &folder, 1280).await.assert_drawn(&ALL);
+}
+
+#[tokio::test]
+async fn one_second_is_drawn() {
+    let mut outcome = sample::outcome();
+    outcome.seconds.truncate(1);
+    let (page, folder) = (page(&outcome), sample::place("second"));
+    let look = look(&page, &folder, 1280).await;
+    assert_eq!((look.errors.len(), look.plots.len()), (0, 6), "{look:?}");
+}
+
+#[tokio::test]
 async fn no_text_breaks_out() {
     let (page, folder) = (page(&sample::hostile()), sample::place("hostile"));
     look(&page, &folder, 390).await.assert_drawn(&ALL);
@@ -47,10 +63,12 @@ fn a_page_is_made_again_from_json_and_from_itself() {
     let folder = tempfile::tempdir().unwrap();
     let outcome = sample::hostile();
     let json = folder.path().join("run.json");
-    std::fs::write(&json, json_of(&outcome).to_string()).unwrap();
-    let html = report::render(&json).unwrap();
+    let html = report::save(&outcome, &json).unwrap();
     assert_eq!(html, folder.path().join("run.html"));
     let first = std::fs::read_to_string(&html).unwrap();
+    std::fs::remove_file(&html).unwrap();
+    assert_eq!(report::render(&json).unwrap(), html);
+    assert_eq!(std::fs::read_to_string(&html).unwrap(), first);
     assert_eq!(json_of(&report::read(&html).unwrap()), json_of(&outcome));
     report::render(&html).unwrap();
     assert_eq!(std::fs::read_to_string(&html).unwrap(), first);

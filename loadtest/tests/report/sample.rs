@@ -109,6 +109,24 @@ pub fn idle() -> Outcome {
     outcome
 }
 
+/// A clean run of three hours.
+pub fn soak() -> Outcome {
+    let mut outcome = outcome();
+    let mut noise = Noise(9);
+    outcome.plan.scenario = Scenario::Soak;
+    outcome.plan.duration_secs = 10_800.0;
+    outcome.load_secs = 10_800.0;
+    let again = |at: i32| Second { at: f64::from(at), ..second(f64::from(at % 20), &mut noise) };
+    outcome.seconds = (0..10_800).map(again).collect();
+    for process in &mut outcome.processes {
+        let looks: Vec<Sample> = process.samples[10..30].to_vec();
+        let looks = (0..10_800).step_by(5).zip(looks.into_iter().cycle());
+        process.samples = looks.map(|(at, look)| Sample { at: f64::from(at), ..look }).collect();
+    }
+    outcome.faults.truncate(1);
+    outcome
+}
+
 /// Texts that break out of a page if they can.
 pub fn hostile() -> Outcome {
     const TEXT: &str =

@@ -108,10 +108,12 @@ func newNode(redisURL string) (*centrifuge.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Redis: %w", err)
 	}
-	// Without a history, which the database has.
 	broker, err := centrifuge.NewRedisBroker(node, centrifuge.RedisBrokerConfig{
 		Prefix: prefix,
 		Shards: []*centrifuge.RedisShard{shard},
+		// There is no history but the database's. This only spares a look at streams, which the user of the
+		// stack's Redis has no right to.
+		UseLists: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("Redis: %w", err)

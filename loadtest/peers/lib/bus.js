@@ -45,7 +45,8 @@ export class Bus {
    * @param {Listener} listener
    */
   unsubscribe(user, listener) {
-    this.#subscriber.unsubscribe(channel(user), listener).catch(report);
+    // A connection that is lost has no subscriptions.
+    this.#subscriber.unsubscribe(channel(user), listener).catch(() => undefined);
   }
 
   close() {

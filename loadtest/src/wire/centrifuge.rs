@@ -107,3 +107,42 @@ impl<'a> Reply<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::heard, *};
+
+    #[test]
+    fn what_centrifuge_says_is_read() {
+        let connected = r#"{"id":1,"connect":{"client":"c7b42b94-1f7c-473e-bb62-d1415d697761","subs":{"user:2":{}},"ping":25,"pong":true}}"#;
+        assert_eq!(heard(&Centrifuge, connected), ["ready"]);
+        assert_eq!(heard(&Centrifuge, "{}"), ["say {}"]);
+        let refused = r#"{"id":5,"rpc":{"data":{"key":"1-1-3","code":"unavailable"}}}"#;
+        assert_eq!(heard(&Centrifuge, refused), ["refused 1-1-3 unavailable, again after 1s"]);
+        let error = r#"{"id":5,"error":{"code":108,"message":"method not found"}}"#;
+        assert!(Centrifuge.hear(error, &mut |_| ()).is_err());
+    }
+
+    #[test]
+    fn a_frame_has_several_replies() {
+        let frame = concat!(
+            r#"{"id":2,"rpc":{"data":{"key":"1-8-0","id":1,"time":1795408081274}}}"#,
+            "\n",
+            r#"{"push":{"channel":"user:2","pub":{"data":{"id":2,"from":1,"to":2,"key":"1-1-0","content":"chat 1-1-0 你好","time":1795408081302}}}}"#,
+            "\n"
+        );
+        assert_eq!(
+            heard(&Centrifuge, frame),
+            ["sent 1-8-0 as 1", "event 1-1-0 as 2 from 1 to 2: chat 1-1-0 你好"]
+        );
+    }
+
+    #[test]
+    fn a_letter_is_a_call() {
+        let letter = Letter { key: "1-1-3", sender: 1, target: 2, content: "x" };
+        assert_eq!(
+            Centrifuge.send(&letter),
+            r#"{"id":5,"rpc":{"data":{"content":"x","key":"1-1-3","to":2},"method":"send"}}"#
+        );
+    }
+}

@@ -139,3 +139,33 @@ fn upgrade(target: &Url, path: &str) -> Request<()> {
         .body(())
         .expect("a host from a URL, and a path of this program")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a frame means, a text for each part.
+    pub(super) fn heard(wire: &dyn Wire, frame: &str) -> Vec<String> {
+        let mut parts = Vec::new();
+        let read = wire.hear(frame, &mut |heard| {
+            parts.push(match heard {
+                Heard::Say(frame) => format!("say {frame}"),
+                Heard::Ready { .. } => "ready".to_owned(),
+                Heard::Sent { chat, .. } => format!("sent {} as {}", chat.key, chat.id),
+                Heard::Event { chat: ChatFrame { key, id, sender, target, content }, .. } => {
+                    let content = content.unwrap_or_default();
+                    format!("event {key} as {id} from {sender} to {target}: {content}")
+                }
+                Heard::Refused { key, code, after } => {
+                    let key = key.unwrap_or(Cow::Borrowed("-"));
+                    let after = after.map(|after| format!(", again after {after:?}"));
+                    format!("refused {key} {code}{}", after.unwrap_or_default())
+                }
+                Heard::Nothing => "nothing".to_owned(),
+                other => format!("{other:?}"),
+            });
+        });
+        read.unwrap();
+        parts
+    }
+}

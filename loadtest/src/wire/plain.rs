@@ -146,3 +146,49 @@ impl Wire for Plain {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::heard, *};
+
+    #[test]
+    fn what_the_servers_on_ws_say_is_read() {
+        assert_eq!(heard(&Plain, r#"{"type":"ready"}"#), ["ready"]);
+        assert_eq!(
+            heard(&Plain, r#"{"type":"sent","key":"1-1-0","id":1,"time":1795408070874}"#),
+            ["sent 1-1-0 as 1"]
+        );
+        assert_eq!(
+            heard(&Plain, r#"{"type":"sent","key":"1-1-0","id":1,"time":1795408078826,"seq":1}"#),
+            ["sent 1-1-0 as 1"]
+        );
+        let event = r#"{"type":"event","id":4,"from":2,"to":1,"key":"1-2-1","content":"chat 1-2-1 你好","time":1795408071100}"#;
+        assert_eq!(heard(&Plain, event), ["event 1-2-1 as 4 from 2 to 1: chat 1-2-1 你好"]);
+        let refused = r#"{"type":"refused","key":"1-1-0","code":"overloaded"}"#;
+        assert_eq!(heard(&Plain, refused), ["refused 1-1-0 overloaded, again after 1s"]);
+        assert_eq!(heard(&Plain, r#"{"type":"refused","code":"invalid"}"#), ["refused - invalid"]);
+        assert!(Plain.hear("nonsense", &mut |_| ()).is_err());
+        assert!(Plain.hear(r#"{"type":"event","id":4}"#, &mut |_| ()).is_err());
+    }
+
+    #[test]
+    fn a_letter_is_sent_as_json() {
+        let letter = Letter { key: "1-1-0", sender: 1, target: 2, content: "你好 \"x\"" };
+        assert_eq!(
+            Plain.send(&letter),
+            r#"{"content":"你好 \"x\"","key":"1-1-0","to":2,"type":"send"}"#
+        );
+    }
+
+    #[test]
+    fn a_page_is_read_back() {
+        let person = Person { id: 7, token: String::new() };
+        assert_eq!(Plain.page_path(&person, 5), "/readback?userId=7&after=5&limit=1000");
+        let page =
+            r#"{"chats":[{"id":6,"from":1,"to":2,"key":"1-1-0","content":"x","seq":3}],"next":3}"#;
+        let page = Plain.read_page(page).unwrap();
+        assert_eq!(page.next, Some(3));
+        let (seq, chat) = &page.events[0];
+        assert_eq!((*seq, chat.id, chat.key.as_str()), (None, 6, "1-1-0"));
+    }
+}

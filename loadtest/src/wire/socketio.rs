@@ -89,3 +89,30 @@ fn event(arguments: &str) -> Result<Heard<'_>, Unreadable> {
         _ => Ok(Heard::Nothing),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::heard, *};
+
+    #[test]
+    fn what_socket_io_says_is_read() {
+        let open = r#"0{"sid":"WlmZR_uAtQ9pzeuOAAAA","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":65536}"#;
+        assert_eq!(heard(&SocketIo, open), ["say 40"]);
+        assert_eq!(heard(&SocketIo, r#"40{"sid":"OlsAF45w16wIfo6LAAAA"}"#), ["nothing"]);
+        assert_eq!(heard(&SocketIo, "2"), ["say 3"]);
+        assert_eq!(heard(&SocketIo, r#"42["ready"]"#), ["ready"]);
+        let answer = r#"4312[{"key":"1-1-12","id":47,"time":1795408064470}]"#;
+        assert_eq!(heard(&SocketIo, answer), ["sent 1-1-12 as 47"]);
+        let event = r#"42["event",{"id":1,"from":1,"to":2,"key":"1-1-0","content":"chat 1-1-0 你好","time":1795408063946}]"#;
+        assert_eq!(heard(&SocketIo, event), ["event 1-1-0 as 1 from 1 to 2: chat 1-1-0 你好"]);
+        let refused = r#"430[{"key":"1-1-0","code":"unavailable"}]"#;
+        assert_eq!(heard(&SocketIo, refused), ["refused 1-1-0 unavailable, again after 1s"]);
+        assert!(SocketIo.hear(r#"44{"message":"no"}"#, &mut |_| ()).is_err());
+    }
+
+    #[test]
+    fn a_letter_is_an_event_that_asks_for_an_answer() {
+        let letter = Letter { key: "1-1-12", sender: 1, target: 2, content: "x" };
+        assert_eq!(SocketIo.send(&letter), r#"4212["send",{"content":"x","key":"1-1-12","to":2}]"#);
+    }
+}

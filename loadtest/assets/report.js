@@ -195,7 +195,7 @@
         axes: [whole, y],
         series: [
           { label: 'Share', value: (_, v) => (v == null ? '' : `${figureOf(100 * (1 - 10 ** -v), Math.max(1, Math.ceil(v) - 1))} %`) },
-          ...kinds.map((kind, index) => line(kind, KINDS[kind] ?? '--grey', millis, { width: 2, dash: index === 1 ? [6, 3] : undefined })),
+          ...kinds.map((kind, index) => line(kind.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`), KINDS[kind] ?? '--grey', millis, { width: 2, dash: index === 1 ? [6, 3] : undefined })),
         ],
       },
       [shares, ...curves],

@@ -198,7 +198,10 @@ async fn what_goes_wrong_is_counted() {
 
     redis.kill();
     eventually("the links are down", async || {
-        sum(&b, "imserver_bus_link_up").await + sum(&b, "imserver_limit_link_up").await < 0.5
+        // That of the limits is noticed when it is used.
+        li.get_json("/v1/conversations").await;
+        let down = async |server| sum(server, "imserver_bus_link_up").await < 0.5;
+        down(&a).await && down(&b).await && sum(&b, "imserver_limit_link_up").await < 0.5
     })
     .await;
     zhang.send(li.id, "dropped", "dropped").await;

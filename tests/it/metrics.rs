@@ -18,6 +18,7 @@ use tokio::task::block_in_place;
 
 use crate::harness::{DEADLINE, Redis, Server, Socket, Start, eventually, postgres, replica_on};
 
+const HEARS: &str = r#"imserver_bus_link_up{instance="1",direction="subscriber"}"#;
 const REAPED: &str = "imserver_presence_reaped_total";
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -195,10 +196,15 @@ async fn what_goes_wrong_is_counted() {
     }
     redis.ask(&format!("PUBLISH imserver:user:{} nonsense", li.id)).unwrap();
     until_counted(&b, "imserver_bus_garbage_total").await;
+    redis.ask("FLUSHALL").unwrap();
+    until_counted(&b, "imserver_presence_fenced_total").await;
 
     redis.kill();
     eventually("the links are down", async || {
-        sum(&b, "imserver_bus_link_up").await + sum(&b, "imserver_limit_link_up").await < 0.5
+        // That of the limits is noticed when it is used, and so is that to publish over.
+        li.get_json("/v1/conversations").await;
+        let down = async |server: &Server| server.metric(HEARS).await < 0.5;
+        down(&a).await && down(&b).await && sum(&b, "imserver_limit_link_up").await < 0.5
     })
     .await;
     zhang.send(li.id, "dropped", "dropped").await;
@@ -207,13 +213,16 @@ async fn what_goes_wrong_is_counted() {
     for series in [
         "imserver_bus_reconnects_total",
         "imserver_bus_gaps_total",
-        "imserver_presence_fenced_total",
         "imserver_limit_link_up",
         "imserver_presence_link_up",
     ] {
         until_counted(&b, series).await;
     }
-    // The other two remove whom a dead one held.
+    // The other two remove whom a dead one held, once that is known again.
+    eventually("Redis knows of the socket again", async || {
+        zhang.get_json("/getOnlineUser").await[li.id.to_string()]["connections"] == 1
+    })
+    .await;
     b.kill();
     let begun = Instant::now();
     while sum(&a, REAPED).await + sum(&c, REAPED).await < 0.5 {

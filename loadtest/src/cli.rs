@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::{
     content::{MAX_SIZE, MIN_SIZE},
+    measure::Watched,
     plan::{Plan, Scenario},
 };
 
@@ -19,6 +20,7 @@ use crate::{
 ///   loadtest run --scenario chat --users 100 --rate 200 --duration 10s
 ///
 /// The exit status is 0 only if the run was valid and no chat was lost, doubled, reordered or misdelivered.
+#[expect(clippy::doc_markdown, reason = "it is shown as it stands")]
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
@@ -29,7 +31,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a load, and say what came of it.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Make the page of a run or a comparison anew, from its JSON or an older page of it.
+    Report {
+        /// Its page is written beside it.
+        file: PathBuf,
+    },
 }
 
 /// What to do to which servers.
@@ -102,6 +109,16 @@ pub struct LoadArgs {
     /// Generator threads.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
+    /// The folder of a running `./dev stack`, instead of targets: its replicas, and its processes in the
+    /// report.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "targets")]
+    pub stack: Option<PathBuf>,
+    /// With --stack: through its load balancer.
+    #[arg(long, requires = "stack")]
+    pub balanced: bool,
+    /// A process to look at, such as imserver-1=4711. May be said several times.
+    #[arg(long = "process", value_name = "NAME=PID")]
+    pub processes: Vec<Watched>,
     /// A file of `USER_ID TOKEN` lines, for servers without demo login.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,

@@ -17,6 +17,7 @@ pub mod people;
 pub mod phone;
 pub mod plan;
 pub mod reading;
+pub mod report;
 pub mod scenario;
 pub mod stack;
 pub mod target;

@@ -54,6 +54,23 @@ impl Outcome {
     pub fn is_good(&self) -> bool {
         self.invalid.is_empty() && self.ledger.is_clean()
     }
+
+    /// So many per second of the load.
+    #[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+    pub fn per_second(&self, count: u64) -> f64 {
+        if self.load_secs > 0.0 { count as f64 / self.load_secs } else { 0.0 }
+    }
+
+    /// Seconds of CPU that processes of these roles took per 1,000 chats that were acknowledged; none if
+    /// nothing was, or there are no such processes.
+    #[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+    pub fn cpu_per_thousand(&self, roles: &[Role]) -> Option<f64> {
+        let mut of_roles =
+            self.processes.iter().filter(|process| roles.contains(&process.role)).peekable();
+        of_roles.peek()?;
+        let secs: f64 = of_roles.map(|process| process.cpu_secs).sum();
+        (self.totals.acknowledged > 0).then(|| secs * 1000.0 / self.totals.acknowledged as f64)
+    }
 }
 
 /// What was done in a run.
@@ -128,6 +145,11 @@ pub enum Role {
     Generator,
 }
 
+impl Role {
+    /// All but the generator: what a service is made of.
+    pub const SERVICE: [Self; 4] = [Self::Server, Self::Postgres, Self::Redis, Self::Balancer];
+}
+
 /// What a process and those that it started took.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -177,8 +199,9 @@ pub struct Fault {
     pub at: f64,
     /// When it was undone; the same as `at` if there is nothing to undo.
     pub until: f64,
-    /// From `at` on: until every phone was acknowledged something that it wrote after `at`.
+    /// From `at` on: until chats were acknowledged within a second of being due again. That is the last
+    /// moment before the next fault at which one was later; 0 if none was. Absent if some never were.
     pub sending_after_secs: Option<f64>,
-    /// From `at` on: until every phone was shown something that somebody wrote after `at`.
+    /// The same of chats that are shown to whom they are meant for.
     pub delivering_after_secs: Option<f64>,
 }

@@ -19,13 +19,13 @@ use tokio::{
 };
 
 use crate::{
-    clock::{Clock, time_of_day},
+    clock::{Clock, Moment, time_of_day},
     content::Contents,
     ledger::{Book, Timeline, judge},
-    measure::{Meter, Timed, latency, times},
-    outcome::{Machine, Outcome, Second, Totals, VERSION},
+    measure::{Meter, Timed, Watch, Watched, latency, times},
+    outcome::{Outcome, Role, Second, Totals, VERSION},
     phone::{LoadWindow, Mark, World},
-    plan::Plan,
+    plan::{Plan, Scenario},
     reading,
     target::Target,
     wire::{Person, Wire},
@@ -46,17 +46,19 @@ pub struct Setup {
     pub server: String,
     pub wire: Arc<dyn Wire>,
     pub people: Vec<Person>,
-    /// Told what happened in each second, and how many are left of the load.
+    /// The servers and what they need; this program is added.
+    pub processes: Vec<Watched>,
+    /// Told what happened in each second.
     pub progress: Progress,
 }
 
 /// See [`Setup::progress`].
-pub type Progress = Box<dyn FnMut(&Second, f64) + Send>;
+pub type Progress = Box<dyn FnMut(&Second) + Send>;
 
 /// Does what the plan says. An error is a run that could not be made; whatever the server did wrong is in
 /// the outcome.
 pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
-    let Setup { plan, server, wire, people, mut progress } = setup;
+    let Setup { plan, server, wire, people, mut processes, progress } = setup;
     ensure!(people.len() == plan.users as usize, "as many people as users");
     let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();
@@ -74,33 +76,43 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         load: LoadWindow::default(),
         broken: parking_lot::Mutex::default(),
     });
+    processes.push(Watched::generator());
+    let watch = Watch::start(processes, clock);
     let threads = Threads::start(&plan, &world);
     let mut run = Run {
         monitor: Monitor::new(threads.meters.clone(), clock),
+        progress,
+        load_from: None,
         plan: &plan,
         world: &world,
         threads: &threads,
     };
-    let connecting = run.watch(plan.ramp() + CONNECT_PATIENCE, &mut progress, World::all_are_ready);
+    let connecting = run.watch(plan.ramp() + CONNECT_PATIENCE, World::all_are_ready);
     ensure!(connecting.await?, "{}", run.who_is_missing());
 
     let begun = clock.now();
     let load_from = begun.after(plan.warm_up());
     let load_until = load_from.after(plan.duration());
     world.load.set(load_from, load_until);
-    let begun_at = (time_of_day() + plan.warm_up()).format(&Rfc3339)?;
+    run.load_from = Some(load_from);
+    let begun_at = (time_of_day() + plan.warm_up()).truncate_to_millisecond().format(&Rfc3339)?;
     threads.stage(Stage::Load(begun));
     let load = load_until.since(clock.now());
-    run.watch(load, &mut progress, |_| false).await?;
+    run.watch(load, |_| false).await?;
 
+    let usage = watch.end(load_from, load_until);
     threads.stage(Stage::Settle);
-    let is_settled = run.watch(plan.settle(), &mut progress, World::is_settled).await?;
+    let is_settled = run.watch(plan.settle(), World::is_settled).await?;
     let firsts = world.marks.iter().map(|mark| mark.first_cursor.load(Relaxed)).collect();
     let timelines = reading::timelines(&world, firsts).await?;
-    run.watch(plan.settle(), &mut progress, |world| world.has_been_shown(&timelines)).await?;
-    let monitor = run.monitor;
+    let shown = run.watch(plan.settle(), |world| world.has_been_shown(&timelines));
+    let is_shown = shown.await?;
+    let mut monitor = run.monitor;
+    monitor.look();
     let (meters, books) = threads.end().await?;
 
+    let mut faults = Vec::new();
+    monitor.add_recoveries(&mut faults, load_from, is_settled && is_shown);
     let mut outcome = Outcome {
         version: VERSION,
         server,
@@ -109,16 +121,17 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         totals: Totals::default(),
         latencies: BTreeMap::new(),
         seconds: monitor.seconds(load_from),
-        processes: Vec::new(),
-        machine: Machine::default(),
-        faults: Vec::new(),
+        processes: usage.processes,
+        machine: usage.machine,
+        faults,
         figures: BTreeMap::new(),
         ledger: judge(&books, &timelines),
         invalid: Vec::new(),
-        remarks: Vec::new(),
+        remarks: usage.unmeasured.iter().map(ToString::to_string).collect(),
         plan,
     };
     outcome.add_meters(&meters);
+    outcome.add_figures();
     outcome.look_for_flaws(is_settled);
     Ok(outcome)
 }
@@ -138,6 +151,28 @@ impl Outcome {
                 self.latencies.insert(what.name().to_owned(), latency(&all));
             }
         }
+    }
+
+    /// What a scenario is made for, beyond what all have.
+    fn add_figures(&mut self) {
+        if self.plan.scenario == Scenario::Idle
+            && let Some(bytes) = self.rss_per_connection()
+        {
+            self.figures.insert("rssPerConnectionBytes".to_owned(), bytes);
+        }
+    }
+
+    /// What the servers' memory rose by since before the first phone came, for each phone.
+    fn rss_per_connection(&self) -> Option<f64> {
+        let servers = self.processes.iter().filter(|process| process.role == Role::Server);
+        let mut rise = None;
+        for server in servers {
+            #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
+            let of = |rss: u64| rss as f64;
+            let before = of(server.samples.first()?.rss_bytes);
+            *rise.get_or_insert(0.0) += of(server.last_rss_bytes) - before;
+        }
+        Some(rise? / f64::from(self.plan.users))
     }
 
     fn look_for_flaws(&mut self, is_settled: bool) {
@@ -199,6 +234,9 @@ impl Threads {
 /// A run under way.
 struct Run<'a> {
     monitor: Monitor,
+    progress: Progress,
+    /// Known once all are connected.
+    load_from: Option<Moment>,
     plan: &'a Plan,
     world: &'a World,
     threads: &'a Threads,
@@ -209,7 +247,6 @@ impl Run<'_> {
     async fn watch(
         &mut self,
         most: Duration,
-        progress: &mut (dyn FnMut(&Second, f64) + Send),
         is_so: impl Fn(&World) -> bool,
     ) -> anyhow::Result<bool> {
         let end = Instant::now() + most;
@@ -228,7 +265,14 @@ impl Run<'_> {
                 return Ok(false);
             }
             tokio::select! {
-                _ = seconds.tick() => progress(&self.monitor.look(), left.as_secs_f64()),
+                _ = seconds.tick() => {
+                    let (begun, second) = self.monitor.look();
+                    // The end of the ramp is not known in it.
+                    let at = self.load_from.map_or(-self.plan.warm_up_secs - 1.0, |load_from| {
+                        monitor::relative(begun, load_from)
+                    });
+                    (self.progress)(&Second { at, ..second });
+                }
                 () = sleep(left.min(Duration::from_millis(20))) => {}
             }
             let ended = self.threads.ends.lock().iter_mut().find_map(|end| end.try_recv().ok());

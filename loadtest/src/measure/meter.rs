@@ -107,7 +107,7 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Counts. `counts` says whether what it is about was due in the load.
+    /// Counts something. `is_load` says whether it was due in the load.
     pub fn count(&self, is_load: bool, add: impl Fn(&mut Totals)) {
         let mut counts = self.counts.lock();
         add(&mut counts.recent);
@@ -122,12 +122,16 @@ impl Meter {
         self.counts.lock().times[what as usize].saturating_record(micros);
     }
 
-    /// A chat of a phone's own was acknowledged.
-    pub fn acknowledged(&self, is_load: bool, due: Moment, at: Moment) {
+    /// A chat of a phone's own was acknowledged. `is_timed`: the phone was there all the time, as far as
+    /// it was up to the phone.
+    pub fn acknowledged(&self, is_load: bool, is_timed: bool, due: Moment, at: Moment) {
         let mut counts = self.counts.lock();
         counts.recent.acknowledged += 1;
+        counts.totals.acknowledged += u64::from(is_load);
+        if !is_timed {
+            return;
+        }
         if is_load {
-            counts.totals.acknowledged += 1;
             let micros = micros(due, at);
             counts.times[Timed::Acknowledgement as usize].saturating_record(micros);
         }
@@ -136,8 +140,7 @@ impl Meter {
         }
     }
 
-    /// Somebody else's chat was shown. `is_timed`: the phone was there all the time, as far as it was up
-    /// to the phone.
+    /// Somebody else's chat was shown.
     pub fn delivered(&self, is_load: bool, is_timed: bool, due: Moment, at: Moment) {
         let mut counts = self.counts.lock();
         counts.recent.delivered += 1;
@@ -204,8 +207,8 @@ mod tests {
     #[test]
     fn what_was_not_due_in_the_load_is_in_no_total() {
         let meter = Meter::default();
-        meter.acknowledged(false, ms(0), ms(3));
-        meter.acknowledged(true, ms(10), ms(15));
+        meter.acknowledged(false, true, ms(0), ms(3));
+        meter.acknowledged(true, true, ms(10), ms(15));
         meter.delivered(true, true, ms(10), ms(1_011));
         meter.delivered(true, false, ms(10), ms(9_000));
         meter.with(|counts| {

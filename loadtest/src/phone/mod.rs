@@ -5,7 +5,7 @@ mod outbox;
 mod socket;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::VecDeque,
     rc::Rc,
     sync::{
@@ -129,7 +129,7 @@ pub struct Phone {
     cursor: Cursor,
     book: Book,
     outbox: Outbox,
-    is_wanted: Cell<bool>,
+    is_wanted: bool,
     /// Whether it was told to end.
     is_over: bool,
     /// What was due before this moment was missed by its own will, and its way here is not timed.
@@ -162,7 +162,7 @@ impl Phone {
             orders,
             cursor: Cursor::default(),
             outbox: Outbox::default(),
-            is_wanted: Cell::new(false),
+            is_wanted: false,
             is_over: false,
             back_since: Moment::default(),
             lost_at: None,
@@ -174,7 +174,7 @@ impl Phone {
     pub async fn run(mut self) -> Book {
         let mut attempts = 0_u32;
         loop {
-            while !self.is_wanted.get() && !self.is_over {
+            while !self.is_wanted && !self.is_over {
                 self.orders.news.notified().await;
                 self.take_orders();
             }
@@ -228,12 +228,13 @@ impl Phone {
         while let Some(order) = { self.orders.waiting.borrow_mut().pop_front() } {
             match order {
                 Order::Write { target, due } => self.write(target, due),
+                Order::Come if self.is_wanted => {}
                 Order::Come => {
-                    self.is_wanted.set(true);
+                    self.is_wanted = true;
                     self.back_since = self.world.clock.now();
                 }
                 Order::Leave => {
-                    self.is_wanted.set(false);
+                    self.is_wanted = false;
                     is_dropped = true;
                 }
                 Order::Reconnect => is_dropped = true,
@@ -261,16 +262,23 @@ impl Phone {
 
     /// A chat that a frame shows, as the books take it, and when it was due.
     fn seen(&self, chat: &ChatFrame<'_>) -> (Seen, Moment) {
+        let World { contents, people, .. } = &*self.world;
         let key: Option<Key> = chat.key.parse().ok();
+        let (mut sender, mut target) = (chat.sender, chat.target);
         let due = key.and_then(|key| match &chat.content {
-            Some(content) => self.world.contents.read(key, content),
-            None => self.outbox.due_of(key),
+            Some(content) => contents.read(key, content),
+            // An answer that names the key alone.
+            None => self.outbox.find(key).map(|letter| {
+                sender = people[self.number as usize].id;
+                target = people[letter.target as usize].id;
+                letter.due
+            }),
         });
         let seen = Seen {
             key: key.unwrap_or(Key::UNREADABLE),
             id: chat.id,
-            sender: chat.sender,
-            target: chat.target,
+            sender,
+            target,
             is_intact: due.is_some(),
         };
         (seen, due.unwrap_or_default())
@@ -281,7 +289,7 @@ impl Phone {
         self.book.acknowledge(seq, seen);
         if let Some((due, was_sent)) = self.outbox.settle(seen.key) {
             let is_load = self.world.load.has(due);
-            self.meter.acknowledged(is_load, due, at);
+            self.meter.acknowledged(is_load, due >= self.back_since, due, at);
             if was_sent {
                 self.meter.with(|counts| counts.in_flight -= 1);
             }

@@ -21,13 +21,22 @@ pub(super) struct Unsettled {
     pub(super) target: u32,
     pub(super) content: String,
     pub(super) due: Moment,
+    /// On this socket or on an earlier one.
+    pub(super) is_repeat: bool,
     is_settled: bool,
 }
 
 impl Outbox {
     pub(super) fn push(&mut self, key: Key, target: u32, content: String, due: Moment) {
         self.unsettled += 1;
-        self.letters.push_back(Unsettled { key, target, content, due, is_settled: false });
+        self.letters.push_back(Unsettled {
+            key,
+            target,
+            content,
+            due,
+            is_repeat: false,
+            is_settled: false,
+        });
     }
 
     /// How many are not acknowledged.
@@ -49,9 +58,9 @@ impl Outbox {
         Some(next)
     }
 
-    /// When a chat was due that is here.
-    pub(super) fn due_of(&self, key: Key) -> Option<Moment> {
-        self.letters.iter().find(|letter| letter.key == key).map(|letter| letter.due)
+    /// A chat that is here.
+    pub(super) fn find(&self, key: Key) -> Option<&Unsettled> {
+        self.letters.iter().find(|letter| letter.key == key)
     }
 
     /// A chat is acknowledged. When it was due, and whether it was under way on this socket; `None` if it
@@ -72,8 +81,11 @@ impl Outbox {
 
     /// Nothing is under way any more. How many were.
     pub(super) fn rewind(&mut self) -> u64 {
-        let under_way = self.letters.iter().take(self.under_way);
-        let count = under_way.filter(|letter| !letter.is_settled).count() as u64;
+        let mut count = 0;
+        for letter in self.letters.iter_mut().take(self.under_way) {
+            letter.is_repeat = true;
+            count += u64::from(!letter.is_settled);
+        }
         self.letters.retain(|letter| !letter.is_settled);
         self.under_way = 0;
         count

@@ -299,7 +299,9 @@ impl Phone {
                     target: people[letter.target as usize].id,
                     content: &letter.content,
                 });
-                self.meter.count(load.has(letter.due), |totals| totals.sent += 1);
+                if !letter.is_repeat {
+                    self.meter.count(load.has(letter.due), |totals| totals.sent += 1);
+                }
                 sent += 1;
                 feed(socket, frame).await?;
             }

@@ -21,7 +21,7 @@ impl Source for Storms {
 }
 
 /// How many people stay out of the storms: a tenth, in pairs.
-pub fn staying(users: u32) -> u32 {
+pub(super) fn staying(users: u32) -> u32 {
     (users / 20 * 2).max(2).min(users)
 }
 

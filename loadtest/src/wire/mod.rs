@@ -1,13 +1,19 @@
 //! How a server is spoken to: `imserver`'s protocol, and those of the peers it is compared with. No I/O.
 
+mod centrifuge;
 mod imserver;
+mod plain;
+mod socketio;
 
 use std::{borrow::Cow, time::Duration};
 
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
+pub use centrifuge::Centrifuge;
 pub use imserver::Imserver;
+pub use plain::Plain;
+pub use socketio::SocketIo;
 
 /// Somebody with a phone.
 #[derive(Clone)]
@@ -55,14 +61,14 @@ pub enum Heard<'a> {
     Nothing,
 }
 
-/// A chat as a frame shows it. What a server does not say, the phone takes from what it knows of the key.
+/// A chat as a frame shows it. Without content it is an answer that names the key alone: who wrote it to
+/// whom is then what the phone knows of the key.
 #[derive(Debug)]
 pub struct ChatFrame<'a> {
     pub key: Cow<'a, str>,
     pub id: i64,
     pub sender: i64,
     pub target: i64,
-    /// Absent in acknowledgements of servers that do not repeat it.
     pub content: Option<Cow<'a, str>>,
 }
 
@@ -132,4 +138,34 @@ fn upgrade(target: &Url, path: &str) -> Request<()> {
         .header("sec-websocket-key", generate_key())
         .body(())
         .expect("a host from a URL, and a path of this program")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a frame means, a text for each part.
+    pub(super) fn heard(wire: &dyn Wire, frame: &str) -> Vec<String> {
+        let mut parts = Vec::new();
+        let read = wire.hear(frame, &mut |heard| {
+            parts.push(match heard {
+                Heard::Say(frame) => format!("say {frame}"),
+                Heard::Ready { .. } => "ready".to_owned(),
+                Heard::Sent { chat, .. } => format!("sent {} as {}", chat.key, chat.id),
+                Heard::Event { chat: ChatFrame { key, id, sender, target, content }, .. } => {
+                    let content = content.unwrap_or_default();
+                    format!("event {key} as {id} from {sender} to {target}: {content}")
+                }
+                Heard::Refused { key, code, after } => {
+                    let key = key.unwrap_or(Cow::Borrowed("-"));
+                    let after = after.map(|after| format!(", again after {after:?}"));
+                    format!("refused {key} {code}{}", after.unwrap_or_default())
+                }
+                Heard::Nothing => "nothing".to_owned(),
+                other => format!("{other:?}"),
+            });
+        });
+        read.unwrap();
+        parts
+    }
 }

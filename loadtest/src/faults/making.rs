@@ -13,7 +13,7 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-use super::{FaultMoments, Kind, Planned, Schedule};
+use super::{Kind, Planned, Schedule};
 use crate::{
     clock::{Clock, Moment},
     measure::tree_of,
@@ -91,7 +91,6 @@ impl Making {
         stack: Stack,
         clock: Clock,
         begun: Moment,
-        moments: &Arc<FaultMoments>,
     ) -> Result<Self, StackError> {
         for fault in schedule.faults() {
             stack.know(&fault.name)?;
@@ -100,8 +99,7 @@ impl Making {
         let mut tasks = JoinSet::new();
         for (place, planned) in schedule.faults().iter().cloned().enumerate() {
             let maker = Maker { planned, clock, begun, breakage: Arc::clone(&breakage) };
-            let moments = Arc::clone(moments);
-            tasks.spawn(async move { Ok((place, maker.make(place, &moments).await?)) });
+            tasks.spawn(async move { Ok((place, maker.make().await?)) });
         }
         // It lives on when the faults are over: the signals would have no effect any more.
         tokio::spawn(end_on_signals(Arc::downgrade(&breakage)));
@@ -151,14 +149,12 @@ struct Maker {
 }
 
 impl Maker {
-    async fn make(&self, place: usize, moments: &FaultMoments) -> Result<Fault, FaultError> {
+    /// How long it was felt is for the phones to tell.
+    async fn make(&self) -> Result<Fault, FaultError> {
         let Planned { name, at, lasts, .. } = &self.planned;
         sleep_until(self.clock.instant(self.begun.after(*at))).await;
-        let done = self.do_it().await;
+        self.do_it().await?;
         let made = self.clock.now();
-        // Those after it wait for it to be said.
-        moments.made(place, made);
-        done?;
         if self.planned.kind == Kind::Terminate {
             self.ended().await;
         }

@@ -38,17 +38,18 @@ impl Home {
             fs::write(path.join("pids").join(name), "").unwrap();
         }
         let stack = Stack::open(path.to_owned()).unwrap();
+        let home = Self { folder, stack };
         for name in ["imserver-1", "redis"] {
-            stack.start(name).await.unwrap();
+            home.stack.start(name).await.unwrap();
+            home.eventually_all(name, is_well).await;
         }
-        Self { folder, stack }
+        home
     }
 
     fn make(&self, schedule: &str) -> Making {
         let schedule: Schedule = schedule.parse().unwrap();
         let clock = Clock::start();
-        let moments = Arc::new(FaultMoments::new(schedule.faults().len()));
-        Making::start(&schedule, self.stack.clone(), clock, clock.now(), &moments).unwrap()
+        Making::start(&schedule, self.stack.clone(), clock, clock.now()).unwrap()
     }
 
     async fn pid(&self, name: &str) -> u32 {
@@ -161,7 +162,9 @@ async fn a_run_that_is_given_up_undoes_its_faults() {
 #[tokio::test]
 async fn one_fault_that_fails_undoes_the_others() {
     let home = Home::new().await;
-    signal(home.pid("imserver-1").await, Signal::KILL).unwrap();
+    for pid in tree_of(home.pid("imserver-1").await) {
+        signal(pid, Signal::KILL).unwrap();
+    }
     home.eventually_gone("imserver-1").await;
     let making = home.make("freeze redis at 0s for 1h, kill imserver-1 at 1s for 1h");
     home.eventually_all("redis", is_stopped).await;
@@ -175,8 +178,7 @@ async fn a_process_that_the_stack_lacks_is_told_before_the_load() {
     let home = Home::new().await;
     let schedule: Schedule = "kill postgres at 1s for 1s".parse().unwrap();
     let clock = Clock::start();
-    let moments = Arc::new(FaultMoments::new(1));
-    let making = Making::start(&schedule, home.stack.clone(), clock, clock.now(), &moments);
+    let making = Making::start(&schedule, home.stack.clone(), clock, clock.now());
     let error = making.unwrap_err().to_string();
     assert_eq!(error, "the stack has no `postgres`, but: redis, imserver-1");
 }
@@ -210,7 +212,7 @@ async fn who_is_told_to_end_undoes_his_faults_first() {
 async fn be_told(folder: &Path) {
     let stack = Stack::open(folder.to_owned()).unwrap();
     let schedule = "freeze redis at 0s for 1h, kill imserver-1 at 0s for 1h".parse().unwrap();
-    let (clock, moments) = (Clock::start(), Arc::new(FaultMoments::new(2)));
-    let making = Making::start(&schedule, stack, clock, clock.now(), &moments).unwrap();
+    let clock = Clock::start();
+    let making = Making::start(&schedule, stack, clock, clock.now()).unwrap();
     let _ = timeout(Duration::from_mins(2), making.end()).await;
 }

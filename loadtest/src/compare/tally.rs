@@ -1,0 +1,126 @@
+//! What was measured of one server, over all its turns.
+
+use std::collections::BTreeMap;
+
+use super::Contender;
+use crate::{
+    comparison::{Compared, Measure, Measured, Quantity, Repeat},
+    outcome::{Outcome, Role},
+};
+
+/// What is measured at a rate.
+const AT_A_RATE: [Quantity; 4] =
+    [Quantity::CpuOfAll, Quantity::CpuOfServers, Quantity::P50, Quantity::P99];
+
+pub(super) struct Tally {
+    pub(super) contender: Contender,
+    turns: usize,
+    measured: Vec<(Measure, Vec<Repeat>, Vec<String>)>,
+}
+
+impl Tally {
+    pub(super) fn new(contender: Contender) -> Self {
+        Self { contender, turns: 0, measured: Vec::new() }
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.turns += 1;
+    }
+
+    pub(super) fn add(&mut self, measure: Measure, result: Result<Repeat, String>) {
+        let place = self.measured.iter().position(|(known, ..)| *known == measure);
+        let place = place.unwrap_or_else(|| {
+            self.measured.push((measure, Vec::new(), Vec::new()));
+            self.measured.len() - 1
+        });
+        let (_, repeats, failures) = &mut self.measured[place];
+        match result {
+            Ok(repeat) => repeats.push(repeat),
+            Err(why) => failures.push(why),
+        }
+    }
+
+    /// CPU and latency of a run at a rate.
+    pub(super) fn add_run(&mut self, rate: f64, outcome: &Outcome) {
+        for quantity in AT_A_RATE {
+            let value = value(quantity, outcome);
+            let repeat = |value| Repeat { value, others_cores: others_cores(outcome) };
+            let result = value.map(repeat).ok_or_else(|| "it was not measured".to_owned());
+            self.add(Measure { quantity, rate: Some(rate) }, result);
+        }
+    }
+
+    /// There is nothing at this rate.
+    pub(super) fn add_failed_run(&mut self, rate: f64, why: &str) {
+        for quantity in AT_A_RATE {
+            self.add(Measure { quantity, rate: Some(rate) }, Err(why.to_owned()));
+        }
+    }
+
+    /// Memory, of a run in which nobody wrote.
+    pub(super) fn add_idle(&mut self, outcome: &Outcome) {
+        // It is a figure of the scenario, and absent where memory cannot be measured.
+        if let Some(value) = value(Quantity::RssPerConnection, outcome) {
+            let measure = Measure { quantity: Quantity::RssPerConnection, rate: None };
+            self.add(measure, Ok(Repeat { value, others_cores: others_cores(outcome) }));
+        }
+    }
+
+    /// The turn ended before all was measured.
+    pub(super) fn failed(&mut self, rates: &[f64], why: &str) {
+        let at_rates = rates
+            .iter()
+            .flat_map(|rate| AT_A_RATE.map(|quantity| Measure { quantity, rate: Some(*rate) }));
+        let most = Measure { quantity: Quantity::MaxRate, rate: None };
+        let missing: Vec<_> =
+            at_rates.chain([most]).filter(|measure| self.count(measure) < self.turns).collect();
+        for measure in missing {
+            self.add(measure, Err(why.to_owned()));
+        }
+    }
+
+    /// In how many turns this was measured, or failed.
+    fn count(&self, measure: &Measure) -> usize {
+        let known = self.measured.iter().find(|(known, ..)| known == measure);
+        known.map_or(0, |(_, repeats, failures)| repeats.len() + failures.len())
+    }
+
+    pub(super) fn end(self, versions: BTreeMap<String, String>) -> Compared {
+        let measured = self.measured.into_iter();
+        Compared {
+            server: self.contender.name().to_owned(),
+            title: self.contender.title().to_owned(),
+            versions,
+            measured: measured
+                .map(|(measure, repeats, failures)| Measured::new(measure, repeats, failures))
+                .collect(),
+        }
+    }
+}
+
+/// Cores that others took during a run.
+pub(super) fn others_cores(outcome: &Outcome) -> f64 {
+    outcome.machine.others_cpu_secs / outcome.load_secs
+}
+
+/// What a run says; `None` if that was not measured.
+fn value(quantity: Quantity, outcome: &Outcome) -> Option<f64> {
+    let delivery = outcome.latencies.get("delivery").filter(|latency| latency.count > 0);
+    match quantity {
+        Quantity::P50 => Some(delivery?.p50),
+        Quantity::P99 => Some(delivery?.p99),
+        Quantity::CpuOfAll => cpu(outcome, |role| role != Role::Generator),
+        Quantity::CpuOfServers => cpu(outcome, |role| role == Role::Server),
+        Quantity::RssPerConnection => outcome.figures.get("rssPerConnectionBytes").copied(),
+        Quantity::MaxRate => None,
+    }
+}
+
+/// Seconds of CPU per 1,000 chats.
+#[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+fn cpu(outcome: &Outcome, is_counted: impl Fn(Role) -> bool) -> Option<f64> {
+    let counted: Vec<_> = outcome.processes.iter().filter(|it| is_counted(it.role)).collect();
+    let chats = outcome.totals.acknowledged as f64;
+    let secs: f64 = counted.iter().map(|process| process.cpu_secs).sum();
+    (!counted.is_empty() && chats > 0.0).then(|| secs / chats * 1_000.0)
+}

@@ -195,7 +195,7 @@
         axes: [whole, y],
         series: [
           { label: 'Share', value: (_, v) => (v == null ? '' : `${figureOf(100 * (1 - 10 ** -v), Math.max(1, Math.ceil(v) - 1))} %`) },
-          ...kinds.map((kind, index) => line(kind, KINDS[kind] ?? '--grey', millis, { width: 2, dash: index === 1 ? [6, 3] : undefined })),
+          ...kinds.map((kind, index) => line(kind.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`), KINDS[kind] ?? '--grey', millis, { width: 2, dash: index === 1 ? [6, 3] : undefined })),
         ],
       },
       [shares, ...curves],
@@ -219,12 +219,16 @@
     const looks = all.flatMap((process) => process.samples.map((sample) => Math.round(sample.at * 4) / 4));
     const at = [...new Set(looks)].sort((a, b) => a - b);
     const columns = all.map(({ samples }) => {
+      // Where looks are missing the process was away: a line from before to after would say that it ran.
+      const steps = samples.slice(1).map((sample, j) => sample.at - samples[j].at).sort((a, b) => a - b);
+      const longest = 2.5 * (steps[Math.floor(steps.length / 2)] ?? 1);
       let i = 0;
       return at.map((time) => {
         while (i + 1 < samples.length && samples[i + 1].at <= time) i += 1;
         const [a, b] = [samples[i], samples[i + 1]];
         if (time < a.at - 0.25 || (!b && time > a.at + 0.25)) return null;
         if (!b || time <= a.at) return a[name];
+        if (b.at - a.at > longest && time > a.at + 0.25) return null;
         return a[name] + ((b[name] - a[name]) * (time - a.at)) / (b.at - a.at);
       });
     });

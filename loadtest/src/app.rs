@@ -30,6 +30,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         server: "imserver".to_owned(),
         wire: Arc::new(Imserver),
         people,
+        processes: args.load.processes.clone(),
         progress: show_progress(&plan),
         plan,
     })

@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     compare::CompareArgs,
     content::{MAX_SIZE, MIN_SIZE},
+    measure::Watched,
     plan::{Plan, Scenario},
 };
 
@@ -112,6 +113,16 @@ pub struct LoadArgs {
     /// Generator threads.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
+    /// The folder of a running `./dev stack`, instead of targets: its replicas, and its processes in the
+    /// report.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "targets")]
+    pub stack: Option<PathBuf>,
+    /// With --stack: through its load balancer.
+    #[arg(long, requires = "stack")]
+    pub balanced: bool,
+    /// A process to look at, such as imserver-1=4711. May be said several times.
+    #[arg(long = "process", value_name = "NAME=PID")]
+    pub processes: Vec<Watched>,
     /// A file of `USER_ID TOKEN` lines, for servers without demo login.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,

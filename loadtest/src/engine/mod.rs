@@ -22,10 +22,10 @@ use crate::{
     clock::{Clock, Moment, time_of_day},
     content::Contents,
     ledger::{Book, Timeline, judge},
-    measure::{Meter, Timed, latency, times},
-    outcome::{Machine, Outcome, Second, Totals, VERSION},
+    measure::{Meter, Timed, Watch, Watched, latency, times},
+    outcome::{Outcome, Role, Second, Totals, VERSION},
     phone::{LoadWindow, Mark, World},
-    plan::Plan,
+    plan::{Plan, Scenario},
     reading,
     target::Target,
     wire::{Person, Wire},
@@ -46,6 +46,8 @@ pub struct Setup {
     pub server: String,
     pub wire: Arc<dyn Wire>,
     pub people: Vec<Person>,
+    /// The servers and what they need; this program is added.
+    pub processes: Vec<Watched>,
     /// Told what happened in each second.
     pub progress: Progress,
 }
@@ -56,7 +58,7 @@ pub type Progress = Box<dyn FnMut(&Second) + Send>;
 /// Does what the plan says. An error is a run that could not be made; whatever the server did wrong is in
 /// the outcome.
 pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
-    let Setup { plan, server, wire, people, progress } = setup;
+    let Setup { plan, server, wire, people, mut processes, progress } = setup;
     ensure!(people.len() == plan.users as usize, "as many people as users");
     let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();
@@ -74,6 +76,8 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         load: LoadWindow::default(),
         broken: parking_lot::Mutex::default(),
     });
+    processes.push(Watched::generator());
+    let watch = Watch::start(processes, clock);
     let threads = Threads::start(&plan, &world);
     let mut run = Run {
         monitor: Monitor::new(threads.meters.clone(), clock),
@@ -96,6 +100,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let load = load_until.since(clock.now());
     run.watch(load, |_| false).await?;
 
+    let usage = watch.end(load_from, load_until);
     threads.stage(Stage::Settle);
     let is_settled = run.watch(plan.settle(), World::is_settled).await?;
     let firsts = world.marks.iter().map(|mark| mark.first_cursor.load(Relaxed)).collect();
@@ -113,16 +118,17 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         totals: Totals::default(),
         latencies: BTreeMap::new(),
         seconds: monitor.seconds(load_from),
-        processes: Vec::new(),
-        machine: Machine::default(),
+        processes: usage.processes,
+        machine: usage.machine,
         faults: Vec::new(),
         figures: BTreeMap::new(),
         ledger: judge(&books, &timelines),
         invalid: Vec::new(),
-        remarks: Vec::new(),
+        remarks: usage.unmeasured.iter().map(ToString::to_string).collect(),
         plan,
     };
     outcome.add_meters(&meters);
+    outcome.add_figures();
     outcome.look_for_flaws(is_settled);
     Ok(outcome)
 }
@@ -142,6 +148,28 @@ impl Outcome {
                 self.latencies.insert(what.name().to_owned(), latency(&all));
             }
         }
+    }
+
+    /// What a scenario is made for, beyond what all have.
+    fn add_figures(&mut self) {
+        if self.plan.scenario == Scenario::Idle
+            && let Some(bytes) = self.rss_per_connection()
+        {
+            self.figures.insert("rssPerConnectionBytes".to_owned(), bytes);
+        }
+    }
+
+    /// What the servers' memory rose by since before the first phone came, for each phone.
+    fn rss_per_connection(&self) -> Option<f64> {
+        let servers = self.processes.iter().filter(|process| process.role == Role::Server);
+        let mut rise = None;
+        for server in servers {
+            #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
+            let of = |rss: u64| rss as f64;
+            let before = of(server.samples.first()?.rss_bytes);
+            *rise.get_or_insert(0.0) += of(server.last_rss_bytes) - before;
+        }
+        Some(rise? / f64::from(self.plan.users))
     }
 
     fn look_for_flaws(&mut self, is_settled: bool) {

@@ -24,7 +24,7 @@ fn latencies(outcome: &Outcome) -> Grid {
     let rows = words::kinds(outcome).into_iter().map(|kind| {
         let it = &outcome.latencies[kind];
         let figures = [it.mean, it.p50, it.p90, it.p99, it.p999, it.max].map(words::number);
-        [kind.to_owned(), words::count(it.count)].into_iter().chain(figures).collect()
+        [words::spaced(kind), words::count(it.count)].into_iter().chain(figures).collect()
     });
     Grid {
         title: "Latency, ms",

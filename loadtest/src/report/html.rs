@@ -187,7 +187,7 @@ fn cards(outcome: &Outcome) -> Markup {
                 ] {
                     @let said = words::millis(value);
                     @let (figure, unit) = said.split_once(' ').unwrap_or((&said, ""));
-                    (card(&format!("{} {name}", capital(kind)), figure, unit, &note))
+                    (card(&format!("{} {name}", capital(&words::spaced(kind))), figure, unit, &note))
                 }
             }
             @if outcome.ledger.chats > 0 {

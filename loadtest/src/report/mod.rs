@@ -45,12 +45,6 @@ pub fn read_comparison(path: &Path) -> Result<Comparison, ReportError> {
     parse(path, comparison::VERSION)
 }
 
-/// Writes an outcome as JSON, and its page beside it. Says where the page is.
-pub fn save(outcome: &Outcome, json: &Path) -> Result<PathBuf, ReportError> {
-    write(json, &to_json(outcome))?;
-    write(&json.with_extension("html"), &html::page(outcome))
-}
-
 /// Writes a comparison as JSON, and its table in Markdown and its page beside it. Says where the page is.
 pub fn save_comparison(comparison: &Comparison, json: &Path) -> Result<PathBuf, ReportError> {
     write(json, &to_json(comparison))?;

@@ -98,6 +98,11 @@ pub(super) fn figure(name: &str, value: f64) -> (String, String) {
         .iter()
         .find_map(|(unit, say)| Some((name.strip_suffix(unit)?, *say)))
         .unwrap_or((name, number));
+    (spaced(name).replace("rss ", "RSS ").replace("cpu ", "CPU "), say(value))
+}
+
+/// A name in camel case as words.
+pub(super) fn spaced(name: &str) -> String {
     let mut words = String::new();
     for letter in name.chars() {
         if letter.is_uppercase() {
@@ -105,7 +110,7 @@ pub(super) fn figure(name: &str, value: f64) -> (String, String) {
         }
         words.extend(letter.to_lowercase());
     }
-    (words.replace("rss ", "RSS ").replace("cpu ", "CPU "), say(value))
+    words
 }
 
 /// A value of an enum as it is in the JSON, and as people say it.
@@ -165,6 +170,9 @@ pub(super) fn plan(outcome: &Outcome) -> String {
 /// Where it ran, and what others took of it.
 pub(super) fn machine(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
+    if machine.cores == 0 {
+        return "an unknown machine".to_owned();
+    }
     let noise = match outcome.load_secs {
         some if some > 0.0 => format!("; others took {}", others(outcome)),
         _ => String::new(),

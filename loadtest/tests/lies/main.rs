@@ -35,7 +35,14 @@ async fn load(lie: Lie) -> anyhow::Result<Outcome> {
     let targets = [Target::find(&server.url).unwrap()];
     let people = people::log_in(&reading::http(), &targets, plan.users).await.unwrap();
     let wire = Arc::new(Imserver);
-    let setup = Setup { plan, server: "liar".to_owned(), wire, people, progress: Box::new(|_| {}) };
+    let setup = Setup {
+        plan,
+        server: "liar".to_owned(),
+        wire,
+        people,
+        processes: Vec::new(),
+        progress: Box::new(|_| {}),
+    };
     engine::run(setup).await
 }
 

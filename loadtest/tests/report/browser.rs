@@ -93,7 +93,7 @@ pub async fn look(page: &str, folder: &Path, width: u32) -> Look {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(Duration::from_mins(1), child).await.expect("Chromium ends").unwrap();
+    let output = timeout(Duration::from_mins(2), child).await.expect("Chromium ends").unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
     let look = dom.split_once("<pre id=\"look\">").and_then(|(_, rest)| rest.split_once("</pre>"));
     let (look, _) = look.unwrap_or_else(|| {

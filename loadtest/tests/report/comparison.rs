@@ -6,7 +6,7 @@ use loadtest::{
     comparison::{Compared, Comparison, Measure, Measured, Quantity, Repeat, VERSION},
     report::{
         compare::{markdown, page},
-        read_comparison,
+        read_comparison, save_comparison,
     },
 };
 
@@ -112,6 +112,7 @@ async fn bars_in_a_browser() {
     let page = page(&comparison);
     look(&page, &folder, 390).await.assert_drawn(&[]);
     let file = folder.join("hostile.html");
-    std::fs::write(&file, page).unwrap();
+    save_comparison(&comparison, &file.with_extension("json")).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), page);
     assert_eq!(read_comparison(&file).unwrap().remarks, comparison.remarks);
 }

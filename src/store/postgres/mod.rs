@@ -8,6 +8,7 @@ mod connections;
 mod conversations;
 mod erasure;
 mod error;
+mod gather;
 mod history;
 mod pool;
 mod rows;
@@ -27,10 +28,10 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use self::{error::classify, pool::Pool};
+use self::{error::classify, gather::Gather, pool::Pool};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
-    StoreError, TokenHash, Window,
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
+    Store, StoreError, TokenHash, Window,
 };
 use crate::{
     clock::Timestamp,
@@ -115,6 +116,10 @@ use now_millis;
 pub struct PgStore {
     writer: Pool,
     others: Pool,
+    // What every handshake asks for.
+    sessions: Gather<TokenHash, Option<Session>>,
+    connections: Gather<(), ConnectionId>,
+    standings: Gather<UserId, Standing>,
 }
 
 impl fmt::Debug for PgStore {
@@ -131,9 +136,13 @@ impl PgStore {
         let options = options(url).map_err(StoreError::Unavailable)?;
         migrate(&options).await?;
         let session = options.options(SESSION);
+        let others = Pool::new(session.clone(), CONNECTIONS, WORK_TIMEOUT);
         let store = Self {
-            writer: Pool::new(session.clone().options(WRITER), 1, APPEND_TIMEOUT),
-            others: Pool::new(session, CONNECTIONS, WORK_TIMEOUT),
+            writer: Pool::new(session.options(WRITER), 1, APPEND_TIMEOUT),
+            sessions: gather(&others, |c, tokens| sessions::by_tokens(c, tokens).boxed()),
+            connections: gather(&others, |c, calls| connections::next(c, calls.len()).boxed()),
+            standings: gather(&others, |c, users| timelines::standings(c, users).boxed()),
+            others,
         };
         store.run(|c| history::epoch(c).boxed()).await?;
         if !store.run(|c| history::is_watched(c).boxed()).await? {
@@ -153,6 +162,26 @@ impl PgStore {
     {
         self.others.run(work).await.map_err(classify)
     }
+}
+
+/// Gathers questions for a unit of work that answers them in their order.
+fn gather<K, V>(
+    pool: &Pool,
+    work: impl for<'c> Fn(&'c mut PgConnection, Vec<K>) -> BoxFuture<'c, sqlx::Result<Vec<V>>>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
+) -> Gather<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Send + 'static,
+{
+    let pool = pool.clone();
+    Gather::new(move |keys| {
+        let pool = pool.clone();
+        async move { pool.run(move |c| work(c, keys)).await.map_err(classify) }.boxed()
+    })
 }
 
 /// How to connect. An error does not repeat the URL, which may hold a password.
@@ -284,7 +313,7 @@ impl Store for PgStore {
     }
 
     async fn session(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
-        self.run(move |c| sessions::by_token(c, token).boxed()).await
+        self.sessions.ask(token).await
     }
 
     async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
@@ -302,7 +331,7 @@ impl Store for PgStore {
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
-        self.run(|c| connections::next(c).boxed()).await
+        self.connections.ask(()).await
     }
 
     async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
@@ -324,6 +353,10 @@ impl Store for PgStore {
 
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
         self.run(move |c| timelines::bounds(c, user).boxed()).await
+    }
+
+    async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
+        self.standings.ask(user).await
     }
 
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {

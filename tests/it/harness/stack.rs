@@ -62,7 +62,7 @@ impl Stack {
             .env("IMSERVER_STACK", &folder)
             .env("IMSERVER_PROGRAM", env!("CARGO_BIN_EXE_imserver"))
             // One that `deploy/imserver.env` has too, and one that it has not.
-            .env("IMSERVER__SERVER__DRAIN_PAUSE_SECS", "1")
+            .env("IMSERVER__SERVER__DRAIN_SECS", "11")
             .env("IMSERVER__LIMITS__ENABLED", "false")
             .stdin(Stdio::piped())
             .stdout(std::fs::File::create(&said).unwrap())

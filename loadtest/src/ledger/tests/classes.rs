@@ -307,3 +307,22 @@ fn ten_cases_are_told_and_all_are_counted() {
     let story = Story::new(true).all_stored().shown(0..3).shown(std::iter::repeat_n(2, 25));
     story.assert_only(&[(Class::Doubled, 25)], "Doubled: and 15 more");
 }
+
+#[test]
+fn what_has_no_number_among_numbers_is_not_stored() {
+    let mut story = Story::new(true).all_stored().shown(0..2);
+    story.li.show(None, &chat(2));
+    story.assert_only(&[(Class::Lost, 1), (Class::Unstored, 1)], "feed-0-2 without number");
+    let mut story = Story::new(true).all_stored().shown(0..3);
+    let others = Seen { key: Key { run: 1, writer: 0, number: 0 }, ..chat(2) };
+    story.timelines[1].events.push((None, others));
+    story.assert_only(&[(Class::Unstored, 1)], "1-0-0 has no number for 1002");
+}
+
+#[test]
+fn numbers_of_other_runs_may_not_fall_either() {
+    let mut story = Story::new(true).all_stored().shown(0..3);
+    let others = Seen { key: Key { run: 1, writer: 0, number: 0 }, ..chat(2) };
+    story.timelines[1].events.insert(1, (Some(BEFORE), others));
+    story.assert_only(&[(Class::Reordered, 1)], "1002's timeline has 1-0-0 as 40");
+}

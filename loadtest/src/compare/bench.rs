@@ -1,9 +1,9 @@
 //! The runs of one turn.
 
-use std::sync::Arc;
+use anyhow::Context;
 
 use super::{
-    Contender, Effort,
+    CompareArgs, Contender, Effort,
     most::{self, Trial},
     servers::Servers,
     stack::Stack,
@@ -12,56 +12,30 @@ use super::{
 use crate::{
     comparison::{Measure, Quantity, Repeat},
     engine::{self, Setup},
-    outcome::{Machine, Outcome},
+    measure::{Pid, Watched},
+    outcome::{Machine, Outcome, Role},
     people,
     plan::{Plan, Scenario},
     reading,
     report::progress::Progress,
     target::Target,
-    wire::{Person, Wire},
+    wire::Person,
 };
 
 /// A run at a fixed rate says something if the server kept up: with a higher p99 chats pile up.
 const KEPT_UP_P99_MS: f64 = 1_000.0;
 
 pub(super) struct Bench<'a> {
-    contender: Contender,
-    effort: &'a Effort,
-    wire: Arc<dyn Wire>,
-    plan: Plan,
-    people: Vec<Person>,
+    pub(super) contender: Contender,
+    pub(super) args: &'a CompareArgs,
+    pub(super) effort: &'a Effort,
+    pub(super) stack: &'a Stack,
 }
 
-impl<'a> Bench<'a> {
-    pub(super) async fn new(
-        contender: Contender,
-        effort: &'a Effort,
-        _stack: &Stack,
-        servers: &Servers,
-    ) -> anyhow::Result<Self> {
-        let plan = Plan {
-            targets: servers.urls.clone(),
-            users: effort.users,
-            ramp_secs: f64::from(effort.users) / 500.0,
-            warm_up_secs: effort.warm_up_secs,
-            size: effort.size,
-            threads: effort.threads,
-            settle_secs: effort.settle_secs,
-            ..Plan::default()
-        };
-        let people = if contender == Contender::Imserver {
-            let targets: Vec<_> =
-                plan.targets.iter().map(Target::find).collect::<Result<_, _>>()?;
-            people::log_in(&reading::http(), &targets, plan.users).await?
-        } else {
-            people::numbered(plan.users)
-        };
-        Ok(Self { contender, effort, wire: contender.wire(), plan, people })
-    }
-
+impl Bench<'_> {
     /// All that is measured in a turn. The highest rate comes before rates that may be above it.
     pub(super) async fn measure(
-        &mut self,
+        &self,
         tally: &mut Tally,
         machine: &mut Machine,
     ) -> anyhow::Result<()> {
@@ -118,20 +92,71 @@ impl<'a> Bench<'a> {
         Ok(search.end())
     }
 
+    /// One run, from an empty database to the end of the processes.
     async fn run(&self, scenario: Scenario, rate: f64, secs: f64) -> anyhow::Result<Outcome> {
-        let plan = Plan { scenario, rate, duration_secs: secs, ..self.plan.clone() };
-        eprintln!("{}: {rate} chats/s for {secs} s", self.contender.name());
+        let name = self.contender.name();
+        eprintln!("{name}: {rate} chats/s for {secs} s");
+        let database = format!("compare_{}", name.replace('-', "_"));
+        self.stack.create(&database).await?;
+        let servers = Servers::start(self.contender, self.args, self.stack, &database).await?;
+        let outcome = self.load(&servers, scenario, rate, secs).await;
+        servers.end().await;
+        self.stack.drop(&database).await?;
+        outcome.with_context(|| format!("{rate} chats/s"))
+    }
+
+    async fn load(
+        &self,
+        servers: &Servers,
+        scenario: Scenario,
+        rate: f64,
+        secs: f64,
+    ) -> anyhow::Result<Outcome> {
+        let Effort { users, warm_up_secs, size, threads, settle_secs, .. } = *self.effort;
+        let plan = Plan {
+            scenario,
+            targets: servers.urls.clone(),
+            users,
+            rate,
+            duration_secs: secs,
+            ramp_secs: f64::from(users) / 500.0,
+            warm_up_secs,
+            size,
+            threads,
+            settle_secs,
+            ..Plan::default()
+        };
         let (mut progress, shown) = (Progress::on_stderr(), plan.clone());
         engine::run(Setup {
             server: self.contender.name().to_owned(),
-            wire: Arc::clone(&self.wire),
-            people: self.people.clone(),
+            wire: self.contender.wire(),
+            people: self.people(&plan).await?,
+            processes: self.processes(servers),
             progress: Box::new(move |second| {
                 let _ = progress.show(second, &shown);
             }),
             plan,
         })
         .await
+    }
+
+    async fn people(&self, plan: &Plan) -> anyhow::Result<Vec<Person>> {
+        if self.contender != Contender::Imserver {
+            return Ok(people::numbered(plan.users));
+        }
+        let targets: Vec<_> = plan.targets.iter().map(Target::find).collect::<Result<_, _>>()?;
+        people::log_in(&reading::http(), &targets, plan.users).await
+    }
+
+    fn processes(&self, servers: &Servers) -> Vec<Watched> {
+        let server = |(number, pid): (usize, u32)| Watched {
+            name: format!("{}-{}", self.contender.name(), number + 1),
+            role: Role::Server,
+            pid: Pid::Is(pid),
+        };
+        let shared = |name| Watched::new(name, Pid::In(self.stack.pid_file(name)));
+        let servers = servers.pids().enumerate().map(server);
+        servers.chain([shared("postgres"), shared("redis")]).collect()
     }
 }
 

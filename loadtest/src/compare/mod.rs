@@ -1,7 +1,7 @@
 //! Runs several servers in turn, on the same work and machine, and says how they compare.
 //!
-//! Each turn is a database of its own and two processes on loopback, behind the same Postgres and Redis.
-//! The turns are interleaved, A B C A B C, so that what the machine does meanwhile falls on all of them.
+//! Each run has a database of its own and two new processes on loopback, behind the same Postgres and
+//! Redis. The turns are interleaved, A B C A B C, so that what the machine does meanwhile falls on all.
 
 mod bench;
 mod contender;
@@ -13,11 +13,12 @@ mod versions;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 use time::format_description::well_known::Rfc3339;
+use tokio::signal::unix::{SignalKind, signal};
 
-use self::{bench::Bench, servers::Servers, stack::Stack, tally::Tally};
+use self::{bench::Bench, stack::Stack, tally::Tally};
 use crate::{
     clock::time_of_day,
     comparison::{Comparison, VERSION},
@@ -116,8 +117,17 @@ impl Effort {
     }
 }
 
-/// Compares, and writes what came of it.
+/// Compares, and writes what came of it. Ends the servers when it is told to end.
 pub async fn run(args: CompareArgs) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = compare(args) => result,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("told to end"),
+    }
+}
+
+async fn compare(args: CompareArgs) -> anyhow::Result<()> {
     let effort = Effort::of(&args)?;
     let contenders: Vec<_> =
         Contender::ALL.into_iter().filter(|it| !args.without.contains(it)).collect();
@@ -131,8 +141,9 @@ pub async fn run(args: CompareArgs) -> anyhow::Result<()> {
             let name = tally.contender.name();
             tally.begin_turn();
             eprintln!("turn {repeat} of {}: {name}", effort.repeats);
-            let turn = turn(&args, &effort, &stack, repeat, tally, &mut machine).await;
-            if let Err(error) = turn {
+            let bench =
+                Bench { contender: tally.contender, args: &args, effort: &effort, stack: &stack };
+            if let Err(error) = bench.measure(tally, &mut machine).await {
                 // The others go on; the table says that this one has no value here.
                 eprintln!("{name}: {error:#}");
                 tally.failed(&effort.rates, &format!("{error:#}"));
@@ -158,34 +169,6 @@ pub async fn run(args: CompareArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One server's turn, from an empty database to the end of its processes.
-async fn turn(
-    args: &CompareArgs,
-    effort: &Effort,
-    stack: &Stack,
-    repeat: u32,
-    tally: &mut Tally,
-    machine: &mut Machine,
-) -> anyhow::Result<()> {
-    let contender = tally.contender;
-    let database = format!("{}_{repeat}", contender.name().replace('-', "_"));
-    stack.create(&database).await?;
-    let result = async {
-        let servers = Servers::start(contender, args, stack, &database).await?;
-        // Whatever happens in it, they are ended.
-        let result = async {
-            let mut bench = Bench::new(contender, effort, stack, &servers).await?;
-            bench.measure(tally, machine).await
-        };
-        let result = result.await;
-        servers.end().await;
-        result.context("the load")
-    };
-    let result = result.await;
-    stack.drop(&database).await?;
-    result
-}
-
 /// What was equal for all.
 async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
     let Effort { users, size, rates, load_secs, trial_secs, .. } = effort;
@@ -197,7 +180,7 @@ async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
         ),
         format!(
             "Acknowledged after the commit, to {}, synchronous_commit {}; across the processes through {}; \
-             a new database for each turn",
+             a new database for each run",
             stack.postgres_version().await,
             stack.synchronous_commit().await,
             versions::redis().await,

@@ -12,6 +12,9 @@ use crate::{
 const AT_A_RATE: [Quantity; 4] =
     [Quantity::CpuOfAll, Quantity::CpuOfServers, Quantity::P50, Quantity::P99];
 
+/// All but the generator.
+const SERVICE: [Role; 4] = [Role::Server, Role::Postgres, Role::Redis, Role::Balancer];
+
 pub(super) struct Tally {
     pub(super) contender: Contender,
     turns: usize,
@@ -109,18 +112,9 @@ fn value(quantity: Quantity, outcome: &Outcome) -> Option<f64> {
     match quantity {
         Quantity::P50 => Some(delivery?.p50),
         Quantity::P99 => Some(delivery?.p99),
-        Quantity::CpuOfAll => cpu(outcome, |role| role != Role::Generator),
-        Quantity::CpuOfServers => cpu(outcome, |role| role == Role::Server),
+        Quantity::CpuOfAll => outcome.cpu_per_thousand(&SERVICE),
+        Quantity::CpuOfServers => outcome.cpu_per_thousand(&[Role::Server]),
         Quantity::RssPerConnection => outcome.figures.get("rssPerConnectionBytes").copied(),
         Quantity::MaxRate => None,
     }
-}
-
-/// Seconds of CPU per 1,000 chats.
-#[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-fn cpu(outcome: &Outcome, is_counted: impl Fn(Role) -> bool) -> Option<f64> {
-    let counted: Vec<_> = outcome.processes.iter().filter(|it| is_counted(it.role)).collect();
-    let chats = outcome.totals.acknowledged as f64;
-    let secs: f64 = counted.iter().map(|process| process.cpu_secs).sum();
-    (!counted.is_empty() && chats > 0.0).then(|| secs / chats * 1_000.0)
 }

@@ -28,14 +28,16 @@ impl Busy {
 /// [`Watch::end`](super::Watch::end) to tell.
 pub fn describe() -> Machine {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let machine = Machine { cores: u32::try_from(cores).unwrap_or(u32::MAX), ..Machine::default() };
-    #[cfg(target_os = "linux")]
-    let machine = known_to_linux(machine);
-    machine
+    Machine { cores: u32::try_from(cores).unwrap_or(u32::MAX), ..known() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn known() -> Machine {
+    Machine::default()
 }
 
 #[cfg(target_os = "linux")]
-fn known_to_linux(machine: Machine) -> Machine {
+fn known() -> Machine {
     use procfs::{CpuInfo, Current, Meminfo};
 
     let cpu = CpuInfo::current().ok();
@@ -45,6 +47,6 @@ fn known_to_linux(machine: Machine) -> Machine {
         cpu: cpu.unwrap_or_default(),
         memory_bytes: Meminfo::current().map(|memory| memory.mem_total).unwrap_or_default(),
         kernel: kernel.trim().to_owned(),
-        ..machine
+        ..Machine::default()
     }
 }

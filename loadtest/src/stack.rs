@@ -148,7 +148,8 @@ mod tests {
         for name in ["imserver-10", "redis", "imserver-2", "nginx"] {
             fs::write(path.join("pids").join(name), "1 never\n").unwrap();
         }
-        let log = "imserver 0.1.0 listens on http://127.0.0.1:1\n  metrics http://127.0.0.1:2/metrics\n
+        let log =
+            "imserver 0.1.0 listens on http://127.0.0.1:1\n  metrics http://127.0.0.1:2/metrics\n
             imserver 0.1.0 listens on http://127.0.0.1:3\n";
         let log: Vec<_> = log.lines().map(str::trim_start).collect();
         fs::write(path.join("logs/imserver-2.log"), log.join("\n")).unwrap();
@@ -162,6 +163,9 @@ mod tests {
         // Process 1 runs, but it was not started then.
         assert!(matches!(stack.pid("redis").await, Err(StackError::NotRunning(_))));
         let error = stack.know("postgres").unwrap_err().to_string();
-        assert_eq!(error, "the stack has no `postgres`, but: nginx, redis, imserver-2, imserver-10");
+        assert_eq!(
+            error,
+            "the stack has no `postgres`, but: nginx, redis, imserver-2, imserver-10"
+        );
     }
 }

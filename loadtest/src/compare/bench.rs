@@ -3,8 +3,7 @@
 use anyhow::Context;
 
 use super::{
-    CompareArgs, Contender, Effort,
-    most::{self, Trial},
+    CompareArgs, Contender, Effort, held,
     servers::Servers,
     stack::Stack,
     tally::{Tally, others_cores},
@@ -12,6 +11,7 @@ use super::{
 use crate::{
     comparison::{Measure, Quantity, Repeat},
     engine::{self, Setup},
+    find_max::Search,
     measure::{Pid, Watched},
     outcome::{Machine, Outcome, Role},
     people,
@@ -48,14 +48,12 @@ impl Bench<'_> {
         }
         let most = self.search(machine).await?;
         let measure = Measure { quantity: Quantity::MaxRate, rate: None };
-        match most.best {
-            Some(repeat) => tally.add(measure, Ok(repeat)),
-            None => tally.add(measure, Err(most.why.clone())),
-        }
+        tally.add(measure, most.clone());
         for rate in later {
-            match most.best.filter(|best| best.value >= *rate) {
-                Some(_) => self.measure_at(*rate, tally, machine).await?,
-                None => tally.add_failed_run(*rate, "it is more than its most"),
+            if most.as_ref().is_ok_and(|most| most.value >= *rate) {
+                self.measure_at(*rate, tally, machine).await?;
+            } else {
+                tally.add_failed_run(*rate, "it is more than its most");
             }
         }
         Ok(())
@@ -69,27 +67,46 @@ impl Bench<'_> {
     ) -> anyhow::Result<()> {
         let outcome = self.run(Scenario::Chat, rate, self.effort.load_secs).await?;
         add_up(machine, &outcome.machine);
-        match most::judge(&outcome, KEPT_UP_P99_MS) {
+        match held::judge(&outcome, KEPT_UP_P99_MS) {
             Ok(()) => tally.add_run(rate, &outcome),
             Err(why) => tally.add_failed_run(rate, &why),
         }
         Ok(())
     }
 
-    async fn search(&self, machine: &mut Machine) -> anyhow::Result<most::Most> {
-        let Effort { search_from, search_step, trial_secs, .. } = *self.effort;
-        let mut search = most::Search::new(search_from, search_step);
-        while let Some(rate) = search.next() {
-            let outcome = self.run(Scenario::Chat, rate, trial_secs).await?;
-            add_up(machine, &outcome.machine);
-            let judged = most::judge(&outcome, most::MOST_P99_MS);
-            if let Err(why) = &judged {
-                eprintln!("{}: {why}", self.contender.name());
-            }
-            let repeat = Repeat { value: rate, others_cores: others_cores(&outcome) };
-            search.tried(Trial { repeat, failure: judged.err() });
-        }
-        Ok(search.end())
+    /// The highest rate that is held, with the noise of the run that held it; or why none is.
+    async fn search(&self, machine: &mut Machine) -> anyhow::Result<Result<Repeat, String>> {
+        let Effort { search_from, search_resolution, trial_secs, .. } = *self.effort;
+        let search = Search {
+            p99_ms: held::MOST_P99_MS,
+            delivered: held::LEAST_DELIVERED,
+            first: search_from,
+            resolution: search_resolution,
+            repeats: 1,
+            ..Search::default()
+        };
+        let mut noise = Vec::new();
+        let mut last_failure = String::new();
+        let answer = search
+            .run(async |rate| {
+                let outcome = self.run(Scenario::Chat, rate, trial_secs).await?;
+                add_up(machine, &outcome.machine);
+                noise.push(others_cores(&outcome));
+                if let Err(why) = held::judge(&outcome, held::MOST_P99_MS) {
+                    eprintln!("{}: {why}", self.contender.name());
+                    last_failure = why;
+                }
+                anyhow::Ok(held::found(&outcome))
+            })
+            .await?;
+        let best = answer
+            .tried
+            .iter()
+            .zip(noise)
+            .filter(|(tried, _)| tried.is_held)
+            .map(|(tried, others_cores)| Repeat { value: tried.rate, others_cores })
+            .max_by(|a, b| a.value.total_cmp(&b.value));
+        Ok(best.ok_or(last_failure))
     }
 
     /// One run, from an empty database to the end of the processes.

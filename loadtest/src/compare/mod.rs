@@ -5,7 +5,7 @@
 
 mod bench;
 mod contender;
-mod most;
+mod held;
 mod servers;
 mod stack;
 mod tally;
@@ -82,9 +82,9 @@ struct Effort {
     load_secs: f64,
     trial_secs: f64,
     warm_up_secs: f64,
-    /// Where the search for the highest rate begins, and how close it comes.
+    /// Where the search for the highest rate begins, and how far below the limit it may end, as a share.
     search_from: f64,
-    search_step: f64,
+    search_resolution: f64,
     settle_secs: f64,
 }
 
@@ -111,7 +111,7 @@ impl Effort {
             trial_secs: if quick { 2.0 } else { 8.0 },
             warm_up_secs: if quick { 1.0 } else { 3.0 },
             search_from: if quick { 100.0 } else { 1_000.0 },
-            search_step: if quick { 2.0 } else { 1.15 },
+            search_resolution: if quick { 0.5 } else { 0.1 },
             settle_secs: 30.0,
         })
     }
@@ -187,9 +187,10 @@ async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
         ),
         format!(
             "CPU and latency over {load_secs} s at {} chats/s; the most: rates are tried for {trial_secs} s \
-             each until p99 is above {} ms or a chat is lost, doubled or misplaced",
+             each, to within {:.0} %, until p99 is above {} ms or a chat is lost, doubled or misplaced",
             rates.join(" and "),
-            most::MOST_P99_MS,
+            effort.search_resolution * 100.0,
+            held::MOST_P99_MS,
         ),
         format!("Generator: {} thread(s) on the same machine, not counted", effort.threads),
         versions::build().await,

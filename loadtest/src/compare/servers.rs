@@ -18,7 +18,7 @@ use url::Url;
 use super::{CompareArgs, Contender, contender::Start, stack::Stack};
 
 /// How long a server may take to listen, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PROCESSES: usize = 2;
 
@@ -94,7 +94,7 @@ async fn listens(process: &mut Child, log: &Path) -> anyhow::Result<Url> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = std::fs::read_to_string(log).unwrap_or_default();
-        let said = text.lines().filter_map(|line| line.split_once(" listens on ")).next();
+        let said = text.lines().find_map(|line| line.split_once(" listens on "));
         // A line that is being written is not whole yet.
         if let Some((_, url)) = said.filter(|_| text.ends_with('\n')) {
             return url.parse().with_context(|| format!("`{url}`"));

@@ -199,8 +199,9 @@ pub struct Fault {
     pub at: f64,
     /// When it was undone; the same as `at` if there is nothing to undo.
     pub until: f64,
-    /// From `at` on: until every phone was acknowledged something that it wrote after `at`.
+    /// From `at` on: until chats were acknowledged within a second of being due again. That is the last
+    /// moment before the next fault at which one was later; 0 if none was. Absent if some never were.
     pub sending_after_secs: Option<f64>,
-    /// From `at` on: until every phone was shown something that somebody wrote after `at`.
+    /// The same of chats that are shown to whom they are meant for.
     pub delivering_after_secs: Option<f64>,
 }

@@ -105,11 +105,14 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let is_settled = run.watch(plan.settle(), World::is_settled).await?;
     let firsts = world.marks.iter().map(|mark| mark.first_cursor.load(Relaxed)).collect();
     let timelines = reading::timelines(&world, firsts).await?;
-    run.watch(plan.settle(), |world| world.has_been_shown(&timelines)).await?;
+    let shown = run.watch(plan.settle(), |world| world.has_been_shown(&timelines));
+    let is_shown = shown.await?;
     let mut monitor = run.monitor;
-    let (meters, books) = threads.end().await?;
     monitor.look();
+    let (meters, books) = threads.end().await?;
 
+    let mut faults = Vec::new();
+    monitor.add_recoveries(&mut faults, load_from, is_settled && is_shown);
     let mut outcome = Outcome {
         version: VERSION,
         server,
@@ -120,7 +123,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         seconds: monitor.seconds(load_from),
         processes: usage.processes,
         machine: usage.machine,
-        faults: Vec::new(),
+        faults,
         figures: BTreeMap::new(),
         ledger: judge(&books, &timelines),
         invalid: Vec::new(),

@@ -1,11 +1,11 @@
 //! Looks at all threads once a second.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Moment},
     measure::{Meter, times},
-    outcome::{Second, Totals},
+    outcome::{Fault, Second, Totals},
 };
 
 /// What it saw so far.
@@ -72,20 +72,31 @@ impl Monitor {
             .collect()
     }
 
-    /// From `from` to the last moment before `until` at which a chat came, to whom it was meant for or as
-    /// an acknowledgement, that was late: in seconds, first of acknowledgements and then of deliveries.
-    pub(super) fn recovery(&self, from: Moment, until: Moment) -> (f64, f64) {
-        let last = |late: &[Moment]| {
-            let last = late.iter().rev().find(|at| (from..until).contains(at));
-            last.map_or(0.0, |at| at.since(from).as_secs_f64())
-        };
-        (last(&self.late_acknowledgements), last(&self.late_deliveries))
+    /// Says of each fault how long it was felt, as [`Fault`] has it. `is_settled`: in the end all was
+    /// acknowledged and shown.
+    pub(super) fn add_recoveries(&self, faults: &mut [Fault], load_from: Moment, is_settled: bool) {
+        for place in 0..faults.len() {
+            let next = faults.get(place + 1).map(|next| absolute(next.at, load_from));
+            let from = absolute(faults[place].at, load_from);
+            let until = next.unwrap_or(Moment::NEVER);
+            let felt = |late: &[Moment]| {
+                let last = late.iter().filter(|at| (from..until).contains(at)).max();
+                let secs = last.map_or(0.0, |at| at.since(from).as_secs_f64());
+                (is_settled || next.is_some()).then_some(secs)
+            };
+            faults[place].sending_after_secs = felt(&self.late_acknowledgements);
+            faults[place].delivering_after_secs = felt(&self.late_deliveries);
+        }
     }
 }
 
 /// A moment in seconds since the load began.
 pub(super) fn relative(at: Moment, load_from: Moment) -> f64 {
     at.since(load_from).as_secs_f64() - load_from.since(at).as_secs_f64()
+}
+
+fn absolute(secs: f64, load_from: Moment) -> Moment {
+    load_from.after(Duration::from_secs_f64(secs.max(0.0)))
 }
 
 pub(super) fn add(sum: &mut Totals, more: &Totals) {
@@ -99,4 +110,32 @@ pub(super) fn add(sum: &mut Totals, more: &Totals) {
     sum.connects += connects;
     sum.failed_connects += failed_connects;
     sum.requests += requests;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_felt_until_the_last_late_chat_before_the_next_one() {
+        let secs = |secs: u64| Moment(secs * 1_000_000_000);
+        let mut monitor = Monitor::new(Vec::new(), Clock::start());
+        monitor.late_acknowledgements = vec![secs(11), secs(13), secs(12), secs(25)];
+        monitor.late_deliveries = vec![secs(14)];
+        let fault = |at| Fault {
+            what: "kill redis".to_owned(),
+            at,
+            until: at,
+            sending_after_secs: None,
+            delivering_after_secs: None,
+        };
+        let mut faults = [fault(0.0), fault(10.0), fault(20.0)];
+        monitor.add_recoveries(&mut faults, secs(10), true);
+        let felt =
+            faults.clone().map(|fault| (fault.sending_after_secs, fault.delivering_after_secs));
+        assert_eq!(felt[0], (Some(3.0), Some(4.0)));
+        assert_eq!(felt[1], (Some(5.0), Some(0.0)));
+        monitor.add_recoveries(&mut faults, secs(10), false);
+        assert_eq!((faults[0].sending_after_secs, faults[2].sending_after_secs), (Some(3.0), None));
+    }
 }

@@ -19,7 +19,7 @@ use url::Url;
 
 /// What it does wrong, with each tenth chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lie {
+pub(crate) enum Lie {
     None,
     KeepsBack,
     ShowsTwice,
@@ -31,8 +31,8 @@ pub enum Lie {
 }
 
 /// The server. It ends when it is dropped.
-pub struct Liar {
-    pub url: Url,
+pub(crate) struct Liar {
+    pub(crate) url: Url,
     task: AbortHandle,
 }
 
@@ -56,7 +56,7 @@ struct Memory {
 type Shared = Arc<Mutex<Memory>>;
 
 impl Liar {
-    pub async fn start(lie: Lie) -> Self {
+    pub(crate) async fn start(lie: Lie) -> Self {
         let memory = Memory {
             lie,
             chats: 0,

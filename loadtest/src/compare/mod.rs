@@ -66,7 +66,7 @@ pub struct CompareArgs {
     #[arg(long, default_value_t = 100)]
     pub size: usize,
     /// Generator threads. Few: they share the machine with the servers.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     pub threads: usize,
 }
 

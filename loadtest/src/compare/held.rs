@@ -47,3 +47,56 @@ pub(super) fn found(outcome: &Outcome) -> Found {
         is_good: outcome.is_good(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        ledger::{Class, Verdict},
+        outcome::{Latency, Machine, VERSION},
+        plan::Plan,
+    };
+
+    fn outcome(due: u64, delivered: u64, p99: f64) -> Outcome {
+        let latency = Latency { count: delivered, p99, ..Latency::default() };
+        Outcome {
+            version: VERSION,
+            plan: Plan { rate: 100.0, ..Plan::default() },
+            server: "ws-insert".into(),
+            begun_at: String::new(),
+            load_secs: 10.0,
+            totals: Totals { due, delivered, ..Totals::default() },
+            latencies: BTreeMap::from([("delivery".into(), latency)]),
+            seconds: vec![],
+            processes: vec![],
+            machine: Machine::default(),
+            faults: vec![],
+            figures: BTreeMap::new(),
+            ledger: Verdict::default(),
+            invalid: vec![],
+            remarks: vec![],
+        }
+    }
+
+    #[test]
+    fn a_rate_is_held_if_all_came_in_time() {
+        assert_eq!(judge(&outcome(1_000, 1_000, 99.0), MOST_P99_MS), Ok(()));
+        let why = |outcome: &Outcome| judge(outcome, MOST_P99_MS).unwrap_err();
+        assert_eq!(why(&outcome(1_000, 1_000, 240.0)), "at 100/s p99 was 240 ms");
+        assert_eq!(why(&outcome(1_000, 999, 9.0)), "at 100/s 999 of 1000 were delivered");
+        let mut lost = outcome(1_000, 1_000, 9.0);
+        lost.ledger.add(Class::Lost, || "one".into());
+        assert_eq!(why(&lost), "at 100/s the ledger has: lost 1");
+        let mut saturated = outcome(1_000, 1_000, 9.0);
+        saturated.invalid.push("the generator is saturated".into());
+        assert_eq!(why(&saturated), "at 100/s the run is not valid: the generator is saturated");
+    }
+
+    #[test]
+    fn the_search_is_told_the_same() {
+        let found = found(&outcome(1_000, 750, 240.0));
+        assert_eq!(found, Found { p99_ms: Some(240.0), delivered: 0.75, is_good: true });
+    }
+}

@@ -112,3 +112,29 @@ async fn listens(process: &mut Child, log: &Path) -> anyhow::Result<Url> {
         sleep(LOOK_EVERY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Start<'_> {
+        let (program, folder) = (Path::new("sh"), Path::new("."));
+        Start { program, arguments: vec!["-c", script], folder, environment: vec![("WHO", "it")] }
+    }
+
+    #[tokio::test]
+    async fn a_server_says_where_it_listens_or_why_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let script = "echo begins; echo $WHO listens on http://127.0.0.1:7; exec sleep 600";
+        let mut process = spawn(&shell(script), &log).unwrap();
+        let url = listens(&mut process, &log).await.unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:7/");
+        let servers = Servers { processes: vec![process], urls: vec![url] };
+        timeout(PATIENCE, servers.end()).await.expect("SIGTERM ends it");
+
+        let mut process = spawn(&shell("echo no database >&2; exit 3"), &log).unwrap();
+        let why = listens(&mut process, &log).await.unwrap_err().to_string();
+        assert!(why.contains('3') && why.ends_with("no database"), "{why}");
+    }
+}

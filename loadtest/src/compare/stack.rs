@@ -90,3 +90,26 @@ fn setting(folder: &Path, file: &str, name: &str) -> anyhow::Result<String> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     value.map(str::to_owned).with_context(|| format!("{} has no {name}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_is_known_by_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+        write(
+            "urls.env",
+            "IMSERVER__DATABASE__URL=postgres://imserver:x@127.0.0.1:5/imserver\n\
+             IMSERVER__BUS__URL=redis://imserver:y@127.0.0.1:6\n",
+        );
+        let why = Stack::open(folder.path()).err().unwrap().to_string();
+        assert!(why.ends_with("secrets.env"), "{why}");
+        write("secrets.env", "IMSERVER_POSTGRES_PASSWORD=z\n");
+        let stack = Stack::open(folder.path()).unwrap();
+        assert_eq!(stack.database_url("run_1"), "postgres://imserver:x@127.0.0.1:5/run_1");
+        assert_eq!(stack.redis_url(), "redis://imserver:y@127.0.0.1:6");
+    }
+}

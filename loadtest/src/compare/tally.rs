@@ -118,3 +118,34 @@ fn value(quantity: Quantity, outcome: &Outcome) -> Option<f64> {
         Quantity::MaxRate => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Measure = Measure { quantity: Quantity::P99, rate: Some(50.0) };
+    const MOST: Measure = Measure { quantity: Quantity::MaxRate, rate: None };
+
+    #[test]
+    fn a_turn_that_ended_early_is_a_failure_of_what_it_had_not_measured() {
+        let mut tally = Tally::new(Contender::WsInsert);
+        for turn in 0..2 {
+            tally.begin_turn();
+            tally.add(AT, Ok(Repeat { value: 8.0, others_cores: 0.1 }));
+            if turn == 0 {
+                tally.add(MOST, Ok(Repeat { value: 3_000.0, others_cores: 0.1 }));
+            } else {
+                tally.failed(&[50.0], "it ended");
+            }
+        }
+        let compared = tally.end(BTreeMap::new());
+        let of = |measure| compared.measured.iter().find(|it| it.measure == measure).unwrap();
+        assert_eq!((of(AT).repeats.len(), of(AT).failures.len()), (2, 0));
+        assert_eq!(
+            (of(MOST).repeats.len(), of(MOST).failures.as_slice()),
+            (1, &["it ended".to_owned()][..])
+        );
+        let cpu = Measure { quantity: Quantity::CpuOfAll, rate: Some(50.0) };
+        assert_eq!(of(cpu).failures.len(), 1);
+    }
+}

@@ -109,7 +109,8 @@ impl Effort {
             threads: args.threads,
             load_secs: if quick { 3.0 } else { 20.0 },
             trial_secs: if quick { 2.0 } else { 8.0 },
-            warm_up_secs: if quick { 1.0 } else { 3.0 },
+            // Long enough for V8 to have compiled what is hot.
+            warm_up_secs: if quick { 1.0 } else { 5.0 },
             search_from: if quick { 100.0 } else { 1_000.0 },
             search_resolution: if quick { 0.5 } else { 0.1 },
             settle_secs: 30.0,

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::{
     cli::{Cli, Command, LoadArgs, RunArgs},
-    engine, people,
+    compare, engine, people,
     plan::Plan,
     reading,
     report::{self, ReportError, html, progress::Progress, table::table},
@@ -18,6 +18,7 @@ use crate::{
 pub async fn main(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run(&args).await,
+        Command::Compare(args) => compare::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Report { file } => render(&file),
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::{
+    compare::CompareArgs,
     content::{MAX_SIZE, MIN_SIZE},
     measure::Watched,
     plan::{Plan, Scenario},
@@ -32,6 +33,9 @@ pub struct Cli {
 pub enum Command {
     /// Make a load, and say what came of it.
     Run(Box<RunArgs>),
+    /// Compare the service with what else one could build it on; ./dev compare installs and starts what
+    /// this needs.
+    Compare(Box<CompareArgs>),
     /// Make the page of a run or a comparison anew, from its JSON or an older page of it.
     Report {
         /// Its page is written beside it.

@@ -5,6 +5,7 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod comparison;
 pub mod content;
 pub mod engine;

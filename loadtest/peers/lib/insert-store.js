@@ -5,10 +5,7 @@ import { MOST_WAITING, Refused } from './store.js';
 
 /** @import { Kept, Letter, Page, Row, Store } from './store.js' */
 
-/**
- * Connections of a process. Commits on several are written to the disk together; README.md has what other
- * sizes gave.
- */
+/** Connections of a process. Commits on several are written to the disk together. */
 const POOL = 16;
 
 // One table, without what a chat does not need: no unique key, no rows for a timeline. The index is what

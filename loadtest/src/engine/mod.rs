@@ -304,7 +304,11 @@ impl World {
         self.marks.iter().zip(timelines).all(|(mark, timeline)| {
             let end = match timeline.events.last() {
                 Some((Some(seq), _)) => *seq,
-                Some((None, _)) => i64::try_from(timeline.events.len()).unwrap_or(i64::MAX),
+                // Of another run's, nothing was shown in this one.
+                Some((None, _)) => {
+                    let own = timeline.events.iter().filter(|(_, seen)| seen.key.run == self.run);
+                    i64::try_from(own.count()).unwrap_or(i64::MAX)
+                }
                 None => 0,
             };
             mark.cursor.load(Relaxed) >= end

@@ -153,9 +153,13 @@ impl Phone {
     ) -> Result<(), Ended> {
         let Some(Ok(message)) = message else { return Err(Ended::Lost) };
         state.heard = Instant::now();
-        state.asked = (self.outbox.len() > 0).then_some(state.heard);
         match message {
-            Message::Text(text) => self.hear(socket, state, text.as_str()).await,
+            Message::Text(text) => {
+                self.hear(socket, state, text.as_str()).await?;
+                // Looked at after the frame: it may be the last answer that was due.
+                state.asked = (self.outbox.len() > 0).then_some(state.heard);
+                Ok(())
+            }
             Message::Close(close) => {
                 let code = close.map_or(1005, |close| u16::from(close.code));
                 // The others say that this phone has done something wrong, or is not wanted.

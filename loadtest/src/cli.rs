@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     compare::CompareArgs,
     content::{MAX_SIZE, MIN_SIZE},
+    faults::Schedule,
     measure::Watched,
     plan::{Plan, Scenario},
 };
@@ -33,6 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Make a load, and say what came of it.
     Run(Box<RunArgs>),
+    /// Search the highest rate that the servers hold, several times.
+    FindMax(Box<FindMaxArgs>),
     /// Compare the service with what else one could build it on; ./dev compare installs and starts what
     /// this needs.
     Compare(Box<CompareArgs>),
@@ -51,12 +54,35 @@ pub struct RunArgs {
     /// Chats a second, of all people together.
     #[arg(long, default_value_t = 200.0)]
     pub rate: f64,
+    /// What is done to the processes of --stack meanwhile: 'kill imserver-2 at 10s for 5s, freeze redis at
+    /// 20s for 3s, terminate imserver-1 at 30s'.
+    #[arg(long, value_name = "SCHEDULE", requires = "stack")]
+    pub faults: Option<Schedule>,
     /// Write what was found as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write a report for a browser: one HTML file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+/// What is to be held, by which servers.
+#[derive(Args, Debug)]
+pub struct FindMaxArgs {
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// The most that the 99th percentile of delivery may be.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "100ms")]
+    pub p99: Duration,
+    /// The rate to begin with, in chats a second.
+    #[arg(long, default_value_t = 1_000.0)]
+    pub first: f64,
+    /// How far the answer may be below the limit, as a share of it.
+    #[arg(long, default_value_t = 0.05)]
+    pub resolution: f64,
+    /// How often the search is made.
+    #[arg(long, default_value_t = 3)]
+    pub repeats: usize,
 }
 
 /// What all loads have.
@@ -130,7 +156,7 @@ pub struct LoadArgs {
 
 impl LoadArgs {
     /// The plan, if it can be done.
-    pub fn plan(&self, rate: f64) -> anyhow::Result<Plan> {
+    pub fn plan(&self, targets: Vec<Url>, rate: f64) -> anyhow::Result<Plan> {
         let Self { scenario, users, size, window, threads, .. } = *self;
         ensure!(users >= 2, "--users: at least 2");
         ensure!(users.is_multiple_of(2), "--users: an even number, people write in pairs");
@@ -149,7 +175,7 @@ impl LoadArgs {
         let ramp = self.ramp.unwrap_or(Duration::from_secs(users.div_ceil(500).into()));
         Ok(Plan {
             scenario,
-            targets: self.targets.clone(),
+            targets,
             users,
             rate: if scenario == Scenario::Idle { 0.0 } else { rate },
             duration_secs: duration.as_secs_f64(),

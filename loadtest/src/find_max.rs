@@ -1,7 +1,10 @@
 //! The search for the highest rate that a server holds. No I/O and no clock: a run is what the caller makes
 //! of it.
 
-use crate::comparison::Spread;
+use crate::{
+    comparison::Spread,
+    outcome::{Outcome, Totals},
+};
 
 /// What a run at one rate came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +15,19 @@ pub struct Found {
     pub delivered: f64,
     /// Whether the run says anything of the server, and nothing was wrong with its chats.
     pub is_good: bool,
+}
+
+impl Found {
+    /// What a run came to.
+    #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
+    pub fn of(outcome: &Outcome) -> Self {
+        let Totals { due, delivered, .. } = outcome.totals;
+        Self {
+            p99_ms: outcome.latencies.get("delivery").map(|latency| latency.p99),
+            delivered: if due == 0 { 0.0 } else { delivered as f64 / due as f64 },
+            is_good: outcome.is_good(),
+        }
+    }
 }
 
 /// What is sought.

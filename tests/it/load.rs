@@ -36,6 +36,7 @@ async fn load(plan: Plan) {
         wire,
         people,
         processes: Vec::new(),
+        faults: None,
         progress,
     };
     let outcome = engine::run(setup).await.unwrap();

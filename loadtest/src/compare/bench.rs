@@ -11,7 +11,7 @@ use super::{
 use crate::{
     comparison::{Measure, Quantity, Repeat},
     engine::{self, Setup},
-    find_max::Search,
+    find_max::{Found, Search},
     measure::{Pid, Watched},
     outcome::{Machine, Outcome, Role},
     people,
@@ -96,7 +96,7 @@ impl Bench<'_> {
                     eprintln!("{}: {why}", self.contender.name());
                     last_failure = why;
                 }
-                anyhow::Ok(held::found(&outcome))
+                anyhow::Ok(Found::of(&outcome))
             })
             .await?;
         let best = answer
@@ -149,6 +149,7 @@ impl Bench<'_> {
             wire: self.contender.wire(),
             people: self.people(&plan).await?,
             processes: self.processes(servers),
+            faults: None,
             progress: Box::new(move |second| {
                 let _ = progress.show(second, &shown);
             }),

@@ -1,9 +1,6 @@
 //! What holding a rate means.
 
-use crate::{
-    find_max::Found,
-    outcome::{Outcome, Totals},
-};
+use crate::outcome::{Outcome, Totals};
 
 /// Below this the 99th percentile of delivery has to be.
 pub(super) const MOST_P99_MS: f64 = 100.0;
@@ -37,23 +34,13 @@ pub(super) fn judge(outcome: &Outcome, most_p99_ms: f64) -> Result<(), String> {
     }
 }
 
-/// What the search for the most takes of a run.
-#[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-pub(super) fn found(outcome: &Outcome) -> Found {
-    let Totals { due, delivered, .. } = outcome.totals;
-    Found {
-        p99_ms: outcome.latencies.get("delivery").map(|latency| latency.p99),
-        delivered: if due == 0 { 0.0 } else { delivered as f64 / due as f64 },
-        is_good: outcome.is_good(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::{
+        find_max::Found,
         ledger::{Class, Verdict},
         outcome::{Latency, Machine, VERSION},
         plan::Plan,
@@ -96,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_search_is_told_the_same() {
-        let found = found(&outcome(1_000, 750, 240.0));
+        let found = Found::of(&outcome(1_000, 750, 240.0));
         assert_eq!(found, Found { p99_ms: Some(240.0), delivered: 0.75, is_good: true });
     }
 }

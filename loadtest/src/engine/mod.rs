@@ -21,12 +21,14 @@ use tokio::{
 use crate::{
     clock::{Clock, Moment, time_of_day},
     content::Contents,
+    faults::{Making, Schedule},
     ledger::{Book, Timeline, judge},
     measure::{Meter, Timed, Watch, Watched, latency, times},
     outcome::{Outcome, Role, Second, Totals, VERSION},
     phone::{LoadWindow, Mark, World},
     plan::{Plan, Scenario},
     reading,
+    stack::Stack,
     target::Target,
     wire::{Person, Wire},
 };
@@ -48,6 +50,8 @@ pub struct Setup {
     pub people: Vec<Person>,
     /// The servers and what they need; this program is added.
     pub processes: Vec<Watched>,
+    /// What is done to the stack meanwhile.
+    pub faults: Option<(Schedule, Stack)>,
     /// Told what happened in each second.
     pub progress: Progress,
 }
@@ -58,7 +62,7 @@ pub type Progress = Box<dyn FnMut(&Second) + Send>;
 /// Does what the plan says. An error is a run that could not be made; whatever the server did wrong is in
 /// the outcome.
 pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
-    let Setup { plan, server, wire, people, mut processes, progress } = setup;
+    let Setup { plan, server, wire, people, mut processes, faults, progress } = setup;
     ensure!(people.len() == plan.users as usize, "as many people as users");
     let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();
@@ -96,10 +100,17 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     world.load.set(load_from, load_until);
     run.load_from = Some(load_from);
     let begun_at = (time_of_day() + plan.warm_up()).truncate_to_millisecond().format(&Rfc3339)?;
+    let faults = faults.map(|(schedule, stack)| Making::start(&schedule, stack, clock, load_from));
+    let faults = faults.transpose()?;
     threads.stage(Stage::Load(begun));
     let load = load_until.since(clock.now());
     run.watch(load, |_| false).await?;
 
+    // What outlasts the load is waited for: nothing settles while something is broken.
+    let mut faults = match faults {
+        Some(faults) => faults.end().await?,
+        None => Vec::new(),
+    };
     let usage = watch.end(load_from, load_until);
     threads.stage(Stage::Settle);
     let is_settled = run.watch(plan.settle(), World::is_settled).await?;
@@ -111,7 +122,6 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     monitor.look();
     let (meters, books) = threads.end().await?;
 
-    let mut faults = Vec::new();
     monitor.add_recoveries(&mut faults, load_from, is_settled && is_shown);
     let mut outcome = Outcome {
         version: VERSION,
@@ -165,14 +175,12 @@ impl Outcome {
     /// What the servers' memory rose by since before the first phone came, for each phone.
     fn rss_per_connection(&self) -> Option<f64> {
         let servers = self.processes.iter().filter(|process| process.role == Role::Server);
-        let mut rise = None;
-        for server in servers {
-            #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
-            let of = |rss: u64| rss as f64;
-            let before = of(server.samples.first()?.rss_bytes);
-            *rise.get_or_insert(0.0) += of(server.last_rss_bytes) - before;
-        }
-        Some(rise? / f64::from(self.plan.users))
+        #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
+        let rises: Vec<_> = servers
+            .map(|server| server.last_rss_bytes as f64 - server.first_rss_bytes as f64)
+            .collect();
+        let rise: f64 = rises.iter().sum();
+        (!rises.is_empty()).then_some(rise / f64::from(self.plan.users))
     }
 
     fn look_for_flaws(&mut self, is_settled: bool) {

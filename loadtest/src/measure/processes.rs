@@ -126,11 +126,14 @@ struct Look {
 }
 
 impl Watch {
-    /// Looks at these from now on.
+    /// Looks at these from now on: once before it returns.
     pub fn start(watched: Vec<Watched>, clock: Clock) -> Self {
         let (stop, stopped) = mpsc::channel();
+        let (looked, first) = mpsc::channel();
         let pids: Vec<_> = watched.iter().map(|watched| watched.pid.clone()).collect();
-        let thread = thread::spawn(move || look_on(&pids, clock, &stopped));
+        let thread = thread::spawn(move || look_on(&pids, clock, &looked, &stopped));
+        // There is none if there is nothing to see.
+        let _ = first.recv();
         Self { watched, stop, thread }
     }
 
@@ -216,7 +219,12 @@ pub fn tree_of(pid: u32) -> Vec<u32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn look_on(_: &[Pid], _: Clock, _: &mpsc::Receiver<()>) -> Result<Vec<Look>, Unmeasured> {
+fn look_on(
+    _: &[Pid],
+    _: Clock,
+    _: &mpsc::Sender<()>,
+    _: &mpsc::Receiver<()>,
+) -> Result<Vec<Look>, Unmeasured> {
     Err(Unmeasured::NotLinux)
 }
 
@@ -235,6 +243,7 @@ struct Account {
 fn look_on(
     pids: &[Pid],
     clock: Clock,
+    looked: &mpsc::Sender<()>,
     stopped: &mpsc::Receiver<()>,
 ) -> Result<Vec<Look>, Unmeasured> {
     use super::linux::Snapshot;
@@ -270,6 +279,8 @@ fn look_on(
                 .collect(),
         };
         looks.push(look);
+        // Nobody waits for another one than the first.
+        let _ = looked.send(());
         if is_last {
             return Ok(looks);
         }

@@ -43,6 +43,7 @@ async fn load(lie: Lie) -> anyhow::Result<Outcome> {
         wire,
         people,
         processes: Vec::new(),
+        faults: None,
         progress: Box::new(|_| {}),
     };
     engine::run(setup).await

@@ -86,7 +86,9 @@ pub async fn review(delivery: Arc<Delivery>) {
         tokio::time::sleep(INTERVAL).await;
         due.extend(delivery.opened.take_due());
         if delivery.opened.take_gap() {
-            delivery.hub.for_each(|user, _| drop(due.insert(user)));
+            delivery.hub.for_each(|user, _| {
+                let _ = due.insert(user);
+            });
         }
         // So that nobody waits here who has no socket, however long the register is away.
         due.retain(|user| delivery.hub.with(*user, |_| ()).is_some());

@@ -16,7 +16,13 @@ mod sessions;
 mod timelines;
 mod users;
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::LazyLock, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    str::FromStr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,7 +34,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use self::{error::classify, gather::Gather, pool::Pool};
+use self::{append::Wariness, error::classify, gather::Gather, pool::Pool};
 use super::{
     Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
     Store, StoreError, TokenHash, Window,
@@ -115,6 +121,7 @@ use now_millis;
 #[derive(Clone)]
 pub struct PgStore {
     writer: Pool,
+    wariness: Arc<Wariness>,
     others: Pool,
     // What every handshake asks for.
     sessions: Gather<TokenHash, Option<Session>>,
@@ -139,6 +146,7 @@ impl PgStore {
         let others = Pool::new(session.clone(), CONNECTIONS, WORK_TIMEOUT);
         let store = Self {
             writer: Pool::new(session.options(WRITER), 1, APPEND_TIMEOUT),
+            wariness: Arc::default(),
             sessions: gather(&others, |c, tokens| sessions::by_tokens(c, tokens).boxed()),
             connections: gather(&others, |c, calls| connections::next(c, calls.len()).boxed()),
             standings: gather(&others, |c, users| timelines::standings(c, users).boxed()),
@@ -348,7 +356,11 @@ impl Store for PgStore {
             return Ok(Vec::new());
         }
         let batch = batch.to_vec();
-        self.writer.run(move |c| append::append(c, batch).boxed()).await.map_err(classify)
+        let wariness = Arc::clone(&self.wariness);
+        let append = self
+            .writer
+            .run(move |c| async move { append::append(c, &wariness, batch).await }.boxed());
+        append.await.map_err(classify)
     }
 
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {

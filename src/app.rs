@@ -124,9 +124,8 @@ async fn open_presence(
             let (presence, transitions) = LocalPresence::new(clock.clone());
             Ok((Arc::new(presence), transitions))
         }
-        BusKind::Redis(_) => {
-            let connected =
-                RedisPresence::connect(&settings.bus.url, &settings.bus.namespace).await;
+        BusKind::Redis(urls) => {
+            let connected = RedisPresence::connect(&urls, &settings.bus.namespace).await;
             let (presence, transitions) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(presence), transitions))
         }

@@ -17,6 +17,22 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// What is wrong, in a word. Never holds a URL.
 pub(crate) type Trouble = Cow<'static, str>;
 
+/// A setting that no way to Redis can be made of. Says nothing of the URL, which may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no URL.
+    #[error("at least one URL of Redis is needed")]
+    NoUrl,
+    /// One of them cannot be used.
+    #[error("URL number {number} of the list: {problem}")]
+    Url {
+        /// Its place in the list, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
 /// Which of `count` instances has what this number stands for: the one with the highest draw for it.
 ///
 /// All replicas must agree, of whatever version, so this function stays as it is. An instance added
@@ -68,6 +84,16 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Begins anew: an attempt has succeeded.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether an attempt has failed since the last one that succeeded.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.wait > MIN_BACKOFF
+    }
+
     /// When the attempt that follows the one begun then may begin.
     ///
     /// Counted from its beginning, so that an attempt that hung for its whole time is not followed

@@ -15,7 +15,7 @@ pub mod drain;
 pub mod healthcheck;
 pub mod http;
 pub mod hub;
-mod instances;
+pub mod instances;
 pub mod limits;
 pub mod messaging;
 pub mod presence;

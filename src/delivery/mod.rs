@@ -32,7 +32,7 @@ use crate::{
         close::CloseCode,
         event::{ChatJson, EventFrame},
     },
-    store::{Bounds, Committed, EventPage, Store, StoreError},
+    store::{Bounds, Committed, EventPage, Standing, Store, StoreError},
 };
 
 pub use announce::announce;
@@ -72,6 +72,8 @@ pub enum Pulled {
     },
     /// The number means nothing any more: the client is to load anew and go on from `last`.
     Reset {
+        /// The database's history.
+        epoch: Epoch,
         /// The end of the timeline.
         last: Seq,
     },
@@ -85,7 +87,7 @@ pub struct Delivery {
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
-    /// Sockets that opened a moment ago.
+    /// Whose sockets are to be looked at again.
     opened: review::Opened,
     /// Whether the replica stops, so that no socket stays.
     is_leaving: AtomicBool,
@@ -210,6 +212,7 @@ impl Delivery {
                 Incoming::Signal(user, Signal::Notice(text)) => self.show(user, &text, None),
                 Incoming::Signal(user, Signal::Close(order)) => self.obey(user, &order),
                 Incoming::Gap => {
+                    self.opened.note_gap();
                     let delivery = Arc::clone(&self);
                     self.tasks.spawn(async move { reconcile::compare_all(&delivery).await });
                 }
@@ -238,7 +241,7 @@ impl Delivery {
         let EventPage { bounds, events } = match self.store.events(user, after, PAGE).await {
             Err(StoreError::Corrupt(problem)) => {
                 tracing::error!(%user, %after, problem, "timeline is broken, client loads anew");
-                return Ok(Pulled::Reset { last: self.store.bounds(user).await?.last });
+                return self.begin_anew(socket).await;
             }
             page => page?,
         };
@@ -247,11 +250,17 @@ impl Delivery {
             self.hub.with(user, restart);
         }
         if after.next() < bounds.first || after > bounds.last {
-            return Ok(Pulled::Reset { last: bounds.last });
+            return Ok(Pulled::Reset { epoch: self.epoch(), last: bounds.last });
         }
         let is_end = events.last().map_or(after, |event| event.seq) >= bounds.last;
         let frames = events.into_iter().map(|event| event.into_frame(user)).collect();
         Ok(Pulled::Events { frames, is_end })
+    }
+
+    /// Reads where a client goes on that is to load anew.
+    pub async fn begin_anew(&self, socket: &Socket) -> Result<Pulled, StoreError> {
+        let Standing { epoch, bounds } = self.store.standing(socket.user).await?;
+        Ok(Pulled::Reset { epoch, last: bounds.last })
     }
 
     /// Feeds a socket from commits and the bus from now on; `false`: there is more to pull.

@@ -12,7 +12,7 @@ use super::{Delivery, carry_out, restart};
 use crate::{
     domain::{Epoch, Seq, UserId},
     hub::Local,
-    store::StoreError,
+    store::{Standing, StoreError},
 };
 
 /// How many users are compared with one query.
@@ -73,20 +73,26 @@ async fn compare(delivery: &Delivery, users: &[UserId]) {
 }
 
 impl Delivery {
-    /// The database's history now. Where it has changed, every client here loads anew.
-    pub async fn read_epoch(&self) -> Result<Epoch, StoreError> {
-        let epoch = self.store.epoch().await?;
+    /// Learns of the database's history. Where it has changed, every client here loads anew.
+    fn note_epoch(&self, epoch: Epoch) {
         let before = std::mem::replace(&mut *self.epoch.lock(), epoch);
         if before != epoch {
             tracing::warn!(%before, %epoch, "the database's history has changed, clients load anew");
             self.hub.for_each(|_, local| restart(local));
         }
-        Ok(epoch)
+    }
+
+    /// Where a user's timeline stands. Whoever comes to a new history first is the one to notice it.
+    pub async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
+        let standing = self.store.standing(user).await?;
+        self.note_epoch(standing.epoch);
+        Ok(standing)
     }
 
     async fn watch_epoch(&self) {
-        if let Err(error) = self.read_epoch().await {
-            tracing::warn!(%error, "epoch not read");
+        match self.store.epoch().await {
+            Ok(epoch) => self.note_epoch(epoch),
+            Err(error) => tracing::warn!(%error, "epoch not read"),
         }
     }
 

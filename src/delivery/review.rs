@@ -1,6 +1,6 @@
-//! Looks again at users some seconds after they opened a socket: whether they have too many over all
-//! replicas, and whether an older one of the same device was left open, since an order to close it was
-//! lost.
+//! Looks again at users some seconds after they opened a socket, or after orders to this replica may
+//! have been lost: whether they have too many over all replicas, and whether an older one of the same
+//! device was left open, since an order to close it was lost.
 //!
 //! Not at once. What the new socket replaces needs a moment to leave the register, and of a replica
 //! that has just died the register does not know it yet: its sockets, which the clients are opening
@@ -33,17 +33,26 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How many users are looked at with one call.
 const SLICE: usize = 500;
 
+/// The most users who are looked at in one interval. After a gap it is all who have sockets here, and
+/// what is said for each of them must not be more than the bus takes.
+const MOST_AT_ONCE: usize = 1_000;
+
 /// How many wait to be looked at. Those beyond are looked at when they open the next socket.
 const MAX_WAITING: usize = 65_536;
 
-/// Who opened a socket, and when, in that order.
+/// Who is to be looked at again.
 #[derive(Debug, Default)]
-pub(super) struct Opened(Mutex<VecDeque<(Instant, UserId)>>);
+pub(super) struct Opened {
+    /// Who opened a socket, and when, in that order.
+    users: Mutex<VecDeque<(Instant, UserId)>>,
+    /// Since when orders to this replica may have been lost.
+    missed: Mutex<Option<Instant>>,
+}
 
 impl Opened {
     /// Notes that a user has opened a socket.
     pub(super) fn note(&self, user: UserId) {
-        let mut opened = self.0.lock();
+        let mut opened = self.users.lock();
         if opened.len() < MAX_WAITING {
             opened.push_back((Instant::now(), user));
         } else {
@@ -51,8 +60,19 @@ impl Opened {
         }
     }
 
+    /// Notes that this replica may not have heard that some sockets must close. Who has the newer ones
+    /// answers what is said of the older ones.
+    pub(super) fn note_gap(&self) {
+        self.missed.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// Whether everybody is due.
+    fn take_gap(&self) -> bool {
+        self.missed.lock().take_if(|since| since.elapsed() >= SETTLE).is_some()
+    }
+
     fn take_due(&self) -> Vec<UserId> {
-        let mut opened = self.0.lock();
+        let mut opened = self.users.lock();
         let due = opened.iter().take_while(|(since, _)| since.elapsed() >= SETTLE).count();
         opened.drain(..due).map(|(_, user)| user).collect()
     }
@@ -65,6 +85,11 @@ pub async fn review(delivery: Arc<Delivery>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         due.extend(delivery.opened.take_due());
+        if delivery.opened.take_gap() {
+            delivery.hub.for_each(|user, _| {
+                due.insert(user);
+            });
+        }
         // So that nobody waits here who has no socket, however long the register is away.
         due.retain(|user| delivery.hub.with(*user, |_| ()).is_some());
         // What is said while the bus is down is not heard.
@@ -81,9 +106,9 @@ pub async fn review(delivery: Arc<Delivery>) {
     }
 }
 
-/// Looks at these users once, and leaves those who are to be looked at again.
+/// Looks at some of these users once, and leaves those who are to be looked at again.
 async fn look(delivery: &Delivery, due: &mut BTreeSet<UserId>) -> Result<(), PresenceError> {
-    let users: Vec<_> = due.iter().copied().collect();
+    let users: Vec<_> = due.iter().copied().take(MOST_AT_ONCE).collect();
     for slice in users.chunks(SLICE) {
         let connections = delivery.presence.connections(slice).await?;
         for user in slice {

@@ -13,6 +13,7 @@ mod metrics;
 mod page;
 pub mod peer;
 mod people;
+pub mod progress;
 mod seed;
 mod serve;
 mod views;

@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on them, with the bounds that the framework's own loop
 //! does not set.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo, http::StatusCode};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -12,7 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::waiting::{Arriving, WaitingRoom};
+use super::{
+    progress::Watched,
+    waiting::{Arriving, WaitingRoom},
+};
 
 /// How long the head of a request may take, and how long an idle connection is kept.
 const HEADER_WAIT: Duration = Duration::from_secs(30);
@@ -45,7 +48,7 @@ const UNSENT: u32 = 16 * 1024;
 pub async fn serve(listener: TcpListener, router: Router, waiting: usize, stop: CancellationToken) {
     let room = WaitingRoom::new(waiting);
     let connections = TaskTracker::new();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener)).await {
         match accepted {
             Ok((stream, peer)) => {
                 let router = router.clone();
@@ -70,22 +73,30 @@ pub async fn serve(listener: TcpListener, router: Router, waiting: usize, stop: 
     connections.wait().await;
 }
 
+/// Accepts a connection, and sets its options.
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    if let Err(error) = set_options(&stream) {
+        tracing::debug!(%error, "options of a connection not set");
+    }
+    Ok((stream, peer))
+}
+
 async fn connection(
     stream: TcpStream,
-    peer: std::net::SocketAddr,
+    peer: SocketAddr,
     router: Router,
     room: Arc<WaitingRoom>,
     stop: CancellationToken,
 ) -> Result<(), hyper::Error> {
-    if let Err(error) = set_options(&stream) {
-        tracing::debug!(%error, "options of a connection not set");
-    }
+    let (stream, progress) = Watched::new(stream);
     let silent = CancellationToken::new();
     let place = Arc::new(Mutex::new(Some(room.enter(&silent))));
     let service = service_fn(|request: Request<Incoming>| {
         let waited = place.lock().take();
         let mut request = request.map(|body| axum::body::Body::new(Arriving::new(body, waited)));
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(progress.clone());
         let answer = router.clone().oneshot(request);
         let (room, silent, place) = (Arc::clone(&room), silent.clone(), Arc::clone(&place));
         async move {
@@ -133,4 +144,27 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
 fn is_of_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_has_its_options() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = accept(&listener).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+            assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+        }
+    }
 }

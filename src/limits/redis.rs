@@ -26,7 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{Answer, Key, Limiter, Pending, Rate, local::LocalLimiter};
-use crate::instances::{Backoff, Trouble, connection_info, place, trouble};
+use crate::instances::{Backoff, ConnectError, Trouble, connection_info, place, trouble};
 
 /// How long a question waits for its answer.
 pub const ANSWER_WAIT: Duration = Duration::from_millis(300);
@@ -41,22 +41,6 @@ const BATCH: usize = 256;
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gcra.lua")));
-
-/// A setting that no limiter can be made of. Says nothing of the URL, which may hold a password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// There is no URL.
-    #[error("at least one URL of Redis is needed")]
-    NoUrl,
-    /// One of them cannot be used.
-    #[error("URL number {number} of the list: {problem}")]
-    Url {
-        /// Its place in the list, from 1.
-        number: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
 
 /// One replica's share in the limiter. Its tasks end when it is dropped.
 pub struct RedisLimiter {

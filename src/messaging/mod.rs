@@ -12,7 +12,9 @@ use crate::{
     limits::Limits,
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
-    store::{Bounds, ChatPage, ConversationPage, Store, StoreError, Window, batcher::Batcher},
+    store::{
+        Bounds, ChatPage, ConversationPage, Standing, Store, StoreError, Window, batcher::Batcher,
+    },
 };
 
 pub use error::{Error, conversation_not_found, user_not_found};
@@ -75,8 +77,7 @@ impl Messaging {
         since: Option<Seq>,
         epoch: Option<&ClientEpoch>,
     ) -> Result<Resume, Error> {
-        let bounds = self.store.bounds(user).await?;
-        let now = self.delivery.read_epoch().await?;
+        let Standing { epoch: now, bounds } = self.delivery.standing(user).await?;
         let is_foreign = epoch.is_some_and(|epoch| !epoch.is(now));
         let from = match since {
             _ if is_foreign => None,

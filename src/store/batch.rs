@@ -86,6 +86,11 @@ pub(super) fn users(batch: &[NewChat]) -> BTreeSet<UserId> {
     batch.iter().flat_map(|chat| [chat.sender, chat.target]).collect()
 }
 
+/// Between whom the chats of a batch are.
+pub(super) fn pairs(batch: &[NewChat]) -> BTreeSet<Pair> {
+    batch.iter().map(pair).collect()
+}
+
 /// The keys of a batch, each once.
 pub(super) fn keys(batch: &[NewChat]) -> BTreeSet<(UserId, &str)> {
     batch.iter().map(|chat| (chat.sender, chat.client_msg_id.as_str())).collect()
@@ -144,21 +149,17 @@ impl<'a> Plan<'a> {
         self.fresh.iter().map(|chat| pair(chat)).collect()
     }
 
-    /// Gives each chat that is to be committed its id and its place in both timelines.
+    /// Gives each chat that is to be committed its conversation and its place in both timelines.
     pub(super) fn number(
         &self,
-        ids: impl IntoIterator<Item = ChatId>,
         conversations: &HashMap<Pair, ConversationId>,
-        now: Timestamp,
         people: &mut People,
-    ) -> sqlx::Result<Vec<Committed>> {
-        let mut ids = ids.into_iter();
-        let number = |chat: &&NewChat| {
-            let id = ids.next().ok_or_else(|| corrupt("fewer chat ids than chats"))?;
+    ) -> sqlx::Result<Vec<Numbered<'a>>> {
+        let number = |chat: &&'a NewChat| {
             let conversation = conversations
                 .get(&pair(chat))
                 .ok_or_else(|| corrupt("a conversation went missing within a transaction"))?;
-            number(chat, id, *conversation, now, people)
+            number(chat, *conversation, people)
         };
         self.fresh.iter().map(number).collect()
     }
@@ -180,13 +181,44 @@ fn pair(chat: &NewChat) -> Pair {
     (chat.sender.min(chat.target), chat.sender.max(chat.target))
 }
 
-fn number(
-    chat: &NewChat,
-    id: ChatId,
-    conversation_id: ConversationId,
-    now: Timestamp,
+/// A chat that has its places, and no id yet.
+pub(super) struct Numbered<'a> {
+    pub(super) chat: &'a NewChat,
+    pub(super) conversation: ConversationId,
+    user_name: UserName,
+    target_user_name: UserName,
+    pub(super) sender_seq: Seq,
+    /// `None` if the chat is to oneself, which is one event.
+    pub(super) target_seq: Option<Seq>,
+}
+
+impl Numbered<'_> {
+    /// The chat with its id and its time.
+    fn committed(self, id: ChatId, now: Timestamp) -> Committed {
+        Committed {
+            chat: Chat {
+                id,
+                user_id: self.chat.sender,
+                target_user_id: self.chat.target,
+                user_name: self.user_name,
+                target_user_name: self.target_user_name,
+                content: self.chat.content.as_str().to_owned(),
+                create_time: now,
+                client_msg_id: self.chat.client_msg_id.clone(),
+                conversation_id: self.conversation,
+                kind: ChatKind::Text,
+            },
+            sender_seq: self.sender_seq,
+            target_seq: self.target_seq,
+        }
+    }
+}
+
+fn number<'a>(
+    chat: &'a NewChat,
+    conversation: ConversationId,
     people: &mut People,
-) -> sqlx::Result<Committed> {
+) -> sqlx::Result<Numbered<'a>> {
     let mut next = |user: UserId| {
         let person = people
             .get_mut(&user)
@@ -201,34 +233,30 @@ fn number(
         let (name, seq) = next(chat.target)?;
         (name, Some(seq))
     };
-    Ok(Committed {
-        chat: Chat {
-            id,
-            user_id: chat.sender,
-            target_user_id: chat.target,
-            user_name,
-            target_user_name,
-            content: chat.content.as_str().to_owned(),
-            create_time: now,
-            client_msg_id: chat.client_msg_id.clone(),
-            conversation_id,
-            kind: ChatKind::Text,
-        },
-        sender_seq,
-        target_seq,
-    })
+    Ok(Numbered { chat, conversation, user_name, target_user_name, sender_seq, target_seq })
 }
 
-/// The events of these chats.
-pub(super) fn events(committed: &[Committed]) -> impl Iterator<Item = (UserId, Seq, ChatId)> {
-    committed.iter().flat_map(|Committed { chat, sender_seq, target_seq }| {
-        let of_target = target_seq.map(|seq| (chat.target_user_id, seq, chat.id));
-        [(chat.user_id, *sender_seq, chat.id)].into_iter().chain(of_target)
+/// The chats with their ids, in their order.
+pub(super) fn committed(
+    numbered: Vec<Numbered<'_>>,
+    ids: Vec<ChatId>,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Committed>> {
+    if ids.len() != numbered.len() {
+        return Err(corrupt("not as many chat ids as chats"));
+    }
+    Ok(numbered.into_iter().zip(ids).map(|(chat, id)| chat.committed(id, now)).collect())
+}
+
+/// The events of these chats: whose, and which number.
+fn events<'a>(numbered: &'a [Numbered<'_>]) -> impl Iterator<Item = (UserId, Seq)> + 'a {
+    numbered.iter().flat_map(|Numbered { chat, sender_seq, target_seq, .. }| {
+        [(chat.sender, *sender_seq)].into_iter().chain(target_seq.map(|seq| (chat.target, seq)))
     })
 }
 
 /// Where the counters of these chats' users stand after them, in ascending id.
-pub(super) fn counters(committed: &[Committed]) -> BTreeMap<UserId, Seq> {
+pub(super) fn counters(numbered: &[Numbered<'_>]) -> BTreeMap<UserId, Seq> {
     // A later event of the same user replaces an earlier one.
-    events(committed).map(|(user, seq, _)| (user, seq)).collect()
+    events(numbered).collect()
 }

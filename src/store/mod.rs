@@ -97,6 +97,15 @@ impl Bounds {
     pub const EMPTY: Self = Self { first: Seq::ZERO.next(), last: Seq::ZERO };
 }
 
+/// Where a timeline stands, and in which history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The database's history.
+    pub epoch: Epoch,
+    /// What is kept of the timeline.
+    pub bounds: Bounds,
+}
+
 /// One event of a user's timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineEvent {
@@ -356,6 +365,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is kept of a user's timeline; [`Bounds::EMPTY`] for whom nothing ever happened.
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError>;
+
+    /// [`Store::bounds`] and [`Store::epoch`] together: what a client is told that comes. Neither is
+    /// older than the call.
+    async fn standing(&self, user: UserId) -> Result<Standing, StoreError>;
 
     /// The last numbers of these timelines; those of users for whom nothing happened are left out.
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError>;

@@ -1,6 +1,6 @@
 //! The seed's kind of socket: at each chat, the array of the latest ones.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::sleep_until};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long to wait before a snapshot is read again that could not be read.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A socket that is entered before its `101`, so that no chat after that is missed.
 pub(super) struct Opened {
@@ -69,6 +69,7 @@ async fn serve(
     // At most one snapshot is read at a time; `again`: it was out of date before it was there.
     let mut snapshot: Option<Snapshot> = None;
     let mut again = false;
+    let mut wait = Duration::ZERO;
     let mut is_leaving = false;
     loop {
         if is_leaving && !again && snapshot.is_none() {
@@ -76,7 +77,8 @@ async fn serve(
         }
         if again && snapshot.is_none() {
             again = false;
-            snapshot = Some(read(service, entry.user));
+            snapshot = Some(read(service, entry.user, wait));
+            wait = Duration::ZERO;
         }
         let due = link.due();
         let step = tokio::select! {
@@ -96,7 +98,7 @@ async fn serve(
                     failed => {
                         tracing::warn!(user = %entry.user, failed = ?failed.map(|_| ()), "snapshot not read, later again");
                         again = true;
-                        tokio::time::sleep(RETRY).await;
+                        wait = RETRY;
                         Ok(())
                     }
                 }
@@ -121,10 +123,11 @@ async fn serve(
     }
 }
 
-fn read(service: &Arc<Service>, user: UserId) -> Snapshot {
+fn read(service: &Arc<Service>, user: UserId, wait: Duration) -> Snapshot {
     let service = Arc::clone(service);
     // A task of its own: a read that is dropped halfway may harm the pool's connection.
     tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
         let limit = service.settings.chat.classic_limit;
         service.messaging.latest_chats(user, limit).await
     })

@@ -9,6 +9,7 @@ use tungstenite::error::CapacityError;
 
 use crate::{
     drain,
+    http::progress::Progress,
     hub::Mailbox,
     protocol::{MAX_MESSAGE_BYTES, Text, close::CloseCode},
 };
@@ -19,7 +20,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(25);
 /// After how much silence a socket is dead. Any frame counts.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// How long a frame may take to be written.
+/// How long a write may stand still: no byte is taken.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the client may take to read why it is closed, and to answer that.
@@ -33,7 +34,7 @@ const FLOOD_SECONDS: u32 = 10;
 pub(super) enum End {
     /// The service closes it.
     Close(CloseCode),
-    /// The client did not take a frame in time. It is closed as [`CloseCode::TooSlow`], of which it is
+    /// The client took nothing for too long. It is closed as [`CloseCode::TooSlow`], of which it is
     /// not told: that would have to wait behind the frame.
     Stuck,
     /// The client closed it, or is gone.
@@ -53,6 +54,7 @@ pub(super) enum Heard {
 /// The wire of one socket.
 pub(super) struct Link {
     socket: WebSocket,
+    progress: Progress,
     heard_at: Instant,
     next_ping: Instant,
     flood: Option<Flood>,
@@ -60,10 +62,10 @@ pub(super) struct Link {
 
 impl Link {
     /// A wire on which at most `frames_per_sec` may come, if there is a limit.
-    pub(super) fn new(socket: WebSocket, frames_per_sec: Option<u32>) -> Self {
+    pub(super) fn new(socket: WebSocket, progress: Progress, frames_per_sec: Option<u32>) -> Self {
         let now = Instant::now();
         let flood = frames_per_sec.map(|limit| Flood { limit, second: now, frames: 0, over: 0 });
-        Self { socket, heard_at: now, next_ping: now + HEARTBEAT, flood }
+        Self { socket, progress, heard_at: now, next_ping: now + HEARTBEAT, flood }
     }
 
     /// Waits for a frame. May be dropped without loss.
@@ -129,16 +131,22 @@ impl Link {
         let write = async {
             let mut is_fed = false;
             for message in messages {
-                // Each frame has its time: a long replay on a slow line is no slow reader.
-                in_time(socket.feed(message)).await?;
+                socket.feed(message).await?;
                 is_fed = true;
             }
-            if is_fed { in_time(socket.flush()).await } else { Ok(()) }
+            if is_fed { socket.flush().await } else { Ok(()) }
         };
+        // Whoever takes something has time: a long replay or a large frame on a slow line is no slow
+        // reader.
+        let write = self.progress.in_time(WRITE_WAIT, write);
         let written = tokio::select! {
             // What was begun is finished if it can be: a close may wait for one poll.
             biased;
-            written = write => written,
+            written = write => match written {
+                Some(Ok(())) => Ok(()),
+                Some(Err::<_, axum::Error>(_)) => Err(End::Gone),
+                None => Err(End::Stuck),
+            },
             code = mailbox.closing() => Err(End::Close(code)),
         };
         // Nobody listened meanwhile, so that is not the client's silence.
@@ -167,14 +175,6 @@ impl Link {
         let is_restart = end == End::Close(CloseCode::Restart);
         let wait = if is_restart { drain::CLOSE_WAIT } else { CLOSE_WAIT };
         let _ = timeout(wait, farewell).await;
-    }
-}
-
-async fn in_time(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match timeout(WRITE_WAIT, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::Gone),
-        Err(_) => Err(End::Stuck),
     }
 }
 

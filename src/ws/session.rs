@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     delivery::{Attachment, Kind, Pulled},
-    domain::{ConnectionId, UserId},
+    domain::{ConnectionId, Epoch, Seq, UserId},
     http::extract::Actor,
     hub::{Letter, Mailbox, Post, Socket},
     messaging::{Error, Resume},
@@ -151,12 +151,16 @@ async fn greet(
         frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
     }
     link.write(frames, &socket.mailbox).await?;
+    let cursor = from.unwrap_or(last);
+    // Most clients miss nothing: what was read after the socket was entered need not be read again.
+    let is_behind = cursor < last || !service.delivery.go_live(&socket, cursor);
     let session = Session {
         service: Arc::clone(service),
-        outbox: Outbox::new(from.unwrap_or(last)),
+        outbox: Outbox::new(cursor),
         socket,
         pulling: None,
-        is_behind: true,
+        is_behind,
+        is_lost: false,
         asking: FuturesOrdered::new(),
         sends: FuturesUnordered::new(),
         requests: VecDeque::new(),
@@ -205,6 +209,8 @@ struct Session {
     /// The read of what is missing, while the socket is behind.
     pulling: Option<JoinHandle<Result<Pulled, StoreError>>>,
     is_behind: bool,
+    /// Whether the client is to load anew, and it is not read yet from where it goes on.
+    is_lost: bool,
     /// Sends of which it is not known yet whether they are within the limit; in their order, which
     /// they must not lose by it.
     asking: FuturesOrdered<BoxFuture<'static, Asked>>,
@@ -291,16 +297,20 @@ impl Session {
             self.leave_by = Some(Instant::now() + LEAVE_WAIT);
         }
         if post.reset {
-            return self.reset(link).await;
+            // What is being read belongs to the past.
+            self.pulling = None;
+            self.is_lost = true;
         }
         let mut frames = Vec::with_capacity(post.letters.len());
         for letter in post.letters {
             match letter {
+                // Read again after the reset.
+                Letter::Event(_) if self.is_lost => {}
                 Letter::Event(event) => self.outbox.show(event, &mut frames),
                 Letter::Notice(text) => frames.push(text),
             }
         }
-        self.is_behind |= post.pull;
+        self.is_behind |= post.pull || post.reset;
         link.write(frames, &self.socket.mailbox).await?;
         if let Some(since) = post.since {
             metrics::histogram!("imserver_delivery_seconds").record(since.elapsed());
@@ -327,7 +337,7 @@ impl Session {
                 }
                 Ok(())
             }
-            Some(Ok(Pulled::Reset { .. })) => self.reset(link).await,
+            Some(Ok(Pulled::Reset { epoch, last })) => self.reset(link, epoch, last).await,
             failed => {
                 if let Some(Err(error)) = failed {
                     tracing::warn!(user = %self.socket.user, %error, "timeline not read, later again");
@@ -339,29 +349,26 @@ impl Session {
     }
 
     /// Tells the client to load anew, and goes on from the end of the timeline.
-    async fn reset(&mut self, link: &mut Link) -> Result<(), End> {
-        // What was being read belongs to the past.
-        self.pulling = None;
-        let Ok(bounds) = self.service.store.bounds(self.socket.user).await else {
-            tokio::time::sleep(PULL_RETRY).await;
-            self.socket.mailbox.reset();
-            return Ok(());
-        };
-        let epoch = self.service.delivery.epoch();
-        let frames = self.outbox.restart(bounds.last);
+    async fn reset(&mut self, link: &mut Link, epoch: Epoch, last: Seq) -> Result<(), End> {
+        let frames = self.outbox.restart(last);
         metrics::counter!("imserver_resets_total").increment(1);
-        let reset = ServerFrame::Reset { epoch, last_seq: bounds.last }.encode();
+        let reset = ServerFrame::Reset { epoch, last_seq: last }.encode();
         self.is_behind = true;
+        self.is_lost = false;
         link.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await
     }
 
     fn pull(&self, wait: Duration) -> JoinHandle<Result<Pulled, StoreError>> {
         let delivery = Arc::clone(&self.service.delivery);
         let socket = Arc::clone(&self.socket);
-        let after = self.outbox.cursor();
+        let (after, is_lost) = (self.outbox.cursor(), self.is_lost);
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            delivery.pull(&socket, after).await
+            if is_lost {
+                delivery.begin_anew(&socket).await
+            } else {
+                delivery.pull(&socket, after).await
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    extract::{Extension, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
@@ -15,6 +15,7 @@ use crate::{
     http::{
         extract::{Caller, Params, PathParam, bearer, integer, offered, unauthorized},
         peer::ClientAddress,
+        progress::Progress,
     },
     protocol::{
         BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
@@ -29,9 +30,6 @@ const READ_BUFFER: usize = 512;
 /// Frames of one wake-up are gathered up to this much before they are written. Allocated on use.
 const WRITE_BUFFER: usize = 4 * 1024;
 
-/// More than this waiting for the kernel is an error of the socket.
-const MAX_WRITE_BUFFER: usize = 1024 * 1024;
-
 /// Over how many seconds those come back who were not admitted.
 const COME_BACK_SECS: std::ops::RangeInclusive<u64> = 1..=4;
 
@@ -42,13 +40,14 @@ pub(super) async fn upgrade(
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     params: Params,
+    Extension(progress): Extension<Progress>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fault> {
     let upgrade = upgrade.map_err(|_| {
         Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
     })?;
     let answer = match service.admission.admit().await {
-        Some(_permit) => decide(&service, user, &headers, &params, upgrade).await,
+        Some(_permit) => decide(&service, user, &headers, &params, progress, upgrade).await,
         None => Err(full()),
     };
     // Only whoever fails is counted by address: behind it may be thousands who do not.
@@ -79,6 +78,7 @@ async fn decide(
     user: String,
     headers: &HeaderMap,
     params: &Params,
+    progress: Progress,
     mut upgrade: WebSocketUpgrade,
 ) -> Result<Response, Fault> {
     let user: UserId = integer("userId", &user)?;
@@ -119,24 +119,32 @@ async fn decide(
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(MAX_WRITE_BUFFER)
+        // No bound on what waits for the kernel: that is one frame, since the next one is taken when
+        // the kernel has it, and a frame is as large as it is.
         // A little more than the contract takes, so that what is just over it is read to its end
         // and the client gets to see why it is closed.
         .max_message_size(2 * MAX_MESSAGE_BYTES)
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
     let id = service.store.next_connection().await?;
     Ok(match caller {
-        Caller::User(actor) if is_v1 => {
-            open(upgrade, service, move |service, link| session::run(service, link, actor, id))
-        }
+        Caller::User(actor) if is_v1 => open(upgrade, service, progress, move |service, link| {
+            session::run(service, link, actor, id)
+        }),
         caller => {
             let opened = classic::open(service, caller, user, id).await?;
-            open(upgrade, service, move |service, link| classic::run(service, link, opened))
+            open(upgrade, service, progress, move |service, link| {
+                classic::run(service, link, opened)
+            })
         }
     })
 }
 
-fn open<F, Fut>(upgrade: WebSocketUpgrade, service: &Arc<Service>, run: F) -> Response
+fn open<F, Fut>(
+    upgrade: WebSocketUpgrade,
+    service: &Arc<Service>,
+    progress: Progress,
+    run: F,
+) -> Response
 where
     F: FnOnce(Arc<Service>, Box<Link>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -147,7 +155,7 @@ where
     upgrade.on_upgrade(async move |socket| {
         let limits = &service.settings.limits;
         let flood_limit = limits.enabled.then_some(limits.frames_per_sec);
-        let link = Box::new(Link::new(socket, flood_limit));
+        let link = Box::new(Link::new(socket, progress, flood_limit));
         // A task of its own: the one of the upgrade keeps what the handshake needed.
         service.sockets.spawn(run(Arc::clone(&service), link));
         drop(token);

@@ -64,13 +64,13 @@ async fn a_redis_that_does_not_answer_is_not_waited_for() {
     let crowd = join_all((1..=20_000).map(|id| take(&limiter, id))).await;
     assert!(crowd.iter().all(|answer| !answer.is_shared));
     // One wait, not one for each: what is not answered in 300 ms is decided here.
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     // Nor does anybody wait while the link is known to be down.
     let begun = Instant::now();
     for id in 1..=100 {
         assert!(!take(&limiter, id).await.is_shared);
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     redis.thaw();
     eventually("the link stands again", || async { take(&limiter, 1).await.is_shared }).await;
 }

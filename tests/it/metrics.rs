@@ -5,12 +5,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    time::{Duration, Instant},
 };
 
-use imserver::telemetry::{Kind, METRICS};
+use imserver::{
+    domain::{ClientMsgId, Content, UserId},
+    store::{NewChat, Store, postgres::PgStore},
+    telemetry::{Kind, METRICS},
+};
 use serde_json::json;
+use tokio::task::block_in_place;
 
-use crate::harness::{Redis, Socket, eventually, replica_on};
+use crate::harness::{DEADLINE, Redis, Server, Socket, Start, eventually, postgres, replica_on};
+
+const HEARS: &str = r#"imserver_bus_link_up{instance="1",direction="subscriber"}"#;
+const REAPED: &str = "imserver_presence_reaped_total";
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
@@ -121,5 +130,103 @@ async fn a_busy_replica_exposes_what_is_explained() {
         for (name, kind) in exposed(&server.metrics().await) {
             assert_eq!(table.get(name), Some(&kind), "{name}");
         }
+    }
+}
+
+/// Every line of a metric, whatever its labels, added up.
+async fn sum(server: &Server, name: &str) -> f64 {
+    let text = server.metrics().await;
+    let lines = text
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+async fn until_counted(server: &Server, name: &str) {
+    let begun = Instant::now();
+    while sum(server, name).await < 0.5 {
+        // The lease of a dead replica is most of the deadline for other things.
+        assert!(begun.elapsed() < 2 * DEADLINE, "nothing was counted: {name}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_wrong_is_counted() {
+    let mut redis = Redis::start();
+    let database = postgres::database().await;
+    let start = || {
+        let start = Start::default().set("database.url", &database).set("bus.url", redis.url());
+        start
+            .set("auth.demo_login", true)
+            .set("delivery.reconcile_secs", 1)
+            .set("log.filter", "info")
+    };
+    let (a, mut b, c) = block_in_place(|| (start().run(), start().run(), start().run()));
+    let (zhang, li) = (a.person("张三").await, b.person("李四").await);
+    let mut at_li = li.online().await;
+    let _at_c = c.person("王五").await.online().await;
+    for series in ["imserver_handshake_seconds_count", "imserver_limit_batch_size_count"] {
+        until_counted(&b, series).await;
+    }
+    assert!(sum(&b, "imserver_limit_link_up").await > 0.5);
+
+    // What is committed behind the service's back is a hint that was lost.
+    let store = PgStore::open(&database).await.unwrap();
+    let unheard = |key: &str| NewChat {
+        sender: UserId::new(zhang.id).unwrap(),
+        target: UserId::new(li.id).unwrap(),
+        client_msg_id: ClientMsgId::parse(key).unwrap(),
+        content: Content::parse(key, 10).unwrap(),
+    };
+    store.append(&[unheard("one")]).await.unwrap();
+    assert_eq!(at_li.expect("event").await["seq"], 1);
+    until_counted(&b, "imserver_reconcile_repairs_total").await;
+    // One that another follows is found by it, unless the comparison happens to come first.
+    let mut seq = 1;
+    let begun = Instant::now();
+    while sum(&b, "imserver_gap_repairs_total").await < 0.5 {
+        assert!(begun.elapsed() < DEADLINE, "no gap was counted");
+        store.append(&[unheard(&format!("lost {seq}"))]).await.unwrap();
+        zhang.send(li.id, &format!("heard {seq}"), "heard").await;
+        for _ in 0..2 {
+            seq += 1;
+            assert_eq!(at_li.expect("event").await["seq"], seq);
+        }
+    }
+    redis.ask(&format!("PUBLISH imserver:user:{} nonsense", li.id)).unwrap();
+    until_counted(&b, "imserver_bus_garbage_total").await;
+    redis.ask("FLUSHALL").unwrap();
+    until_counted(&b, "imserver_presence_fenced_total").await;
+
+    redis.kill();
+    eventually("the links are down", async || {
+        // That of the limits is noticed when it is used, and so is that to publish over.
+        li.get_json("/v1/conversations").await;
+        let down = async |server: &Server| server.metric(HEARS).await < 0.5;
+        down(&a).await && down(&b).await && sum(&b, "imserver_limit_link_up").await < 0.5
+    })
+    .await;
+    zhang.send(li.id, "dropped", "dropped").await;
+    until_counted(&a, "imserver_bus_dropped_total").await;
+    redis.start_again();
+    for series in [
+        "imserver_bus_reconnects_total",
+        "imserver_bus_gaps_total",
+        "imserver_limit_link_up",
+        "imserver_presence_link_up",
+    ] {
+        until_counted(&b, series).await;
+    }
+    // The other two remove whom a dead one held, once that is known again.
+    eventually("Redis knows of the socket again", async || {
+        zhang.get_json("/getOnlineUser").await[li.id.to_string()]["connections"] == 1
+    })
+    .await;
+    b.kill();
+    let begun = Instant::now();
+    while sum(&a, REAPED).await + sum(&c, REAPED).await < 0.5 {
+        assert!(begun.elapsed() < 2 * DEADLINE, "nobody was reaped");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

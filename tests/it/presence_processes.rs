@@ -75,14 +75,14 @@ impl Scene {
             if online == count {
                 return begun.elapsed();
             }
-            assert!(begun.elapsed() < Duration::from_secs(40), "{what}: {online} of {count}");
+            assert!(begun.elapsed() < Duration::from_mins(1), "{what}: {online} of {count}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
 /// How much later than promised a busy machine may be.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn a_replica_that_is_killed_leaves_no_ghosts() {
@@ -113,7 +113,7 @@ async fn a_replica_that_was_frozen_has_neither_ghosts_nor_missing_people() {
         if ids.iter().all(|id| online[id.to_string()].is_null()) {
             break;
         }
-        assert!(begun.elapsed() < Duration::from_secs(40), "ghosts: {online}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "ghosts: {online}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let after = begun.elapsed();

@@ -9,12 +9,14 @@ use std::{
 
 use imserver::{
     domain::{ConnectionId, UserId},
+    instances::ConnectError,
     presence::{
         Connection, Presence, PresenceError, Transition,
-        redis::{ConnectError, RedisPresence, Scripts, Times},
+        redis::{RedisPresence, Scripts, Times},
     },
 };
 use parking_lot::Mutex;
+use url::Url;
 
 use crate::harness::{DEADLINE, Redis, eventually};
 
@@ -33,7 +35,7 @@ struct Replica {
 }
 
 impl Replica {
-    async fn start(urls: &[String], namespace: &str, times: Times) -> Self {
+    async fn start(urls: &[Url], namespace: &str, times: Times) -> Self {
         let connected =
             RedisPresence::connect_with(urls, namespace, times, Scripts::default()).await;
         let (presence, mut transitions) = connected.unwrap();
@@ -89,8 +91,8 @@ fn connection(id: i64) -> ConnectionId {
     ConnectionId::new(id).unwrap()
 }
 
-fn urls(redis: &Redis) -> Vec<String> {
-    vec![redis.url().to_string()]
+fn urls(redis: &Redis) -> Vec<Url> {
+    vec![redis.url()]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +369,7 @@ async fn timed(call: impl Future<Output = Result<(), PresenceError>>) -> Duratio
 #[tokio::test(flavor = "multi_thread")]
 async fn several_instances_are_one_register() {
     let (one, two) = (Redis::start(), Redis::start());
-    let both = [one.url().to_string(), two.url().to_string()];
+    let both = [one.url(), two.url()];
     let a = Replica::start(&both, "spread", TIMES).await;
     let b = Replica::start(&both, "spread", TIMES).await;
     for who in 1..=1_000 {
@@ -388,9 +390,10 @@ async fn several_instances_are_one_register() {
 
 #[tokio::test]
 async fn a_wrong_url_is_named_without_its_password() {
-    let urls = ["redis://localhost".to_owned(), "redis:/:s3cret@nowhere:port".to_owned()];
+    let urls = ["redis://localhost", "redis://:s3cret@localhost/s3cret"];
+    let urls = urls.map(|url| url.parse().unwrap());
     let Err(error) = RedisPresence::connect(&urls, "im").await else { panic!("it is no URL") };
-    assert!(matches!(error, ConnectError::BadUrl(1)));
+    assert!(matches!(error, ConnectError::Url { number: 2, .. }));
     assert!(!format!("{error} {error:?}").contains("s3cret"));
     assert!(matches!(RedisPresence::connect(&[], "im").await, Err(ConnectError::NoUrl)));
 }

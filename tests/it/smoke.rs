@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{self, Server, Start, server::program};
+use crate::harness::{self, Server, Start, start::program};
 
 #[tokio::test]
 async fn a_chat_goes_from_one_person_to_another() {

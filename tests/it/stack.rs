@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{
     Person, eventually,
     server::{assert_problem, json_of},
-    stack::{Replica, Stack},
+    stack::{Replica, Stack, send},
 };
 
 async fn up(replicas: usize) -> Stack {
@@ -32,6 +32,17 @@ async fn sockets(stack: &Stack) -> Vec<u64> {
         counts.push(replica.sockets().await);
     }
     counts
+}
+
+/// Sends a chat as clients do while a part of the stack is away: again, with the same key.
+async fn store(from: &Person, target: i64, key: &str, content: &str) {
+    let body = json!({"clientMsgId": key, "targetUserId": target, "content": content});
+    eventually("the chat is stored", async || {
+        let status = from.post("/v1/chats", &body).await.status();
+        assert!(status.is_success() || status == 503, "{status}");
+        status.is_success()
+    })
+    .await;
 }
 
 /// What stands in the timeline of this person, oldest first.
@@ -65,7 +76,7 @@ async fn two_people_talk_through_nginx_whatever_becomes_of_a_replica() {
     stack.replicas[of_li].signal("-KILL");
     assert_eq!(at_li.closed().await, 1006);
     for (key, content) in [("3", "三"), ("4", "四"), ("5", "五"), ("6", "六")] {
-        zhang.send(li.id, key, content).await;
+        store(&zhang, li.id, key, content).await;
     }
     let (mut at_li, _) = li.hello(&json!({"since": 2, "epoch": ready["epoch"]})).await;
     for content in ["三", "四", "五", "六"] {
@@ -79,7 +90,7 @@ async fn two_people_talk_through_nginx_whatever_becomes_of_a_replica() {
     for round in 0..6 {
         let (mut socket, _) = li.hello(&json!({"deviceId": "phone"})).await;
         socket.expect_quiet().await;
-        zhang.send(li.id, &format!("d{round}"), "七").await;
+        store(&zhang, li.id, &format!("d{round}"), "七").await;
     }
     assert_eq!(at_zhang.until("reconnect").await["type"], "reconnect");
     assert_eq!(at_zhang.closed().await, 1012);
@@ -96,9 +107,15 @@ async fn two_people_talk_through_nginx_whatever_becomes_of_a_replica() {
     assert_eq!(pids.len(), 6, "Postgres, Redis, nginx and three replicas");
     tokio::task::spawn_blocking(move || stack.down()).await.unwrap();
     for pid in pids {
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} runs on");
+        assert!(!runs(pid), "{pid} runs on");
     }
     assert!(!folder.exists());
+}
+
+/// Whether a process has not ended. One that nobody has waited for yet has.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 async fn is_ready(stack: &Stack, replica: &Replica) -> bool {
@@ -162,4 +179,55 @@ async fn a_post_that_was_sent_to_a_replica_is_sent_to_no_other() {
         assert_eq!(post(number).await.unwrap().status(), 200);
     }
     assert_eq!(json_of(zhang.get("/readyz").await).await["status"], "ok");
+}
+
+/// The settings of the service that a process was started with.
+fn settings(pid: u32) -> Vec<String> {
+    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    let settings = environment.split('\0').filter(|setting| setting.starts_with("IMSERVER__"));
+    let mut settings: Vec<_> = settings.map(str::to_owned).collect();
+    settings.sort_unstable();
+    settings
+}
+
+#[tokio::test]
+async fn what_was_killed_comes_back_where_it_was_and_as_it_was() {
+    let mut stack = up(1).await;
+    let before = (stack.replicas[0].addr, settings(stack.replicas[0].pid));
+    for setting in ["IMSERVER__LIMITS__ENABLED=false", "IMSERVER__SERVER__DRAIN_SECS=11"] {
+        assert!(before.1.iter().any(|found| found == setting), "{setting} of the caller wins");
+    }
+    let zhang = stack.person("张三").await;
+    zhang.send(zhang.id, "1", "一").await;
+    for name in ["imserver-1", "redis", "postgres", "nginx"] {
+        let pid = stack.pid(name);
+        send("-KILL", pid);
+        stack = tokio::task::spawn_blocking(move || {
+            stack.start(name);
+            stack
+        })
+        .await
+        .unwrap();
+        assert_ne!(stack.pid(name), pid);
+    }
+    assert_eq!((stack.replicas[0].addr, settings(stack.replicas[0].pid)), before);
+    store(&zhang, zhang.id, "2", "二").await;
+    assert_eq!(contents(&zhang).await, ["一", "二"]);
+}
+
+#[tokio::test]
+async fn a_bare_stack_is_postgres_and_redis() {
+    let mut stack = tokio::task::spawn_blocking(Stack::up_bare).await.unwrap();
+    assert_eq!((stack.nginx, stack.replicas.len(), stack.pids().len()), (None, 0, 2));
+    let urls = std::fs::read_to_string(stack.folder().join("urls.env")).unwrap();
+    let url = urls.lines().find_map(|line| line.strip_prefix("IMSERVER__DATABASE__URL=")).unwrap();
+    let pool = sqlx::PgPool::connect(url).await.unwrap();
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(tables, 0);
+    pool.close().await;
+    tokio::task::spawn_blocking(move || stack.down()).await.unwrap();
 }

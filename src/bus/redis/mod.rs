@@ -20,7 +20,7 @@ use self::{link::Link, publisher::Publisher, subscriber::Subscriber, wire::Origi
 use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
 use crate::{
     domain::UserId,
-    instances::{connection_info, place, trouble},
+    instances::{ConnectError, connection_info, place, trouble},
 };
 
 pub use publisher::{PUBLISH_QUEUE, PUBLISH_QUEUE_BYTES};
@@ -33,22 +33,6 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The publisher's connections. One is in use at a time, which keeps the order.
 const POOL_SIZE: usize = 1;
-
-/// A setting that no bus can be made of. Says nothing of the URL, which may hold a password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// There is no URL.
-    #[error("at least one URL of Redis is needed")]
-    NoUrl,
-    /// One of them cannot be used.
-    #[error("URL number {number} of the list: {problem}")]
-    Url {
-        /// Its place in the list, from 1.
-        number: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
 
 /// How long things take. The defaults are for a service; tests hurry.
 #[derive(Clone, Copy, Debug)]

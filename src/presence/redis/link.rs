@@ -3,16 +3,10 @@
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
-use rand::Rng;
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
+use url::Url;
 
-use super::ConnectError;
-
-/// The longest pause between two attempts to connect.
-const MAX_PAUSE: Duration = Duration::from_secs(2);
-
-/// The shortest one.
-const MIN_PAUSE: Duration = Duration::from_millis(50);
+use crate::instances::{connection_info, trouble};
 
 /// How many connections read at a time.
 const READERS: usize = 8;
@@ -24,21 +18,23 @@ pub(super) struct Link {
     readers: Pool,
     /// How long Redis may take to accept a connection, or to answer.
     answer: Duration,
-    /// Where it stands in the list of instances: what messages call it by.
+    /// Where it stands in the list of instances, from 1: what messages call it by.
     pub(super) number: usize,
 }
 
 impl Link {
-    pub(super) fn new(url: &str, number: usize, answer: Duration) -> Result<Self, ConnectError> {
-        let client = Client::open(url).map_err(|_| ConnectError::BadUrl(number))?;
-        let manager = Manager::new_with_config(url, config(answer))
-            .map_err(|_| ConnectError::BadUrl(number))?;
+    /// A way to this instance, not connected yet. The refusal says nothing of the URL.
+    pub(super) fn new(url: &Url, number: usize, answer: Duration) -> Result<Self, String> {
+        let info = connection_info(url)?;
+        let words = |error: RedisError| trouble(&error).into_owned();
+        let client = Client::open(info.clone()).map_err(words)?;
+        let manager = Manager::new_with_config(info, config(answer)).map_err(words)?;
         let readers = Pool::builder(manager)
             .max_size(READERS)
             .timeouts(Timeouts { wait: Some(answer), create: Some(answer), recycle: Some(answer) })
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|_| ConnectError::BadUrl(number))?;
+            .map_err(|error| error.to_string())?;
         Ok(Self { client, readers, answer, number })
     }
 
@@ -94,31 +90,5 @@ impl From<deadpool_redis::PoolError> for Trouble {
             deadpool_redis::PoolError::Timeout(_) => Self("no connection in time".to_owned()),
             _ => Self("no connection".to_owned()),
         }
-    }
-}
-
-/// Pauses between attempts to connect: longer and longer, and jittered, so that all replicas do not
-/// come at once.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    /// The next pause.
-    pub(super) fn pause(&mut self) -> Duration {
-        let longest = MIN_PAUSE.saturating_mul(1 << self.failures.min(10)).min(MAX_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        rand::rng().random_range(longest / 2..=longest)
-    }
-
-    /// Whether nothing has worked since the last failure.
-    pub(super) fn is_failing(&self) -> bool {
-        self.failures > 0
-    }
-
-    /// Begins anew: a connection stands.
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
     }
 }

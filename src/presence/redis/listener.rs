@@ -8,15 +8,19 @@ use redis::{
     self,
     aio::{PubSubSink, PubSubStream},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep_until},
+};
 
 use super::{
-    link::{Backoff, Link, Trouble},
+    link::{Link, Trouble},
     partition::Partition,
 };
 use crate::{
     clock::Timestamp,
     domain::UserId,
+    instances::Backoff,
     presence::{Transition, outbox::Outbox},
 };
 
@@ -92,6 +96,7 @@ impl Listener {
         let mut backoff = Backoff::default();
         let mut missed = false;
         loop {
+            let begun = Instant::now();
             let ended = self.listen(&mut missed, &mut backoff).await;
             self.is_listening.send_replace(false);
             if let Err(error) = ended
@@ -99,7 +104,7 @@ impl Listener {
             {
                 tracing::warn!(instance = self.link.number, %error, "presence not heard");
             }
-            tokio::time::sleep(backoff.pause()).await;
+            sleep_until(backoff.after(begun)).await;
         }
     }
 

@@ -23,12 +23,16 @@ use tokio::sync::{
     oneshot,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 
 use super::{
     Connection, HEARD_WITHIN, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE,
     Transition,
 };
-use crate::domain::{ConnectionId, UserId};
+use crate::{
+    domain::{ConnectionId, UserId},
+    instances::ConnectError,
+};
 use link::Link;
 use listener::{Heard, Listener};
 use writer::{CHANGES, Change, Writer};
@@ -40,18 +44,6 @@ pub use scripts::Scripts;
 
 /// How long a replica that leaves takes to say so.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
-
-/// Why presence cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// This one of the URLs, counted from 0, is none of a Redis instance. It is not shown, since it
-    /// may hold a password.
-    #[error("URL number {0} of the Redis instances is not valid")]
-    BadUrl(usize),
-    /// There is no URL.
-    #[error("presence needs the URL of a Redis instance")]
-    NoUrl,
-}
 
 /// How fast replicas notice. Where nothing else is said, the same on all of them.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +116,7 @@ impl RedisPresence {
     /// announces. All keys and channels begin with `namespace`. Redis may be away: what is joined
     /// meanwhile is written once it is back.
     pub async fn connect(
-        urls: &[String],
+        urls: &[Url],
         namespace: &str,
     ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
         Self::connect_with(urls, namespace, Times::default(), Scripts::default()).await
@@ -132,7 +124,7 @@ impl RedisPresence {
 
     /// The same with other times and scripts.
     pub async fn connect_with(
-        urls: &[String],
+        urls: &[Url],
         namespace: &str,
         times: Times,
         scripts: Scripts,
@@ -140,16 +132,18 @@ impl RedisPresence {
         if urls.is_empty() {
             return Err(ConnectError::NoUrl);
         }
-        let links =
-            urls.iter().enumerate().map(|(number, url)| Link::new(url, number, times.answer));
+        let links = (1..).zip(urls).map(|(number, url)| {
+            Link::new(url, number, times.answer)
+                .map_err(|problem| ConnectError::Url { number, problem })
+        });
         let links: Vec<Link> = links.collect::<Result<_, _>>()?;
         let (scripts, holdings) = (Arc::new(scripts), Arc::new(Holdings::default()));
         let (heard, closing) = (Arc::new(Heard::default()), CancellationToken::new());
         let (stop, writers) = (CancellationToken::new(), TaskTracker::new());
         let (mut instances, mut listening) = (Vec::new(), Vec::new());
-        for link in links {
+        for (place, link) in links.into_iter().enumerate() {
             let kept: Vec<_> =
-                Partition::all().filter(|p| p.instance(urls.len()) == link.number).collect();
+                Partition::all().filter(|p| p.instance(urls.len()) == place).collect();
             let keeper = Keeper::new(
                 Arc::clone(&scripts),
                 namespace,

@@ -11,9 +11,12 @@ use redis::aio::MultiplexedConnection;
 use super::{
     Times,
     keeper::Keeper,
-    link::{Backoff, Link, Trouble},
+    link::{Link, Trouble},
 };
-use crate::domain::{ConnectionId, UserId};
+use crate::{
+    domain::{ConnectionId, UserId},
+    instances::Backoff,
+};
 
 /// How many changes wait for the writer. Those beyond are made by its next beat.
 pub(super) const CHANGES: usize = 4_096;
@@ -36,7 +39,8 @@ pub(super) struct Writer {
     times: Times,
     connection: Option<MultiplexedConnection>,
     backoff: Backoff,
-    /// When to connect again.
+    /// When it last began to connect, and when to do so again.
+    tried_at: Instant,
     retry_at: Instant,
     /// Whether a sweep has left something for the next one.
     has_more_to_sweep: bool,
@@ -50,6 +54,7 @@ impl Writer {
             times,
             connection: None,
             backoff: Backoff::default(),
+            tried_at: Instant::now(),
             retry_at: Instant::now(),
             has_more_to_sweep: false,
         }
@@ -143,6 +148,7 @@ impl Writer {
     /// The connection, if there is one or it is time to try.
     async fn connected(&mut self) -> Option<MultiplexedConnection> {
         if self.connection.is_none() && self.retry_at <= Instant::now() {
+            self.tried_at = Instant::now();
             match self.connect().await {
                 Ok(connection) => {
                     if self.backoff.is_failing() {
@@ -173,13 +179,13 @@ impl Writer {
         if self.connection.take().is_some() || !self.backoff.is_failing() {
             tracing::warn!(instance = self.link.number, %error, "{what}");
         }
-        self.retry_at = Instant::now() + self.backoff.pause();
+        self.retry_at = self.backoff.after(self.tried_at);
         self.gauge();
     }
 
     fn gauge(&self) {
         let up = if self.connection.is_some() { 1.0 } else { 0.0 };
-        let instance = (self.link.number + 1).to_string();
+        let instance = self.link.number.to_string();
         metrics::gauge!("imserver_presence_link_up", "instance" => instance).set(up);
     }
 }

@@ -1,20 +1,24 @@
 //! Committing a batch of chats: the one write that must be fast, and the one that must be right.
 //!
-//! Five statements, whatever the length of the batch. The order of the first two is what keeps
-//! replicas apart: once the counters of all its users are locked, nobody else can commit a chat
-//! of theirs, so what the statements after it see stays true until the commit.
+//! Two statements, whatever the length of the batch, and others only where it is not as usual. The
+//! first locks the counters of all users of the batch. That is what keeps replicas apart: nobody else
+//! can commit a chat of theirs from then on, so what the statements after it see stays true until the
+//! commit.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
-use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgQueryResult};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::{now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId},
+    domain::{ChatId, ConversationId, Seq},
     store::{
-        Appended, Committed, NewChat,
-        batch::{self, Earlier, EarlierRow, Pair, People, Plan, by_pair},
+        Appended, NewChat,
+        batch::{self, Earlier, EarlierRow, Numbered, Pair, People, Plan, by_pair},
         error::corrupt,
         rows::{chats_query, id},
     },
@@ -22,24 +26,63 @@ use crate::{
 
 type Tx<'c> = Transaction<'c, Postgres>;
 
+/// For how many batches it is looked for repeats before anything is written, after one that had some.
+/// Who repeats a chat, because a connection was lost or to do harm, seldom does so once.
+const WARY_BATCHES: u32 = 100;
+
+/// For how many batches more a replica looks for repeats first.
+#[derive(Debug, Default)]
+pub(super) struct Wariness(AtomicU32);
+
+impl Wariness {
+    fn is_due(&self) -> bool {
+        self.0.try_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// Commits a batch. Hardly any has repeats, so it is not looked for them unless there were some
+/// lately: the unique index tells, and then the batch begins anew.
 pub(super) async fn append(
     connection: &mut PgConnection,
+    wariness: &Wariness,
     batch: Vec<NewChat>,
 ) -> sqlx::Result<Vec<Appended>> {
+    if !wariness.is_due() {
+        match attempt(connection, &batch, false).await {
+            Err(error) if is_repeat(&error) => wariness.0.store(WARY_BATCHES, Relaxed),
+            done => return done,
+        }
+    }
+    attempt(connection, &batch, true).await
+}
+
+/// Whether a chat was committed before under the same key.
+fn is_repeat(error: &sqlx::Error) -> bool {
+    let constraint = error.as_database_error().and_then(|error| error.constraint());
+    constraint == Some("chats_sender_id_client_msg_id_key")
+}
+
+async fn attempt(
+    connection: &mut PgConnection,
+    batch: &[NewChat],
+    is_wary: bool,
+) -> sqlx::Result<Vec<Appended>> {
     let mut tx = connection.begin().await?;
-    let mut people = lock(&mut tx, &batch).await?;
-    let earlier = earlier(&mut tx, &batch).await?;
-    let plan = Plan::of(&batch, &people, &earlier);
+    let (mut people, mut conversations) = lock(&mut tx, batch).await?;
+    let earlier = if is_wary { earlier(&mut tx, batch).await? } else { Earlier::new() };
+    let plan = Plan::of(batch, &people, &earlier);
     if plan.len() == 0 {
         tx.rollback().await?;
         return Ok(plan.answers(&[]));
     }
-    let Reserved { now, ids, mut conversations, missing } = reserve(&mut tx, &plan).await?;
+    let mut missing = plan.pairs();
+    missing.retain(|pair| !conversations.contains_key(pair));
     if !missing.is_empty() {
-        conversations.extend(begin_conversations(&mut tx, &missing, now).await?);
+        conversations.extend(find_or_begin(&mut tx, missing).await?);
     }
-    let committed = plan.number(ids, &conversations, now, &mut people)?;
-    write(&mut tx, &committed).await?;
+    let numbered = plan.number(&conversations, &mut people)?;
+    let (ids, now) = write(&mut tx, &numbered).await?;
+    let committed = batch::committed(numbered, ids, now)?;
     tx.commit().await?;
     Ok(plan.answers(&committed))
 }
@@ -47,17 +90,42 @@ pub(super) async fn append(
 /// Locks the counters of all users of the batch, in ascending id, and reads them. Every replica locks
 /// in this order and before anything else, so none waits for one that waits for it. A user who was
 /// erased has no counter.
-async fn lock(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<People> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
-        "SELECT t.user_id, u.name, t.last_seq
-         FROM timelines t JOIN users u ON u.id = t.user_id
-         WHERE t.user_id = ANY($1)
-         ORDER BY t.user_id FOR NO KEY UPDATE OF t",
+///
+/// It brings the conversations between them along, as they were before it waited for the locks: they
+/// never change, but one that was begun meanwhile is not among them.
+async fn lock(
+    tx: &mut Tx<'_>,
+    batch: &[NewChat],
+) -> sqlx::Result<(People, HashMap<Pair, ConversationId>)> {
+    let (low, high) = halves(&batch::pairs(batch));
+    let rows: Vec<(i64, Option<String>, i64, Option<i64>)> = sqlx::query_as(
+        "WITH locked AS MATERIALIZED (
+             SELECT t.user_id, u.name, t.last_seq
+             FROM timelines t JOIN users u ON u.id = t.user_id
+             WHERE t.user_id = ANY($1)
+             ORDER BY t.user_id FOR NO KEY UPDATE OF t
+         )
+         SELECT user_id, name, last_seq, NULL::bigint FROM locked
+         UNION ALL
+         SELECT v.low_user, NULL, v.id, v.high_user
+         FROM unnest($2::bigint[], $3::bigint[]) p (low, high) JOIN conversations v
+             ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high",
     )
     .bind(ids(&batch::users(batch)))
+    .bind(low)
+    .bind(high)
     .fetch_all(&mut **tx)
     .await?;
-    batch::people(rows)
+    let (mut people, mut conversations) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row {
+            (user, Some(name), last_seq, _) => people.push((user, name, last_seq)),
+            (low, None, conversation, high) => {
+                conversations.push((conversation, low, high.unwrap_or_default()));
+            }
+        }
+    }
+    Ok((batch::people(people)?, by_pair(conversations)?))
 }
 
 /// The chats that earlier batches committed under keys of this one. A statement of its own: the one
@@ -78,127 +146,110 @@ async fn earlier(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<Earlier> {
     batch::earlier(rows)
 }
 
-/// What is known before chats are numbered.
-struct Reserved {
-    /// The time of the database, which is one for all replicas.
-    now: Timestamp,
-    ids: Vec<ChatId>,
-    conversations: HashMap<Pair, ConversationId>,
-    /// Pairs without a conversation.
-    missing: Vec<Pair>,
-}
-
-/// Takes the time and ids for the chats, and looks their conversations up. Within the locks, so that
-/// times and ids rise in every conversation.
-async fn reserve(tx: &mut Tx<'_>, plan: &Plan<'_>) -> sqlx::Result<Reserved> {
-    let pairs = plan.pairs();
-    let (low, high): (Vec<i64>, Vec<i64>) =
-        pairs.iter().map(|(low, high)| (low.get(), high.get())).unzip();
-    let (now, taken, found): (i64, Vec<i64>, Vec<Option<i64>>) = sqlx::query_as(concat!(
-        "SELECT ",
-        now_millis!(),
-        ",
-             ARRAY(SELECT nextval('chat_ids') FROM generate_series(1, $3)),
-             ARRAY(SELECT v.id
-                 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (low, high, place)
-                 LEFT JOIN conversations v
-                     ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high
-                 ORDER BY p.place)"
-    ))
+/// The conversations of these pairs, which had none a moment ago. Whoever else would begin one waits
+/// for the counters.
+async fn find_or_begin(
+    tx: &mut Tx<'_>,
+    pairs: BTreeSet<Pair>,
+) -> sqlx::Result<HashMap<Pair, ConversationId>> {
+    let (low, high) = halves(&pairs);
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT v.id, v.low_user, v.high_user
+         FROM unnest($1::bigint[], $2::bigint[]) p (low, high) JOIN conversations v
+             ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high",
+    )
     .bind(low)
     .bind(high)
-    .bind(i64::try_from(plan.len()).unwrap_or(i64::MAX))
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    let mut reserved = Reserved {
-        now: Timestamp::from_millis(now),
-        ids: taken.into_iter().map(id).collect::<sqlx::Result<_>>()?,
-        conversations: HashMap::with_capacity(pairs.len()),
-        missing: Vec::new(),
-    };
-    for (pair, found) in pairs.into_iter().zip(found) {
-        match found {
-            Some(conversation) => {
-                reserved.conversations.insert(pair, id(conversation)?);
-            }
-            None => reserved.missing.push(pair),
-        }
+    let mut found = by_pair(rows)?;
+    let mut missing = pairs;
+    missing.retain(|pair| !found.contains_key(pair));
+    if missing.is_empty() {
+        return Ok(found);
     }
-    Ok(reserved)
-}
-
-/// Makes the conversations of these pairs. Whoever else would make one waits for the counters.
-async fn begin_conversations(
-    tx: &mut Tx<'_>,
-    missing: &[Pair],
-    now: Timestamp,
-) -> sqlx::Result<HashMap<Pair, ConversationId>> {
-    let (low, high): (Vec<i64>, Vec<i64>) =
-        missing.iter().map(|(low, high)| (low.get(), high.get())).unzip();
+    let (low, high) = halves(&missing);
     // UNION: one row where both users are the same.
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(concat!(
         "WITH made AS (
              INSERT INTO conversations (kind, low_user, high_user, created_at)
-             SELECT 'direct', low, high, $3 FROM unnest($1::bigint[], $2::bigint[]) p (low, high)
+             SELECT 'direct', low, high, ",
+        now_millis!(),
+        " FROM unnest($1::bigint[], $2::bigint[]) p (low, high)
              RETURNING id, low_user, high_user
          ), joined AS (
              INSERT INTO members (conversation_id, user_id)
              SELECT id, low_user FROM made UNION SELECT id, high_user FROM made
          )
-         SELECT id, low_user, high_user FROM made",
-    )
+         SELECT id, low_user, high_user FROM made"
+    ))
     .bind(low)
     .bind(high)
-    .bind(now.as_millis())
     .fetch_all(&mut **tx)
     .await?;
-    by_pair(rows)
+    found.extend(by_pair(rows)?);
+    Ok(found)
 }
 
-/// Writes the chats, their events, and the counters where they stand now.
-async fn write(tx: &mut Tx<'_>, committed: &[Committed]) -> sqlx::Result<()> {
-    let chats = || committed.iter().map(|committed| &committed.chat);
-    let mut events = (Vec::new(), Vec::new(), Vec::new());
-    events.extend(
-        batch::events(committed).map(|(user, seq, chat)| (user.get(), seq.get(), chat.get())),
-    );
+fn halves(pairs: &BTreeSet<Pair>) -> (Vec<i64>, Vec<i64>) {
+    pairs.iter().map(|(low, high)| (low.get(), high.get())).unzip()
+}
+
+/// Writes the chats, their events, and the counters where they stand now. Returns the ids, in the order
+/// of the chats, and the time: both are taken within the locks, so that they rise in every
+/// conversation.
+async fn write(
+    tx: &mut Tx<'_>,
+    numbered: &[Numbered<'_>],
+) -> sqlx::Result<(Vec<ChatId>, Timestamp)> {
+    fn all<'a, T>(of: &'a [Numbered<'a>], get: impl Fn(&'a Numbered<'a>) -> T) -> Vec<T> {
+        of.iter().map(get).collect()
+    }
     let (users, last): (Vec<i64>, Vec<i64>) =
-        batch::counters(committed).into_iter().map(|(user, seq)| (user.get(), seq.get())).unzip();
-    let moved = users.len();
-    let now = chats().next().map_or(0, |chat| chat.create_time.as_millis());
-    let done: PgQueryResult = sqlx::query(
-        "WITH chat AS (
+        batch::counters(numbered).into_iter().map(|(user, seq)| (user.get(), seq.get())).unzip();
+    let counters = users.len();
+    let (taken, now, moved): (Vec<i64>, i64, i64) = sqlx::query_as(concat!(
+        "WITH chat AS MATERIALIZED (
+             SELECT nextval('chat_ids') AS id, clock.now, n.*
+             FROM (SELECT ",
+        now_millis!(),
+        " AS now) clock,
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+                     $6::text[], $7::text[]) n (conversation_id, sender_id, sender_seq, target_id,
+                     target_seq, client_msg_id, content)
+         ), stored AS (
              INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
                  content, created_at)
-             SELECT n.*, $8
-             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
-                 $6::text[], $7::text[]) n
+             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
+             FROM chat
          ), event AS (
              INSERT INTO timeline_events (user_id, seq, kind, chat_id)
-             SELECT n.user_id, n.seq, 'chat', n.chat_id
-             FROM unnest($9::bigint[], $10::bigint[], $11::bigint[]) n (user_id, seq, chat_id)
+             SELECT sender_id, sender_seq, 'chat', id FROM chat
+             UNION ALL
+             SELECT target_id, target_seq, 'chat', id FROM chat WHERE target_seq IS NOT NULL
+         ), moved AS (
+             UPDATE timelines t SET last_seq = n.last_seq
+             FROM unnest($8::bigint[], $9::bigint[]) n (user_id, last_seq)
+             WHERE t.user_id = n.user_id
+             RETURNING 1
          )
-         UPDATE timelines t SET last_seq = n.last_seq
-         FROM unnest($12::bigint[], $13::bigint[]) n (user_id, last_seq)
-         WHERE t.user_id = n.user_id",
-    )
-    .bind(chats().map(|chat| chat.id.get()).collect::<Vec<_>>())
-    .bind(chats().map(|chat| chat.conversation_id.get()).collect::<Vec<_>>())
-    .bind(chats().map(|chat| chat.user_id.get()).collect::<Vec<_>>())
-    .bind(committed.iter().map(|committed| committed.sender_seq.get()).collect::<Vec<_>>())
-    .bind(chats().map(|chat| chat.client_msg_id.as_str()).collect::<Vec<_>>())
-    .bind(chats().map(|chat| chat.kind.as_str()).collect::<Vec<_>>())
-    .bind(chats().map(|chat| chat.content.as_str()).collect::<Vec<_>>())
-    .bind(now)
-    .bind(events.0)
-    .bind(events.1)
-    .bind(events.2)
+         SELECT ARRAY(SELECT id FROM chat), (SELECT now FROM chat LIMIT 1),
+             (SELECT count(*) FROM moved)"
+    ))
+    .bind(all(numbered, |it| it.conversation.get()))
+    .bind(all(numbered, |it| it.chat.sender.get()))
+    .bind(all(numbered, |it| it.sender_seq.get()))
+    .bind(all(numbered, |it| it.chat.target.get()))
+    .bind(all(numbered, |it| it.target_seq.map(Seq::get)))
+    .bind(all(numbered, |it| it.chat.client_msg_id.as_str()))
+    .bind(all(numbered, |it| it.chat.content.as_str()))
     .bind(users)
     .bind(last)
-    .execute(&mut **tx)
+    .fetch_one(&mut **tx)
     .await?;
-    if done.rows_affected() != moved as u64 {
+    if usize::try_from(moved) != Ok(counters) {
         return Err(corrupt("a counter went missing within a transaction"));
     }
-    Ok(())
+    let ids = taken.into_iter().map(id).collect::<sqlx::Result<_>>()?;
+    Ok((ids, Timestamp::from_millis(now)))
 }

@@ -10,8 +10,17 @@ use crate::{
     store::rows::id,
 };
 
-pub(super) async fn next(connection: &mut PgConnection) -> sqlx::Result<ConnectionId> {
-    id(sqlx::query_scalar("SELECT nextval('connection_ids')").fetch_one(connection).await?)
+/// So many ids, in rising order.
+pub(super) async fn next(
+    connection: &mut PgConnection,
+    count: usize,
+) -> sqlx::Result<Vec<ConnectionId>> {
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT nextval('connection_ids') FROM generate_series(1, $1)")
+            .bind(i32::try_from(count).unwrap_or(i32::MAX))
+            .fetch_all(connection)
+            .await?;
+    ids.into_iter().map(id).collect()
 }
 
 /// Raises the ids to the time in microseconds, unless they are past it. Within a transaction that has

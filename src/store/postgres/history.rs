@@ -23,17 +23,33 @@ pub(super) async fn ping(connection: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Whether the role may ask for the origin.
+macro_rules! is_watched {
+    () => {
+        "has_function_privilege('pg_control_system()', 'EXECUTE')
+             AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')
+             AND has_function_privilege('pg_current_wal_lsn()', 'EXECUTE')"
+    };
+}
+
+/// Whether the origin may be asked for, the epoch, and the origin that it is of.
+type Known = (bool, Option<String>, Option<i64>, Option<i64>);
+
 /// The epoch; a new one if the database has none yet or has changed its origin. Replicas that find out
 /// together agree on one.
 pub(super) async fn epoch(connection: &mut PgConnection) -> sqlx::Result<Epoch> {
-    let origin = origin(connection).await?;
-    let known: Option<(String, Option<i64>, Option<i64>)> =
-        sqlx::query_as("SELECT epoch, system_identifier, wal_timeline FROM service WHERE id = 1")
-            .fetch_optional(&mut *connection)
-            .await?;
-    let Some((epoch, system_identifier, wal_timeline)) = known else {
-        return begin(connection, origin).await;
-    };
+    let known: Known = sqlx::query_as(concat!(
+        "SELECT ",
+        is_watched!(),
+        ", s.epoch, s.system_identifier, s.wal_timeline
+         FROM (VALUES (1)) AS one (id) LEFT JOIN service s USING (id)"
+    ))
+    .fetch_one(&mut *connection)
+    .await?;
+    let (is_watched, epoch, system_identifier, wal_timeline) = known;
+    // A statement of its own: one that may not ask fails as a whole.
+    let origin = if is_watched { Some(origin(connection).await?) } else { None };
+    let Some(epoch) = epoch else { return begin(connection, origin).await };
     let written = system_identifier.zip(wal_timeline);
     let written =
         written.map(|(system_identifier, wal_timeline)| Origin { system_identifier, wal_timeline });
@@ -105,21 +121,12 @@ fn parse(epoch: &str) -> sqlx::Result<Epoch> {
 
 /// Whether the role may ask for the origin.
 pub(super) async fn is_watched(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')
-             AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')
-             AND has_function_privilege('pg_current_wal_lsn()', 'EXECUTE')",
-    )
-    .fetch_one(connection)
-    .await
+    sqlx::query_scalar(concat!("SELECT ", is_watched!())).fetch_one(connection).await
 }
 
-/// Where the database is being written; `None` if the role may not know. The timeline is that of the
-/// current WAL file's name: the one in the control file lags behind until the next checkpoint.
-async fn origin(connection: &mut PgConnection) -> sqlx::Result<Option<Origin>> {
-    if !is_watched(connection).await? {
-        return Ok(None);
-    }
+/// Where the database is being written. The timeline is that of the current WAL file's name: the one
+/// in the control file lags behind until the next checkpoint.
+async fn origin(connection: &mut PgConnection) -> sqlx::Result<Origin> {
     let (system_identifier, wal_timeline) = sqlx::query_as(
         "SELECT system_identifier,
              ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
@@ -127,5 +134,5 @@ async fn origin(connection: &mut PgConnection) -> sqlx::Result<Option<Origin>> {
     )
     .fetch_one(connection)
     .await?;
-    Ok(Some(Origin { system_identifier, wal_timeline }))
+    Ok(Origin { system_identifier, wal_timeline })
 }

@@ -8,6 +8,7 @@ mod connections;
 mod conversations;
 mod erasure;
 mod error;
+mod gather;
 mod history;
 mod pool;
 mod rows;
@@ -15,7 +16,13 @@ mod sessions;
 mod timelines;
 mod users;
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::LazyLock, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    str::FromStr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,10 +34,10 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use self::{error::classify, pool::Pool};
+use self::{append::Wariness, error::classify, gather::Gather, pool::Pool};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
-    StoreError, TokenHash, Window,
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
+    Store, StoreError, TokenHash, Window,
 };
 use crate::{
     clock::Timestamp,
@@ -114,7 +121,12 @@ use now_millis;
 #[derive(Clone)]
 pub struct PgStore {
     writer: Pool,
+    wariness: Arc<Wariness>,
     others: Pool,
+    // What every handshake asks for.
+    sessions: Gather<TokenHash, Option<Session>>,
+    connections: Gather<(), ConnectionId>,
+    standings: Gather<UserId, Standing>,
 }
 
 impl fmt::Debug for PgStore {
@@ -131,9 +143,14 @@ impl PgStore {
         let options = options(url).map_err(StoreError::Unavailable)?;
         migrate(&options).await?;
         let session = options.options(SESSION);
+        let others = Pool::new(session.clone(), CONNECTIONS, WORK_TIMEOUT);
         let store = Self {
-            writer: Pool::new(session.clone().options(WRITER), 1, APPEND_TIMEOUT),
-            others: Pool::new(session, CONNECTIONS, WORK_TIMEOUT),
+            writer: Pool::new(session.options(WRITER), 1, APPEND_TIMEOUT),
+            wariness: Arc::default(),
+            sessions: gather(&others, |c, tokens| sessions::by_tokens(c, tokens).boxed()),
+            connections: gather(&others, |c, calls| connections::next(c, calls.len()).boxed()),
+            standings: gather(&others, |c, users| timelines::standings(c, users).boxed()),
+            others,
         };
         store.run(|c| history::epoch(c).boxed()).await?;
         if !store.run(|c| history::is_watched(c).boxed()).await? {
@@ -153,6 +170,26 @@ impl PgStore {
     {
         self.others.run(work).await.map_err(classify)
     }
+}
+
+/// Gathers questions for a unit of work that answers them in their order.
+fn gather<K, V>(
+    pool: &Pool,
+    work: impl for<'c> Fn(&'c mut PgConnection, Vec<K>) -> BoxFuture<'c, sqlx::Result<Vec<V>>>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
+) -> Gather<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Send + 'static,
+{
+    let pool = pool.clone();
+    Gather::new(move |keys| {
+        let pool = pool.clone();
+        async move { pool.run(move |c| work(c, keys)).await.map_err(classify) }.boxed()
+    })
 }
 
 /// How to connect. An error does not repeat the URL, which may hold a password.
@@ -284,7 +321,7 @@ impl Store for PgStore {
     }
 
     async fn session(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
-        self.run(move |c| sessions::by_token(c, token).boxed()).await
+        self.sessions.ask(token).await
     }
 
     async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
@@ -302,7 +339,7 @@ impl Store for PgStore {
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
-        self.run(|c| connections::next(c).boxed()).await
+        self.connections.ask(()).await
     }
 
     async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
@@ -319,11 +356,19 @@ impl Store for PgStore {
             return Ok(Vec::new());
         }
         let batch = batch.to_vec();
-        self.writer.run(move |c| append::append(c, batch).boxed()).await.map_err(classify)
+        let wariness = Arc::clone(&self.wariness);
+        let append = self
+            .writer
+            .run(move |c| async move { append::append(c, &wariness, batch).await }.boxed());
+        append.await.map_err(classify)
     }
 
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
         self.run(move |c| timelines::bounds(c, user).boxed()).await
+    }
+
+    async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
+        self.standings.ask(user).await
     }
 
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {

@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions}
 use tokio::{sync::Semaphore, time::timeout};
 
 /// How long work waits for a connection, a new one included.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer to a probe takes at most.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was used so lately is not probed first.

@@ -1,8 +1,8 @@
 //! Logins.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection};
 
 use super::rows::ids;
 use crate::{
@@ -40,18 +40,29 @@ pub(super) async fn create(
     row.ok_or_else(|| nobody(user))?.try_into()
 }
 
-pub(super) async fn by_token(
+/// In the order of the tokens.
+pub(super) async fn by_tokens(
     connection: &mut PgConnection,
-    token: TokenHash,
-) -> sqlx::Result<Option<Session>> {
-    let row: Option<SessionRow> = sqlx::query_as(
-        "SELECT id, user_id, idle_expires_at, expires_at, revoked FROM sessions
-         WHERE token_hash = $1",
+    tokens: Vec<TokenHash>,
+) -> sqlx::Result<Vec<Option<Session>>> {
+    let hashes: Vec<&[u8]> = tokens.iter().map(|token| token.0.as_slice()).collect();
+    let rows: Vec<TokenRow> = sqlx::query_as(
+        "SELECT token_hash, id, user_id, idle_expires_at, expires_at, revoked FROM sessions
+         WHERE token_hash = ANY($1)",
     )
-    .bind(token.0.as_slice())
-    .fetch_optional(connection)
+    .bind(hashes)
+    .fetch_all(connection)
     .await?;
-    row.map(Session::try_from).transpose()
+    let found = rows.into_iter().map(|row| Ok((row.token_hash, Session::try_from(row.session)?)));
+    let found = found.collect::<sqlx::Result<HashMap<_, _>>>()?;
+    Ok(tokens.iter().map(|token| found.get(token.0.as_slice()).copied()).collect())
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    token_hash: Vec<u8>,
+    #[sqlx(flatten)]
+    session: SessionRow,
 }
 
 pub(super) async fn by_ids(

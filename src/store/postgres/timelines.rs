@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use sqlx::{Connection, PgConnection, Row};
 
-use super::rows::ids;
+use super::{history, rows::ids};
 use crate::{
     domain::{Chat, Seq, UserId},
     store::{
-        Bounds, EventPage,
+        Bounds, EventPage, Standing,
         rows::{ChatRow, chats_query, event, event_page, id, seq},
     },
 };
@@ -21,6 +21,26 @@ pub(super) async fn bounds(connection: &mut PgConnection, user: UserId) -> sqlx:
             .await?;
     let Some((first, last)) = row else { return Ok(Bounds::EMPTY) };
     Ok(Bounds { first: seq(first)?, last: seq(last)? })
+}
+
+/// In the order of the users.
+pub(super) async fn standings(
+    connection: &mut PgConnection,
+    users: Vec<UserId>,
+) -> sqlx::Result<Vec<Standing>> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT user_id, first_seq, last_seq FROM timelines WHERE user_id = ANY($1)",
+    )
+    .bind(ids(&users))
+    .fetch_all(&mut *connection)
+    .await?;
+    let bounds = rows.into_iter().map(|(user, first, last)| {
+        Ok((id::<UserId>(user)?, Bounds { first: seq(first)?, last: seq(last)? }))
+    });
+    let bounds = bounds.collect::<sqlx::Result<HashMap<_, _>>>()?;
+    let epoch = history::epoch(connection).await?;
+    let of = |user| bounds.get(user).copied().unwrap_or(Bounds::EMPTY);
+    Ok(users.iter().map(|user| Standing { epoch, bounds: of(user) }).collect())
 }
 
 pub(super) async fn last_seqs(

@@ -2,7 +2,7 @@
 //!
 //! The number of statements does not depend on the length of the batch.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 use sqlx::{Sqlite, Transaction};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId},
+    domain::{ChatId, ConversationId, Seq, UserId},
     store::{
         Appended, Committed, NewChat,
         batch::{self, Earlier, EarlierRow, Pair, People, Plan, by_pair},
@@ -40,8 +40,10 @@ pub(super) async fn append(store: SqliteStore, batch: Vec<NewChat>) -> sqlx::Res
     let now = store.clock.now();
     let conversations = conversations(&mut tx, plan.pairs(), now).await?;
     let ids = reserve_chat_ids(&mut tx, plan.len()).await?;
-    let committed = plan.number(ids, &conversations, now, &mut people)?;
-    insert(&mut tx, &committed).await?;
+    let numbered = plan.number(&conversations, &mut people)?;
+    let counters = batch::counters(&numbered);
+    let committed = batch::committed(numbered, ids, now)?;
+    insert(&mut tx, &committed, counters).await?;
     tx.commit().await?;
     Ok(plan.answers(&committed))
 }
@@ -131,7 +133,11 @@ async fn reserve_chat_ids(tx: &mut Tx, count: usize) -> sqlx::Result<Vec<ChatId>
 }
 
 /// Writes the chats, their events, and the counters where they stand now.
-async fn insert(tx: &mut Tx, committed: &[Committed]) -> sqlx::Result<()> {
+async fn insert(
+    tx: &mut Tx,
+    committed: &[Committed],
+    counters: BTreeMap<UserId, Seq>,
+) -> sqlx::Result<()> {
     let chats = committed.iter().map(|Committed { chat, sender_seq, .. }| {
         json!([
             chat.id,
@@ -155,7 +161,10 @@ async fn insert(tx: &mut Tx, committed: &[Committed]) -> sqlx::Result<()> {
     .execute(&mut **tx)
     .await?;
 
-    let events = batch::events(committed).map(|event| json!(event));
+    let events = committed.iter().flat_map(|Committed { chat, sender_seq, target_seq }| {
+        let of_target = target_seq.map(|seq| json!([chat.target_user_id, seq, chat.id]));
+        [json!([chat.user_id, sender_seq, chat.id])].into_iter().chain(of_target)
+    });
     sqlx::query(
         "INSERT INTO timeline_events (user_id, seq, kind, chat_id)
          SELECT value ->> 0, value ->> 1, 'chat', value ->> 2 FROM json_each(?1)",
@@ -164,7 +173,7 @@ async fn insert(tx: &mut Tx, committed: &[Committed]) -> sqlx::Result<()> {
     .execute(&mut **tx)
     .await?;
 
-    let counters = batch::counters(committed).into_iter().map(|counter| json!(counter));
+    let counters = counters.into_iter().map(|counter| json!(counter));
     sqlx::query(
         "INSERT INTO timelines (user_id, first_seq, last_seq)
          SELECT value ->> 0, 1, value ->> 1 FROM json_each(?1) WHERE true

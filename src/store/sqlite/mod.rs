@@ -25,8 +25,8 @@ use sqlx::{
 
 use self::{connections::Reserved, error::classify};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
-    StoreError, TokenHash, Window, error::corrupt,
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
+    Store, StoreError, TokenHash, Window, error::corrupt,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -273,6 +273,14 @@ impl Store for SqliteStore {
 
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
         read(timelines::bounds(&self.reader, user)).await
+    }
+
+    async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
+        read(async {
+            let bounds = timelines::bounds(&self.reader, user).await?;
+            Ok(Standing { epoch: epoch(&self.reader).await?, bounds })
+        })
+        .await
     }
 
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {

@@ -12,22 +12,24 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use super::Net;
 use crate::{
     bus_contract::{BusFactory, Replica, notice, user},
-    harness::{Redis, eventually},
+    harness::{DEADLINE, Redis, eventually},
 };
 
 #[tokio::test]
 async fn a_subscription_lingers_and_ends() {
     let redis = Redis::shared();
     let mut net = Net::start().await;
-    net.timing.linger = Duration::from_secs(1);
+    net.timing.linger = Duration::from_secs(3);
     let publisher = net.replica(&[]).await;
     let mut listener = net.replica(&[user(1), user(2)]).await;
     assert_eq!(net.subscribers(redis, user(1)), 1);
 
     listener.bus.unsubscribe(user(1));
+    let left = Instant::now();
     publisher.bus.publish(user(1), notice("not for a user who has left"));
     assert_eq!(publisher.mark(user(2), &mut listener).await, []);
-    assert_eq!(net.subscribers(redis, user(1)), 1, "it lingers");
+    let lingers = net.subscribers(redis, user(1)) == 1;
+    assert!(lingers || left.elapsed() >= net.timing.linger, "it lingers");
     listener.bus.subscribe(user(1)).await.unwrap();
     assert_eq!(publisher.mark(user(1), &mut listener).await, []);
 
@@ -50,7 +52,7 @@ async fn ten_thousand_at_once() {
     let took = begun.elapsed();
 
     println!("10,000 subscriptions at once: {took:?}");
-    assert!(took < Duration::from_secs(3));
+    assert!(took < DEADLINE);
     // Less than what may wait for a replica.
     for users in users.chunks(5_000) {
         for user in users {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::replica;
-use crate::harness::{Redis, eventually, postgres, server::Starting};
+use crate::harness::{Redis, eventually, postgres, start::Starting};
 
 /// Roles, so that sessions can be told apart.
 const ROLES: [&str; 3] = ["first", "second", "third"];

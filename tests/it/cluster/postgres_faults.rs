@@ -70,22 +70,22 @@ impl Field {
     async fn recovers(&mut self, back: Instant) {
         let flows = self.load.flows(back).await;
         println!("all clients send and are shown chats {flows:.1?} after Postgres is back");
-        assert!(flows < Duration::from_secs(10), "{flows:?}");
+        assert!(flows < Duration::from_secs(20), "{flows:?}");
         for server in &mut self.cluster.replicas {
             assert!(server.is_running());
             eventually("ready", async || server.get("/readyz").await.status() == 200).await;
         }
         let whole = self.pools_whole(back).await;
         println!("every replica uses all its connections {whole:.1?} after that");
-        assert!(whole < Duration::from_secs(30), "{whole:?}");
+        assert!(whole < Duration::from_mins(1), "{whole:?}");
     }
 
     /// How long after `back` every replica was seen with all its connections at work at once.
     async fn pools_whole(&self, back: Instant) -> Duration {
         loop {
             let mut holder = postgres::connect(&self.database).await;
-            // What reads sessions and what appends waits for this. Appends wait for 2 s.
-            sqlx::raw_sql("BEGIN; LOCK TABLE sessions, chats IN ACCESS EXCLUSIVE MODE")
+            // What reads users and what appends waits for this. Appends wait for 2 s.
+            sqlx::raw_sql("BEGIN; LOCK TABLE users, chats IN ACCESS EXCLUSIVE MODE")
                 .execute(&mut holder)
                 .await
                 .unwrap();
@@ -114,7 +114,7 @@ impl Field {
             if at_work.values().eq(&[CONNECTIONS; 3]) {
                 return seen;
             }
-            assert!(back.elapsed() < Duration::from_secs(40), "at work: {at_work:?}");
+            assert!(back.elapsed() < Duration::from_mins(1), "at work: {at_work:?}");
         }
     }
 
@@ -247,7 +247,7 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     field.heal();
     let flows = field.load.flows(Instant::now()).await;
     println!("all clients send and are shown chats {flows:.1?} after connections were forgotten");
-    assert!(flows < Duration::from_secs(10), "{flows:?}");
+    assert!(flows < Duration::from_secs(20), "{flows:?}");
 
     let mut socket = field.person.online().await;
     field.silence();
@@ -263,9 +263,9 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     field.recovers(back).await;
     // The contract says 5 s for a send over a socket; the rest is for the machine. Over HTTP the token
     // is looked up before.
-    assert!(by_socket < Duration::from_secs(7), "{by_socket:?}");
+    assert!(by_socket < Duration::from_secs(10), "{by_socket:?}");
     for waited in [longest.send, longest.read, longest.handshake, longest.probe] {
-        assert!(waited < Duration::from_secs(12), "{waited:?}");
+        assert!(waited < Duration::from_secs(16), "{waited:?}");
     }
     println!("shown {}", Latencies::shown(&field.load.ledger(), begun..Instant::now()));
     let verdict = field.ends().await;

@@ -14,7 +14,7 @@ use crate::harness::{Proxy, Redis, Server, eventually, postgres, redis::url_of, 
 /// How late a chat may be shown that the bus lost: the interval of the comparison and 2 s.
 const LATEST: Duration = Duration::from_secs(RECONCILE_SECS + 2);
 /// How much later on a machine that does several other things at once.
-const NOISE: Duration = Duration::from_secs(4);
+const NOISE: Duration = Duration::from_secs(10);
 /// How much longer half of the acknowledgements may take while Redis is in trouble than before or
 /// after. Nothing should change but what else the machine does; sends that waited for Redis would
 /// take more than 2 s.
@@ -75,7 +75,7 @@ impl Stage {
         assert!(meanwhile.median() < usual + LONGER, "{meanwhile}");
         assert!(shown.max() < LATEST + NOISE, "{shown}");
         let live = live.expect("live again");
-        assert!(live < LIVE, "{live:?}");
+        assert!(live < LIVE + NOISE, "{live:?}");
     }
 }
 
@@ -165,7 +165,7 @@ async fn redis_forgets_everything() {
     let rebuilt = begun.elapsed();
     println!("everybody is online again {rebuilt:.1?} after FLUSHALL");
     // Each replica looks after its own every 5 s; asking for all takes its time, too.
-    assert!(rebuilt < Duration::from_secs(20), "{rebuilt:?}");
+    assert!(rebuilt < Duration::from_secs(10) + 2 * NOISE, "{rebuilt:?}");
     stage.judge(begun..begun + rebuilt).await;
 }
 
@@ -182,7 +182,7 @@ async fn a_replica_loses_its_link_without_a_word() {
     eventually("the replica notices", async || !reasons(cut_off).await.is_empty()).await;
     let noticed = begun.elapsed();
     println!("noticed {noticed:.1?} after the cut");
-    assert!(noticed < Duration::from_secs(15), "{noticed:?}");
+    assert!(noticed < Duration::from_secs(15) + NOISE, "{noticed:?}");
     stage.run_for(Duration::from_secs(5)).await;
     proxy.heal();
     stage.judge(begun..Instant::now()).await;

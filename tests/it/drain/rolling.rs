@@ -134,5 +134,5 @@ async fn a_rolling_restart_keeps_the_ledger_clean() {
     }
     load.settle().await;
     println!("the longest without a socket: {longest:.1?}");
-    assert!(longest < Duration::from_secs(5), "{longest:?}");
+    assert!(longest < Duration::from_secs(15), "{longest:?}");
 }

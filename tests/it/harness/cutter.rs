@@ -1,4 +1,5 @@
-//! A proxy before Postgres that cuts connections between a commit and its answer.
+//! A proxy before Postgres that counts statements, and cuts connections between a commit and its
+//! answer.
 
 use std::{
     net::SocketAddr,
@@ -27,6 +28,7 @@ pub struct Cutter {
 struct State {
     is_armed: AtomicBool,
     cuts: AtomicUsize,
+    statements: AtomicUsize,
 }
 
 impl Cutter {
@@ -62,6 +64,13 @@ impl Cutter {
     }
 }
 
+impl Cutter {
+    /// How many statements were asked for.
+    pub fn statements(&self) -> usize {
+        self.state.statements.load(Ordering::SeqCst)
+    }
+}
+
 async fn carry(client: TcpStream, to: SocketAddr, state: Arc<State>) {
     let Ok(server) = TcpStream::connect(to).await else { return };
     for stream in [&client, &server] {
@@ -90,6 +99,10 @@ async fn questions(
     to.write_all(&greeting).await?;
     loop {
         let message = read_message(&mut from).await?;
+        // Bind, and what is asked in one message.
+        if matches!(message[0], b'B' | b'Q') {
+            state.statements.fetch_add(1, Ordering::SeqCst);
+        }
         if message[0] == b'Q'
             && &message[5..] == b"COMMIT\0"
             && state.is_armed.swap(false, Ordering::SeqCst)

@@ -2,6 +2,7 @@
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
 pub mod cutter;
+pub mod person;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -9,15 +10,18 @@ pub mod redis;
 pub mod server;
 pub mod socket;
 pub mod stack;
+pub mod start;
 
 use std::time::Duration;
 
 pub use cutter::Cutter;
+pub use person::Person;
 pub use process::Run;
 pub use proxy::Proxy;
 pub use redis::Redis;
-pub use server::{Person, Server, Start};
+pub use server::Server;
 pub use socket::{Seen, Socket, handshake};
+pub use start::Start;
 
 /// How long anything that must happen may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);

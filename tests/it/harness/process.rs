@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{DEADLINE, server::program};
+use super::{DEADLINE, start::program};
 
 /// The program with arguments and an environment, which is otherwise empty.
 pub struct Run {

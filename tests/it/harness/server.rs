@@ -1,177 +1,33 @@
 //! A server process, and the people who use it over HTTP.
 
 use std::{
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::{Child, Command},
 };
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::{TcpSocket, TcpStream};
 
-use super::{DEADLINE, Socket};
-
-/// How a server is to be started.
-pub struct Start {
-    settings: Vec<(String, String)>,
-    files: Option<u32>,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        let start = Self { settings: Vec::new(), files: None };
-        start
-            .set("server.listen", "127.0.0.1:0")
-            .set("metrics.listen", "127.0.0.1:0")
-            .set("log.filter", "trace")
-    }
-}
-
-impl Start {
-    /// With this setting.
-    #[allow(clippy::needless_pass_by_value, reason = "so that numbers and texts read the same")]
-    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
-        let key = format!("IMSERVER__{}", key.to_uppercase().replace('.', "__"));
-        self.settings.retain(|(known, _)| *known != key);
-        self.settings.push((key, value.to_string()));
-        self
-    }
-
-    /// With no more than so many file descriptors.
-    pub fn files(mut self, most: u32) -> Self {
-        self.files = Some(most);
-        self
-    }
-
-    /// Starts it in a folder of its own and waits until it listens.
-    pub fn run(self) -> Server {
-        self.begin().ready()
-    }
-
-    /// Starts it in a folder of its own.
-    pub fn begin(self) -> Starting {
-        let home = tempfile::tempdir().unwrap();
-        let (child, said) = spawn(&self.settings, self.files, &home);
-        Starting { child: Some(child), said, settings: self.settings, files: self.files, home }
-    }
-}
-
-/// A server that does not serve yet; killed when it is dropped.
-pub struct Starting {
-    child: Option<Child>,
-    said: mpsc::Receiver<String>,
-    settings: Vec<(String, String)>,
-    files: Option<u32>,
-    home: TempDir,
-}
-
-impl Starting {
-    /// Ends it with SIGKILL.
-    pub fn kill(self) {
-        drop(self);
-    }
-
-    /// Waits until it listens.
-    pub fn ready(mut self) -> Server {
-        let mut child = self.child.take().unwrap();
-        let (addr, metrics) = greeted(&mut child, &self.said, &self.home);
-        let settings = std::mem::take(&mut self.settings);
-        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
-        let files = self.files;
-        Server { child, addr, metrics, settings, files, home, http: http_client() }
-    }
-}
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
+use super::{
+    DEADLINE, Person, Start,
+    start::{Files, greeted, program, spawn},
+};
 
 /// An HTTP client that follows nothing and asks no proxy.
 pub fn http_client() -> reqwest::Client {
     imserver::wechat::http_client().unwrap()
 }
 
-/// The program, with an environment that holds nothing but these settings.
-pub fn program(settings: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imserver"));
-    command.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
-    command
-}
-
-/// Starts it, and hears what it says.
-fn spawn(
-    settings: &[(String, String)],
-    files: Option<u32>,
-    home: &TempDir,
-) -> (Child, mpsc::Receiver<String>) {
-    let log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(home.path().join("stderr.log"))
-        .unwrap();
-    let mut command = program(settings);
-    if let Some(most) = files {
-        let program = command.get_program().to_owned();
-        let mut limited = Command::new("/bin/sh");
-        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\"")).arg(program);
-        limited.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
-        command = limited;
-    }
-    let mut child =
-        command.current_dir(home.path()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-    let stdout = child.stdout.take().unwrap();
-    let (lines, heard) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let _ = lines.send(line);
-        }
-    });
-    (child, heard)
-}
-
-/// Waits until it says where it listens, and where its metrics are.
-fn greeted(
-    child: &mut Child,
-    heard: &mpsc::Receiver<String>,
-    home: &TempDir,
-) -> (SocketAddr, Option<SocketAddr>) {
-    let (mut addr, mut metrics) = (None, None);
-    loop {
-        let Ok(line) = heard.recv_timeout(DEADLINE) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            let log = std::fs::read_to_string(home.path().join("stderr.log")).unwrap();
-            panic!("the server did not start: {log}");
-        };
-        if let Some((_, url)) = line.split_once("listens on http://") {
-            addr = url.parse().ok();
-        }
-        if let Some((_, url)) = line.split_once("metrics      http://") {
-            metrics = url.trim_end_matches("/metrics").parse().ok();
-        }
-        if line.starts_with("Next:") {
-            return (addr.unwrap(), metrics);
-        }
-    }
-}
-
 /// A running server; killed when it is dropped.
 pub struct Server {
-    child: Child,
+    pub(super) child: Child,
     pub addr: SocketAddr,
     pub metrics: Option<SocketAddr>,
-    settings: Vec<(String, String)>,
-    files: Option<u32>,
-    home: TempDir,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) files: Option<Files>,
+    pub(super) home: TempDir,
     pub http: reqwest::Client,
 }
 
@@ -342,101 +198,4 @@ pub async fn assert_problem(response: Response, status: u16, code: &str) -> Stri
     assert!(problem["type"].is_string() && problem["title"].is_string(), "{text}");
     assert!(retry_after || !matches!(status, 429 | 503), "{text}");
     problem["detail"].as_str().unwrap().to_owned()
-}
-
-/// Somebody who is logged in.
-#[derive(Clone)]
-pub struct Person {
-    pub id: i64,
-    pub name: String,
-    pub token: String,
-    addr: SocketAddr,
-    http: reqwest::Client,
-}
-
-impl Person {
-    /// Whom the answer to a login names, at the service that gave it.
-    pub async fn logged_in(response: Response, addr: SocketAddr, http: &reqwest::Client) -> Self {
-        assert_eq!(response.status(), StatusCode::OK);
-        let body: Value = json_of(response).await;
-        Self {
-            id: body["user"]["id"].as_i64().unwrap(),
-            name: body["user"]["name"].as_str().unwrap().to_owned(),
-            token: body["token"].as_str().unwrap().to_owned(),
-            addr,
-            http: http.clone(),
-        }
-    }
-
-    /// The same person at another replica.
-    pub fn at(&self, server: &Server) -> Self {
-        Self { addr: server.addr, ..self.clone() }
-    }
-
-    /// A request with this person's token.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("http://{}{path}", self.addr);
-        self.http.request(method, url).timeout(DEADLINE).bearer_auth(&self.token)
-    }
-
-    /// `GET`.
-    pub async fn get(&self, path: &str) -> Response {
-        self.request(Method::GET, path).send().await.unwrap()
-    }
-
-    /// `GET` of something that is there, as JSON.
-    pub async fn get_json(&self, path: &str) -> Value {
-        let response = self.get(path).await;
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
-        json_of(response).await
-    }
-
-    /// `POST` of a JSON body.
-    pub async fn post(&self, path: &str, body: &Value) -> Response {
-        self.request(Method::POST, path).body(body.to_string()).send().await.unwrap()
-    }
-
-    /// Sends a chat over HTTP; returns `{chat, seq}`.
-    pub async fn send(&self, target: i64, key: &str, content: &str) -> Value {
-        let body = json!({"clientMsgId": key, "targetUserId": target, "content": content});
-        let response = self.post("/v1/chats", &body).await;
-        let status = response.status();
-        assert!(status.is_success(), "{status}: {}", response.text().await.unwrap());
-        json_of(response).await
-    }
-
-    /// Opens a socket of version 1, without a `hello`.
-    pub async fn connect(&self) -> Socket {
-        Socket::v1(self.addr, self.id, &self.token).await
-    }
-
-    /// As [`Person::connect`]; `None`: the server did not let it in, or is not there.
-    pub async fn try_connect(&self) -> Option<Socket> {
-        let offers = format!("imserver.v1, bearer.{}", self.token);
-        let headers = [("sec-websocket-protocol", offers.as_str())];
-        let tcp = TcpStream::connect(self.addr).await.ok()?;
-        Socket::try_over(tcp, &format!("/imserver/{}", self.id), &headers).await.ok()
-    }
-
-    /// As [`Person::connect`], through a connection that holds little of what is not read.
-    pub async fn connect_narrowly(&self) -> Socket {
-        let tcp = TcpSocket::new_v4().unwrap();
-        tcp.set_recv_buffer_size(4_096).unwrap();
-        Socket::v1_over(tcp.connect(self.addr).await.unwrap(), self.id, &self.token).await
-    }
-
-    /// Opens a socket, says this `hello` and expects `ready`, which it returns too.
-    pub async fn hello(&self, hello: &Value) -> (Socket, Value) {
-        let mut socket = self.connect().await;
-        let mut frame = hello.clone();
-        frame["type"] = "hello".into();
-        socket.send(&frame).await;
-        let ready = socket.expect("ready").await;
-        (socket, ready)
-    }
-
-    /// Opens a socket that is live from now on.
-    pub async fn online(&self) -> Socket {
-        self.hello(&json!({})).await.0
-    }
 }

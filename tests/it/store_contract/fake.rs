@@ -15,8 +15,8 @@ use imserver::{
         Seq, SessionId, User, UserId, UserName,
     },
     store::{
-        Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Store,
-        StoreError, TokenHash, Window,
+        Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
+        Standing, Store, StoreError, TokenHash, Window,
     },
 };
 use parking_lot::Mutex;
@@ -93,6 +93,7 @@ impl Store for FakeStore {
     async fn closes(&self, _: &[UserId])
         -> Answer<HashMap<UserId, ConnectionId>> { unimplemented!() }
     async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
+    async fn standing(&self, _: UserId) -> Answer<Standing> { unimplemented!() }
     async fn last_seqs(&self, _: &[UserId]) -> Answer<HashMap<UserId, Seq>> { unimplemented!() }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }
     async fn trim_timeline(&self, _: UserId, _: Seq) -> Answer<()> { unimplemented!() }

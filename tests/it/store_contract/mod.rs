@@ -69,6 +69,7 @@ macro_rules! store_contract {
                     a_lost_chat_is_found,
                     unknown_kinds_are_passed_on,
                     latest_chats_are_in_the_order_of_the_timeline,
+                    a_standing_is_of_its_user_and_of_now,
                 ];
                 conversations: [
                     both_sides_see_one_conversation,
@@ -97,6 +98,7 @@ macro_rules! store_contract {
                 ];
                 sessions: [
                     a_session_is_found_by_its_token,
+                    each_of_many_tokens_finds_its_own_session,
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,

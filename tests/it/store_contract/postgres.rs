@@ -5,13 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use imserver::store::{Store, StoreError, TokenHash, postgres::PgStore};
+use imserver::{
+    domain::SessionId,
+    store::{Store, StoreError, TokenHash, postgres::PgStore},
+};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use sqlx::{Connection, PgConnection, migrate::Migrate};
 use tokio::task::JoinSet;
 
 use super::{Database, chat, poisoned, populated, send, timeline};
-use crate::harness::{Proxy, postgres};
+use crate::harness::{DEADLINE, Proxy, eventually, postgres};
 
 pub(super) struct PgDatabase {
     url: String,
@@ -60,15 +63,20 @@ async fn counters_are_locked_in_ascending_order_before_anything_else() {
         .unwrap();
 
     let batch = [chat(4, 2, "a", "x"), chat(3, 1, "b", "x"), chat(2, 4, "c", "x")];
-    let blocked = tokio::spawn(async move { store.append(&batch).await });
-    // It holds the counters before the one it waits for, and none after.
+    // It holds the counters before the one it waits for, and none after. After 2 s it gives up and
+    // gives back what it holds; on a machine that stalls for so long it is tried again.
     let begun = Instant::now();
-    while unlocked(&mut observer).await != [4] {
-        assert!(begun.elapsed() < Duration::from_secs(2), "another order");
+    let mut is_seen = false;
+    while !is_seen {
+        assert!(begun.elapsed() < DEADLINE, "another order");
+        let (store, batch) = (store.clone(), batch.clone());
+        let blocked = tokio::spawn(async move { store.append(&batch).await });
+        while !is_seen && !blocked.is_finished() {
+            is_seen = unlocked(&mut observer).await == [4];
+        }
+        let refused = blocked.await.unwrap().unwrap_err();
+        assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
     }
-    // After 2 s it gives up and gives back what it holds.
-    let refused = blocked.await.unwrap().unwrap_err();
-    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
     assert_eq!(unlocked(&mut observer).await, [1, 2, 4]);
 }
 
@@ -165,7 +173,7 @@ async fn a_replica_that_dies_while_it_migrates_lets_the_others_go_on() {
     assert!(!waiting.is_finished(), "it waits for the one that has the lock");
     let begun = Instant::now();
     waiting.await.unwrap().unwrap().ping().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,7 +260,7 @@ async fn connections_that_died_silently_refuse_nobody() {
     // Longer than a connection counts as fresh.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     for _ in 0..3 {
-        store.ping().await.expect("a new connection is opened instead");
+        eventually("a new connection is opened instead", async || store.ping().await.is_ok()).await;
     }
 }
 
@@ -270,7 +278,7 @@ async fn an_append_on_a_connection_that_fell_silent_ends_when_nobody_waits_any_m
         }
     };
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
-    assert!((4_500..7_000).contains(&waited.as_millis()), "{waited:?}");
+    assert!(waited.as_millis() > 4_500 && waited < DEADLINE, "{waited:?}");
     send(&store, 1, 2, "after").await;
 }
 
@@ -284,12 +292,13 @@ async fn a_storm_of_reads_does_not_keep_a_send_waiting() {
     let mut reads = JoinSet::new();
     for _ in 0..40 {
         let store = store.clone();
-        reads.spawn(async move { store.session(TokenHash([1; 32])).await });
+        reads.spawn(async move { store.sessions(&[SessionId::new(1).unwrap()]).await });
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let begun = Instant::now();
     send(&*store, 1, 2, "x").await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // A read gives up after 5 s.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     for result in reads.join_all().await {
         assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     }

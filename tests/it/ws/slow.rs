@@ -2,10 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 
 use super::{Client, commit, say, without_limits};
-use crate::harness::{Person, Server, Socket, eventually};
+use crate::harness::{DEADLINE, Person, Server, Socket, eventually};
 
 /// A chat of some weight, so that the buffers of a connection are soon full.
 fn heavy(to: &Person, n: usize) -> serde_json::Value {
@@ -83,4 +88,81 @@ async fn a_slow_reader_of_history_gets_the_time_that_it_needs() {
     zhang.send(li.id, "live", "live").await;
     client.follow(&mut socket, 302).await;
     assert_eq!(client.contents()[300..], ["meanwhile", "live"]);
+}
+
+#[tokio::test]
+async fn a_reader_of_history_that_stops_is_closed_though_nothing_happens() {
+    let server = without_limits().run();
+    let (zhang, li, _) = three_people(&server).await;
+    commit(&server, &zhang, &li, 300, &"好".repeat(20_000)).await;
+    let mut socket = li.connect_narrowly().await;
+    socket.send(&json!({"type": "hello", "since": 0})).await;
+    socket.expect("ready").await;
+    eventually("its write stands still for too long", async || {
+        server.metric(r#"imserver_socket_ends_total{code="4408"}"#).await > 0.5
+    })
+    .await;
+    // Its queue was empty all the time.
+    assert!(server.metric("imserver_slow_readers_total").await < 0.5);
+    let mut client = Client::default();
+    assert_eq!(client.follow_to_the_end(&mut socket).await, 1006);
+    assert!(client.cursor < 300);
+    let (mut back, _) = li.hello(&json!({"since": client.cursor})).await;
+    client.follow(&mut back, 300).await;
+}
+
+/// A classic socket after its handshake, as its bytes. The kernel holds little for it.
+async fn classic_bytes(server: &Server, person: &Person) -> TcpStream {
+    let tcp = TcpSocket::new_v4().unwrap();
+    tcp.set_recv_buffer_size(4_096).unwrap();
+    let tcp = tcp.connect(server.addr).await.unwrap();
+    let socket = Socket::over(tcp, &format!("/imserver/{}", person.id), &[]).await.ok().unwrap();
+    // Nothing is sent at its opening, so nothing of it is read yet.
+    socket.into_stream().into_inner()
+}
+
+/// Reads the one frame that comes, so many bytes at a time with a pause after each.
+async fn read_snapshot(stream: &mut TcpStream, bytes: usize, pause: Duration) -> Vec<Value> {
+    let mut head = [0; 10];
+    timeout(DEADLINE, stream.read_exact(&mut head)).await.expect("nothing came").unwrap();
+    assert_eq!(head[..2], [0x81, 127], "no large text frame");
+    let len = u64::from_be_bytes(head[2..].try_into().unwrap());
+    let mut text = vec![0; usize::try_from(len).unwrap()];
+    for part in text.chunks_mut(bytes) {
+        timeout(DEADLINE, stream.read_exact(part)).await.expect("it stands still").unwrap();
+        tokio::time::sleep(pause).await;
+    }
+    serde_json::from_slice(&text).unwrap()
+}
+
+#[tokio::test]
+async fn a_snapshot_may_take_as_long_as_its_reader_needs() {
+    let server = without_limits().run();
+    let (zhang, li, _) = three_people(&server).await;
+    commit(&server, &zhang, &li, 100, &"好".repeat(1_900)).await;
+    let mut stream = classic_bytes(&server, &li).await;
+    zhang.send(li.id, "k", "news").await;
+    let begun = Instant::now();
+    // At least 30 pauses, and more than the 10 s for which a write may stand still.
+    let chats = read_snapshot(&mut stream, 16 * 1_024, Duration::from_millis(400)).await;
+    assert!(begun.elapsed() > Duration::from_secs(12), "too fast to show it");
+    assert_eq!(chats.len(), 100);
+    assert_eq!(chats[99]["content"], "news");
+    // It is open still.
+    zhang.send(li.id, "k2", "more").await;
+    let chats = read_snapshot(&mut stream, 16 * 1_024, Duration::ZERO).await;
+    assert_eq!(chats[99]["content"], "more");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_shown_however_large_it_is() {
+    let server = without_limits().run();
+    let (zhang, li, _) = three_people(&server).await;
+    // Six bytes each, where they are written as JSON.
+    commit(&server, &zhang, &li, 100, &"\u{1}".repeat(1_990)).await;
+    let mut socket = Socket::classic(server.addr, li.id).await;
+    zhang.send(li.id, "k", "news").await;
+    let frame = socket.frame().await;
+    assert!(frame.to_string().len() > 1_024 * 1_024, "too small to show it");
+    assert_eq!(frame[99]["content"], "news");
 }

@@ -1,83 +1,19 @@
-//! The delivery state machine over random interleavings: commits, hints that are late, lost, doubled
-//! or out of order, reads of the database that take their time, sockets that come, go and stall.
-//!
-//! Whatever happens, a device applies events in order, none missing, none twice; and once the world
-//! is quiet, every device has all of them. Bugs are planted to show that this can fail.
+//! A user's sockets, hints and database, and the machine between them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use imserver::{
     delivery::{Effect, Gap, Timeline},
     domain::{ConnectionId, Seq},
 };
-use proptest::{
-    collection::vec,
-    prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
+
+use super::{Bug, DEVICES, Step};
 
 /// Frames that wait for a socket before it is closed as too slow.
 const MAILBOX: usize = 6;
 
 /// Events that are read at a time.
 const PAGE: i64 = 3;
-
-const DEVICES: usize = 3;
-
-/// What is wrong with the machine or its driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bug {
-    None,
-    /// An event that comes too early is sent at once.
-    GapsAreIgnored,
-    /// Nobody reads the database when a gap stays open.
-    GapsNeverExpire,
-    /// An event that was sent is sent again.
-    DoublesAreSent,
-    /// A socket that is being brought up is fed at the same time.
-    BehindIsFed,
-    /// What is committed during the last read of a replay is not noticed.
-    LiveTooSoon,
-    /// The comparison with the database repairs nobody.
-    ReconcileIsDeaf,
-    /// A socket is entered after its first read rather than before it.
-    ReadBeforeAttach,
-    /// A snapshot is only shown for the very next event.
-    ClassicWantsTheNext,
-}
-
-/// What may happen.
-#[derive(Clone, Debug)]
-enum Step {
-    Commit,
-    Hint(usize),
-    LoseHint(usize),
-    DoubleHint(usize),
-    GapExpires(usize),
-    Reconcile,
-    Connect(usize),
-    Disconnect(usize),
-    Task(usize),
-    OpenClassic,
-    ClassicTask,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let any = 0_usize..64;
-    prop_oneof![
-        6 => Just(Step::Commit),
-        8 => any.clone().prop_map(Step::Hint),
-        1 => any.clone().prop_map(Step::LoseHint),
-        1 => any.clone().prop_map(Step::DoubleHint),
-        2 => any.clone().prop_map(Step::GapExpires),
-        1 => Just(Step::Reconcile),
-        3 => (0..DEVICES).prop_map(Step::Connect),
-        1 => (0..DEVICES).prop_map(Step::Disconnect),
-        14 => (0..DEVICES).prop_map(Step::Task),
-        1 => Just(Step::OpenClassic),
-        3 => Just(Step::ClassicTask),
-    ]
-}
 
 /// A socket's task, as the session runs it.
 struct Task {
@@ -107,7 +43,7 @@ struct Classic {
     shown: i64,
 }
 
-struct World {
+pub(super) struct World {
     bug: Bug,
     timeline: Timeline<i64>,
     /// The last event in the database.
@@ -117,7 +53,8 @@ struct World {
     devices: Vec<Device>,
     classic: Option<Classic>,
     ids: i64,
-    wrong: Option<String>,
+    /// The first thing that is wrong.
+    pub(super) wrong: Option<String>,
 }
 
 fn seq(n: i64) -> Seq {
@@ -125,7 +62,7 @@ fn seq(n: i64) -> Seq {
 }
 
 impl World {
-    fn new(bug: Bug) -> Self {
+    pub(super) fn new(bug: Bug) -> Self {
         Self {
             bug,
             timeline: Timeline::default(),
@@ -203,7 +140,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, device: usize) {
+    pub(super) fn connect(&mut self, device: usize) {
         self.disconnect(device);
         let id = self.new_id();
         let early = (self.bug == Bug::ReadBeforeAttach).then_some(self.committed);
@@ -325,7 +262,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, step: &Step) {
+    pub(super) fn take(&mut self, step: &Step) {
         match *step {
             Step::Commit => {
                 self.committed += 1;
@@ -354,7 +291,7 @@ impl World {
 
     /// Lets everything that is under way arrive. The database is compared only if the newest hints
     /// were lost: any later one shows that others are missing.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for round in 0.. {
             let mut is_quiet = true;
             while let Some(event) = self.hints.pop() {
@@ -378,11 +315,9 @@ impl World {
             assert!(round < 10_000, "the machine spins");
         }
     }
-}
 
-impl World {
     /// Whether everybody who is connected has everything.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if let Some(wrong) = &self.wrong {
             return Err(wrong.clone());
         }
@@ -399,58 +334,4 @@ impl World {
             _ => Ok(()),
         }
     }
-}
-
-/// Lives through these steps; the first thing that is wrong, if anything is.
-fn live(bug: Bug, steps: &[Step]) -> Result<(), String> {
-    let mut world = World::new(bug);
-    for step in steps {
-        world.take(step);
-        if let Some(wrong) = world.wrong {
-            return Err(wrong);
-        }
-    }
-    // First those who are connected, by what they hear; a new socket's reads would help them.
-    world.settle();
-    world.check()?;
-    for device in 0..DEVICES {
-        world.connect(device);
-    }
-    world.settle();
-    world.check()
-}
-
-fn search(bug: Bug, cases: u32) -> Result<(), String> {
-    // What a planted bug looks like at its smallest is nobody's question.
-    let max_shrink_iters = if bug == Bug::None { 10_000 } else { 0 };
-    let config = Config { cases, failure_persistence: None, max_shrink_iters, ..Config::default() };
-    let mut runner = TestRunner::new(config);
-    runner
-        .run(&vec(step(), 0..120), |steps| live(bug, &steps).map_err(TestCaseError::fail))
-        .map_err(|error| error.to_string())
-}
-
-#[test]
-fn events_are_in_order_none_missing_none_twice() {
-    search(Bug::None, 3_000).unwrap();
-}
-
-#[test]
-fn planted_bugs_are_caught() {
-    let mut missed = HashMap::new();
-    for bug in [
-        Bug::GapsAreIgnored,
-        Bug::GapsNeverExpire,
-        Bug::DoublesAreSent,
-        Bug::BehindIsFed,
-        Bug::LiveTooSoon,
-        Bug::ReconcileIsDeaf,
-        Bug::ReadBeforeAttach,
-        Bug::ClassicWantsTheNext,
-    ] {
-        if search(bug, 3_000).is_ok() {
-            missed.insert(format!("{bug:?}"), "not caught");
-        }
-    }
-    assert!(missed.is_empty(), "{missed:?}");
 }

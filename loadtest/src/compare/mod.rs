@@ -1,0 +1,210 @@
+//! Runs several servers in turn, on the same work and machine, and says how they compare.
+//!
+//! Each run has a database of its own and two new processes on loopback, behind the same Postgres and
+//! Redis. The turns are interleaved, A B C A B C, so that what the machine does meanwhile falls on all.
+
+mod bench;
+mod contender;
+mod held;
+mod servers;
+mod stack;
+mod tally;
+mod versions;
+
+use std::path::PathBuf;
+
+use anyhow::{bail, ensure};
+use clap::Args;
+use time::format_description::well_known::Rfc3339;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{bench::Bench, stack::Stack, tally::Tally};
+use crate::{
+    clock::time_of_day,
+    comparison::{Comparison, VERSION},
+    content::{MAX_SIZE, MIN_SIZE},
+    outcome::Machine,
+    report,
+};
+
+pub use contender::Contender;
+
+/// What to compare, and where.
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// The folder of a stack of Postgres and Redis alone: deploy/stack.sh up --bare.
+    #[arg(long, value_name = "FOLDER")]
+    pub stack: PathBuf,
+    /// Where the servers to compare with are, with what they need installed.
+    #[arg(long, value_name = "FOLDER", default_value = "loadtest/peers")]
+    pub peers: PathBuf,
+    /// The release build of the service.
+    #[arg(long, value_name = "FILE", default_value = "target/release/imserver")]
+    pub imserver: PathBuf,
+    /// The program that Go makes of peers/centrifuge.
+    #[arg(long, value_name = "FILE", default_value = "target/peers/centrifuge")]
+    pub centrifuge: PathBuf,
+    /// Where the JSON is written; the table in Markdown and the page are written beside it.
+    #[arg(long, value_name = "FILE", default_value = "comparison.json")]
+    pub out: PathBuf,
+    /// Leave one out. May be said several times.
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub without: Vec<Contender>,
+    /// A short one, to see that all works: its figures mean nothing.
+    #[arg(long)]
+    pub quick: bool,
+    /// How often each has its turn. By default 3, quick 1.
+    #[arg(long)]
+    pub repeats: Option<u32>,
+    /// Chats a second at which CPU and latency are measured. By default 1000 and 8000, quick 50.
+    #[arg(long = "rate", value_name = "RATE")]
+    pub rates: Vec<f64>,
+    /// People, a phone each. By default 1000, quick 20.
+    #[arg(long)]
+    pub users: Option<u32>,
+    /// Bytes of a chat.
+    #[arg(long, default_value_t = 100)]
+    pub size: usize,
+    /// Generator threads. Few: they share the machine with the servers.
+    #[arg(long, default_value_t = 2)]
+    pub threads: usize,
+}
+
+/// How much is done in each turn.
+#[derive(Clone, Debug)]
+struct Effort {
+    repeats: u32,
+    rates: Vec<f64>,
+    users: u32,
+    size: usize,
+    threads: usize,
+    /// How long a rate is held that is measured, and one that is tried out.
+    load_secs: f64,
+    trial_secs: f64,
+    warm_up_secs: f64,
+    /// Where the search for the highest rate begins, and how far below the limit it may end, as a share.
+    search_from: f64,
+    search_resolution: f64,
+    settle_secs: f64,
+}
+
+impl Effort {
+    fn of(args: &CompareArgs) -> anyhow::Result<Self> {
+        let quick = args.quick;
+        let usual: &[f64] = if quick { &[50.0] } else { &[1_000.0, 8_000.0] };
+        let mut rates = if args.rates.is_empty() { usual.to_vec() } else { args.rates.clone() };
+        rates.sort_by(f64::total_cmp);
+        ensure!(rates.iter().all(|rate| *rate > 0.0 && rate.is_finite()), "--rate: more than 0");
+        let users = args.users.unwrap_or(if quick { 20 } else { 1_000 });
+        ensure!(users >= 2 && users.is_multiple_of(2), "--users: an even number, 2 or more");
+        ensure!((MIN_SIZE..=MAX_SIZE).contains(&args.size), "--size: {MIN_SIZE} to {MAX_SIZE}");
+        ensure!((1..=64).contains(&args.threads), "--threads: from 1 to 64");
+        let repeats = args.repeats.unwrap_or(if quick { 1 } else { 3 });
+        ensure!(repeats >= 1, "--repeats: at least 1");
+        Ok(Self {
+            repeats,
+            rates,
+            users,
+            size: args.size,
+            threads: args.threads,
+            load_secs: if quick { 3.0 } else { 20.0 },
+            trial_secs: if quick { 2.0 } else { 8.0 },
+            // Long enough for V8 to have compiled what is hot.
+            warm_up_secs: if quick { 1.0 } else { 5.0 },
+            search_from: if quick { 100.0 } else { 1_000.0 },
+            search_resolution: if quick { 0.5 } else { 0.1 },
+            settle_secs: 30.0,
+        })
+    }
+}
+
+/// Compares, and writes what came of it. Ends the servers when it is told to end.
+pub async fn run(args: CompareArgs) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = compare(args) => result,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("told to end"),
+    }
+}
+
+async fn compare(args: CompareArgs) -> anyhow::Result<()> {
+    let effort = Effort::of(&args)?;
+    let contenders: Vec<_> =
+        Contender::ALL.into_iter().filter(|it| !args.without.contains(it)).collect();
+    ensure!(!contenders.is_empty(), "--without leaves nobody");
+    let stack = Stack::open(&args.stack)?;
+    let begun_at = time_of_day().format(&Rfc3339)?;
+    let mut tallies: Vec<_> = contenders.iter().map(|it| Tally::new(*it)).collect();
+    let mut machine = Machine::default();
+    for repeat in 1..=effort.repeats {
+        for tally in &mut tallies {
+            let name = tally.contender.name();
+            tally.begin_turn();
+            eprintln!("turn {repeat} of {}: {name}", effort.repeats);
+            let bench =
+                Bench { contender: tally.contender, args: &args, effort: &effort, stack: &stack };
+            if let Err(error) = bench.measure(tally, &mut machine).await {
+                // The others go on; the table says that this one has no value here.
+                eprintln!("{name}: {error:#}");
+                tally.failed(&effort.rates, &format!("{error:#}"));
+            }
+        }
+    }
+    let mut servers = Vec::with_capacity(tallies.len());
+    for tally in tallies {
+        let versions = versions::of(tally.contender, &args).await;
+        servers.push(tally.end(versions));
+    }
+    let comparison = Comparison {
+        version: VERSION,
+        begun_at,
+        machine,
+        conditions: conditions(&effort, &stack).await,
+        servers,
+        remarks: remarks(&args),
+    };
+    let page = report::save_comparison(&comparison, &args.out)?;
+    print!("{}", report::compare::markdown(&comparison));
+    eprintln!("{}", page.display());
+    Ok(())
+}
+
+/// What was equal for all.
+async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
+    let Effort { users, size, rates, load_secs, trial_secs, .. } = effort;
+    let rates: Vec<_> = rates.iter().map(f64::to_string).collect();
+    vec![
+        format!(
+            "{users} people in pairs across two processes on loopback; chats of {size} bytes; a Poisson \
+             process, latency from the moment at which a chat was due"
+        ),
+        format!(
+            "Acknowledged after the commit, to {}, synchronous_commit {}; across the processes through {}; \
+             a new database for each run",
+            stack.postgres_version().await,
+            stack.synchronous_commit().await,
+            versions::redis().await,
+        ),
+        format!(
+            "CPU and latency over {load_secs} s at {} chats/s; the most: rates are tried for {trial_secs} s \
+             each, to within {:.0} %, until p99 is above {} ms or a chat is lost, doubled or misplaced",
+            rates.join(" and "),
+            effort.search_resolution * 100.0,
+            held::MOST_P99_MS,
+        ),
+        format!("Generator: {} thread(s) on the same machine, not counted", effort.threads),
+        versions::build().await,
+    ]
+}
+
+fn remarks(args: &CompareArgs) -> Vec<String> {
+    let mut remarks: Vec<_> =
+        args.without.iter().map(|it| format!("Left out: {}", it.name())).collect();
+    remarks.push("Rate limits of imserver were off.".to_owned());
+    remarks.push("What the others do not do: loadtest/peers/README.md.".to_owned());
+    if args.quick {
+        remarks.insert(0, "A quick run: its figures mean nothing.".to_owned());
+    }
+    remarks
+}

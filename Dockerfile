@@ -7,9 +7,10 @@ RUN apt-get update \
 WORKDIR /build
 # Dependencies first, in a layer that stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock build.rs ./
-RUN mkdir src tests tests/it \
+COPY loadtest/Cargo.toml loadtest/
+RUN mkdir src tests tests/it loadtest/src \
     && echo 'fn main() {}' | tee src/main.rs > tests/it/main.rs \
-    && touch src/lib.rs \
+    && touch src/lib.rs loadtest/src/lib.rs \
     && cargo build --locked --release \
     && rm -r src
 COPY config config

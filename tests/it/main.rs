@@ -20,6 +20,7 @@ mod limiter_contract;
 mod limiter_redis;
 mod limits;
 mod liveness;
+mod load;
 mod login;
 mod logs;
 mod memory;

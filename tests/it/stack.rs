@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{
     Person, eventually,
     server::{assert_problem, json_of},
-    stack::{Replica, Stack},
+    stack::{Replica, Stack, send},
 };
 
 async fn up(replicas: usize) -> Stack {
@@ -34,12 +34,10 @@ async fn sockets(stack: &Stack) -> Vec<u64> {
     counts
 }
 
-/// Sends a chat over HTTP as a client does: what is answered 503 is repeated with the same key. nginx
-/// repeats no POST that a replica may have been given, and on a machine that stalls it takes a replica
-/// for dead that is not.
-async fn send(from: &Person, to: &Person, key: &str, content: &str) {
-    let body = json!({"clientMsgId": key, "targetUserId": to.id, "content": content});
-    eventually("it is sent", async || {
+/// Sends a chat as clients do while a part of the stack is away: again, with the same key.
+async fn store(from: &Person, target: i64, key: &str, content: &str) {
+    let body = json!({"clientMsgId": key, "targetUserId": target, "content": content});
+    eventually("the chat is stored", async || {
         let status = from.post("/v1/chats", &body).await.status();
         assert!(status.is_success() || status == 503, "{status}");
         status.is_success()
@@ -70,7 +68,7 @@ async fn two_people_talk_through_nginx_whatever_becomes_of_a_replica() {
         .send(&json!({"type": "send", "clientMsgId": "1", "targetUserId": li.id, "content": "一"}))
         .await;
     assert_eq!(at_zhang.expect("sent").await["chat"], at_li.expect("event").await["chat"]);
-    send(&li, &zhang, "2", "二").await;
+    li.send(zhang.id, "2", "二").await;
     assert_eq!(at_zhang.expect("event").await["chat"]["content"], "二");
     at_li.expect("event").await;
 
@@ -78,7 +76,7 @@ async fn two_people_talk_through_nginx_whatever_becomes_of_a_replica() {
     stack.replicas[of_li].signal("-KILL");
     assert_eq!(at_li.closed().await, 1006);
     for (key, content) in [("3", "三"), ("4", "四"), ("5", "五"), ("6", "六")] {
-        send(&zhang, &li, key, content).await;
+        store(&zhang, li.id, key, content).await;
     }
     let (mut at_li, _) = li.hello(&json!({"since": 2, "epoch": ready["epoch"]})).await;
     for content in ["三", "四", "五", "六"] {
@@ -92,7 +90,7 @@ async fn two_people_talk_through_nginx_whatever_becomes_of_a_replica() {
     for round in 0..6 {
         let (mut socket, _) = li.hello(&json!({"deviceId": "phone"})).await;
         socket.expect_quiet().await;
-        send(&zhang, &li, &format!("d{round}"), "七").await;
+        store(&zhang, li.id, &format!("d{round}"), "七").await;
     }
     assert_eq!(at_zhang.until("reconnect").await["type"], "reconnect");
     assert_eq!(at_zhang.closed().await, 1012);
@@ -175,4 +173,55 @@ async fn a_post_that_was_sent_to_a_replica_is_sent_to_no_other() {
         assert_eq!(post(number).await.unwrap().status(), 200);
     }
     assert_eq!(json_of(zhang.get("/readyz").await).await["status"], "ok");
+}
+
+/// The settings of the service that a process was started with.
+fn settings(pid: u32) -> Vec<String> {
+    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    let settings = environment.split('\0').filter(|setting| setting.starts_with("IMSERVER__"));
+    let mut settings: Vec<_> = settings.map(str::to_owned).collect();
+    settings.sort_unstable();
+    settings
+}
+
+#[tokio::test]
+async fn what_was_killed_comes_back_where_it_was_and_as_it_was() {
+    let mut stack = up(1).await;
+    let before = (stack.replicas[0].addr, settings(stack.replicas[0].pid));
+    for setting in ["IMSERVER__LIMITS__ENABLED=false", "IMSERVER__SERVER__DRAIN_SECS=11"] {
+        assert!(before.1.iter().any(|found| found == setting), "{setting} of the caller wins");
+    }
+    let zhang = stack.person("张三").await;
+    zhang.send(zhang.id, "1", "一").await;
+    for name in ["imserver-1", "redis", "postgres", "nginx"] {
+        let pid = stack.pid(name);
+        send("-KILL", pid);
+        stack = tokio::task::spawn_blocking(move || {
+            stack.start(name);
+            stack
+        })
+        .await
+        .unwrap();
+        assert_ne!(stack.pid(name), pid);
+    }
+    assert_eq!((stack.replicas[0].addr, settings(stack.replicas[0].pid)), before);
+    store(&zhang, zhang.id, "2", "二").await;
+    assert_eq!(contents(&zhang).await, ["一", "二"]);
+}
+
+#[tokio::test]
+async fn a_bare_stack_is_postgres_and_redis() {
+    let mut stack = tokio::task::spawn_blocking(Stack::up_bare).await.unwrap();
+    assert_eq!((stack.nginx, stack.replicas.len(), stack.pids().len()), (None, 0, 2));
+    let urls = std::fs::read_to_string(stack.folder().join("urls.env")).unwrap();
+    let url = urls.lines().find_map(|line| line.strip_prefix("IMSERVER__DATABASE__URL=")).unwrap();
+    let pool = sqlx::PgPool::connect(url).await.unwrap();
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(tables, 0);
+    pool.close().await;
+    tokio::task::spawn_blocking(move || stack.down()).await.unwrap();
 }

@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::ensure;
+use clap::{Args, Parser, Subcommand};
+use url::Url;
+
+use crate::{
+    content::{MAX_SIZE, MIN_SIZE},
+    measure::Watched,
+    plan::{Plan, Scenario},
+};
+
+/// Load on a chat service, with a ledger that proves that nothing was lost.
+///
+/// Start servers first; rate limits must be off: IMSERVER__LIMITS__ENABLED=false ./dev stack up. Then, in
+/// another terminal:
+///
+///   loadtest run --scenario chat --users 100 --rate 200 --duration 10s
+///
+/// The exit status is 0 only if the run was valid and no chat was lost, doubled, reordered or misdelivered.
+#[expect(clippy::doc_markdown, reason = "it is shown as it stands")]
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a load, and say what came of it.
+    Run(Box<RunArgs>),
+    /// Make the page of a run or a comparison anew, from its JSON or an older page of it.
+    Report {
+        /// Its page is written beside it.
+        file: PathBuf,
+    },
+}
+
+/// What to do to which servers.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// Chats a second, of all people together.
+    #[arg(long, default_value_t = 200.0)]
+    pub rate: f64,
+    /// Write what was found as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a report for a browser: one HTML file.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// What all loads have.
+#[derive(Args, Debug)]
+pub struct LoadArgs {
+    /// A replica or a load balancer. Several: phones are spread over them.
+    #[arg(long = "target", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub targets: Vec<Url>,
+    /// chat: pairs who write to each other, the two on different targets.
+    /// inbox: all write to one.
+    /// idle: connections only.
+    /// storm: a tenth writes, all others reconnect at once, again and again.
+    /// churn: pairs write while everybody comes and goes.
+    /// history: pairs write, and as often read lists and old chats over HTTP.
+    /// soak: chat for an hour.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "chat",
+        verbatim_doc_comment,
+        hide_possible_values = true
+    )]
+    pub scenario: Scenario,
+    /// People, a phone each.
+    #[arg(long, default_value_t = 100)]
+    pub users: u32,
+    /// How long the load lasts: 30s, 5m, 1h. By default 10s, for soak 1h.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    /// Over how long the phones connect. By default a second for each 500.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub ramp: Option<Duration>,
+    /// Load before it counts.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "2s")]
+    pub warm_up: Duration,
+    /// Bytes of a chat.
+    #[arg(long, default_value_t = 100)]
+    pub size: usize,
+    /// How many chats of a phone may be unacknowledged; more wait at the phone, and their wait counts.
+    #[arg(long, default_value_t = 16)]
+    pub window: usize,
+    /// For churn: the mean time that a phone stays, and stays away.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10s")]
+    pub think: Duration,
+    /// For storm: the time from one to the next.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10s")]
+    pub every: Duration,
+    /// How long all may take, after the load, to be acknowledged and shown.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
+    pub settle: Duration,
+    /// Whatever is random follows from it.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Generator threads.
+    #[arg(long, default_value_t = 2)]
+    pub threads: usize,
+    /// The folder of a running `./dev stack`, instead of targets: its replicas, and its processes in the
+    /// report.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "targets")]
+    pub stack: Option<PathBuf>,
+    /// With --stack: through its load balancer.
+    #[arg(long, requires = "stack")]
+    pub balanced: bool,
+    /// A process to look at, such as imserver-1=4711. May be said several times.
+    #[arg(long = "process", value_name = "NAME=PID")]
+    pub processes: Vec<Watched>,
+    /// A file of `USER_ID TOKEN` lines, for servers without demo login.
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+}
+
+impl LoadArgs {
+    /// The plan, if it can be done.
+    pub fn plan(&self, rate: f64) -> anyhow::Result<Plan> {
+        let Self { scenario, users, size, window, threads, .. } = *self;
+        ensure!(users >= 2, "--users: at least 2");
+        ensure!(users.is_multiple_of(2), "--users: an even number, people write in pairs");
+        ensure!(rate.is_finite() && rate >= 0.0, "--rate: 0 or more");
+        ensure!(
+            (MIN_SIZE..=MAX_SIZE).contains(&size),
+            "--size: from {MIN_SIZE} to {MAX_SIZE} bytes"
+        );
+        ensure!(window >= 1, "--window: at least 1");
+        ensure!((1..=64).contains(&threads), "--threads: from 1 to 64");
+        ensure!(!self.every.is_zero(), "--every: more than nothing");
+        ensure!(!self.think.is_zero(), "--think: more than nothing");
+        let usual = if scenario == Scenario::Soak { 3_600 } else { 10 };
+        let duration = self.duration.unwrap_or(Duration::from_secs(usual));
+        ensure!(!duration.is_zero(), "--duration: more than nothing");
+        let ramp = self.ramp.unwrap_or(Duration::from_secs(users.div_ceil(500).into()));
+        Ok(Plan {
+            scenario,
+            targets: self.targets.clone(),
+            users,
+            rate: if scenario == Scenario::Idle { 0.0 } else { rate },
+            duration_secs: duration.as_secs_f64(),
+            ramp_secs: ramp.as_secs_f64(),
+            warm_up_secs: self.warm_up.as_secs_f64(),
+            size,
+            window,
+            think_secs: self.think.as_secs_f64(),
+            every_secs: self.every.as_secs_f64(),
+            seed: self.seed,
+            threads,
+            settle_secs: self.settle.as_secs_f64(),
+            tokens: self.tokens.clone(),
+        })
+    }
+}

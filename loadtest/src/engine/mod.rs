@@ -1,0 +1,320 @@
+//! A run from its beginning to its end: threads of phones, a script, and what comes out of it.
+
+mod browsing;
+mod monitor;
+mod thread;
+mod timer;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use time::format_description::well_known::Rfc3339;
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use crate::{
+    clock::{Clock, Moment, time_of_day},
+    content::Contents,
+    ledger::{Book, Timeline, judge},
+    measure::{Meter, Timed, Watch, Watched, latency, times},
+    outcome::{Outcome, Role, Second, Totals, VERSION},
+    phone::{LoadWindow, Mark, World},
+    plan::{Plan, Scenario},
+    reading,
+    target::Target,
+    wire::{Person, Wire},
+};
+
+use self::{monitor::Monitor, thread::Stage};
+
+/// How long all phones may take to connect, beyond the ramp.
+const CONNECT_PATIENCE: Duration = Duration::from_mins(2);
+/// A generator that is later than this in giving out what is due, in milliseconds at the 99th percentile,
+/// measures itself.
+const MOST_LAG_MS: f64 = 25.0;
+
+/// What a run needs beside its plan.
+pub struct Setup {
+    pub plan: Plan,
+    /// The name of what is under load.
+    pub server: String,
+    pub wire: Arc<dyn Wire>,
+    pub people: Vec<Person>,
+    /// The servers and what they need; this program is added.
+    pub processes: Vec<Watched>,
+    /// Told what happened in each second.
+    pub progress: Progress,
+}
+
+/// See [`Setup::progress`].
+pub type Progress = Box<dyn FnMut(&Second) + Send>;
+
+/// Does what the plan says. An error is a run that could not be made; whatever the server did wrong is in
+/// the outcome.
+pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
+    let Setup { plan, server, wire, people, mut processes, progress } = setup;
+    ensure!(people.len() == plan.users as usize, "as many people as users");
+    let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
+    let clock = Clock::start();
+    let world = Arc::new(World {
+        wire,
+        http: reading::http(),
+        targets,
+        marks: people.iter().map(|_| Mark::default()).collect(),
+        people,
+        contents: Contents::new(plan.size),
+        clock,
+        window: plan.window,
+        run: run_number(),
+        seed: plan.seed,
+        load: LoadWindow::default(),
+        broken: parking_lot::Mutex::default(),
+    });
+    processes.push(Watched::generator());
+    let watch = Watch::start(processes, clock);
+    let threads = Threads::start(&plan, &world);
+    let mut run = Run {
+        monitor: Monitor::new(threads.meters.clone(), clock),
+        progress,
+        load_from: None,
+        plan: &plan,
+        world: &world,
+        threads: &threads,
+    };
+    let connecting = run.watch(plan.ramp() + CONNECT_PATIENCE, World::all_are_ready);
+    ensure!(connecting.await?, "{}", run.who_is_missing());
+
+    let begun = clock.now();
+    let load_from = begun.after(plan.warm_up());
+    let load_until = load_from.after(plan.duration());
+    world.load.set(load_from, load_until);
+    run.load_from = Some(load_from);
+    let begun_at = (time_of_day() + plan.warm_up()).truncate_to_millisecond().format(&Rfc3339)?;
+    threads.stage(Stage::Load(begun));
+    let load = load_until.since(clock.now());
+    run.watch(load, |_| false).await?;
+
+    let usage = watch.end(load_from, load_until);
+    threads.stage(Stage::Settle);
+    let is_settled = run.watch(plan.settle(), World::is_settled).await?;
+    let firsts = world.marks.iter().map(|mark| mark.first_cursor.load(Relaxed)).collect();
+    let timelines = reading::timelines(&world, firsts).await?;
+    let shown = run.watch(plan.settle(), |world| world.has_been_shown(&timelines));
+    let is_shown = shown.await?;
+    let mut monitor = run.monitor;
+    monitor.look();
+    let (meters, books) = threads.end().await?;
+
+    let mut faults = Vec::new();
+    monitor.add_recoveries(&mut faults, load_from, is_settled && is_shown);
+    let mut outcome = Outcome {
+        version: VERSION,
+        server,
+        begun_at,
+        load_secs: plan.duration_secs,
+        totals: Totals::default(),
+        latencies: BTreeMap::new(),
+        seconds: monitor.seconds(load_from),
+        processes: usage.processes,
+        machine: usage.machine,
+        faults,
+        figures: BTreeMap::new(),
+        ledger: judge(&books, &timelines),
+        invalid: Vec::new(),
+        remarks: usage.unmeasured.iter().map(ToString::to_string).collect(),
+        plan,
+    };
+    outcome.add_meters(&meters);
+    outcome.add_figures();
+    outcome.look_for_flaws(is_settled);
+    Ok(outcome)
+}
+
+impl Outcome {
+    fn add_meters(&mut self, meters: &[Arc<Meter>]) {
+        for meter in meters {
+            meter.with(|counts| monitor::add(&mut self.totals, &counts.totals));
+        }
+        for what in Timed::ALL {
+            let mut all = times();
+            for meter in meters {
+                // The bounds are the same.
+                meter.with(|counts| all.add(counts.times(what)).unwrap_or_default());
+            }
+            if !all.is_empty() {
+                self.latencies.insert(what.name().to_owned(), latency(&all));
+            }
+        }
+    }
+
+    /// What a scenario is made for, beyond what all have.
+    fn add_figures(&mut self) {
+        if self.plan.scenario == Scenario::Idle
+            && let Some(bytes) = self.rss_per_connection()
+        {
+            self.figures.insert("rssPerConnectionBytes".to_owned(), bytes);
+        }
+    }
+
+    /// What the servers' memory rose by since before the first phone came, for each phone.
+    fn rss_per_connection(&self) -> Option<f64> {
+        let servers = self.processes.iter().filter(|process| process.role == Role::Server);
+        let mut rise = None;
+        for server in servers {
+            #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
+            let of = |rss: u64| rss as f64;
+            let before = of(server.samples.first()?.rss_bytes);
+            *rise.get_or_insert(0.0) += of(server.last_rss_bytes) - before;
+        }
+        Some(rise? / f64::from(self.plan.users))
+    }
+
+    fn look_for_flaws(&mut self, is_settled: bool) {
+        let lag = self.latencies.get(Timed::Lag.name()).map_or(0.0, |lag| lag.p99);
+        if lag > MOST_LAG_MS {
+            self.invalid.push(format!(
+                "the generator is saturated: one chat in a hundred was given out {lag:.0} ms late or more"
+            ));
+        }
+        if !is_settled {
+            self.remarks.push(format!(
+                "{} s after the load, chats were still unacknowledged or phones unconnected",
+                self.plan.settle_secs
+            ));
+        }
+    }
+}
+
+/// The threads of a run.
+struct Threads {
+    stages: watch::Sender<Stage>,
+    meters: Vec<Arc<Meter>>,
+    ends: parking_lot::Mutex<Vec<oneshot::Receiver<std::io::Result<Vec<Book>>>>>,
+}
+
+impl Threads {
+    fn start(plan: &Plan, world: &Arc<World>) -> Self {
+        let (stages, heard) = watch::channel(Stage::Ramp);
+        let mut threads = Self { stages, meters: Vec::new(), ends: parking_lot::Mutex::default() };
+        for thread in 0..plan.threads {
+            let meter = Arc::new(Meter::default());
+            threads.meters.push(Arc::clone(&meter));
+            let (ended, end) = oneshot::channel();
+            threads.ends.lock().push(end);
+            let (world, plan, heard) = (Arc::clone(world), plan.clone(), heard.clone());
+            std::thread::spawn(move || {
+                // Nobody listens any more if the run was given up.
+                let _ = ended.send(thread::generate(&world, &plan, thread, &meter, heard));
+            });
+        }
+        threads
+    }
+
+    fn stage(&self, stage: Stage) {
+        self.stages.send_replace(stage);
+    }
+
+    async fn end(&self) -> anyhow::Result<(Vec<Arc<Meter>>, Vec<Book>)> {
+        self.stage(Stage::End);
+        let mut books = Vec::new();
+        let ends = std::mem::take(&mut *self.ends.lock());
+        for end in ends {
+            books.extend(end.await.context("a generator thread panicked")??);
+        }
+        Ok((self.meters.clone(), books))
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    monitor: Monitor,
+    progress: Progress,
+    /// Known once all are connected.
+    load_from: Option<Moment>,
+    plan: &'a Plan,
+    world: &'a World,
+    threads: &'a Threads,
+}
+
+impl Run<'_> {
+    /// Looks on, for this long or until it is so of the phones. Whether it is.
+    async fn watch(
+        &mut self,
+        most: Duration,
+        is_so: impl Fn(&World) -> bool,
+    ) -> anyhow::Result<bool> {
+        let end = Instant::now() + most;
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        seconds.reset();
+        loop {
+            if let Some(broken) = self.world.broken.lock().take() {
+                bail!("{broken}");
+            }
+            if is_so(self.world) {
+                return Ok(true);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            tokio::select! {
+                _ = seconds.tick() => {
+                    let (begun, second) = self.monitor.look();
+                    // The end of the ramp is not known in it.
+                    let at = self.load_from.map_or(-self.plan.warm_up_secs - 1.0, |load_from| {
+                        monitor::relative(begun, load_from)
+                    });
+                    (self.progress)(&Second { at, ..second });
+                }
+                () = sleep(left.min(Duration::from_millis(20))) => {}
+            }
+            let ended = self.threads.ends.lock().iter_mut().find_map(|end| end.try_recv().ok());
+            if let Some(ended) = ended {
+                ended.context("a generator thread")?;
+                return Err(anyhow!("a generator thread ended too early"));
+            }
+        }
+    }
+
+    fn who_is_missing(&self) -> String {
+        let missing = self.world.marks.iter().filter(|mark| !mark.is_ready.load(Relaxed)).count();
+        let patience = (self.plan.ramp() + CONNECT_PATIENCE).as_secs();
+        format!("{missing} of {} phones were not connected after {patience} s", self.plan.users)
+    }
+}
+
+impl World {
+    fn all_are_ready(&self) -> bool {
+        self.marks.iter().all(|mark| mark.is_ready.load(Relaxed))
+    }
+
+    fn is_settled(&self) -> bool {
+        self.all_are_ready() && self.marks.iter().all(|mark| mark.unsent.load(Relaxed) == 0)
+    }
+
+    /// Whether all phones are where their people's timelines end.
+    fn has_been_shown(&self, timelines: &[Timeline]) -> bool {
+        self.marks.iter().zip(timelines).all(|(mark, timeline)| {
+            let end = match timeline.events.last() {
+                Some((Some(seq), _)) => *seq,
+                Some((None, _)) => i64::try_from(timeline.events.len()).unwrap_or(i64::MAX),
+                None => 0,
+            };
+            mark.cursor.load(Relaxed) >= end
+        })
+    }
+}
+
+/// Tells the runs apart that share a database: milliseconds of the time of day, which come again after
+/// seven weeks.
+fn run_number() -> u32 {
+    let millis = time_of_day().unix_timestamp_nanos() / 1_000_000;
+    u32::try_from(millis & i128::from(u32::MAX)).unwrap_or_default()
+}

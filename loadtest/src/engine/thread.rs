@@ -1,0 +1,155 @@
+//! A generator thread: its share of the phones, and the script that tells them what to do.
+
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+use tokio::{sync::watch, task::LocalSet};
+
+use crate::{
+    clock::Moment,
+    ledger::Book,
+    measure::Meter,
+    phone::{Order, Orders, Phone, World},
+    plan::Plan,
+    scenario::{Action, Script},
+};
+
+use super::{browsing::Browsing, timer::Timer};
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Phones come, spread over the plan's ramp.
+    Ramp,
+    /// The script goes, since this moment.
+    Load(Moment),
+    /// Nothing is written any more; all come back.
+    Settle,
+    /// All end.
+    End,
+}
+
+/// Runs a thread's phones until the end, and gives their books.
+pub(super) fn generate(
+    world: &Arc<World>,
+    plan: &Plan,
+    thread: usize,
+    meter: &Arc<Meter>,
+    stages: watch::Receiver<Stage>,
+) -> std::io::Result<Vec<Book>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(LocalSet::new().run_until(async {
+        let mut driver = Driver {
+            timer: Timer::new()?,
+            phones: HashMap::new(),
+            browsing: Browsing::new(Arc::clone(world), Arc::clone(meter)),
+            world,
+            stages,
+        };
+        let mut lives = Vec::new();
+        for number in (0..plan.users).filter(|number| *number as usize % plan.threads == thread) {
+            let orders = Rc::new(Orders::default());
+            driver.phones.insert(number, Rc::clone(&orders));
+            let phone = Phone::new(number, Arc::clone(world), Arc::clone(meter), orders);
+            lives.push(tokio::task::spawn_local(phone.run()));
+        }
+        driver.ramp(plan).await?;
+        driver.play(Script::new(plan, thread)).await?;
+        let mut books = Vec::new();
+        for life in lives {
+            books.push(life.await?);
+        }
+        Ok(books)
+    }))
+}
+
+struct Driver<'a> {
+    timer: Timer,
+    phones: HashMap<u32, Rc<Orders>>,
+    browsing: Browsing,
+    world: &'a World,
+    stages: watch::Receiver<Stage>,
+}
+
+impl Driver<'_> {
+    /// Has the phones come, one after the other.
+    async fn ramp(&mut self, plan: &Plan) -> std::io::Result<()> {
+        let begun = self.world.clock.now();
+        let mut numbers: Vec<_> = self.phones.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            let at = begun.after(plan.ramp() * number / plan.users);
+            let wait = at.since(self.world.clock.now());
+            if !wait.is_zero() && *self.stages.borrow() == Stage::Ramp {
+                self.timer.sleep(wait).await?;
+            }
+            self.phones[&number].give(Order::Come);
+        }
+        Ok(())
+    }
+
+    /// Gives out what the script says, and ends with the run.
+    async fn play(&mut self, mut script: Script) -> std::io::Result<()> {
+        loop {
+            let stage = *self.stages.borrow_and_update();
+            match stage {
+                Stage::Load(begun) => {
+                    if let Some(next) = script.next_at() {
+                        let wait = begun.after(next).since(self.world.clock.now());
+                        if !wait.is_zero() {
+                            tokio::select! {
+                                slept = self.timer.sleep(wait) => slept?,
+                                _ = self.stages.changed() => continue,
+                            }
+                        }
+                        self.give(&mut script, begun).await;
+                        continue;
+                    }
+                }
+                Stage::Settle => self.all(Order::Come),
+                Stage::End => {
+                    self.all(Order::End);
+                    return Ok(());
+                }
+                Stage::Ramp => {}
+            }
+            if self.stages.changed().await.is_err() {
+                self.all(Order::End);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives out all that is due.
+    async fn give(&mut self, script: &mut Script, begun: Moment) {
+        let now = self.world.clock.now();
+        // A thread that has fallen behind lets its phones work too.
+        for _ in 0..1_000 {
+            let Some(due) = script.next_at().map(|at| begun.after(at)).filter(|due| *due <= now)
+            else {
+                return;
+            };
+            for action in script.take() {
+                self.act(action, due);
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+
+    fn act(&mut self, action: Action, due: Moment) {
+        let (phone, order) = match action {
+            Action::Write { phone, target } => (phone, Order::Write { target, due }),
+            Action::Leave { phone } => (phone, Order::Leave),
+            Action::Come { phone } => (phone, Order::Come),
+            Action::Reconnect { phone } => (phone, Order::Reconnect),
+            Action::ReadHistory { phone } => return self.browsing.history(phone, due),
+            Action::ReadConversations { phone } => return self.browsing.conversations(phone, due),
+        };
+        self.phones[&phone].give(order);
+    }
+
+    fn all(&self, order: Order) {
+        for orders in self.phones.values() {
+            orders.give(order);
+        }
+    }
+}

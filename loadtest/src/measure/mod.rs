@@ -1,0 +1,11 @@
+//! What is counted and timed.
+
+#[cfg(target_os = "linux")]
+mod linux;
+mod machine;
+mod meter;
+mod processes;
+
+pub use machine::describe;
+pub use meter::{Counts, Meter, Timed, Times, latency, times};
+pub use processes::{NotAProcess, Pid, Unmeasured, Usage, Watch, Watched};

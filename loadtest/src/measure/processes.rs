@@ -1,0 +1,314 @@
+//! What processes take of the machine: CPU and memory, looked at each second by a thread of its own.
+
+use std::{
+    fs,
+    path::PathBuf,
+    str::FromStr,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::machine::{self, Busy};
+use crate::{
+    clock::{Clock, Moment},
+    outcome::{Machine, ProcessUse, Role, Sample},
+};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A process to look at, with all that it started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    pub name: String,
+    pub role: Role,
+    pub pid: Pid,
+}
+
+/// Where the id of a process is known from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pid {
+    Is(u32),
+    /// The first word of this file, read anew each time: a process that was started again has another.
+    In(PathBuf),
+}
+
+/// A process that cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("not a process: `{0}`; what is meant is NAME=PID, such as imserver-1=4711")]
+pub struct NotAProcess(String);
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub enum Unmeasured {
+    #[error("CPU and memory of processes are measured on Linux only")]
+    NotLinux,
+    #[error("CPU and memory of processes were not measured: {0}")]
+    Unreadable(String),
+}
+
+/// What was taken of the machine over a load.
+#[derive(Debug)]
+pub struct Usage {
+    /// In the order in which they were given; none if nothing was measured.
+    pub processes: Vec<ProcessUse>,
+    pub machine: Machine,
+    /// Why something is missing.
+    pub unmeasured: Option<Unmeasured>,
+}
+
+impl Watched {
+    /// A process, with the role that its name tells.
+    pub fn new(name: impl Into<String>, pid: Pid) -> Self {
+        let name = name.into();
+        Self { role: role_of(&name), name, pid }
+    }
+
+    /// This program.
+    pub fn generator() -> Self {
+        let (name, pid) = ("loadtest".to_owned(), Pid::Is(std::process::id()));
+        Self { name, role: Role::Generator, pid }
+    }
+}
+
+/// `postgres`, `redis` and `nginx` are what they are called, with or without a number; the rest are servers.
+fn role_of(name: &str) -> Role {
+    let kind = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    match kind {
+        "postgres" => Role::Postgres,
+        "redis" | "valkey" => Role::Redis,
+        "nginx" | "haproxy" | "balancer" => Role::Balancer,
+        _ => Role::Server,
+    }
+}
+
+impl FromStr for Watched {
+    type Err = NotAProcess;
+
+    fn from_str(text: &str) -> Result<Self, NotAProcess> {
+        let error = || NotAProcess(text.to_owned());
+        let (name, pid) = text.split_once('=').ok_or_else(error)?;
+        let pid = pid.parse().ok().filter(|pid| *pid > 0).ok_or_else(error)?;
+        if name.is_empty() {
+            return Err(error());
+        }
+        Ok(Self::new(name, Pid::Is(pid)))
+    }
+}
+
+impl Pid {
+    fn now(&self) -> Option<u32> {
+        match self {
+            Self::Is(pid) => Some(*pid),
+            Self::In(file) => {
+                fs::read_to_string(file).ok()?.split_whitespace().next()?.parse().ok()
+            }
+        }
+    }
+}
+
+/// A thread that looks. Its own CPU is among that of [`Watched::generator`].
+#[derive(Debug)]
+pub struct Watch {
+    watched: Vec<Watched>,
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<Result<Vec<Look>, Unmeasured>>,
+}
+
+/// One look at everything.
+#[derive(Debug)]
+struct Look {
+    at: Moment,
+    busy: Busy,
+    /// By process: seconds of CPU since the first look, and bytes of resident memory now.
+    trees: Vec<(f64, u64)>,
+}
+
+impl Watch {
+    /// Looks at these from now on.
+    pub fn start(watched: Vec<Watched>, clock: Clock) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let pids: Vec<_> = watched.iter().map(|watched| watched.pid.clone()).collect();
+        let thread = thread::spawn(move || look_on(&pids, clock, &stopped));
+        Self { watched, stop, thread }
+    }
+
+    /// Looks once more; what was taken from `from`, which is when the load began, until `until`.
+    pub fn end(self, from: Moment, until: Moment) -> Usage {
+        // It has ended already if there was nothing to see.
+        let _ = self.stop.send(());
+        let looks = self
+            .thread
+            .join()
+            .unwrap_or_else(|_| Err(Unmeasured::Unreadable("the thread panicked".to_owned())));
+        let (looks, unmeasured) = match looks {
+            Ok(looks) => (looks, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let mut machine = machine::describe();
+        if unmeasured.is_some() {
+            return Usage { processes: Vec::new(), machine, unmeasured };
+        }
+        let over =
+            |of: &dyn Fn(&Look) -> f64| (at(&looks, until, of) - at(&looks, from, of)).max(0.0);
+        let processes: Vec<_> = (0..)
+            .zip(self.watched)
+            .map(|(place, Watched { name, role, .. })| {
+                let samples = samples(&looks, place, from);
+                let end = until.since(from).as_secs_f64();
+                let in_load = samples.iter().filter(|sample| (0.0..=end).contains(&sample.at));
+                let rss = |look: Option<&Look>| look.map_or(0, |look| look.trees[place].1);
+                ProcessUse {
+                    name,
+                    role,
+                    cpu_secs: over(&|look| look.trees[place].0),
+                    first_rss_bytes: rss(looks
+                        .iter()
+                        .rfind(|look| look.at <= from)
+                        .or(looks.first())),
+                    last_rss_bytes: rss(looks
+                        .iter()
+                        .find(|look| look.at >= until)
+                        .or(looks.last())),
+                    max_rss_bytes: in_load.map(|sample| sample.rss_bytes).max().unwrap_or_default(),
+                    samples,
+                }
+            })
+            .collect();
+        let ours: f64 = processes.iter().map(|process| process.cpu_secs).sum();
+        machine.others_cpu_secs = (over(&|look| look.busy.secs) - ours).max(0.0);
+        machine.stolen_cpu_secs = over(&|look| look.busy.stolen_secs);
+        Usage { processes, machine, unmeasured }
+    }
+}
+
+/// A rising figure at this moment, between the looks before and after it.
+fn at(looks: &[Look], moment: Moment, of: &dyn Fn(&Look) -> f64) -> f64 {
+    let next = looks.partition_point(|look| look.at < moment);
+    let (Some(after), Some(before)) = (looks.get(next), looks[..next].last()) else {
+        return looks.get(next).or(looks.last()).map_or(0.0, of);
+    };
+    let whole = after.at.since(before.at).as_secs_f64();
+    let share = moment.since(before.at).as_secs_f64() / whole;
+    of(before) + (of(after) - of(before)) * share
+}
+
+fn samples(looks: &[Look], place: usize, begun: Moment) -> Vec<Sample> {
+    let pairs = looks.iter().zip(looks.iter().skip(1));
+    pairs
+        .map(|(before, look)| {
+            let (cpu, rss_bytes) = look.trees[place];
+            let time = look.at.since(before.at).as_secs_f64();
+            Sample {
+                at: look.at.since(begun).as_secs_f64() - begun.since(look.at).as_secs_f64(),
+                cores: (cpu - before.trees[place].0) / time.max(f64::EPSILON),
+                rss_bytes,
+            }
+        })
+        .collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn look_on(_: &[Pid], _: Clock, _: &mpsc::Receiver<()>) -> Result<Vec<Look>, Unmeasured> {
+    Err(Unmeasured::NotLinux)
+}
+
+/// What a process had taken when it was last looked at.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Default)]
+struct Account {
+    /// Which process: its id and when it was started.
+    who: Option<(u32, u64)>,
+    cpu_secs: f64,
+    /// Of all that had this name so far.
+    sum: f64,
+}
+
+#[cfg(target_os = "linux")]
+fn look_on(
+    pids: &[Pid],
+    clock: Clock,
+    stopped: &mpsc::Receiver<()>,
+) -> Result<Vec<Look>, Unmeasured> {
+    use super::linux::Snapshot;
+
+    let mut accounts = vec![Account::default(); pids.len()];
+    let mut looks: Vec<Look> = Vec::new();
+    let mut next = clock.now();
+    let mut is_last = false;
+    loop {
+        let snapshot =
+            Snapshot::take().map_err(|error| Unmeasured::Unreadable(error.to_string()))?;
+        let look = Look {
+            at: clock.now(),
+            busy: snapshot.busy,
+            trees: pids
+                .iter()
+                .zip(&mut accounts)
+                .map(|(pid, account)| {
+                    let tree = pid.now().and_then(|pid| Some((pid, snapshot.tree(pid)?)));
+                    let Some((pid, tree)) = tree else { return (account.sum, 0) };
+                    let who = Some((pid, tree.started));
+                    // One that was there before the first look had taken something by then.
+                    let before = match account.who {
+                        before if before == who => account.cpu_secs,
+                        None if looks.is_empty() => tree.cpu_secs,
+                        _ => 0.0,
+                    };
+                    // What ends without anybody waiting for it takes its account along.
+                    account.sum += (tree.cpu_secs - before).max(0.0);
+                    (account.who, account.cpu_secs) = (who, tree.cpu_secs);
+                    (account.sum, tree.rss_bytes)
+                })
+                .collect(),
+        };
+        looks.push(look);
+        if is_last {
+            return Ok(looks);
+        }
+        next = next.after(EVERY);
+        let wait = next.since(clock.now());
+        is_last = !matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_a_name_and_an_id() {
+        let watched: Watched = "imserver-2=4711".parse().unwrap();
+        assert_eq!(watched, Watched::new("imserver-2", Pid::Is(4711)));
+        for (name, role) in [
+            ("imserver-2", Role::Server),
+            ("ws-batch", Role::Server),
+            ("postgres", Role::Postgres),
+            ("redis-1", Role::Redis),
+            ("nginx", Role::Balancer),
+        ] {
+            assert_eq!(Watched::new(name, Pid::Is(1)).role, role, "{name}");
+        }
+        for text in ["", "imserver", "=5", "imserver=", "imserver=x", "imserver=0", "imserver=-1"] {
+            let error = text.parse::<Watched>().unwrap_err().to_string();
+            assert!(error.contains("NAME=PID"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_lies_between_two_looks_is_in_proportion() {
+        let look = |secs: u64, cpu: f64, rss| Look {
+            at: Moment(secs * 1_000_000_000),
+            busy: Busy::default(),
+            trees: vec![(cpu, rss)],
+        };
+        let looks = [look(1, 0.0, 5), look(2, 1.0, 9), look(4, 2.0, 7)];
+        let cpu = |millis: u64| at(&looks, Moment(millis * 1_000_000), &|look| look.trees[0].0);
+        let moments = [0, 1_000, 1_500, 2_000, 3_000, 4_000, 9_000];
+        let expected = [0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.0];
+        assert!(moments.map(cpu).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9));
+        let samples = samples(&looks, 0, Moment(3_000_000_000));
+        let found: Vec<_> = samples.iter().map(|s| (s.at, s.cores, s.rss_bytes)).collect();
+        assert_eq!(found, [(-1.0, 1.0, 9), (1.0, 0.5, 7)]);
+    }
+}

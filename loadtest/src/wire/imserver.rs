@@ -1,0 +1,156 @@
+//! `imserver.v1`, as docs/protocol.md has it.
+
+use std::{borrow::Cow, time::Duration};
+
+use serde::Deserialize;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, header::SEC_WEBSOCKET_PROTOCOL};
+use url::Url;
+
+use super::{ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire};
+
+/// The protocol of this project.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Imserver;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    seq: Option<i64>,
+    #[serde(borrow)]
+    chat: Option<Chat<'a>>,
+    #[serde(borrow)]
+    client_msg_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    code: Option<Cow<'a, str>>,
+    retry_after_ms: Option<u64>,
+    after_ms: Option<u64>,
+    #[serde(borrow)]
+    epoch: Option<Cow<'a, str>>,
+    last_seq: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Chat<'a> {
+    id: i64,
+    user_id: i64,
+    target_user_id: i64,
+    #[serde(borrow)]
+    content: Cow<'a, str>,
+    #[serde(borrow)]
+    client_msg_id: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Events<'a> {
+    #[serde(borrow)]
+    events: Vec<Frame<'a>>,
+    has_more: bool,
+}
+
+impl Wire for Imserver {
+    fn handshake(&self, target: &Url, person: &Person) -> Request<()> {
+        let mut request = super::upgrade(target, &format!("/imserver/{}", person.id));
+        if let Ok(offer) = HeaderValue::try_from(format!("imserver.v1, bearer.{}", person.token)) {
+            request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, offer);
+        }
+        request
+    }
+
+    fn greeting(&self, _: &Person, phone: u32, cursor: &Cursor) -> Option<String> {
+        let mut hello = json!({"type": "hello", "deviceId": format!("phone-{phone}")});
+        if let Some(seq) = cursor.seq {
+            hello["since"] = seq.into();
+        }
+        if let Some(epoch) = &cursor.epoch {
+            hello["epoch"] = epoch.as_str().into();
+        }
+        Some(hello.to_string())
+    }
+
+    fn send(&self, letter: &Letter<'_>) -> String {
+        json!({
+            "type": "send",
+            "clientMsgId": letter.key,
+            "targetUserId": letter.target,
+            "content": letter.content,
+        })
+        .to_string()
+    }
+
+    fn ping(&self) -> Option<String> {
+        Some(r#"{"type":"ping"}"#.to_owned())
+    }
+
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable> {
+        let frame: Frame<'a> =
+            serde_json::from_str(frame).map_err(|error| Unreadable(error.to_string()))?;
+        let lacks = |name: &str| Unreadable(format!("`{}` without `{name}`", frame.kind));
+        let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
+        tell(match &*frame.kind {
+            "ready" => {
+                Heard::Ready { epoch: frame.epoch.map(Cow::into_owned), last_seq: frame.last_seq }
+            }
+            // Of a kind that this generator does not know, it moves the cursor all the same.
+            kind @ ("event" | "sent") => {
+                let seq = Some(frame.seq.ok_or_else(|| lacks("seq"))?);
+                let is_sent = kind == "sent";
+                let chat =
+                    frame.chat.ok_or_else(|| Unreadable("an event without `chat`".into()))?;
+                let chat = ChatFrame {
+                    key: chat.client_msg_id,
+                    id: chat.id,
+                    sender: chat.user_id,
+                    target: chat.target_user_id,
+                    content: Some(chat.content),
+                };
+                if is_sent { Heard::Sent { seq, chat } } else { Heard::Event { seq, chat } }
+            }
+            "error" => Heard::Refused {
+                code: frame.code.ok_or_else(|| Unreadable("`error` without `code`".into()))?,
+                key: frame.client_msg_id,
+                after: millis(frame.retry_after_ms),
+            },
+            "reset" => Heard::Reset {
+                last_seq: frame.last_seq.ok_or_else(|| lacks("lastSeq"))?,
+                epoch: frame.epoch.map(Cow::into_owned),
+            },
+            "reconnect" => {
+                Heard::Reconnect { after: millis(frame.after_ms).unwrap_or(Duration::ZERO) }
+            }
+            _ => Heard::Nothing,
+        });
+        Ok(())
+    }
+
+    fn page_path(&self, _: &Person, after: i64) -> String {
+        format!("/v1/events?since={after}&limit=100")
+    }
+
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
+        let events: Events<'_> =
+            serde_json::from_str(body).map_err(|error| Unreadable(error.to_string()))?;
+        let last = events.events.last().and_then(|event| event.seq);
+        let mut page = Page { events: Vec::new(), next: last.filter(|_| events.has_more) };
+        for event in events.events {
+            let Some(chat) = event.chat else { continue };
+            let chat = StoredChat {
+                key: chat.client_msg_id.into_owned(),
+                id: chat.id,
+                sender: chat.user_id,
+                target: chat.target_user_id,
+                content: chat.content.into_owned(),
+            };
+            page.events.push((event.seq, chat));
+        }
+        Ok(page)
+    }
+
+    fn has_numbers(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,171 @@
+//! How a server is spoken to: `imserver`'s protocol, and those of the peers it is compared with. No I/O.
+
+mod centrifuge;
+mod imserver;
+mod plain;
+mod socketio;
+
+use std::{borrow::Cow, time::Duration};
+
+use tokio_tungstenite::tungstenite::http::Request;
+use url::Url;
+
+pub use centrifuge::Centrifuge;
+pub use imserver::Imserver;
+pub use plain::Plain;
+pub use socketio::SocketIo;
+
+/// Somebody with a phone.
+#[derive(Clone)]
+pub struct Person {
+    pub id: i64,
+    /// Empty where the server asks for none.
+    pub token: String,
+}
+
+/// Where a phone goes on after it lost its socket.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    /// The last number that was applied, where there are such.
+    pub seq: Option<i64>,
+    pub epoch: Option<String>,
+}
+
+/// A chat that goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    pub key: &'a str,
+    pub sender: i64,
+    pub target: i64,
+    pub content: &'a str,
+}
+
+/// What a frame of the server means.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// This is to be said next: the opening is not over, or the server asks whether one is there.
+    Say(String),
+    /// The socket is open for chats.
+    Ready { epoch: Option<String>, last_seq: Option<i64> },
+    /// A chat of one's own is committed.
+    Sent { seq: Option<i64>, chat: ChatFrame<'a> },
+    /// Somebody else's chat, or one's own from elsewhere.
+    Event { seq: Option<i64>, chat: ChatFrame<'a> },
+    /// A send that failed; absent `after`: for good.
+    Refused { key: Option<Cow<'a, str>>, code: Cow<'a, str>, after: Option<Duration> },
+    /// The cursor counts no more: load over HTTP.
+    Reset { epoch: Option<String>, last_seq: i64 },
+    /// A close follows; come again after this time.
+    Reconnect { after: Duration },
+    /// Nothing that matters to a load.
+    Nothing,
+}
+
+/// A chat as a frame shows it. Without content it is an answer that names the key alone: who wrote it to
+/// whom is then what the phone knows of the key.
+#[derive(Debug)]
+pub struct ChatFrame<'a> {
+    pub key: Cow<'a, str>,
+    pub id: i64,
+    pub sender: i64,
+    pub target: i64,
+    pub content: Option<Cow<'a, str>>,
+}
+
+/// A part of what a user has.
+#[derive(Debug)]
+pub struct Page {
+    pub events: Vec<(Option<i64>, StoredChat)>,
+    /// What the next page is after; `None` if this is the last.
+    pub next: Option<i64>,
+}
+
+/// A chat as it is stored.
+#[derive(Debug)]
+pub struct StoredChat {
+    pub key: String,
+    pub id: i64,
+    pub sender: i64,
+    pub target: i64,
+    pub content: String,
+}
+
+/// A frame that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the server said what this protocol does not have: {0}")]
+pub struct Unreadable(pub String);
+
+/// A protocol over a WebSocket. Text frames only.
+pub trait Wire: Send + Sync {
+    /// The request that opens a socket. `host` of the target, the upgrade's own headers are added.
+    fn handshake(&self, target: &Url, person: &Person) -> Request<()>;
+
+    /// What is said first on a new socket, if the client speaks first.
+    fn greeting(&self, person: &Person, phone: u32, cursor: &Cursor) -> Option<String>;
+
+    /// The frame that sends a chat.
+    fn send(&self, letter: &Letter<'_>) -> String;
+
+    /// The frame that keeps the socket alive, if the client is to send one.
+    fn ping(&self) -> Option<String>;
+
+    /// Tells what a frame means, part by part: some servers put several answers into one.
+    fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable>;
+
+    /// The path of a page of what this user has, in the order of the timeline, after a number or an id.
+    fn page_path(&self, person: &Person, after: i64) -> String;
+
+    /// Reads such a page.
+    fn read_page(&self, body: &str) -> Result<Page, Unreadable>;
+
+    /// Whether events have numbers, so that a phone resumes where it was.
+    fn has_numbers(&self) -> bool;
+}
+
+/// A WebSocket handshake for this path of a target.
+fn upgrade(target: &Url, path: &str) -> Request<()> {
+    use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+    let host = match (target.host_str(), target.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    };
+    Request::builder()
+        .uri(format!("ws://{host}{path}"))
+        .header("host", host)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", generate_key())
+        .body(())
+        .expect("a host from a URL, and a path of this program")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a frame means, a text for each part.
+    pub(super) fn heard(wire: &dyn Wire, frame: &str) -> Vec<String> {
+        let mut parts = Vec::new();
+        let read = wire.hear(frame, &mut |heard| {
+            parts.push(match heard {
+                Heard::Say(frame) => format!("say {frame}"),
+                Heard::Ready { .. } => "ready".to_owned(),
+                Heard::Sent { chat, .. } => format!("sent {} as {}", chat.key, chat.id),
+                Heard::Event { chat: ChatFrame { key, id, sender, target, content }, .. } => {
+                    let content = content.unwrap_or_default();
+                    format!("event {key} as {id} from {sender} to {target}: {content}")
+                }
+                Heard::Refused { key, code, after } => {
+                    let key = key.unwrap_or(Cow::Borrowed("-"));
+                    let after = after.map(|after| format!(", again after {after:?}"));
+                    format!("refused {key} {code}{}", after.unwrap_or_default())
+                }
+                Heard::Nothing => "nothing".to_owned(),
+                other => format!("{other:?}"),
+            });
+        });
+        read.unwrap();
+        parts
+    }
+}

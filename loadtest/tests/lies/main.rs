@@ -1,0 +1,108 @@
+//! A load on a server that lies: whatever it does wrong, the run says so.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
+
+mod liar;
+
+use std::sync::Arc;
+
+use loadtest::{
+    engine::{self, Setup},
+    ledger::Class,
+    outcome::Outcome,
+    people,
+    plan::{Plan, Scenario},
+    reading,
+    target::Target,
+    wire::Imserver,
+};
+
+use liar::{Liar, Lie};
+
+/// A short load on such a server.
+async fn load(lie: Lie) -> anyhow::Result<Outcome> {
+    let server = Liar::start(lie).await;
+    let plan = Plan {
+        scenario: Scenario::Chat,
+        targets: vec![server.url.clone()],
+        users: 10,
+        rate: 100.0,
+        duration_secs: 1.0,
+        ramp_secs: 0.0,
+        warm_up_secs: 0.1,
+        // What a liar keeps back is not waited for.
+        settle_secs: if lie == Lie::None { 30.0 } else { 1.0 },
+        ..Plan::default()
+    };
+    let targets = [Target::find(&server.url).unwrap()];
+    let people = people::log_in(&reading::http(), &targets, plan.users).await.unwrap();
+    let wire = Arc::new(Imserver);
+    let setup = Setup {
+        plan,
+        server: "liar".to_owned(),
+        wire,
+        people,
+        processes: Vec::new(),
+        progress: Box::new(|_| {}),
+    };
+    engine::run(setup).await
+}
+
+async fn assert_caught(lie: Lie, class: Class) {
+    let outcome = load(lie).await.unwrap();
+    assert!(outcome.ledger.count(class) > 0, "{lie:?}: {}", outcome.ledger);
+    assert!(!outcome.is_good());
+    let case = &outcome.ledger.problems[&class].cases[0];
+    assert!(!case.is_empty());
+}
+
+#[tokio::test]
+async fn an_honest_server_is_clean() {
+    let outcome = load(Lie::None).await.unwrap();
+    assert!(outcome.ledger.is_clean(), "{}", outcome.ledger);
+    let totals = outcome.totals;
+    assert!(totals.due > 50, "{totals:?}");
+    assert_eq!(
+        (totals.sent, totals.acknowledged, totals.delivered),
+        (totals.due, totals.due, totals.due)
+    );
+    assert_eq!(outcome.latencies["delivery"].count, totals.due);
+    assert_eq!(outcome.seconds.iter().map(|second| second.due).sum::<u64>(), outcome.ledger.chats);
+}
+
+#[tokio::test]
+async fn an_event_that_is_kept_back_is_a_gap_and_lost() {
+    assert_caught(Lie::KeepsBack, Class::Gap).await;
+    assert_caught(Lie::KeepsBack, Class::Lost).await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_shown_twice_is_doubled() {
+    assert_caught(Lie::ShowsTwice, Class::Doubled).await;
+}
+
+#[tokio::test]
+async fn events_that_change_places_are_reordered() {
+    assert_caught(Lie::Swaps, Class::Reordered).await;
+}
+
+#[tokio::test]
+async fn what_is_shown_to_others_is_foreign() {
+    assert_caught(Lie::Misdelivers, Class::Foreign).await;
+}
+
+#[tokio::test]
+async fn what_is_changed_is_foreign() {
+    assert_caught(Lie::Falsifies, Class::Foreign).await;
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_and_forgotten_is_unstored() {
+    assert_caught(Lie::Forgets, Class::Unstored).await;
+}
+
+#[tokio::test]
+async fn a_send_that_is_refused_for_good_ends_the_run() {
+    let error = load(Lie::Refuses).await.unwrap_err();
+    assert!(error.to_string().contains("invalid_content"), "{error:#}");
+}

@@ -52,17 +52,24 @@ impl Snapshot {
         Ok(Self { processes, children, busy })
     }
 
+    /// The ids of this process and of those below it, those that started others first.
+    pub(super) fn pids(&self, root: u32) -> Vec<u32> {
+        let mut pids = vec![root];
+        let mut next = 0;
+        while let Some(pid) = pids.get(next) {
+            pids.extend(self.children.get(pid).into_iter().flatten());
+            next += 1;
+        }
+        pids
+    }
+
     /// The process of this id, if there is one, and those below it.
     pub(super) fn tree(&self, root: u32) -> Option<Tree> {
         let started = self.processes.get(&root)?.started;
         let (mut ticks, mut rss_bytes) = (0, 0);
-        let mut left = vec![root];
-        while let Some(pid) = left.pop() {
-            if let Some(process) = self.processes.get(&pid) {
-                ticks += process.cpu_ticks;
-                rss_bytes += process.rss_bytes;
-            }
-            left.extend(self.children.get(&pid).into_iter().flatten());
+        for process in self.pids(root).iter().filter_map(|pid| self.processes.get(pid)) {
+            ticks += process.cpu_ticks;
+            rss_bytes += process.rss_bytes;
         }
         Some(Tree { started, cpu_secs: secs(ticks), rss_bytes })
     }

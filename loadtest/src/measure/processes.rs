@@ -120,8 +120,9 @@ pub struct Watch {
 struct Look {
     at: Moment,
     busy: Busy,
-    /// By process: seconds of CPU since the first look, and bytes of resident memory now.
-    trees: Vec<(f64, u64)>,
+    /// By process: seconds of CPU since the first look, and bytes of resident memory now; none if it is
+    /// away.
+    trees: Vec<(f64, Option<u64>)>,
 }
 
 impl Watch {
@@ -157,19 +158,15 @@ impl Watch {
                 let samples = samples(&looks, place, from);
                 let end = until.since(from).as_secs_f64();
                 let in_load = samples.iter().filter(|sample| (0.0..=end).contains(&sample.at));
-                let rss = |look: Option<&Look>| look.map_or(0, |look| look.trees[place].1);
+                let rss = |look: Option<&Look>| look.and_then(|look| look.trees[place].1);
+                let first = looks.iter().rfind(|look| look.at <= from).or(looks.first());
+                let last = looks.iter().find(|look| look.at >= until).or(looks.last());
                 ProcessUse {
                     name,
                     role,
                     cpu_secs: over(&|look| look.trees[place].0),
-                    first_rss_bytes: rss(looks
-                        .iter()
-                        .rfind(|look| look.at <= from)
-                        .or(looks.first())),
-                    last_rss_bytes: rss(looks
-                        .iter()
-                        .find(|look| look.at >= until)
-                        .or(looks.last())),
+                    first_rss_bytes: rss(first).unwrap_or_default(),
+                    last_rss_bytes: rss(last).unwrap_or_default(),
                     max_rss_bytes: in_load.map(|sample| sample.rss_bytes).max().unwrap_or_default(),
                     samples,
                 }
@@ -193,19 +190,29 @@ fn at(looks: &[Look], moment: Moment, of: &dyn Fn(&Look) -> f64) -> f64 {
     of(before) + (of(after) - of(before)) * share
 }
 
+/// None of the time that it was away.
 fn samples(looks: &[Look], place: usize, begun: Moment) -> Vec<Sample> {
     let pairs = looks.iter().zip(looks.iter().skip(1));
     pairs
-        .map(|(before, look)| {
+        .filter_map(|(before, look)| {
             let (cpu, rss_bytes) = look.trees[place];
             let time = look.at.since(before.at).as_secs_f64();
-            Sample {
+            Some(Sample {
                 at: look.at.since(begun).as_secs_f64() - begun.since(look.at).as_secs_f64(),
                 cores: (cpu - before.trees[place].0) / time.max(f64::EPSILON),
-                rss_bytes,
-            }
+                rss_bytes: rss_bytes?,
+            })
         })
         .collect()
+}
+
+/// The ids of a process and of all that it started, itself first; itself alone where that is not known.
+pub fn tree_of(pid: u32) -> Vec<u32> {
+    #[cfg(target_os = "linux")]
+    if let Ok(snapshot) = super::linux::Snapshot::take() {
+        return snapshot.pids(pid);
+    }
+    vec![pid]
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -247,7 +254,7 @@ fn look_on(
                 .zip(&mut accounts)
                 .map(|(pid, account)| {
                     let tree = pid.now().and_then(|pid| Some((pid, snapshot.tree(pid)?)));
-                    let Some((pid, tree)) = tree else { return (account.sum, 0) };
+                    let Some((pid, tree)) = tree else { return (account.sum, None) };
                     let who = Some((pid, tree.started));
                     // One that was there before the first look had taken something by then.
                     let before = match account.who {
@@ -258,7 +265,7 @@ fn look_on(
                     // What ends without anybody waiting for it takes its account along.
                     account.sum += (tree.cpu_secs - before).max(0.0);
                     (account.who, account.cpu_secs) = (who, tree.cpu_secs);
-                    (account.sum, tree.rss_bytes)
+                    (account.sum, Some(tree.rss_bytes))
                 })
                 .collect(),
         };
@@ -297,16 +304,16 @@ mod tests {
 
     #[test]
     fn what_lies_between_two_looks_is_in_proportion() {
-        let look = |secs: u64, cpu: f64, rss| Look {
+        let look = |secs: u64, cpu: f64, rss: u64| Look {
             at: Moment(secs * 1_000_000_000),
             busy: Busy::default(),
-            trees: vec![(cpu, rss)],
+            trees: vec![(cpu, Some(rss))],
         };
         let looks = [look(1, 0.0, 5), look(2, 1.0, 9), look(4, 2.0, 7)];
         let cpu = |millis: u64| at(&looks, Moment(millis * 1_000_000), &|look| look.trees[0].0);
         let moments = [0, 1_000, 1_500, 2_000, 3_000, 4_000, 9_000];
-        let expected = [0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.0];
-        assert!(moments.map(cpu).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9));
+        let found = format!("{:.2?}", moments.map(cpu));
+        assert_eq!(found, "[0.00, 0.00, 0.50, 1.00, 1.50, 2.00, 2.00]");
         let samples = samples(&looks, 0, Moment(3_000_000_000));
         let found: Vec<_> = samples.iter().map(|s| (s.at, s.cores, s.rss_bytes)).collect();
         assert_eq!(found, [(-1.0, 1.0, 9), (1.0, 0.5, 7)]);

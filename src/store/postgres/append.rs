@@ -36,7 +36,7 @@ pub(super) struct Wariness(AtomicU32);
 
 impl Wariness {
     fn is_due(&self) -> bool {
-        self.0.try_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+        self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }
 

@@ -118,7 +118,7 @@ impl Servers {
         faults: Option<(Schedule, Stack)>,
     ) -> anyhow::Result<Outcome> {
         let plan = args.plan(self.targets.clone(), rate)?;
-        engine::run(Setup {
+        let mut outcome = engine::run(Setup {
             server: "imserver".to_owned(),
             wire: Arc::new(Imserver),
             people: people(args, &self.targets).await?,
@@ -127,7 +127,9 @@ impl Servers {
             progress: show_progress(&plan),
             plan,
         })
-        .await
+        .await?;
+        outcome.remarks.extend(args.remarks.iter().cloned());
+        Ok(outcome)
     }
 }
 

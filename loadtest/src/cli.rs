@@ -149,6 +149,9 @@ pub struct LoadArgs {
     /// A process to look at, such as imserver-1=4711. May be said several times.
     #[arg(long = "process", value_name = "NAME=PID")]
     pub processes: Vec<Watched>,
+    /// What a reader of the report should know. May be said several times.
+    #[arg(long = "remark", value_name = "TEXT")]
+    pub remarks: Vec<String>,
     /// A file of `USER_ID TOKEN` lines, for servers without demo login.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,

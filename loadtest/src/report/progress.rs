@@ -78,10 +78,17 @@ impl<W: Write> Progress<W> {
     }
 
     /// Lets the line stand; what is written next begins a new one.
-    pub fn finish(&mut self) -> io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.stands) {
             writeln!(self.out)?;
         }
         self.out.flush()
+    }
+}
+
+impl<W: Write> Drop for Progress<W> {
+    /// What follows, such as the table, begins a new line.
+    fn drop(&mut self) {
+        let _ = self.finish();
     }
 }

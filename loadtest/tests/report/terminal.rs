@@ -65,7 +65,7 @@ fn written(is_terminal: bool) -> String {
             progress.say("kill imserver-2").unwrap();
         }
     }
-    progress.finish().unwrap();
+    drop(progress);
     String::from_utf8(out).unwrap()
 }
 

@@ -137,7 +137,18 @@ async fn presence_is_rebuilt_after_redis_has_forgotten_it() {
 
 #[tokio::test]
 async fn whoever_goes_here_and_comes_there_is_online_once() {
-    const ROUNDS: usize = 200;
+    change_replicas(200).await;
+}
+
+/// Takes several minutes.
+#[tokio::test]
+#[ignore = "long: cargo test --test it -- --ignored ten_thousand_times"]
+async fn whoever_goes_here_and_comes_there_ten_thousand_times_is_online_once() {
+    change_replicas(10_000).await;
+}
+
+/// Somebody leaves one replica and comes to the other at the same moment, so many times.
+async fn change_replicas(rounds: usize) {
     let redis = Redis::start();
     let start = replica_on(&redis).await;
     let (a, b) = (start().run(), start().run());
@@ -145,7 +156,7 @@ async fn whoever_goes_here_and_comes_there_is_online_once() {
     let key = zhang.id.to_string();
     let begun = Instant::now();
     let mut socket = zhang.online().await;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let (from, to) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
         let there = zhang.at(to);
         let ((), next) = tokio::join!(async { drop(socket) }, there.online());
@@ -164,7 +175,7 @@ async fn whoever_goes_here_and_comes_there_is_online_once() {
         }
     }
     println!(
-        "{ROUNDS} rounds of a change of replicas in {:.1?}: right every time",
+        "{rounds} rounds of a change of replicas in {:.1?}: right every time",
         begun.elapsed()
     );
 }

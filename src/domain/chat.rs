@@ -1,5 +1,7 @@
 //! Chats and the conversations that they make.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,7 +41,8 @@ pub struct Chat {
     /// What the receiver is called now.
     pub target_user_name: UserName,
     /// What it says.
-    pub content: String,
+    #[schema(value_type = String)]
+    pub content: Arc<str>,
     /// When it was committed.
     #[schema(value_type = String, format = DateTime, example = "2026-11-22T09:40:59.123Z")]
     pub create_time: Timestamp,

@@ -1,6 +1,6 @@
 //! Text that people and clients send, checked once and then carried as a type.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,9 +29,9 @@ pub enum TextError {
 }
 
 /// What a chat says: 1 to `chat.max_content_chars` Unicode scalar values, not all white space, no
-/// U+0000. Everything else is kept exactly as it came.
+/// U+0000. Everything else is kept exactly as it came. Clones share the text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Content(Box<str>);
+pub struct Content(Arc<str>);
 
 impl Content {
     /// Checks a text against the limit, in Unicode scalar values.
@@ -56,6 +56,11 @@ impl Content {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The text, shared with this.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// Bodies of chats never reach a log.
@@ -66,9 +71,10 @@ impl fmt::Debug for Content {
 }
 
 /// What a person is called: 1 to 32 Unicode scalar values, not blank, no control characters.
+/// Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 32)]
-pub struct UserName(Box<str>);
+pub struct UserName(Arc<str>);
 
 impl UserName {
     /// The most Unicode scalar values of a name.
@@ -107,10 +113,10 @@ impl UserName {
     }
 }
 
-/// The sender's idempotency key: 1 to 64 printable ASCII characters.
+/// The sender's idempotency key: 1 to 64 printable ASCII characters. Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[ -~]+$")]
-pub struct ClientMsgId(Box<str>);
+pub struct ClientMsgId(Arc<str>);
 
 impl ClientMsgId {
     /// Checks a key.

@@ -3,7 +3,7 @@
 //! Unknown keys are skipped without being decoded, however deep they are. Each known one is decoded
 //! by itself: a lone surrogate in one string is a fault of that field, not of the frame.
 
-use std::{borrow::Cow, collections::HashMap, fmt};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -14,14 +14,18 @@ use serde_json::value::RawValue;
 use super::fault::{Code, Fault};
 use crate::domain::{ClientMsgId, Content, OutOfRange, UserId, UserName};
 
+/// How many fields there is room for at first: a `send` has four.
+const FIELDS: usize = 6;
+
 /// Bytes that are no JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a JSON object")]
 pub struct NotAnObject;
 
-/// The fields of one object. Where a key stands twice, the last one counts; `null` is absent.
+/// The fields of one object, as they stand there: a handful, which need no index. Where a key stands
+/// twice, the last one counts; `null` is absent.
 #[derive(Debug)]
-pub struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// Borrows keys that have no escapes.
 #[derive(Deserialize)]
@@ -43,11 +47,11 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = HashMap::new();
+                let mut fields = Vec::with_capacity(FIELDS);
                 while let Some((RawKey(key), value)) = map.next_entry()? {
                     // A key with a lone surrogate is none that anybody knows.
                     if let Ok(Key(key)) = serde_json::from_str(key.get()) {
-                        fields.insert(key, value);
+                        fields.push((key, value));
                     }
                 }
                 Ok(Fields(fields))
@@ -65,7 +69,8 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, key: &str) -> Option<&'a str> {
-        self.0.get(key).map(|raw| raw.get()).filter(|json| *json != "null")
+        let (_, raw) = self.0.iter().rev().find(|(name, _)| name == key)?;
+        Some(raw.get()).filter(|json| *json != "null")
     }
 
     /// Whether the key stands there with a string, be it one that no text can hold.

@@ -98,7 +98,11 @@ pub(super) fn keys(batch: &[NewChat]) -> BTreeSet<(UserId, &str)> {
 
 impl<'a> Plan<'a> {
     /// Decides on each chat, in the order of the batch.
-    pub(super) fn of(batch: &'a [NewChat], people: &People, earlier: &Earlier) -> Self {
+    pub(super) fn of(
+        batch: &'a [NewChat],
+        exists: impl Fn(UserId) -> bool,
+        earlier: &Earlier,
+    ) -> Self {
         let mut fresh: Vec<&NewChat> = Vec::new();
         let mut places: HashMap<Key<'_>, usize> = HashMap::new();
         let verdicts = batch
@@ -106,7 +110,7 @@ impl<'a> Plan<'a> {
             .map(|chat| {
                 if let Some(first) = earlier.get(&(chat.sender, chat.client_msg_id.clone())) {
                     let same = first.chat.target_user_id == chat.target
-                        && first.chat.content == chat.content.as_str();
+                        && *first.chat.content == *chat.content.as_str();
                     return Verdict::Settled(if same {
                         Appended::Repeat(first.clone())
                     } else {
@@ -122,10 +126,10 @@ impl<'a> Plan<'a> {
                             Verdict::Settled(Appended::KeyReused)
                         }
                     }
-                    Entry::Vacant(_) if !people.contains_key(&chat.sender) => {
+                    Entry::Vacant(_) if !exists(chat.sender) => {
                         Verdict::Settled(Appended::SenderNotFound)
                     }
-                    Entry::Vacant(_) if !people.contains_key(&chat.target) => {
+                    Entry::Vacant(_) if !exists(chat.target) => {
                         Verdict::Settled(Appended::TargetNotFound)
                     }
                     Entry::Vacant(place) => {
@@ -139,6 +143,11 @@ impl<'a> Plan<'a> {
         Self { verdicts, fresh }
     }
 
+    /// The chats that are to be committed, in the order of the batch.
+    pub(super) fn fresh(&self) -> &[&'a NewChat] {
+        &self.fresh
+    }
+
     /// How many chats are to be committed.
     pub(super) fn len(&self) -> usize {
         self.fresh.len()
@@ -147,6 +156,29 @@ impl<'a> Plan<'a> {
     /// Between whom.
     pub(super) fn pairs(&self) -> BTreeSet<Pair> {
         self.fresh.iter().map(|chat| pair(chat)).collect()
+    }
+
+    /// Whose timelines they are in.
+    pub(super) fn users(&self) -> BTreeSet<UserId> {
+        self.fresh.iter().flat_map(|chat| [chat.sender, chat.target]).collect()
+    }
+
+    /// Where the chats that are to be committed will be, as far as it is known before the counters are.
+    pub(super) fn places(&self, users: &[UserId], pairs: &[Pair]) -> Places {
+        let mut events = vec![0_i64; users.len()];
+        let mut places = Places::default();
+        let mut next = |user: UserId| {
+            let place = position(users, &user);
+            events[place] += 1;
+            (place, events[place])
+        };
+        for chat in &self.fresh {
+            places.conversations.push(position(pairs, &pair(chat)));
+            places.senders.push(next(chat.sender));
+            places.targets.push((chat.target != chat.sender).then(|| next(chat.target)));
+        }
+        places.events = events;
+        places
     }
 
     /// Gives each chat that is to be committed its conversation and its place in both timelines.
@@ -177,6 +209,24 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Where the chats of a plan will be, by places in lists of users and of pairs that both ascend.
+#[derive(Default)]
+pub(super) struct Places {
+    /// How many events each user gets.
+    pub(super) events: Vec<i64>,
+    /// The pair of each chat.
+    pub(super) conversations: Vec<usize>,
+    /// The sender of each chat, and which of the events that this user gets it is, from 1.
+    pub(super) senders: Vec<(usize, i64)>,
+    /// The same of the target; `None` if the chat is to oneself.
+    pub(super) targets: Vec<Option<(usize, i64)>>,
+}
+
+fn position<T: Ord>(ascending: &[T], item: &T) -> usize {
+    // What is looked for is in it: both come from the same chats.
+    ascending.binary_search(item).unwrap_or_default()
+}
+
 fn pair(chat: &NewChat) -> Pair {
     (chat.sender.min(chat.target), chat.sender.max(chat.target))
 }
@@ -202,7 +252,7 @@ impl Numbered<'_> {
                 target_user_id: self.chat.target,
                 user_name: self.user_name,
                 target_user_name: self.target_user_name,
-                content: self.chat.content.as_str().to_owned(),
+                content: self.chat.content.shared(),
                 create_time: now,
                 client_msg_id: self.chat.client_msg_id.clone(),
                 conversation_id: self.conversation,

@@ -98,7 +98,7 @@ impl TryFrom<ChatRow> for Chat {
             target_user_id: id(row.target_id)?,
             user_name: name(row.sender_id, &row.sender_name)?,
             target_user_name: name(row.target_id, &row.target_name)?,
-            content: row.content,
+            content: row.content.into(),
             create_time: Timestamp::from_millis(row.created_at),
             client_msg_id: ClientMsgId::parse(&row.client_msg_id).map_err(|error| {
                 corrupt(format!("the client's key of chat {} {error}", row.chat_id))

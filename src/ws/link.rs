@@ -1,6 +1,10 @@
 //! One socket's wire: writes with a deadline, closes politely, notices silence.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::SinkExt;
@@ -117,8 +121,32 @@ impl Link {
         frames: impl IntoIterator<Item = Text>,
         mailbox: &Mailbox,
     ) -> Result<(), End> {
+        let mut messages = frames.into_iter().map(Message::Text);
+        // Nearly always the kernel takes all of it at once.
+        let tried = poll_fn(|cx| Poll::Ready(self.try_write(&mut messages, cx))).await;
+        if let Poll::Ready(written) = tried {
+            return written.map_err(|_| End::Gone);
+        }
         // Its state is needed for a moment and would be most of what an idle socket keeps.
-        Box::pin(self.write_messages(frames.into_iter().map(Message::Text), mailbox)).await
+        Box::pin(self.write_messages(messages, mailbox)).await
+    }
+
+    /// Writes and flushes as far as it goes without waiting. [`Poll::Pending`]: what is left of the
+    /// messages, and the flush, are to be done.
+    fn try_write(
+        &mut self,
+        messages: &mut impl Iterator<Item = Message>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), axum::Error>> {
+        let mut is_fed = false;
+        loop {
+            // Before a message is taken, so that none is lost.
+            ready!(self.socket.poll_ready_unpin(cx))?;
+            let Some(message) = messages.next() else { break };
+            self.socket.start_send_unpin(message)?;
+            is_fed = true;
+        }
+        if is_fed { self.socket.poll_flush_unpin(cx) } else { Poll::Ready(Ok(())) }
     }
 
     async fn write_messages(
@@ -129,12 +157,10 @@ impl Link {
         let begun = Instant::now();
         let socket = &mut self.socket;
         let write = async {
-            let mut is_fed = false;
             for message in messages {
                 socket.feed(message).await?;
-                is_fed = true;
             }
-            if is_fed { socket.flush().await } else { Ok(()) }
+            socket.flush().await
         };
         // Whoever takes something has time: a long replay or a large frame on a slow line is no slow
         // reader.

@@ -228,6 +228,9 @@ struct Session {
 
 impl Session {
     async fn serve(&mut self, link: &mut Link) -> End {
+        // One timer for all turns: to enter one and take it out again costs more than to keep it.
+        let alarm = sleep_until(link.due());
+        tokio::pin!(alarm);
         loop {
             if self.is_behind && self.pulling.is_none() {
                 self.pulling = Some(self.pull(Duration::ZERO));
@@ -244,6 +247,9 @@ impl Session {
                 && self.requests.len() < MAX_IN_FLIGHT
                 && self.leave_by.is_none();
             let due = self.leave_by.map_or(link.due(), |by| by.min(link.due()));
+            if alarm.deadline() != due {
+                alarm.as_mut().reset(due);
+            }
             let step = tokio::select! {
                 post = self.socket.mailbox.take() => self.deliver(link, post).await,
                 pulled = joined(&mut self.pulling), if self.pulling.is_some() => {
@@ -268,7 +274,7 @@ impl Session {
                     Ok(Heard::Life) => Ok(()),
                     Err(end) => Err(end),
                 },
-                () = sleep_until(due) => match self.leave_by {
+                () = &mut alarm => match self.leave_by {
                     Some(by) if by <= Instant::now() => Err(End::Close(CloseCode::Restart)),
                     _ => link.heartbeat(&self.socket.mailbox).await,
                 },

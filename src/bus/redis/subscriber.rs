@@ -149,23 +149,28 @@ impl Subscriber {
     }
 
     fn take(&self, message: &Msg) -> Result<(), WireError> {
+        let payload = message.get_payload_bytes();
+        // Half of what comes under load: the events of senders here, who saw them at the commit.
+        if Message::is_signal_of(self.channels.origin, payload) {
+            return Ok(());
+        }
         let user = self.channels.user_of(message.get_channel_name());
         if user.is_some_and(|user| !self.wanted.lock().hears(user)) {
             return Ok(());
         }
-        let (origin, what) = Message::decode(message.get_payload_bytes())?;
+        let (origin, what) = Message::decode(payload)?;
         let is_own = origin == self.channels.origin;
         match (user, what) {
             (None, Message::Probe(number)) if is_own => {
                 self.heard.fetch_max(number, Ordering::Relaxed);
             }
-            (_, _) if is_own => {}
-            (Some(user), Message::Signal(signal)) => {
+            (Some(user), Message::Signal(signal)) if !is_own => {
                 if !self.inbox.signal(user, || signal) {
                     metrics::counter!("imserver_bus_dropped_total", "why" => "undrained")
                         .increment(1);
                 }
             }
+            (None, Message::Gap) if is_own => {}
             (None, Message::Gap) => self.gap("another replica lost signals"),
             // What is on a channel where it does not belong is a stranger's.
             (_, _) => return Err(WireError::Value),

@@ -120,6 +120,12 @@ impl Message {
         out
     }
 
+    /// Whether this is a signal that `origin` published, as far as the header tells.
+    pub(super) fn is_signal_of(origin: Origin, payload: &[u8]) -> bool {
+        matches!(payload, [VERSION, kind, rest @ ..]
+            if !matches!(*kind, PROBE | GAP) && rest.starts_with(&origin.0.to_be_bytes()))
+    }
+
     /// Reads a payload, and who published it.
     pub(super) fn decode(payload: &[u8]) -> Result<(Origin, Self), WireError> {
         if payload.len() > MAX_PAYLOAD_BYTES {

@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{now_millis, rows::ids};
+use super::{at_once, now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, ConversationId, Seq},
@@ -48,7 +48,12 @@ pub(super) async fn append(
     batch: Vec<NewChat>,
 ) -> sqlx::Result<Vec<Appended>> {
     if !wariness.is_due() {
-        match attempt(connection, &batch, false).await {
+        let done = match at_once::append(connection, &batch).await {
+            Ok(Some(answers)) => return Ok(answers),
+            Ok(None) => attempt(connection, &batch, false).await,
+            Err(error) => Err(error),
+        };
+        match done {
             Err(error) if is_repeat(&error) => wariness.0.store(WARY_BATCHES, Relaxed),
             done => return done,
         }
@@ -70,7 +75,7 @@ async fn attempt(
     let mut tx = connection.begin().await?;
     let (mut people, mut conversations) = lock(&mut tx, batch).await?;
     let earlier = if is_wary { earlier(&mut tx, batch).await? } else { Earlier::new() };
-    let plan = Plan::of(batch, &people, &earlier);
+    let plan = Plan::of(batch, |user| people.contains_key(&user), &earlier);
     if plan.len() == 0 {
         tx.rollback().await?;
         return Ok(plan.answers(&[]));

@@ -4,6 +4,7 @@
 //! few for everything else, so that a storm of reads cannot keep a send waiting.
 
 mod append;
+mod at_once;
 mod connections;
 mod conversations;
 mod erasure;

@@ -32,7 +32,7 @@ pub(super) async fn append(store: SqliteStore, batch: Vec<NewChat>) -> sqlx::Res
     let mut tx = store.begin().await?;
     let mut people = people(&mut tx, &batch).await?;
     let earlier = earlier(&mut tx, &batch).await?;
-    let plan = Plan::of(&batch, &people, &earlier);
+    let plan = Plan::of(&batch, |user| people.contains_key(&user), &earlier);
     if plan.len() == 0 {
         return Ok(plan.answers(&[]));
     }

@@ -25,7 +25,7 @@ pub(super) async fn commits_are_numbered_and_answered_in_order<D: Database>() {
     let after = Clock::system().now();
 
     let all: Vec<_> = answers.into_iter().map(committed).collect();
-    let said: Vec<_> = all.iter().map(|c| c.chat.content.as_str()).collect();
+    let said: Vec<_> = all.iter().map(|c| &*c.chat.content).collect();
     assert_eq!(said, ["one", "two", "three", "four"]);
     let numbers: Vec<_> =
         all.iter().map(|c| (c.sender_seq.get(), c.target_seq.map(Seq::get))).collect();
@@ -238,7 +238,7 @@ pub(super) async fn content_comes_back_exactly<D: Database>() {
     let kept = store.latest_chats(user(2), 1_000).await.unwrap();
     assert_eq!(kept.iter().map(|chat| chat.id).collect::<Vec<_>>(), ids);
     for (chat, text) in kept.iter().zip(&texts) {
-        assert_eq!(&chat.content, text, "{}", text.escape_unicode());
+        assert_eq!(&*chat.content, text, "{}", text.escape_unicode());
     }
     for answer in store.append(&batch).await.unwrap() {
         repeat(answer);

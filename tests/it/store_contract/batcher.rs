@@ -75,7 +75,7 @@ pub(super) async fn commits_are_announced_before_they_are_answered<D: Database>(
         LINGER,
         Box::new(move |committed| {
             heard.lock().push(committed.chat.id);
-            assert_ne!(committed.chat.content, "a panic of the observer ends nothing");
+            assert_ne!(&*committed.chat.content, "a panic of the observer ends nothing");
         }),
     );
     let tickets: Vec<_> = (0..100)

@@ -75,8 +75,7 @@ pub(super) async fn its_words_go_and_timelines_of_others_stay<D: Database>() {
 
     assert_eq!(timeline(&*store, 2).await, before, "no event is missing");
     let page = store.chats(user(2), conversation, Window::Newest, 10).await.unwrap().unwrap();
-    let seen: Vec<_> =
-        page.chats.iter().map(|chat| (chat.user_id.get(), chat.content.as_str())).collect();
+    let seen: Vec<_> = page.chats.iter().map(|chat| (chat.user_id.get(), &*chat.content)).collect();
     let [a, b, c] = [(2, "eins"), (2, "zwei"), (2, "drei")];
     assert_eq!(
         seen,

@@ -54,6 +54,14 @@ async fn unlocked(connection: &mut PgConnection) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_are_locked_in_ascending_order_before_anything_else() {
     let (database, store) = populated::<PgDatabase>(4).await;
+    // Conversations begin with it, so that it is not as usual.
+    locks_in_order(&database, &store, ["a", "b", "c"]).await;
+    send(&*store, 4, 2, "begun").await;
+    send(&*store, 3, 1, "begun").await;
+    locks_in_order(&database, &store, ["d", "e", "f"]).await;
+}
+
+async fn locks_in_order(database: &PgDatabase, store: &Arc<dyn Store>, keys: [&str; 3]) {
     let mut holder = postgres::connect(&database.url).await;
     let mut observer = postgres::connect(&database.url).await;
     let mut held = holder.begin().await.unwrap();
@@ -62,14 +70,15 @@ async fn counters_are_locked_in_ascending_order_before_anything_else() {
         .await
         .unwrap();
 
-    let batch = [chat(4, 2, "a", "x"), chat(3, 1, "b", "x"), chat(2, 4, "c", "x")];
+    let [a, b, c] = keys;
+    let batch = [chat(4, 2, a, "x"), chat(3, 1, b, "x"), chat(2, 4, c, "x")];
     // It holds the counters before the one it waits for, and none after. After 2 s it gives up and
     // gives back what it holds; on a machine that stalls for so long it is tried again.
     let begun = Instant::now();
     let mut is_seen = false;
     while !is_seen {
         assert!(begun.elapsed() < DEADLINE, "another order");
-        let (store, batch) = (store.clone(), batch.clone());
+        let (store, batch) = (Arc::clone(store), batch.clone());
         let blocked = tokio::spawn(async move { store.append(&batch).await });
         while !is_seen && !blocked.is_finished() {
             is_seen = unlocked(&mut observer).await == [4];
@@ -78,6 +87,37 @@ async fn counters_are_locked_in_ascending_order_before_anything_else() {
         assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
     }
     assert_eq!(unlocked(&mut observer).await, [1, 2, 4]);
+}
+
+/// What the connections of the service did last.
+async fn last_statements(database: &PgDatabase) -> Vec<String> {
+    let mut connection = postgres::connect(&database.url).await;
+    sqlx::query_scalar(
+        "SELECT query FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'imserver'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_as_usual_is_one_statement() {
+    let (database, store) = populated::<PgDatabase>(3).await;
+    let is_one = async || {
+        let last = last_statements(&database).await;
+        let one = last.iter().any(|statement| statement.starts_with("WITH person"));
+        assert_ne!(one, last.iter().any(|statement| statement == "COMMIT"), "{last:?}");
+        one
+    };
+    send(&*store, 1, 2, "begins a conversation").await;
+    assert!(!is_one().await);
+    send(&*store, 1, 2, "goes on").await;
+    assert!(is_one().await);
+    store.append(&[chat(2, 1, "a", "x"), chat(1, 1, "to oneself", "x")]).await.unwrap();
+    assert!(!is_one().await);
+    store.append(&[chat(2, 1, "b", "x"), chat(1, 1, "again", "x")]).await.unwrap();
+    assert!(is_one().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,153 @@
+//! Committing a batch of chats as nearly all are, in one statement: everybody in it exists, every
+//! conversation has begun, no key was used before.
+//!
+//! One statement is one round trip, and its transaction ends with it: the counters are locked for
+//! nothing but the work of the database. Whatever is not as usual leaves nothing behind, and the batch
+//! goes the way of [`super::append`].
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, error::DatabaseError};
+
+use super::{now_millis, rows::ids};
+use crate::{
+    clock::Timestamp,
+    domain::UserId,
+    store::{
+        Appended, NewChat,
+        batch::{self, Earlier, Pair, Places, Plan},
+        rows::id,
+    },
+};
+
+/// What the statement answers.
+#[derive(sqlx::FromRow)]
+struct Done {
+    /// The ids of the chats, in their order.
+    chats: Vec<i64>,
+    now: i64,
+    /// Where the counters stand now, in the order of the users.
+    last: Vec<i64>,
+    /// The users in the order of their names.
+    called: Vec<i64>,
+    names: Vec<String>,
+    /// In the order of the pairs.
+    conversations: Vec<i64>,
+}
+
+/// Commits a batch. `None`: it is not as usual, and nothing was written. The error of the unique index:
+/// a key was used before, and nothing was written.
+pub(super) async fn append(
+    connection: &mut PgConnection,
+    batch: &[NewChat],
+) -> sqlx::Result<Option<Vec<Appended>>> {
+    let plan = Plan::of(batch, |_| true, &Earlier::new());
+    let users: Vec<UserId> = plan.users().into_iter().collect();
+    let pairs: Vec<Pair> = plan.pairs().into_iter().collect();
+    let places = plan.places(&users, &pairs);
+    let done = match write(connection, &plan, &users, &pairs, &places).await {
+        Ok(Some(done)) => done,
+        Ok(None) => return Ok(None),
+        Err(error) if is_without_counter(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let before: HashMap<i64, i64> = users
+        .iter()
+        .zip(done.last.iter().zip(&places.events))
+        .map(|(user, (last, events))| (user.get(), last - events))
+        .collect();
+    let called = done.called.iter().zip(done.names);
+    let people = called.map(|(user, name)| (*user, name, before.get(user).copied().unwrap_or(-1)));
+    let mut people = batch::people(people.collect())?;
+    let conversations = done.conversations.into_iter().map(id).collect::<sqlx::Result<Vec<_>>>()?;
+    let conversations = pairs.into_iter().zip(conversations).collect();
+    let numbered = plan.number(&conversations, &mut people)?;
+    let ids = done.chats.into_iter().map(id).collect::<sqlx::Result<_>>()?;
+    let committed = batch::committed(numbered, ids, Timestamp::from_millis(done.now))?;
+    Ok(Some(plan.answers(&committed)))
+}
+
+/// Whether it failed by its own division: somebody was erased and has no counter.
+fn is_without_counter(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.as_deref() == Some("22012")
+}
+
+/// The statement. Raising the counters locks them, in ascending id as everywhere; ids and the time are
+/// taken after that, so that both rise in every conversation. Sequence numbers are counted back from
+/// where the counters stand then.
+///
+/// What it reads of users and conversations is as it was before it waited for locks. That changes
+/// nothing: neither goes away, and who came since is found the other way.
+async fn write(
+    connection: &mut PgConnection,
+    plan: &Plan<'_>,
+    users: &[UserId],
+    pairs: &[Pair],
+    places: &Places,
+) -> sqlx::Result<Option<Done>> {
+    // Arrays of Postgres begin with 1.
+    let place = |place: usize| i32::try_from(place + 1).unwrap_or(i32::MAX);
+    let after = |(place, nth): (usize, i64)| places.events[place] - nth;
+    let (low, high): (Vec<i64>, Vec<i64>) =
+        pairs.iter().map(|(low, high)| (low.get(), high.get())).unzip();
+    sqlx::query_as(concat!(
+        "WITH person AS MATERIALIZED (
+             SELECT array_agg(id) AS called, array_agg(name) AS names
+             FROM users WHERE id = ANY($1)
+             HAVING count(*) = cardinality($1)
+         ), pair AS MATERIALIZED (
+             SELECT array_agg(v.id ORDER BY p.n) AS conversations
+             FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY p (low, high, n)
+                 JOIN conversations v
+                 ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high
+             HAVING count(*) = cardinality($3)
+         ), raised AS (
+             UPDATE timelines t SET last_seq = t.last_seq + n.events
+             FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) u (id, events)
+                 ORDER BY id OFFSET 0) n
+             WHERE t.user_id = n.id AND (SELECT true FROM person, pair)
+             RETURNING t.user_id, t.last_seq
+         ), counter AS MATERIALIZED (
+             SELECT array_agg(last_seq ORDER BY user_id) AS last, ",
+        now_millis!(),
+        " AS now, 1 / (count(*) = cardinality($1))::integer AS is_whole
+             FROM raised HAVING count(*) > 0
+         ), chat AS MATERIALIZED (
+             SELECT nextval('chat_ids') AS id, counter.now, client_msg_id, content,
+                 pair.conversations[conversation] AS conversation_id,
+                 ($1::bigint[])[sender] AS sender_id,
+                 counter.last[sender] - sender_after AS sender_seq,
+                 ($1::bigint[])[target] AS target_id,
+                 counter.last[target] - target_after AS target_seq
+             FROM counter, pair, unnest($5::integer[], $6::integer[], $7::bigint[], $8::integer[],
+                 $9::bigint[], $10::text[], $11::text[]) n (conversation, sender, sender_after,
+                 target, target_after, client_msg_id, content)
+         ), stored AS (
+             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
+                 content, created_at)
+             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
+             FROM chat
+         ), event AS (
+             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
+             SELECT sender_id, sender_seq, 'chat', id FROM chat
+             UNION ALL
+             SELECT target_id, target_seq, 'chat', id FROM chat WHERE target_seq IS NOT NULL
+         )
+         SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, conversations
+         FROM counter, person, pair"
+    ))
+    .bind(ids(users))
+    .bind(&places.events)
+    .bind(low)
+    .bind(high)
+    .bind(places.conversations.iter().map(|it| place(*it)).collect::<Vec<_>>())
+    .bind(places.senders.iter().map(|it| place(it.0)).collect::<Vec<_>>())
+    .bind(places.senders.iter().map(|it| after(*it)).collect::<Vec<_>>())
+    .bind(places.targets.iter().map(|it| it.map(|it| place(it.0))).collect::<Vec<_>>())
+    .bind(places.targets.iter().map(|it| it.map(after)).collect::<Vec<_>>())
+    .bind(plan.fresh().iter().map(|chat| chat.client_msg_id.as_str()).collect::<Vec<_>>())
+    .bind(plan.fresh().iter().map(|chat| chat.content.as_str()).collect::<Vec<_>>())
+    .fetch_optional(connection)
+    .await
+}

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+
 use super::{Cluster, Latencies, Load, Size};
 use crate::harness::{Redis, Server, eventually, postgres};
 
@@ -51,12 +55,30 @@ async fn holds_locks(watcher: &mut sqlx::PgConnection) -> bool {
     .unwrap()
 }
 
+/// Has a replica see the same chat again and again: after repeats its batches are transactions of
+/// several statements for a while, where a usual one is a single statement.
+async fn repeats(server: &Server) -> JoinSet<()> {
+    let person = server.person("Echo").await;
+    let chat = json!({"clientMsgId": "again", "targetUserId": person.id, "content": "again"});
+    let mut repeating = JoinSet::new();
+    repeating.spawn(async move {
+        loop {
+            let request = person.request(Method::POST, "/v1/chats").body(chat.to_string());
+            // Refused or too late: it is said again.
+            let _ = request.send().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    repeating
+}
+
 /// Freezes a replica at a moment when it holds locks: tries until it does. Returns when it was.
 async fn freeze_in_transaction(
     server: &Server,
     load: &mut Load,
     watcher: &mut sqlx::PgConnection,
 ) -> Instant {
+    let _repeating = repeats(server).await;
     for attempt in 1..=100 {
         let frozen = Instant::now();
         server.freeze();

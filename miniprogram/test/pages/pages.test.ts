@@ -186,3 +186,41 @@ test('signing out leaves nothing behind', async (t) => {
   const kept = Object.keys(sessionStorage).map((key) => sessionStorage.getItem(key) ?? '');
   assert.ok(!kept.some((text) => text.includes('在吗') || text.includes('"T"')), kept.join('\n'));
 });
+
+test('the privacy gate asks before the picture is used, and every question is answered', async (t) => {
+  const opened = phone(t);
+  type Decide = (decision: { event: string; buttonId?: string }) => void;
+  let ask: ((decide: Decide) => void) | undefined;
+  let isRead = false;
+  opened.enable({
+    onNeedPrivacyAuthorization: (gate: (decide: Decide) => void) => (ask = gate),
+    openPrivacyContract: () => (isRead = true),
+  });
+  await opened.signIn();
+  opened.tap(await opened.find('button', '我'));
+  const gate = await opened.until('the gate', () => ask);
+  const answers: string[] = [];
+  const question: Decide = ({ event, buttonId }) => answers.push(`${event} ${buttonId ?? ''}`.trim());
+  assert.equal(opened.all('[role=dialog]').length, 0);
+
+  gate(question);
+  gate(question);
+  opened.tap(await opened.find('[role=dialog] [class$=--link]'));
+  assert.ok(isRead);
+  opened.tap(await opened.find('[role=dialog] wx-button', '同意'));
+  await opened.until('no sheet', () => opened.all('[role=dialog]').length === 0);
+  assert.deepEqual(answers, ['agree privacy-agree', 'agree privacy-agree']);
+
+  gate(question);
+  opened.tap(await opened.find('[role=dialog] wx-button', '拒绝'));
+  await opened.until('no sheet', () => opened.all('[role=dialog]').length === 0);
+  assert.deepEqual(answers.slice(2), ['disagree']);
+
+  // Whoever goes away has not agreed.
+  gate(question);
+  await opened.find('[role=dialog]');
+  opened.tap(await opened.find('.sign-out'));
+  opened.tap(await opened.find('.mp-modal button', '确定'));
+  await opened.find('wx-button', '进入');
+  assert.deepEqual(answers.slice(3), ['disagree']);
+});

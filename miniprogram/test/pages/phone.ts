@@ -136,6 +136,11 @@ export class Phone {
     this.dom.window.close();
   }
 
+  /** Gives the platform abilities that a browser does not have. */
+  enable(abilities: Record<string, (...all: never[]) => unknown>): void {
+    Object.assign(this.dom.window.wx as object, abilities);
+  }
+
   get document(): Document {
     return this.dom.window.document;
   }

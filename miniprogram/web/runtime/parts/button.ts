@@ -1,4 +1,4 @@
-// <button>, and the picture that `open-type="chooseAvatar"` chooses.
+// <button>, the picture that `open-type="chooseAvatar"` chooses, and the agreement of WeChat's gate.
 
 import { attribute, type Property, type Setup } from './define';
 
@@ -15,7 +15,9 @@ export const button: Setup = (part, element, emit) => {
   element.setAttribute('role', 'button');
   element.tabIndex = 0;
   part.addListener('tap', () => {
-    if (part.data.disabled || part.data.openType !== 'chooseAvatar') return;
+    if (part.data.disabled) return;
+    if (part.data.openType === 'agreePrivacyAuthorization') emit('agreeprivacyauthorization', {});
+    if (part.data.openType !== 'chooseAvatar') return;
     void chooseAvatar().then((avatarUrl) => {
       if (avatarUrl) emit('chooseavatar', { avatarUrl });
     });

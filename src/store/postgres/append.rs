@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{at_once, now_millis, rows::ids};
+use super::{at_once, conversation_of_pair, now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, ConversationId, Seq},
@@ -103,7 +103,7 @@ async fn lock(
     batch: &[NewChat],
 ) -> sqlx::Result<(People, HashMap<Pair, ConversationId>)> {
     let (low, high) = halves(&batch::pairs(batch));
-    let rows: Vec<(i64, Option<String>, i64, Option<i64>)> = sqlx::query_as(
+    let rows: Vec<(i64, Option<String>, i64, Option<i64>)> = sqlx::query_as(concat!(
         "WITH locked AS MATERIALIZED (
              SELECT t.user_id, u.name, t.last_seq
              FROM timelines t JOIN users u ON u.id = t.user_id
@@ -112,10 +112,10 @@ async fn lock(
          )
          SELECT user_id, name, last_seq, NULL::bigint FROM locked
          UNION ALL
-         SELECT v.low_user, NULL, v.id, v.high_user
-         FROM unnest($2::bigint[], $3::bigint[]) p (low, high) JOIN conversations v
-             ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high",
-    )
+         SELECT p.low, NULL, v.id, p.high
+         FROM unnest($2::bigint[], $3::bigint[]) p (low, high), ",
+        conversation_of_pair!()
+    ))
     .bind(ids(&batch::users(batch)))
     .bind(low)
     .bind(high)
@@ -158,11 +158,11 @@ async fn find_or_begin(
     pairs: BTreeSet<Pair>,
 ) -> sqlx::Result<HashMap<Pair, ConversationId>> {
     let (low, high) = halves(&pairs);
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT v.id, v.low_user, v.high_user
-         FROM unnest($1::bigint[], $2::bigint[]) p (low, high) JOIN conversations v
-             ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high",
-    )
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(concat!(
+        "SELECT v.id, p.low, p.high
+         FROM unnest($1::bigint[], $2::bigint[]) p (low, high), ",
+        conversation_of_pair!()
+    ))
     .bind(low)
     .bind(high)
     .fetch_all(&mut **tx)

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, error::DatabaseError};
 
-use super::{now_millis, rows::ids};
+use super::{conversation_of_pair, now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
     domain::UserId,
@@ -98,9 +98,9 @@ async fn write(
              HAVING count(*) = cardinality($1)
          ), pair AS MATERIALIZED (
              SELECT array_agg(v.id ORDER BY p.n) AS conversations
-             FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY p (low, high, n)
-                 JOIN conversations v
-                 ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high
+             FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY p (low, high, n), ",
+        conversation_of_pair!(),
+        "
              HAVING count(*) = cardinality($3)
          ), raised AS (
              UPDATE timelines t SET last_seq = t.last_seq + n.events

@@ -118,6 +118,17 @@ macro_rules! now_millis {
 }
 use now_millis;
 
+/// The direct conversation `v` of each pair `p`, by a probe of the index. A plain join is planned as a
+/// scan of all conversations as long as Postgres knows nothing of the table, and the plan is kept; the
+/// limit leaves no other way.
+macro_rules! conversation_of_pair {
+    () => {
+        "LATERAL (SELECT id FROM conversations
+             WHERE kind = 'direct' AND low_user = p.low AND high_user = p.high LIMIT 1) v"
+    };
+}
+use conversation_of_pair;
+
 /// A store in a Postgres database. Clones share its connections.
 #[derive(Clone)]
 pub struct PgStore {

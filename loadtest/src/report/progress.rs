@@ -70,13 +70,6 @@ impl<W: Write> Progress<W> {
         self.out.flush()
     }
 
-    /// Writes a line that stays, such as of a fault that is made.
-    pub fn say(&mut self, text: &str) -> io::Result<()> {
-        self.finish()?;
-        writeln!(self.out, "{text}")?;
-        self.out.flush()
-    }
-
     /// Lets the line stand; what is written next begins a new one.
     fn finish(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.stands) {

@@ -24,9 +24,9 @@ use tokio_tungstenite::{
 };
 
 use super::{
+    chat::Chat,
     ledger::{ClientNumber, Ledger},
     reading,
-    verdict::Chat,
 };
 
 /// How long a connection, its handshake included, may take.

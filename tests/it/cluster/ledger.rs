@@ -6,7 +6,9 @@ use std::{
     time::Instant,
 };
 
-use super::verdict::{Chat, Class, Verdict};
+use loadtest::ledger::{Class, Verdict};
+
+use super::chat::Chat;
 
 /// Which client of the load, from 0.
 pub type ClientNumber = usize;
@@ -51,7 +53,7 @@ pub struct Ledger {
     conversations: HashMap<(i64, i64), Vec<Chat>>,
     /// What was wrong when it was shown.
     at_once: Verdict,
-    shown: usize,
+    shown: u64,
 }
 
 impl Ledger {
@@ -182,7 +184,7 @@ impl Ledger {
     /// What is wrong, once all has been read back.
     pub fn verdict(&self) -> Verdict {
         let mut verdict = self.at_once.clone();
-        (verdict.sent, verdict.shown) = (self.sendings.len(), self.shown);
+        (verdict.chats, verdict.shown) = (self.sendings.len() as u64, self.shown);
         let stored: HashMap<i64, Stored> = self
             .timelines
             .iter()

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use loadtest::ledger::{Class, Verdict};
+
 use super::{
+    chat::Chat,
     ledger::{ClientNumber, Ledger},
-    verdict::{Chat, Class, Verdict},
 };
 
 const ZHANG: i64 = 1;
@@ -86,17 +88,10 @@ impl Story {
 
     /// Just this is wrong, so often, and the words are told.
     #[track_caller]
-    fn assert_only(&self, class: Class, count: usize, told: &str) {
+    fn assert_only(&self, class: Class, count: u64, told: &str) {
         let verdict = self.verdict();
         let text = verdict.to_string();
-        for other in [
-            Class::Lost,
-            Class::Doubled,
-            Class::Reordered,
-            Class::Gap,
-            Class::Foreign,
-            Class::Unstored,
-        ] {
+        for other in Class::ALL {
             let expected = if other == class { count } else { 0 };
             assert_eq!(verdict.count(other), expected, "{other:?}: {text}");
         }
@@ -113,7 +108,7 @@ fn a_good_history_is_clean() {
     story.ledger.acknowledge(story.zhang, 2, &chat(2), story.now);
     let verdict = story.verdict();
     assert!(verdict.is_clean(), "{verdict}");
-    assert_eq!((verdict.sent, verdict.shown), (3, 6));
+    assert_eq!((verdict.chats, verdict.shown), (3, 6));
 }
 
 #[test]

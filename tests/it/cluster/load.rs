@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use loadtest::ledger::Verdict;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::watch,
@@ -21,7 +22,6 @@ use super::{
     client::{Client, Orders, Setup, Status},
     ledger::{ClientNumber, Ledger},
     reading,
-    verdict::Verdict,
 };
 
 /// How long all clients may take until something is true of each of them. A fault's own bound is

@@ -6,6 +6,7 @@
 //! [`Ledger`](ledger::Ledger) then says what was lost, doubled, reordered, passed over, foreign or not
 //! stored. Others, on two replicas without a load, show what needs a harder fault than that.
 
+mod chat;
 mod client;
 mod commits;
 mod figures;
@@ -19,13 +20,11 @@ mod reading;
 mod redis_faults;
 mod replica_faults;
 mod restoring;
-mod verdict;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use figures::Latencies;
 pub use load::{Load, Size};
-pub use verdict::Verdict;
 
 use crate::harness::{Server, Start};
 

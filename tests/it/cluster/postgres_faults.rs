@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use loadtest::ledger::Verdict;
 use serde_json::json;
 use tokio::{
     task::{JoinSet, block_in_place},
     time::{sleep, timeout},
 };
 
-use super::{Cluster, Latencies, Load, Size, Verdict, replica};
+use super::{Cluster, Latencies, Load, Size, replica};
 use crate::harness::{
     DEADLINE, Person, Proxy, Redis, eventually, handshake,
     postgres::{self, Stop},
@@ -141,7 +142,7 @@ async fn stopped_and_started(how: Stop) {
     println!("shown {}", Latencies::shown(&field.load.ledger(), begun..Instant::now()));
     let verdict = field.ends().await;
     assert!(verdict.is_clean(), "{verdict}");
-    assert!(verdict.sent > 300, "{verdict}");
+    assert!(verdict.chats > 300, "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

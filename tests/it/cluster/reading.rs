@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
-use super::verdict::Chat;
+use super::chat::Chat;
 
 /// How long an answer may take until it counts as none.
 const ANSWER_WAIT: Duration = Duration::from_secs(6);

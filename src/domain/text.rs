@@ -71,7 +71,7 @@ impl fmt::Debug for Content {
 }
 
 /// What a person is called: 1 to 32 Unicode scalar values, not blank, no control characters.
-/// Clones share the text.
+// Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 32)]
 pub struct UserName(Arc<str>);
@@ -113,7 +113,8 @@ impl UserName {
     }
 }
 
-/// The sender's idempotency key: 1 to 64 printable ASCII characters. Clones share the text.
+/// The sender's idempotency key: 1 to 64 printable ASCII characters.
+// Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[ -~]+$")]
 pub struct ClientMsgId(Arc<str>);

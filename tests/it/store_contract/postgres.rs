@@ -120,6 +120,42 @@ async fn a_batch_as_usual_is_one_statement() {
     assert!(is_one().await);
 }
 
+/// How often the index of conversations was asked, and how many of its entries that read.
+async fn probes(connection: &mut PgConnection) -> (i64, i64) {
+    sqlx::query_as(
+        "SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes
+         WHERE indexrelname = 'conversations_by_pair'",
+    )
+    .fetch_one(connection)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_reads_its_own_conversations_only() {
+    const BATCHES: i64 = 50;
+    let (database, store) = populated::<PgDatabase>(2).await;
+    send(&*store, 1, 2, "begins").await;
+    // Many, of which the planner knows nothing yet.
+    let others = "INSERT INTO conversations (kind, low_user, high_user, created_at)
+        SELECT 'direct', 1000 + n, 9000 + n, 0 FROM generate_series(1, 2000) n";
+    database.tamper(others).await;
+    let mut connection = postgres::connect(&database.url).await;
+    let (asked, read) = probes(&mut connection).await;
+    for n in 0..BATCHES {
+        send(&*store, 1, 2, &format!("{n}")).await;
+    }
+    // Postgres counts what a session did once it has been idle for some seconds.
+    let mut now = (0, 0);
+    let begun = Instant::now();
+    while now.0 < asked + BATCHES {
+        assert!(begun.elapsed() < DEADLINE, "{now:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        now = probes(&mut connection).await;
+    }
+    assert!(now.1 - read <= 4 * BATCHES, "{} entries", now.1 - read);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_with_crossed_users_and_keys_never_deadlock() {
     const USERS: i64 = 20;

@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{at_once, conversation_of_pair, now_millis, rows::ids};
+use super::{at_once, conversation_of_pair, now_millis, rows::ids, store_chats};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, ConversationId, Seq},
@@ -222,17 +222,9 @@ async fn write(
                  unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
                      $6::text[], $7::text[]) n (conversation_id, sender_id, sender_seq, target_id,
                      target_seq, client_msg_id, content)
-         ), stored AS (
-             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
-                 content, created_at)
-             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
-             FROM chat
-         ), event AS (
-             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
-             SELECT sender_id, sender_seq, 'chat', id FROM chat
-             UNION ALL
-             SELECT target_id, target_seq, 'chat', id FROM chat WHERE target_seq IS NOT NULL
-         ), moved AS (
+         ), ",
+        store_chats!(),
+        ", moved AS (
              UPDATE timelines t SET last_seq = n.last_seq
              FROM unnest($8::bigint[], $9::bigint[]) n (user_id, last_seq)
              WHERE t.user_id = n.user_id

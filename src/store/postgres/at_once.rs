@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, error::DatabaseError};
 
-use super::{conversation_of_pair, now_millis, rows::ids};
+use super::{conversation_of_pair, now_millis, rows::ids, store_chats};
 use crate::{
     clock::Timestamp,
     domain::UserId,
@@ -123,17 +123,9 @@ async fn write(
              FROM counter, pair, unnest($5::integer[], $6::integer[], $7::bigint[], $8::integer[],
                  $9::bigint[], $10::text[], $11::text[]) n (conversation, sender, sender_after,
                  target, target_after, client_msg_id, content)
-         ), stored AS (
-             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
-                 content, created_at)
-             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
-             FROM chat
-         ), event AS (
-             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
-             SELECT sender_id, sender_seq, 'chat', id FROM chat
-             UNION ALL
-             SELECT target_id, target_seq, 'chat', id FROM chat WHERE target_seq IS NOT NULL
-         )
+         ), ",
+        store_chats!(),
+        "
          SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, conversations
          FROM counter, person, pair"
     ))

@@ -129,6 +129,24 @@ macro_rules! conversation_of_pair {
 }
 use conversation_of_pair;
 
+/// Common table expressions that write the rows of `chat`: chats that have everything, and their events.
+macro_rules! store_chats {
+    () => {
+        "stored AS (
+             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
+                 content, created_at)
+             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
+             FROM chat
+         ), event AS (
+             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
+             SELECT sender_id, sender_seq, 'chat', id FROM chat
+             UNION ALL
+             SELECT target_id, target_seq, 'chat', id FROM chat WHERE target_seq IS NOT NULL
+         )"
+    };
+}
+use store_chats;
+
 /// A store in a Postgres database. Clones share its connections.
 #[derive(Clone)]
 pub struct PgStore {

@@ -18,6 +18,11 @@ use crate::harness::{
 
 /// How often a connection is cut.
 const CUTS: usize = 200;
+/// In every so many rounds, the batches before were as usual for long enough that the next one is one
+/// statement: after a repeat, as after each cut, the service looks for repeats for 100 batches.
+const USUAL_EVERY: usize = 10;
+/// How many chats those are, each a batch.
+const USUAL: usize = 100;
 
 /// What a sender knows of a chat: its number in the sender's timeline, and the chat.
 type Answer = (Value, Value);
@@ -73,7 +78,7 @@ async fn a_cut_between_commit_and_answer_stores_nothing_twice() {
     let mut at_li = li.online().await;
     let reading = tokio::spawn(async move {
         let mut events = Vec::new();
-        while events.len() <= 3 * CUTS {
+        while events.len() <= 3 * CUTS + CUTS / USUAL_EVERY * USUAL {
             let event = at_li.expect("event").await;
             events.push((event["seq"].as_u64().unwrap(), event["chat"].clone()));
         }
@@ -85,6 +90,13 @@ async fn a_cut_between_commit_and_answer_stores_nothing_twice() {
     let (mut lost, mut longest) = (0, Duration::ZERO);
     for round in 0..CUTS {
         let key = format!("round {round}");
+        if round % USUAL_EVERY == USUAL_EVERY - 1 {
+            for chat in 0..USUAL {
+                let key = format!("round {round}, chat {chat}");
+                let (answer, _) = send_by_socket(&mut at_zhao, &li, &key).await;
+                answers.insert((zhao.id, key), answer);
+            }
+        }
         cutter.arm();
         let begun = Instant::now();
         let (first, second, third) = tokio::join!(
@@ -100,6 +112,7 @@ async fn a_cut_between_commit_and_answer_stores_nothing_twice() {
         assert_eq!(cutter.cuts(), round + 1);
     }
     assert!(lost >= CUTS, "each cut left somebody without an answer: {lost}");
+    assert!(cutter.cuts_at_once() >= CUTS / USUAL_EVERY, "the others take several statements");
     println!("{CUTS} cuts, {lost} sends without an answer, the longest round {longest:.0?}");
 
     // One row a key, and it is what was answered.

@@ -2,9 +2,10 @@
 //! answer.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -28,7 +29,27 @@ pub struct Cutter {
 struct State {
     is_armed: AtomicBool,
     cuts: AtomicUsize,
+    cuts_at_once: AtomicUsize,
     statements: AtomicUsize,
+}
+
+/// What is known of one connection.
+#[derive(Default)]
+struct Session {
+    /// The names of its prepared statements that write chats.
+    writers: HashSet<Vec<u8>>,
+    is_in_transaction: bool,
+    doomed: Option<Doom>,
+}
+
+/// What is to be the last that a connection does.
+#[derive(Clone, Copy)]
+enum Doom {
+    /// The end of a transaction of several statements.
+    Commit,
+    /// A statement that is a transaction by itself. What it answers comes before it is committed;
+    /// where it answers no row, it has written nothing.
+    Statement { has_row: bool },
 }
 
 impl Cutter {
@@ -52,8 +73,8 @@ impl Cutter {
         self.addr
     }
 
-    /// The next commit that somebody asks for is carried out; instead of its answer comes the end of
-    /// the connection.
+    /// The next commit of chats that somebody asks for is carried out; instead of its answer comes the
+    /// end of the connection.
     pub fn arm(&self) {
         self.state.is_armed.store(true, Ordering::SeqCst);
     }
@@ -62,9 +83,12 @@ impl Cutter {
     pub fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
     }
-}
 
-impl Cutter {
+    /// How often to a statement that was a transaction by itself.
+    pub fn cuts_at_once(&self) -> usize {
+        self.state.cuts_at_once.load(Ordering::SeqCst)
+    }
+
     /// How many statements were asked for.
     pub fn statements(&self) -> usize {
         self.state.statements.load(Ordering::SeqCst)
@@ -78,11 +102,11 @@ async fn carry(client: TcpStream, to: SocketAddr, state: Arc<State>) {
     }
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
-    let is_doomed = AtomicBool::new(false);
+    let session = Mutex::default();
     // Either end ends both.
     tokio::select! {
-        _ = questions(from_client, to_server, &state, &is_doomed) => {}
-        _ = answers(from_server, to_client, &state, &is_doomed) => {}
+        _ = questions(from_client, to_server, &state, &session) => {}
+        _ = answers(from_server, to_client, &state, &session) => {}
     }
 }
 
@@ -90,7 +114,7 @@ async fn questions(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     state: &State,
-    is_doomed: &AtomicBool,
+    session: &Mutex<Session>,
 ) -> std::io::Result<()> {
     // The first message has no type.
     let mut greeting = vec![0; 4];
@@ -103,13 +127,8 @@ async fn questions(
         if matches!(message[0], b'B' | b'Q') {
             state.statements.fetch_add(1, Ordering::SeqCst);
         }
-        if message[0] == b'Q'
-            && &message[5..] == b"COMMIT\0"
-            && state.is_armed.swap(false, Ordering::SeqCst)
-        {
-            // Known before its answer can come.
-            is_doomed.store(true, Ordering::SeqCst);
-        }
+        // Known before its answer can come.
+        session.lock().unwrap().ask(&message, &state.is_armed);
         to.write_all(&message).await?;
     }
 }
@@ -118,15 +137,82 @@ async fn answers(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     state: &State,
-    is_doomed: &AtomicBool,
+    session: &Mutex<Session>,
 ) -> std::io::Result<()> {
     loop {
         let message = read_message(&mut from).await?;
-        if is_doomed.load(Ordering::SeqCst) && message[0] == b'C' && &message[5..] == b"COMMIT\0" {
+        let end = session.lock().unwrap().answer(&message, &state.is_armed);
+        if let Some(doom) = end {
+            if matches!(doom, Doom::Statement { .. }) {
+                state.cuts_at_once.fetch_add(1, Ordering::SeqCst);
+            }
             state.cuts.fetch_add(1, Ordering::SeqCst);
             return Ok(());
         }
         to.write_all(&message).await?;
+    }
+}
+
+impl Session {
+    fn ask(&mut self, message: &[u8], is_armed: &AtomicBool) {
+        let disarm = || is_armed.swap(false, Ordering::SeqCst);
+        let mut strings = message[5..].split(|byte| *byte == 0);
+        match message[0] {
+            // Parse: the name, the text.
+            b'P' => {
+                let (name, text) = (strings.next().unwrap(), strings.next().unwrap());
+                if str::from_utf8(text).unwrap().contains("INSERT INTO chats") {
+                    self.writers.insert(name.to_vec());
+                }
+            }
+            // Bind: the portal, the name.
+            b'B' => {
+                let name = strings.nth(1).unwrap();
+                if !self.is_in_transaction && self.writers.contains(name) && disarm() {
+                    self.doomed = Some(Doom::Statement { has_row: false });
+                }
+            }
+            b'Q' if strings.next() == Some(b"COMMIT") && disarm() => {
+                self.doomed = Some(Doom::Commit);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether this is where the connection ends: what was asked for is committed, and here is the
+    /// word of it.
+    fn answer(&mut self, message: &[u8], is_armed: &AtomicBool) -> Option<Doom> {
+        match message[0] {
+            b'D' => {
+                if let Some(Doom::Statement { has_row }) = &mut self.doomed {
+                    *has_row = true;
+                }
+                None
+            }
+            // An error: nothing was committed.
+            b'E' => {
+                self.rearm(is_armed);
+                None
+            }
+            b'C' if &message[5..] == b"COMMIT\0" => self.doomed,
+            // Ready for the next: whatever was to be committed has been.
+            b'Z' => {
+                self.is_in_transaction = message[5] != b'I';
+                let end =
+                    self.doomed.filter(|doom| matches!(doom, Doom::Statement { has_row: true }));
+                if end.is_none() {
+                    self.rearm(is_armed);
+                }
+                end
+            }
+            _ => None,
+        }
+    }
+
+    fn rearm(&mut self, is_armed: &AtomicBool) {
+        if self.doomed.take().is_some() {
+            is_armed.store(true, Ordering::SeqCst);
+        }
     }
 }
 

@@ -1,26 +1,30 @@
 #!/usr/bin/env bash
 # Runs docker-compose.yml for real on a machine that can pull no image: on a Docker engine of its own,
-# with stand-ins for the base images that are made by debootstrap. As root, on Debian, with
-# docker.io, docker-compose and debootstrap installed:
+# with stand-ins for the base images that are made by debootstrap. As root, on Debian, with docker.io,
+# nftables and debootstrap installed:
 #
-#   deploy/trial/run.sh [PROGRAM]
+#   deploy/trial/run.sh [PROGRAM | --compile]
 #
 # PROGRAM is a build of the service, target/debug/imserver if none is said: the image is built by the
-# Dockerfile, but a stand-in for cargo delivers PROGRAM. What the trial leaves out is thus the compilation
-# in the image, and Prometheus and Grafana. IMSERVER_TRIAL is its folder, /tmp/imserver-trial if it is not
-# set; the base system that is made there first is kept for the next time.
+# Dockerfile, but a stand-in for cargo delivers PROGRAM. With --compile the image compiles it, with the
+# Rust of this machine in the place of the one that the Dockerfile names. What the trial leaves out is
+# Grafana. IMSERVER_TRIAL is its folder, /tmp/imserver-trial if it is not set; the base system that is
+# made there first is kept for the next time.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 folder=${IMSERVER_TRIAL:-/tmp/imserver-trial}
-program=$(realpath "${1:-$here/../../target/debug/imserver}")
+program=${1:-$here/../../target/debug/imserver}
 mirror=http://deb.debian.org/debian
 url=http://127.0.0.1:18080
-export DOCKER_HOST=unix://$folder/docker.sock DOCKER_BUILDKIT=0 COMPOSE_PROJECT_NAME=imserver-trial
+export DOCKER_HOST=unix://$folder/docker.sock COMPOSE_PROJECT_NAME=imserver-trial
+# The clients of the base system: Compose 2 and BuildKit, which are what people have.
+export PATH=$folder/client/usr/bin:$PATH DOCKER_CONFIG=$folder/client/config
 
 main() {
   mkdir -p "$folder"
   base_system
+  client
   start_engine
   trap end_all EXIT
   step "stand-ins" stand_ins
@@ -33,6 +37,7 @@ main() {
   step "ready" await_ready
   step "three replicas, and no port of theirs on this machine" only_nginx_is_published
   step "two clients talk" python3 "$here/ledger.py" "$url" 3
+  step "Prometheus sees three replicas and its alarms" watched
   step "five replicas" scale_to_five
   step "a rolling restart under load" beside_ledger 60 roll
   step "a replica is killed under load" beside_ledger 15 kill_one
@@ -43,8 +48,8 @@ main() {
 }
 
 compose() {
-  docker-compose --project-directory "$here/../.." --file "$here/../../docker-compose.yml" \
-    --env-file "$folder/.env" "$@" >>"$folder/compose.log" 2>&1
+  docker compose --project-directory "$here/../.." --file "$here/../../docker-compose.yml" \
+    --env-file "$folder/.env" --progress plain "$@" >>"$folder/compose.log" 2>&1
 }
 
 step() {
@@ -57,15 +62,25 @@ step() {
 # One system for all: Debian's testing has an nginx that is new enough.
 base_system() {
   [ ! -e "$folder/base.tar" ] || return 0
-  debootstrap --variant=minbase --include=nginx-light,postgresql,redis-server,ca-certificates,wget \
-    testing "$folder/base" "$mirror" /usr/share/debootstrap/scripts/sid >"$folder/debootstrap.log"
+  local include=nginx-light,postgresql,redis-server,prometheus,ca-certificates,wget
+  include+=,docker-cli,docker-compose,docker-buildx
+  debootstrap --variant=minbase --include="$include" testing "$folder/base" "$mirror" \
+    /usr/share/debootstrap/scripts/sid >"$folder/debootstrap.log"
   # A mirror may be behind.
   echo 'Acquire::Check-Valid-Until "false";' >"$folder/base/etc/apt/apt.conf.d/trial"
   tar --create --file="$folder/base.tar" --directory="$folder/base" --one-file-system .
   rm -rf "$folder/base"
 }
 
+client() {
+  mkdir -p "$DOCKER_CONFIG"
+  tar --extract --file="$folder/base.tar" --directory="$folder/client" \
+    ./usr/bin/docker ./usr/libexec/docker
+  ln -sfn "$folder/client/usr/libexec/docker/cli-plugins" "$DOCKER_CONFIG/cli-plugins"
+}
+
 start_engine() {
+  nft list tables >"$folder/tables"
   dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/docker.pid" \
     --host "$DOCKER_HOST" >"$folder/dockerd.log" 2>&1 &
   for _ in $(seq 100); do
@@ -80,18 +95,44 @@ end_all() {
   compose down --volumes --timeout 5 || true
   kill "$(cat "$folder/docker.pid")"
   wait
+  # The engine leaves its rules and its bridge behind, and they cost every connection of this machine.
+  if [ ! -s "$folder/tables" ]; then
+    nft delete table ip nat
+    nft delete table ip filter
+    ip link delete docker0
+  fi
   rm -rf "$folder"/{data,exec,docker.sock,.env}
 }
 
 stand_ins() {
-  local name
+  local name image
   docker import "$folder/base.tar" trial-base >/dev/null
   docker tag trial-base debian:bookworm-slim
-  for name in postgres:17-bookworm redis:7-bookworm nginx:1.28-alpine rust:1.94-slim-bookworm; do
-    rm -rf "$folder/image" && cp -r "$here/images/${name%%:*}" "$folder/image"
-    [ "${name%%:*}" != rust ] || cp "$program" "$folder/image/imserver"
+  for name in postgres:17-bookworm redis:7-bookworm nginx:1.28-alpine prom/prometheus:v3.5.0 \
+    rust:1.94-slim-bookworm; do
+    image=${name%%:*}
+    [ "$image" != rust ] || image=$(rust)
+    rm -rf "$folder/image" && cp -r "$here/images/${image##*/}" "$folder/image"
+    case $image in
+      rust-delivering) cp "$program" "$folder/image/imserver" ;;
+      rust-compiling) toolchain ;;
+    esac
     docker build --quiet --tag "$name" "$folder/image" >/dev/null 2>>"$folder/compose.log"
   done
+  rm -rf "$folder/image"
+}
+
+rust() {
+  if [ "$program" = --compile ]; then echo rust-compiling; else echo rust-delivering; fi
+}
+
+# The Rust of this machine, without its documentation.
+toolchain() {
+  local from
+  from=$(rustc --print sysroot)
+  mkdir "$folder/image/toolchain"
+  cp -r "$from/bin" "$from/lib" "$folder/image/toolchain"
+  cp /etc/ssl/certs/ca-certificates.crt "$folder/image"
 }
 
 await_ready() {
@@ -113,6 +154,22 @@ only_nginx_is_published() {
   for id in $(replicas); do
     [ "$(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}' "$id")" = "65532:65532 true" ]
   done
+}
+
+watched() {
+  local prometheus up alarms
+  compose --profile observability up --detach --scale grafana=0
+  prometheus=$(docker ps --quiet --filter label=com.docker.compose.service=prometheus)
+  ask() { docker exec "$prometheus" wget -q -O - "http://127.0.0.1:9090/api/v1/$1"; }
+  for _ in $(seq 150); do
+    up=$(ask targets?state=active | grep -o '"health":"up"' | wc -l) || up=0
+    [ "$up" -ne 3 ] || break
+    sleep 0.4
+  done
+  [ "$up" -eq 3 ]
+  ask 'query?query=sum(imserver_sockets)' | grep -q '"result":\[{'
+  alarms=$(ask rules | grep -o '"type":"alerting"' | wc -l)
+  [ "$alarms" -eq "$(grep -c 'alert:' "$here/../prometheus/alarms.yml")" ]
 }
 
 scale_to_five() {

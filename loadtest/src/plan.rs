@@ -82,6 +82,23 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// The generator thread that a phone lives on. Those who are in a storm and those who are timed
+    /// meanwhile do not share one: thousands of handshakes of a thread would be what is timed.
+    pub fn thread_of(&self, phone: u32) -> usize {
+        let phone = phone as usize;
+        match self.scenario {
+            Scenario::Storm if self.threads > 1 => {
+                if phone < self.staying() as usize { 0 } else { 1 + phone % (self.threads - 1) }
+            }
+            _ => phone % self.threads,
+        }
+    }
+
+    /// For `storm`: how many people stay out of it: a tenth, in pairs.
+    pub fn staying(&self) -> u32 {
+        (self.users / 20 * 2).max(2).min(self.users)
+    }
+
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.duration_secs)
     }

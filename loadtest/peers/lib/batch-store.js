@@ -9,6 +9,15 @@ import { Refused } from './store.js';
 
 /** @import { Kept, Letter, Page, Row, Store } from './store.js' */
 
+/** What imserver asks its connection for, and why: src/store/postgres/mod.rs. */
+const SETTINGS = [
+  'enable_seqscan=off',
+  'enable_hashjoin=off',
+  'enable_mergejoin=off',
+  'jit=off',
+  'plan_cache_mode=force_generic_plan',
+];
+
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
 
 /**
@@ -38,7 +47,8 @@ const RESERVE = {
   text: `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
     ARRAY(SELECT nextval('chat_ids') FROM generate_series(1, $3::bigint))::text AS ids,
     ARRAY(SELECT v.id FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (low, high, place)
-      LEFT JOIN conversations v ON v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high
+      LEFT JOIN LATERAL (SELECT id FROM conversations
+        WHERE kind = 'direct' AND low_user = p.low AND high_user = p.high LIMIT 1) v ON true
       ORDER BY p.place)::text AS conversations`,
 };
 
@@ -109,7 +119,8 @@ export class BatchStore {
   /** @param {string} databaseUrl */
   static async open(databaseUrl) {
     pg.types.setTypeParser(pg.types.builtins.INT8, Number);
-    const writer = new pg.Client({ connectionString: databaseUrl, pipeline: true });
+    const options = SETTINGS.map((setting) => `-c ${setting}`).join(' ');
+    const writer = new pg.Client({ connectionString: databaseUrl, pipeline: true, options });
     const others = new pg.Pool({ connectionString: databaseUrl, max: 4 });
     const onError = (/** @type {Error} */ error) => {
       console.error('a connection to Postgres was lost:', error.message);

@@ -46,7 +46,7 @@ pub(super) fn generate(
             stages,
         };
         let mut lives = Vec::new();
-        for number in (0..plan.users).filter(|number| *number as usize % plan.threads == thread) {
+        for number in (0..plan.users).filter(|number| plan.thread_of(*number) == thread) {
             let orders = Rc::new(Orders::default());
             driver.phones.insert(number, Rc::clone(&orders));
             let phone = Phone::new(number, Arc::clone(world), Arc::clone(meter), orders);

@@ -53,8 +53,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// For the phones of one of the plan's threads: those whose number, divided by the number of threads,
-    /// leaves `thread`.
+    /// For the phones of one of the plan's threads.
     pub fn new(plan: &Plan, thread: usize) -> Self {
         let mut script = Self {
             random: SmallRng::seed_from_u64(plan.seed.wrapping_mul(31).wrapping_add(thread as u64)),
@@ -100,7 +99,7 @@ struct Part<'a> {
 impl Part<'_> {
     /// Those of them whose number is in this range.
     fn phones(self, range: std::ops::Range<u32>) -> Vec<u32> {
-        range.filter(|phone| *phone as usize % self.plan.threads == self.thread).collect()
+        range.filter(|phone| self.plan.thread_of(*phone) == self.thread).collect()
     }
 }
 
@@ -112,7 +111,7 @@ fn sources(plan: &Plan, part: Part<'_>) -> Vec<Box<dyn Source>> {
         Scenario::Idle => vec![],
         Scenario::Storm => {
             // Some stay, and write: what a storm costs those who are not in it.
-            let staying = storm::staying(plan.users);
+            let staying = plan.staying();
             vec![
                 writing::pairs(part, 0..staying),
                 storm::storms(part.phones(staying..plan.users), plan.every()),

@@ -20,11 +20,6 @@ impl Source for Storms {
     }
 }
 
-/// How many people stay out of the storms: a tenth, in pairs.
-pub(super) fn staying(users: u32) -> u32 {
-    (users / 20 * 2).max(2).min(users)
-}
-
 /// These phones lose their sockets, all at the same moments.
 pub(super) fn storms(phones: Vec<u32>, every: Duration) -> Box<dyn Source> {
     Box::new(Storms { phones, every, at: Duration::ZERO })

@@ -88,7 +88,11 @@ impl Plan {
         let phone = phone as usize;
         match self.scenario {
             Scenario::Storm if self.threads > 1 => {
-                if phone < self.staying() as usize { 0 } else { 1 + phone % (self.threads - 1) }
+                if phone < self.staying() as usize {
+                    0
+                } else {
+                    1 + phone % (self.threads - 1)
+                }
             }
             _ => phone % self.threads,
         }

@@ -4,8 +4,8 @@
 //! batches. There is one batch at a time, so that chats commit in the order in which they came.
 //!
 //! Replicas that share a database divide its chats into more and smaller batches, each of which costs
-//! the database a transaction. So a batch that begins with several chats lingers for more of them;
-//! where there is no such load, nothing waits.
+//! the database a transaction. So a batch that begins with several chats, or that follows a large one,
+//! lingers for more of them; where there is no such load, nothing waits.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,11 +26,16 @@ use super::{Appended, Committed, NewChat, Store, StoreError};
 const QUEUE: usize = 8_192;
 /// The most chats of one transaction: beyond this, more cost as much each and hold locks longer.
 const MAX_BATCH: usize = 500;
-/// How long a batch lingers under load, where [`Batcher::start`] is asked for it. See
+/// How long a batch lingers at most, where [`Batcher::start`] is asked for it. See
 /// docs/adr/0019-linger-under-load.md.
-pub const LINGER: Duration = Duration::from_millis(2);
-/// So many chats that came during one commit are load.
-const LOAD: usize = 4;
+pub const LINGER: Duration = Duration::from_millis(10);
+/// How long a batch lingers for each chat that it has or the last one had.
+const LINGER_EACH: Duration = Duration::from_millis(1);
+/// So many chats that came during one commit are load; and so it stays while batches are at least twice
+/// as large.
+const LOAD: usize = 6;
+/// So many chats share the cost of a transaction: it is not worth while to wait for more.
+const ENOUGH: usize = 100;
 /// How long a caller waits, from the moment it queued the chat. A client is answered within 5 s.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 
@@ -80,7 +85,7 @@ struct Job {
 
 impl Batcher {
     /// Starts to commit to `store`, until [`Batcher::close`] or until all clones are gone. Under
-    /// load a batch waits for more chats, at most for `linger`, unless it is full.
+    /// load a batch waits for more chats, at most for `linger`, unless it has enough.
     ///
     /// `on_commit` is called after the commit and before the callers are answered. It must not
     /// block. It is not called for chats of whose commit nothing is known.
@@ -154,6 +159,7 @@ enum Failure {
 impl Committer {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
+        let mut last = 0;
         loop {
             tokio::select! {
                 biased;
@@ -163,9 +169,11 @@ impl Committer {
                 }
                 received = jobs.recv_many(&mut batch, MAX_BATCH) => if received == 0 { return },
             }
-            if batch.len() >= LOAD && !self.linger.is_zero() {
-                collect(&mut jobs, &mut batch, Instant::now() + self.linger).await;
+            let linger = linger(batch.len(), last).min(self.linger);
+            if !linger.is_zero() {
+                collect(&mut jobs, &mut batch, Instant::now() + linger).await;
             }
+            last = batch.len();
             // Whoever has been told that it took too long is not kept in the way of the others.
             let now = Instant::now();
             batch.retain(|job| job.deadline > now);
@@ -241,9 +249,17 @@ impl Committer {
     }
 }
 
-/// Adds what comes until the deadline or until the batch is full, whichever is first.
+/// How long a batch that begins with so many chats waits for more, after one of `last`.
+fn linger(begins: usize, last: usize) -> Duration {
+    if begins.max(last / 2) < LOAD {
+        return Duration::ZERO;
+    }
+    LINGER_EACH * u32::try_from(begins.max(last)).unwrap_or(u32::MAX)
+}
+
+/// Adds what comes until the deadline or until there is enough, whichever is first.
 async fn collect(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, deadline: Instant) {
-    while batch.len() < MAX_BATCH {
+    while batch.len() < ENOUGH {
         let room = MAX_BATCH - batch.len();
         // 0: nothing more will come.
         let Ok(1..) = timeout_at(deadline, jobs.recv_many(batch, room)).await else { return };

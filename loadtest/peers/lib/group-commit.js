@@ -5,10 +5,12 @@ import { MOST_WAITING, Refused } from './store.js';
 /** @import { Kept, Letter } from './store.js' */
 
 const MOST_OF_BATCH = 500;
-/** Under load a batch waits so many milliseconds for more. */
-const LINGER = 2;
-/** So many letters that came during one commit are load. */
-const LOAD = 4;
+/** Under load a batch waits at most so many milliseconds for more; one for each letter of it or of the last. */
+const LINGER = 10;
+/** So many letters that came during one commit are load, and so it stays while batches are twice as large. */
+const LOAD = 6;
+/** It is not worth while to wait for more. */
+const ENOUGH = 100;
 
 /**
  * @typedef {object} Job
@@ -27,6 +29,12 @@ export class GroupCommit {
   #jobs = [];
   #commit;
   #isRunning = false;
+  #last = 0;
+  /**
+   * Called when there are enough.
+   * @type {(() => void) | undefined}
+   */
+  #hasEnough;
 
   /** @param {Commit} commit */
   constructor(commit) {
@@ -42,6 +50,7 @@ export class GroupCommit {
     const kept = /** @type {Promise<Kept>} */ (
       new Promise((resolve, reject) => {
         this.#jobs.push({ letter, resolve, reject });
+        if (this.#jobs.length >= ENOUGH) this.#hasEnough?.();
       })
     );
     // `run` never fails.
@@ -54,10 +63,10 @@ export class GroupCommit {
     // What one read of the sockets brings is one batch.
     await new Promise(setImmediate);
     while (this.#jobs.length > 0) {
-      if (this.#jobs.length >= LOAD && this.#jobs.length < MOST_OF_BATCH) {
-        await new Promise((resolve) => setTimeout(resolve, LINGER));
-      }
+      const isLoad = Math.max(this.#jobs.length, this.#last / 2) >= LOAD;
+      if (isLoad && this.#jobs.length < ENOUGH) await this.#linger(Math.max(this.#jobs.length, this.#last));
       const batch = this.#jobs.splice(0, MOST_OF_BATCH);
+      this.#last = batch.length;
       try {
         const answers = await this.#commit(batch.map((job) => job.letter));
         batch.forEach(({ resolve, reject }, place) => {
@@ -71,5 +80,17 @@ export class GroupCommit {
       }
     }
     this.#isRunning = false;
+  }
+
+  /** @param {number} most milliseconds */
+  async #linger(most) {
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, Math.min(most, LINGER));
+      this.#hasEnough = () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      };
+    });
+    this.#hasEnough = undefined;
   }
 }

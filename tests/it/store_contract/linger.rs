@@ -49,36 +49,65 @@ async fn with_waiting(count: usize, linger: Duration) -> (Arc<FakeStore>, Batche
 async fn without_load_nothing_waits() {
     let store = FakeStore::new(Vec::<Outcome>::new(), 100);
     let batcher = lingering(&store, LINGER);
-    for count in [1, 1, 2, 3, 1] {
+    for count in [1, 1, 2, 5, 5, 1] {
         let begun = Instant::now();
         answered(enqueue(&batcher, count)).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
         sleep(Duration::from_millis(3)).await;
     }
-    assert_eq!(sizes(&store), [1, 1, 2, 3, 1]);
+    assert_eq!(sizes(&store), [1, 1, 2, 5, 5, 1]);
     // Nor if a few have come while the last batch was being committed.
     let begun = Instant::now();
-    let (store, _batcher, tickets) = with_waiting(3, LINGER).await;
+    let (store, _batcher, tickets) = with_waiting(5, LINGER).await;
     answered(tickets).await;
-    assert_eq!((sizes(&store), begun.elapsed()), (vec![1, 3], Duration::ZERO));
+    assert_eq!((sizes(&store), begun.elapsed()), (vec![1, 5], Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn under_load_a_batch_collects_what_comes_meanwhile() {
     let begun = Instant::now();
-    let (store, batcher, mut tickets) = with_waiting(4, LINGER).await;
+    let (store, batcher, mut tickets) = with_waiting(6, LINGER).await;
     sleep(TICK).await;
     assert_eq!(sizes(&store), [1]);
     tickets.extend(enqueue(&batcher, 7));
     answered(tickets).await;
-    assert_eq!(sizes(&store), [1, 11]);
-    assert!((LINGER..=LINGER + TICK).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert_eq!(sizes(&store), [1, 13]);
+    took(begun, Duration::from_millis(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_lingers_for_each_chat_up_to_a_bound() {
+    for (count, millis) in [(7, 7), (9, 9), (10, 10), (40, 10)] {
+        let begun = Instant::now();
+        let (store, _batcher, tickets) = with_waiting(count, LINGER).await;
+        answered(tickets).await;
+        assert_eq!(sizes(&store), [1, count]);
+        took(begun, Duration::from_millis(millis));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_goes_on_until_batches_are_small_again() {
+    let (store, batcher, tickets) = with_waiting(12, LINGER).await;
+    answered(tickets).await;
+    for (count, millis) in [(1, 10), (1, 0), (1, 0)] {
+        let begun = Instant::now();
+        answered(enqueue(&batcher, count)).await;
+        took(begun, Duration::from_millis(millis));
+    }
+    assert_eq!(sizes(&store), [1, 12, 1, 1, 1]);
+}
+
+/// It took this long, on a clock that ticks.
+fn took(begun: Instant, time: Duration) {
+    let most = if time.is_zero() { time } else { time + TICK };
+    assert!((time..=most).contains(&begun.elapsed()), "{:?}, not {time:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_chats_does_not_make_it_longer() {
     let begun = Instant::now();
-    let (store, batcher, mut tickets) = with_waiting(4, LINGER).await;
+    let (store, batcher, mut tickets) = with_waiting(10, LINGER).await;
     while sizes(&store).len() < 2 {
         assert!(begun.elapsed() <= LINGER + TICK);
         tickets.extend(enqueue(&batcher, 1));
@@ -88,16 +117,18 @@ async fn a_stream_of_chats_does_not_make_it_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_batch_goes_at_once() {
-    let begun = Instant::now();
-    let (store, _batcher, tickets) = with_waiting(500, LINGER).await;
-    answered(tickets).await;
-    assert_eq!((sizes(&store), begun.elapsed()), (vec![1, 500], Duration::ZERO));
+async fn a_batch_that_has_enough_goes_at_once() {
+    for enough in [100, 500] {
+        let begun = Instant::now();
+        let (store, _batcher, tickets) = with_waiting(enough, LINGER).await;
+        answered(tickets).await;
+        assert_eq!((sizes(&store), begun.elapsed()), (vec![1, enough], Duration::ZERO));
+    }
 
-    let (store, batcher, mut tickets) = with_waiting(4, LINGER).await;
+    let (store, batcher, mut tickets) = with_waiting(6, LINGER).await;
     sleep(TICK).await;
     let filled = Instant::now();
-    tickets.extend(enqueue(&batcher, 496));
+    tickets.extend(enqueue(&batcher, 494));
     answered(tickets).await;
     assert_eq!((sizes(&store), filled.elapsed()), (vec![1, 500], Duration::ZERO));
 }
@@ -105,17 +136,17 @@ async fn a_full_batch_goes_at_once() {
 #[tokio::test(start_paused = true)]
 async fn without_a_linger_load_waits_for_nothing() {
     let begun = Instant::now();
-    let (store, _batcher, tickets) = with_waiting(100, Duration::ZERO).await;
+    let (store, _batcher, tickets) = with_waiting(90, Duration::ZERO).await;
     answered(tickets).await;
-    assert_eq!((sizes(&store), begun.elapsed()), (vec![1, 100], Duration::ZERO));
+    assert_eq!((sizes(&store), begun.elapsed()), (vec![1, 90], Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batcher_that_closes_lingers_for_nobody() {
     let begun = Instant::now();
-    let (store, batcher, tickets) = with_waiting(4, LINGER).await;
+    let (store, batcher, tickets) = with_waiting(10, LINGER).await;
     batcher.close().await;
     answered(tickets).await;
-    assert_eq!(sizes(&store), [1, 4]);
+    assert_eq!(sizes(&store), [1, 10]);
     assert!(begun.elapsed() <= LINGER + TICK);
 }

@@ -192,7 +192,8 @@ impl Outcome {
         }
         if !is_settled {
             self.remarks.push(format!(
-                "{} s after the load, chats were still unacknowledged or phones unconnected",
+                "{} s after the load, chats were still unacknowledged or phones unconnected; what was \
+                 acknowledged while the ledger was read back counts as unstored",
                 self.plan.settle_secs
             ));
         }
@@ -304,7 +305,7 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
-        self.all_are_ready() && self.marks.iter().all(|mark| mark.unsent.load(Relaxed) == 0)
+        self.marks.iter().all(Mark::is_settled)
     }
 
     /// Whether all phones are where their people's timelines end.

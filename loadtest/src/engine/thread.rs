@@ -105,7 +105,7 @@ impl Driver<'_> {
                         continue;
                     }
                 }
-                Stage::Settle => self.all(Order::Come),
+                Stage::Settle => self.all(Order::Settle),
                 Stage::End => {
                     self.all(Order::End);
                     return Ok(());

@@ -10,7 +10,10 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicI64, AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -84,6 +87,18 @@ pub struct Mark {
     pub first_cursor: AtomicI64,
     /// Chats in its outbox.
     pub unsent: AtomicU32,
+    /// Whether it knows that no more is written: all that it was told to write is in its outbox or beyond.
+    pub has_written: AtomicBool,
+}
+
+impl Mark {
+    /// Whether it has nothing to do any more: connected, all written, all acknowledged.
+    pub fn is_settled(&self) -> bool {
+        // First, so that the count is not older.
+        self.has_written.load(Acquire)
+            && self.unsent.load(Relaxed) == 0
+            && self.is_ready.load(Relaxed)
+    }
 }
 
 /// What a phone is told to do.
@@ -99,6 +114,8 @@ pub enum Order {
     Come,
     /// Lose the socket, and open another at once.
     Reconnect,
+    /// Come; nothing is to be written any more.
+    Settle,
     /// Close the socket and end.
     End,
 }
@@ -228,10 +245,11 @@ impl Phone {
         while let Some(order) = { self.orders.waiting.borrow_mut().pop_front() } {
             match order {
                 Order::Write { target, due } => self.write(target, due),
-                Order::Come if self.is_wanted => {}
-                Order::Come => {
-                    self.is_wanted = true;
-                    self.back_since = self.world.clock.now();
+                Order::Come => self.come(),
+                Order::Settle => {
+                    self.come();
+                    let mark = &self.world.marks[self.number as usize];
+                    mark.has_written.store(true, Release);
                 }
                 Order::Leave => {
                     self.is_wanted = false;
@@ -245,6 +263,13 @@ impl Phone {
             }
         }
         is_dropped
+    }
+
+    fn come(&mut self) {
+        if !self.is_wanted {
+            self.is_wanted = true;
+            self.back_since = self.world.clock.now();
+        }
     }
 
     fn write(&mut self, target: u32, due: Moment) {
@@ -348,5 +373,20 @@ impl Phone {
         if broken.is_none() {
             *broken = Some(format!("phone {}: {}", self.number, what()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_with_nothing_unsent_may_still_be_told_to_write() {
+        let mark = Mark { is_ready: true.into(), ..Mark::default() };
+        assert!(!mark.is_settled());
+        mark.has_written.store(true, Release);
+        assert!(mark.is_settled());
+        mark.unsent.store(1, Relaxed);
+        assert!(!mark.is_settled());
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     engine::{self, Setup},
     faults::Schedule,
     find_max::{Found, Search},
-    measure::Watched,
+    measure::{Watch, Watched},
     outcome::Outcome,
     people,
     plan::Plan,
@@ -118,11 +118,12 @@ impl Servers {
         faults: Option<(Schedule, Stack)>,
     ) -> anyhow::Result<Outcome> {
         let plan = args.plan(self.targets.clone(), rate)?;
+        let watch = Watch::of_run(self.processes.clone());
         let mut outcome = engine::run(Setup {
             server: "imserver".to_owned(),
             wire: Arc::new(Imserver),
             people: people(args, &self.targets).await?,
-            processes: self.processes.clone(),
+            watch,
             faults,
             progress: show_progress(&plan),
             plan,

@@ -158,7 +158,7 @@ pub struct ProcessUse {
     pub role: Role,
     /// Seconds of CPU over the load.
     pub cpu_secs: f64,
-    /// Resident memory before the first phone came and when the load ended, and the most that was seen.
+    /// Resident memory before anybody logged in and when the load ended, and the most that was seen.
     /// Shared pages of several processes are counted for each.
     pub first_rss_bytes: u64,
     pub last_rss_bytes: u64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use loadtest::{
     engine::{self, Setup},
+    measure::Watch,
     people,
     plan::{Plan, Scenario},
     reading,
@@ -35,7 +36,7 @@ async fn load(plan: Plan) {
         server: "imserver".to_owned(),
         wire,
         people,
-        processes: Vec::new(),
+        watch: Watch::of_run(Vec::new()),
         faults: None,
         progress,
     };

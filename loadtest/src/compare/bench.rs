@@ -12,7 +12,7 @@ use crate::{
     comparison::{Measure, Quantity, Repeat},
     engine::{self, Setup},
     find_max::{Found, Search},
-    measure::{Pid, Watched},
+    measure::{Pid, Watch, Watched},
     outcome::{Machine, Outcome, Role},
     people,
     plan::{Plan, Scenario},
@@ -129,7 +129,11 @@ impl Bench<'_> {
         rate: f64,
         secs: f64,
     ) -> anyhow::Result<Outcome> {
-        let Effort { users, warm_up_secs, size, threads, settle_secs, .. } = *self.effort;
+        let Effort { warm_up_secs, size, threads, settle_secs, .. } = *self.effort;
+        let users = match scenario {
+            Scenario::Idle => self.effort.idle_users,
+            _ => self.effort.users,
+        };
         let plan = Plan {
             scenario,
             targets: servers.urls.clone(),
@@ -143,12 +147,13 @@ impl Bench<'_> {
             settle_secs,
             ..Plan::default()
         };
+        let watch = Watch::of_run(self.processes(servers));
         let (mut progress, shown) = (Progress::on_stderr(), plan.clone());
         engine::run(Setup {
             server: self.contender.name().to_owned(),
             wire: self.contender.wire(),
             people: self.people(&plan).await?,
-            processes: self.processes(servers),
+            watch,
             faults: None,
             progress: Box::new(move |second| {
                 let _ = progress.show(second, &shown);

@@ -59,7 +59,7 @@ pub struct CompareArgs {
     /// Chats a second at which CPU and latency are measured. By default 1000 and 8000, quick 50.
     #[arg(long = "rate", value_name = "RATE")]
     pub rates: Vec<f64>,
-    /// People, a phone each. By default 1000, quick 20.
+    /// People, a phone each. By default 1000, and 10000 where only memory is measured; quick 20.
     #[arg(long)]
     pub users: Option<u32>,
     /// Bytes of a chat.
@@ -76,6 +76,8 @@ struct Effort {
     repeats: u32,
     rates: Vec<f64>,
     users: u32,
+    /// Of whom nobody writes. Many: what a server keeps of its own must not count.
+    idle_users: u32,
     size: usize,
     threads: usize,
     /// How long a rate is held that is measured, and one that is tried out.
@@ -105,6 +107,7 @@ impl Effort {
             repeats,
             rates,
             users,
+            idle_users: args.users.unwrap_or(if quick { 20 } else { 10_000 }),
             size: args.size,
             threads: args.threads,
             load_secs: if quick { 3.0 } else { 20.0 },
@@ -172,7 +175,7 @@ async fn compare(args: CompareArgs) -> anyhow::Result<()> {
 
 /// What was equal for all.
 async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
-    let Effort { users, size, rates, load_secs, trial_secs, .. } = effort;
+    let Effort { users, idle_users, size, rates, load_secs, trial_secs, .. } = effort;
     let rates: Vec<_> = rates.iter().map(f64::to_string).collect();
     vec![
         format!(
@@ -192,6 +195,9 @@ async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
             rates.join(" and "),
             effort.search_resolution * 100.0,
             held::MOST_P99_MS,
+        ),
+        format!(
+            "Memory: what both processes rise by with {idle_users} people who only stay connected"
         ),
         format!("Generator: {} thread(s) on the same machine, not counted", effort.threads),
         versions::build().await,

@@ -19,11 +19,11 @@ use tokio::{
 };
 
 use crate::{
-    clock::{Clock, Moment, time_of_day},
+    clock::{Moment, time_of_day},
     content::Contents,
     faults::{Making, Schedule},
     ledger::{Book, Timeline, judge},
-    measure::{Meter, Timed, Watch, Watched, latency, times},
+    measure::{Meter, Timed, Watch, latency, times},
     outcome::{Outcome, Role, Second, Totals, VERSION},
     phone::{LoadWindow, Mark, World},
     plan::{Plan, Scenario},
@@ -48,8 +48,8 @@ pub struct Setup {
     pub server: String,
     pub wire: Arc<dyn Wire>,
     pub people: Vec<Person>,
-    /// The servers and what they need; this program is added.
-    pub processes: Vec<Watched>,
+    /// Looks at the servers and what they need, since before anybody logged in.
+    pub watch: Watch,
     /// What is done to the stack meanwhile.
     pub faults: Option<(Schedule, Stack)>,
     /// Told what happened in each second.
@@ -62,10 +62,10 @@ pub type Progress = Box<dyn FnMut(&Second) + Send>;
 /// Does what the plan says. An error is a run that could not be made; whatever the server did wrong is in
 /// the outcome.
 pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
-    let Setup { plan, server, wire, people, mut processes, faults, progress } = setup;
+    let Setup { plan, server, wire, people, watch, faults, progress } = setup;
     ensure!(people.len() == plan.users as usize, "as many people as users");
     let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
-    let clock = Clock::start();
+    let clock = watch.clock();
     let world = Arc::new(World {
         wire,
         http: reading::http(),
@@ -80,8 +80,6 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         load: LoadWindow::default(),
         broken: parking_lot::Mutex::default(),
     });
-    processes.push(Watched::generator());
-    let watch = Watch::start(processes, clock);
     let threads = Threads::start(&plan, &world);
     let mut run = Run {
         monitor: Monitor::new(threads.meters.clone(), clock),
@@ -172,7 +170,7 @@ impl Outcome {
         }
     }
 
-    /// What the servers' memory rose by since before the first phone came, for each phone.
+    /// What the servers' memory rose by since before anybody logged in, for each phone.
     fn rss_per_connection(&self) -> Option<f64> {
         let servers = self.processes.iter().filter(|process| process.role == Role::Server);
         #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]

@@ -82,10 +82,13 @@ pub(super) fn secs(ticks: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command, Stdio};
+    use std::{
+        io::Write,
+        process::{Child, Command, Stdio},
+    };
 
     use crate::{
-        clock::Clock,
+        clock::{Clock, Moment},
         measure::{Pid, Unmeasured, Usage, Watch, Watched},
     };
 
@@ -189,6 +192,24 @@ mod tests {
         let usage = watch.end(begun, now);
         let taken = usage.processes[0].cpu_secs;
         assert!(taken > 1.6, "more than one of them: {taken}");
+    }
+
+    #[test]
+    fn memory_is_compared_with_what_it_was_before_the_load_began() {
+        let mut growing =
+            shell("read -r _; x=$(head -c 20000000 /dev/zero | tr '\\0' a); read -r _");
+        let pid = growing.0.id();
+        let clock = Clock::start();
+        let watch = Watch::start(vec![Watched::new("growing", Pid::Is(pid))], clock);
+        growing.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let rss = || super::Snapshot::take().unwrap().tree(pid).unwrap().rss_bytes;
+        while rss() < 20_000_000 && clock.now() < Moment(60_000_000_000) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let now = clock.now();
+        let usage = watch.end(now, now);
+        let process = &usage.processes[0];
+        assert!(process.last_rss_bytes > process.first_rss_bytes + 15_000_000, "{process:?}");
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl Pid {
 #[derive(Debug)]
 pub struct Watch {
     watched: Vec<Watched>,
+    clock: Clock,
     stop: mpsc::Sender<()>,
     thread: JoinHandle<Result<Vec<Look>, Unmeasured>>,
 }
@@ -126,6 +127,13 @@ struct Look {
 }
 
 impl Watch {
+    /// Looks at these and at this program from now on. Begun before anybody logs in, it knows what the
+    /// servers' memory was without anybody.
+    pub fn of_run(mut watched: Vec<Watched>) -> Self {
+        watched.push(Watched::generator());
+        Self::start(watched, Clock::start())
+    }
+
     /// Looks at these from now on: once before it returns.
     pub fn start(watched: Vec<Watched>, clock: Clock) -> Self {
         let (stop, stopped) = mpsc::channel();
@@ -134,7 +142,12 @@ impl Watch {
         let thread = thread::spawn(move || look_on(&pids, clock, &looked, &stopped));
         // There is none if there is nothing to see.
         let _ = first.recv();
-        Self { watched, stop, thread }
+        Self { watched, clock, stop, thread }
+    }
+
+    /// By which it tells the time.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Looks once more; what was taken from `from`, which is when the load began, until `until`.
@@ -162,13 +175,12 @@ impl Watch {
                 let end = until.since(from).as_secs_f64();
                 let in_load = samples.iter().filter(|sample| (0.0..=end).contains(&sample.at));
                 let rss = |look: Option<&Look>| look.and_then(|look| look.trees[place].1);
-                let first = looks.iter().rfind(|look| look.at <= from).or(looks.first());
                 let last = looks.iter().find(|look| look.at >= until).or(looks.last());
                 ProcessUse {
                     name,
                     role,
                     cpu_secs: over(&|look| look.trees[place].0),
-                    first_rss_bytes: rss(first).unwrap_or_default(),
+                    first_rss_bytes: rss(looks.first()).unwrap_or_default(),
                     last_rss_bytes: rss(last).unwrap_or_default(),
                     max_rss_bytes: in_load.map(|sample| sample.rss_bytes).max().unwrap_or_default(),
                     samples,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use loadtest::{
     engine::{self, Setup},
     ledger::Class,
+    measure::Watch,
     outcome::Outcome,
     people,
     plan::{Plan, Scenario},
@@ -42,7 +43,7 @@ async fn load(lie: Lie) -> anyhow::Result<Outcome> {
         server: "liar".to_owned(),
         wire,
         people,
-        processes: Vec::new(),
+        watch: Watch::of_run(Vec::new()),
         faults: None,
         progress: Box::new(|_| {}),
     };

@@ -52,11 +52,17 @@ compose() {
     --env-file "$folder/.env" --progress plain "$@" >>"$folder/compose.log" 2>&1
 }
 
+# The step under way.
+current=
+
 step() {
-  local name=$1 begun=$SECONDS
+  local begun=$SECONDS
+  current=$1
   shift
-  "$@" || { echo "failed: $name; see $folder/compose.log" >&2 && tail -n 20 "$folder/compose.log" >&2 && exit 1; }
-  echo "$name: $((SECONDS - begun)) s"
+  # Not in a condition: bash would go on there after a check that fails.
+  "$@"
+  echo "$current: $((SECONDS - begun)) s"
+  current=
 }
 
 # One system for all: Debian's testing has an nginx that is new enough.
@@ -92,7 +98,11 @@ start_engine() {
 }
 
 end_all() {
-  compose down --volumes --timeout 5 || true
+  if [ -n "$current" ]; then
+    tail -n 20 "$folder/compose.log" >&2
+    echo "failed: $current; see $folder/compose.log" >&2
+  fi
+  compose --profile observability down --volumes --timeout 5 || true
   kill "$(cat "$folder/docker.pid")"
   wait
   # The engine leaves its rules and its bridge behind, and they cost every connection of this machine.
@@ -158,7 +168,8 @@ only_nginx_is_published() {
 
 watched() {
   local prometheus up alarms
-  compose --profile observability up --detach --scale grafana=0
+  # Named, so that Grafana is not pulled.
+  compose up --detach prometheus
   prometheus=$(docker ps --quiet --filter label=com.docker.compose.service=prometheus)
   ask() { docker exec "$prometheus" wget -q -O - "http://127.0.0.1:9090/api/v1/$1"; }
   for _ in $(seq 150); do
@@ -167,7 +178,7 @@ watched() {
     sleep 0.4
   done
   [ "$up" -eq 3 ]
-  ask 'query?query=sum(imserver_sockets)' | grep -q '"result":\[{'
+  ask 'query?query=sum(imserver_sockets)' | grep '"result":\[{' >/dev/null
   alarms=$(ask rules | grep -o '"type":"alerting"' | wc -l)
   [ "$alarms" -eq "$(grep -c 'alert:' "$here/../prometheus/alarms.yml")" ]
 }
@@ -181,7 +192,7 @@ scale_to_five() {
     curl --silent --output /dev/null "$url/healthz"
     sleep 0.1
     seen=$(docker logs "$(docker ps -q --filter label=com.docker.compose.service=nginx)" 2>/dev/null |
-      tail -n 100 | grep -o '"replica":"[^"]*"' | sort -u | wc -l)
+      tail -n 100 | grep -o '"replica":"[^"]*"' | sort -u | wc -l) || seen=0
     [ "$seen" -lt 5 ] || return 0
   done
   echo "only $seen replicas are used" >&2
@@ -215,7 +226,7 @@ kill_one() {
 down_and_up() {
   local before after count='SELECT count(*), max(id) FROM chats'
   before=$(query "$count")
-  compose down
+  compose --profile observability down
   compose up --detach
   await_ready
   after=$(query "$count")
@@ -228,7 +239,7 @@ query() {
 }
 
 down_for_good() {
-  compose down --volumes
+  compose --profile observability down --volumes
   [ -z "$(docker ps --all --quiet)" ] && [ -z "$(docker volume ls --quiet)" ] &&
     [ -z "$(docker network ls --quiet --filter name=imserver-trial)" ]
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::sleep_until};
 
 use super::{
-    Counted, count_end,
+    CLASSIC, Counted, count_end,
     link::{End, Heard, Link},
 };
 use crate::{
@@ -51,7 +51,7 @@ type Snapshot = JoinHandle<Result<Vec<Chat>, Error>>;
 /// Serves a socket to its end.
 pub(super) async fn run(service: Arc<Service>, mut link: Box<Link>, opened: Opened) {
     let Opened { caller, socket: entry, attachment } = opened;
-    let counted = Counted::new("classic");
+    let counted = Counted::new(CLASSIC);
     let end = serve(&service, &mut link, &caller, &entry).await;
     drop(attachment);
     drop(counted);

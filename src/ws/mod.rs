@@ -16,8 +16,16 @@ use link::End;
 
 /// The sockets' route.
 pub fn router() -> Router<Arc<Service>> {
+    // A replica without sockets shows that it has none: an absent gauge is no answer.
+    for kind in [V1, CLASSIC] {
+        metrics::gauge!("imserver_sockets", "kind" => kind).increment(0);
+    }
     Router::new().route("/imserver/{userId}", get(upgrade::upgrade))
 }
+
+/// The kinds of socket, as metrics name them.
+const V1: &str = "v1";
+const CLASSIC: &str = "classic";
 
 /// Counts a socket for as long as it is open.
 struct Counted(&'static str);

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Counted, count_end,
+    Counted, V1, count_end,
     link::{End, HEARTBEAT, Heard, Link},
     outbox::{Outbox, Outcome},
     requests,
@@ -63,7 +63,7 @@ pub(super) async fn run(
     actor: Actor,
     id: ConnectionId,
 ) {
-    let counted = Counted::new("v1");
+    let counted = Counted::new(V1);
     let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
         Ok((mut session, attachment)) => {
             let end = session.serve(&mut link).await;

@@ -76,6 +76,11 @@ async fn a_busy_replica_exposes_what_is_explained() {
     let start = replica_on(Redis::shared()).await;
     let start = || start().set("delivery.reconcile_secs", 1);
     let (a, b) = (start().run(), start().run());
+    // Before there is one: an absent gauge says nothing.
+    for kind in ["v1", "classic"] {
+        let none = format!("imserver_sockets{{kind=\"{kind}\"}} 0\n");
+        assert!(a.metrics().await.contains(&none), "{none}");
+    }
     let (zhang, li) = (a.person("张三").await, b.person("李四").await);
     let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
     for key in ["one", "two", "two"] {

@@ -102,7 +102,7 @@ end_all() {
     tail -n 20 "$folder/compose.log" >&2
     echo "failed: $current; see $folder/compose.log" >&2
   fi
-  compose --profile observability down --volumes --timeout 5 || true
+  compose --profile '*' down --volumes --timeout 5 || true
   kill "$(cat "$folder/docker.pid")"
   wait
   # The engine leaves its rules and its bridge behind, and they cost every connection of this machine.
@@ -226,7 +226,7 @@ kill_one() {
 down_and_up() {
   local before after count='SELECT count(*), max(id) FROM chats'
   before=$(query "$count")
-  compose --profile observability down
+  compose --profile '*' down
   compose up --detach
   await_ready
   after=$(query "$count")
@@ -239,7 +239,7 @@ query() {
 }
 
 down_for_good() {
-  compose --profile observability down --volumes
+  compose --profile '*' down --volumes
   [ -z "$(docker ps --all --quiet)" ] && [ -z "$(docker volume ls --quiet)" ] &&
     [ -z "$(docker network ls --quiet --filter name=imserver-trial)" ]
 }

@@ -121,7 +121,7 @@ impl Servers {
         let watch = Watch::of_run(self.processes.clone());
         let mut outcome = engine::run(Setup {
             server: "imserver".to_owned(),
-            wire: Arc::new(Imserver),
+            wire: Arc::new(Imserver::default()),
             people: people(args, &self.targets).await?,
             watch,
             faults,

@@ -1,14 +1,21 @@
 //! What a server has in the end, read back over HTTP.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::time::sleep;
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     ledger::{Key, Seen, Timeline},
-    phone::World,
+    phone::{Mark, World},
     wire::{Page, Person, StoredChat},
 };
 
@@ -16,8 +23,10 @@ use crate::{
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// How often a page is asked for, at one target after the other.
 const ATTEMPTS: usize = 10;
-/// How many people's timelines are read at once.
+/// How many people's timelines are read at once, when the load is over.
 const AT_ONCE: usize = 16;
+/// How often it is looked who has to be read before that.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A client for requests to the targets.
 pub fn http() -> reqwest::Client {
@@ -30,14 +39,75 @@ pub fn http() -> reqwest::Client {
         .expect("no options that fail")
 }
 
-/// What each person has, of those numbers that came after they were first ready. `firsts` are these.
-pub async fn timelines(world: &World, firsts: Vec<i64>) -> anyhow::Result<Vec<Timeline>> {
-    let readings =
-        world.people.iter().zip(firsts).enumerate().map(async |(place, (person, first))| {
-            let events = timeline(world, place % world.targets.len(), person, first).await?;
-            anyhow::Ok(Timeline { user: person.id, events })
-        });
-    stream::iter(readings).buffered(AT_ONCE).try_collect().await
+/// Reads what each person has, of those numbers that came after they were first ready. While the load goes,
+/// it reads only who gets more than a server will replay; the rest at the end.
+pub struct Reader {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<anyhow::Result<Vec<Timeline>>>,
+}
+
+/// What is read of one person so far.
+struct Reading {
+    /// The last number.
+    after: i64,
+    events: Vec<(Option<i64>, Seen)>,
+}
+
+impl Reader {
+    /// Once all phones have been ready.
+    pub fn start(world: Arc<World>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self { stop, task: tokio::spawn(read_on(world, stopped)) }
+    }
+
+    /// Reads what is left. Gives the timelines in the order of the people.
+    pub async fn end(self) -> anyhow::Result<Vec<Timeline>> {
+        // It would have ended by a panic only, which the task then says.
+        let _ = self.stop.send(());
+        self.task.await.context("reading back")?
+    }
+}
+
+async fn read_on(
+    world: Arc<World>,
+    mut stopped: oneshot::Receiver<()>,
+) -> anyhow::Result<Vec<Timeline>> {
+    let first = |mark: &Mark| mark.first_cursor.load(Relaxed);
+    let mut readings: Vec<_> =
+        world.marks.iter().map(|mark| Reading { after: first(mark), events: Vec::new() }).collect();
+    let half = world.wire.replay_limit().map_or(i64::MAX, |limit| limit / 2);
+    let stop = loop {
+        match timeout(LOOK_EVERY, &mut stopped).await {
+            Ok(stop) => break stop,
+            Err(_) => {
+                for (place, reading) in readings.iter_mut().enumerate() {
+                    let shown = world.marks[place].cursor.load(Relaxed);
+                    if shown - reading.after > half {
+                        // What fails now is tried again.
+                        let _ = reading.go_on(&world, place).await;
+                    }
+                }
+            }
+        }
+    };
+    stop.context("the run was given up")?;
+    let rest = readings.into_iter().enumerate().map(async |(place, mut reading)| {
+        reading.go_on(&world, place).await?;
+        anyhow::Ok(Timeline { user: world.people[place].id, events: reading.events })
+    });
+    stream::iter(rest).buffered(AT_ONCE).try_collect().await
+}
+
+impl Reading {
+    async fn go_on(&mut self, world: &World, place: usize) -> anyhow::Result<()> {
+        let at = place % world.targets.len();
+        let events = timeline(world, at, &world.people[place], self.after).await?;
+        if let Some((Some(last), _)) = events.last() {
+            self.after = *last;
+        }
+        self.events.extend(events);
+        Ok(())
+    }
 }
 
 /// What a person has after `first`, asked at this target first.

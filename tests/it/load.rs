@@ -30,7 +30,7 @@ async fn load(plan: Plan) {
     };
     let targets: Vec<_> = plan.targets.iter().map(|url| Target::find(url).unwrap()).collect();
     let people = people::log_in(&reading::http(), &targets, plan.users).await.unwrap();
-    let (wire, progress) = (Arc::new(Imserver), Box::new(|_: &_| {}));
+    let (wire, progress) = (Arc::new(Imserver::default()), Box::new(|_: &_| {}));
     let setup = Setup {
         plan,
         server: "imserver".to_owned(),

@@ -52,7 +52,7 @@ impl Contender {
 
     pub(super) fn wire(self) -> Arc<dyn Wire> {
         match self {
-            Self::Imserver => Arc::new(Imserver),
+            Self::Imserver => Arc::new(Imserver::default()),
             Self::Socketio => Arc::new(SocketIo),
             Self::WsInsert | Self::WsBatch => Arc::new(Plain),
             Self::Centrifuge => Arc::new(Centrifuge),

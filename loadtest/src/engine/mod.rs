@@ -27,7 +27,7 @@ use crate::{
     outcome::{Outcome, Role, Second, Totals, VERSION},
     phone::{LoadWindow, Mark, World},
     plan::{Plan, Scenario},
-    reading,
+    reading::{self, Reader},
     stack::Stack,
     target::Target,
     wire::{Person, Wire},
@@ -92,6 +92,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let connecting = run.watch(plan.ramp() + CONNECT_PATIENCE, World::all_are_ready);
     ensure!(connecting.await?, "{}", run.who_is_missing());
 
+    let reader = Reader::start(Arc::clone(&world));
     let begun = clock.now();
     let load_from = begun.after(plan.warm_up());
     let load_until = load_from.after(plan.duration());
@@ -112,8 +113,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let usage = watch.end(load_from, load_until);
     threads.stage(Stage::Settle);
     let is_settled = run.watch(plan.settle(), World::is_settled).await?;
-    let firsts = world.marks.iter().map(|mark| mark.first_cursor.load(Relaxed)).collect();
-    let timelines = reading::timelines(&world, firsts).await?;
+    let timelines = reader.end().await?;
     let shown = run.watch(plan.settle(), |world| world.has_been_shown(&timelines));
     let is_shown = shown.await?;
     let mut monitor = run.monitor;

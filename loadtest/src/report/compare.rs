@@ -216,20 +216,31 @@ fn facts(comparison: &Comparison) -> Vec<String> {
         let versions = server.versions.iter().map(|(name, version)| format!("{name} {version}"));
         lines.push(format!("{}: {}", server.server, versions.collect::<Vec<_>>().join(", ")));
     }
-    for server in &comparison.servers {
-        for measured in &server.measured {
-            let title = title(measured.measure);
-            let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
-            for why in &measured.failures {
-                *failures.entry(why).or_default() += 1;
+    lines.extend(comparison.servers.iter().flat_map(failures));
+    lines.extend(comparison.remarks.iter().cloned());
+    lines
+}
+
+/// Why something has no value. What is measured at one rate is of one run, which fails as a whole.
+fn failures(server: &Compared) -> Vec<String> {
+    let mut lines = Vec::new();
+    for measured in &server.measured {
+        let what = match measured.measure {
+            Measure { rate: Some(rate), .. } => format!("at {}/s", words::number(rate)),
+            measure => title(measure),
+        };
+        let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
+        for why in &measured.failures {
+            *failures.entry(why).or_default() += 1;
+        }
+        for (why, count) in failures {
+            let count = words::several(count, "repeat");
+            let line = format!("{}, {what}: {count} without a value: {why}", server.server);
+            if !lines.contains(&line) {
+                lines.push(line);
             }
-            lines.extend(failures.into_iter().map(|(why, count)| {
-                let count = words::several(count, "repeat");
-                format!("{}, {title}: {count} without a value: {why}", server.server)
-            }));
         }
     }
-    lines.extend(comparison.remarks.iter().cloned());
     lines
 }
 

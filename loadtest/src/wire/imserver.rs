@@ -10,8 +10,17 @@ use url::Url;
 use super::{ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire};
 
 /// The protocol of this project.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Imserver;
+#[derive(Clone, Copy, Debug)]
+pub struct Imserver {
+    /// The server's `delivery.replay_limit`.
+    pub replay_limit: i64,
+}
+
+impl Default for Imserver {
+    fn default() -> Self {
+        Self { replay_limit: 10_000 }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -152,5 +161,9 @@ impl Wire for Imserver {
 
     fn has_numbers(&self) -> bool {
         true
+    }
+
+    fn replay_limit(&self) -> Option<i64> {
+        Some(self.replay_limit)
     }
 }

@@ -120,6 +120,11 @@ pub trait Wire: Send + Sync {
 
     /// Whether events have numbers, so that a phone resumes where it was.
     fn has_numbers(&self) -> bool;
+
+    /// How far behind the end a page may begin. `None`: anywhere.
+    fn replay_limit(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// A WebSocket handshake for this path of a target.

@@ -8,7 +8,7 @@ use axum::{
         Path, Query, State,
         ws::{Message, WebSocket, WebSocketUpgrade},
     },
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::Response,
     routing::{get, post},
 };
@@ -16,6 +16,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::AbortHandle};
 use url::Url;
+
+/// How far behind a page may begin, as a real one has it.
+pub(crate) const REPLAY_LIMIT: i64 = 120;
 
 /// What it does wrong, with each tenth chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,16 +91,20 @@ async fn events(
     State(memory): State<Shared>,
     Query(query): Query<HashMap<String, i64>>,
     headers: HeaderMap,
-) -> Json<Value> {
+) -> Result<Json<Value>, StatusCode> {
     let token = headers["authorization"].to_str().unwrap();
     let user: i64 = token.strip_prefix("Bearer ").unwrap().parse().unwrap();
     let memory = memory.lock();
+    let (since, last) = (query.get("since").copied(), memory.seqs.get(&user).copied());
+    if since.is_some_and(|since| last.unwrap_or(0) - since > REPLAY_LIMIT) {
+        return Err(StatusCode::CONFLICT);
+    }
     let all = memory.events.get(&user).cloned().unwrap_or_default();
-    let after = all.into_iter().filter(|event| event["seq"].as_i64() > query.get("since").copied());
+    let after = all.into_iter().filter(|event| event["seq"].as_i64() > since);
     let mut page: Vec<_> = after.take(101).collect();
     let has_more = page.len() > 100;
     page.truncate(100);
-    Json(json!({"events": page, "hasMore": has_more}))
+    Ok(Json(json!({"events": page, "hasMore": has_more})))
 }
 
 async fn upgrade(

@@ -18,17 +18,21 @@ use loadtest::{
     wire::Imserver,
 };
 
-use liar::{Liar, Lie};
+use liar::{Liar, Lie, REPLAY_LIMIT};
 
-/// A short load on such a server.
+/// A load of a second on such a server.
 async fn load(lie: Lie) -> anyhow::Result<Outcome> {
+    load_for(lie, 1.0).await
+}
+
+async fn load_for(lie: Lie, duration_secs: f64) -> anyhow::Result<Outcome> {
     let server = Liar::start(lie).await;
     let plan = Plan {
         scenario: Scenario::Chat,
         targets: vec![server.url.clone()],
         users: 10,
         rate: 100.0,
-        duration_secs: 1.0,
+        duration_secs,
         ramp_secs: 0.0,
         warm_up_secs: 0.1,
         // What a liar keeps back is not waited for.
@@ -37,7 +41,7 @@ async fn load(lie: Lie) -> anyhow::Result<Outcome> {
     };
     let targets = [Target::find(&server.url).unwrap()];
     let people = people::log_in(&reading::http(), &targets, plan.users).await.unwrap();
-    let wire = Arc::new(Imserver);
+    let wire = Arc::new(Imserver { replay_limit: REPLAY_LIMIT });
     let setup = Setup {
         plan,
         server: "liar".to_owned(),
@@ -70,6 +74,15 @@ async fn an_honest_server_is_clean() {
     );
     assert_eq!(outcome.latencies["delivery"].count, totals.due);
     assert_eq!(outcome.seconds.iter().map(|second| second.due).sum::<u64>(), outcome.ledger.chats);
+}
+
+#[tokio::test]
+async fn more_than_a_server_replays_is_read_as_it_comes() {
+    // Some twenty events a second for each of ten people.
+    let outcome = load_for(Lie::None, 9.0).await.unwrap();
+    assert!(outcome.ledger.is_clean(), "{}", outcome.ledger);
+    let least = 10 / 2 * u64::try_from(REPLAY_LIMIT).unwrap();
+    assert!(outcome.totals.due > least, "{:?}", outcome.totals);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! WebSocket: the decision before `101`, and the two kinds of socket.
 
 mod classic;
+mod greeting;
 mod link;
 mod outbox;
 mod requests;

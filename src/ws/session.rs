@@ -1,4 +1,4 @@
-//! A socket of version 1: hello, replay, live events, requests.
+//! A socket of version 1 after its hello: replay, live events, requests.
 //!
 //! One task owns the socket. What it waits for are tasks of their own, so that nothing is lost when
 //! one wait is dropped for another: a database read that is dropped halfway may harm the pool.
@@ -17,19 +17,20 @@ use tokio::{
 
 use super::{
     Counted, V1, count_end,
-    link::{End, HEARTBEAT, Heard, Link},
+    greeting::{Greeted, greet},
+    link::{End, Heard, Link},
     outbox::{Outbox, Outcome},
     requests,
 };
 use crate::{
-    delivery::{Attachment, Kind, Pulled},
+    delivery::Pulled,
     domain::{ConnectionId, Epoch, Seq, UserId},
     http::extract::Actor,
-    hub::{Letter, Mailbox, Post, Socket},
-    messaging::{Error, Resume},
+    hub::{Letter, Post, Socket},
+    messaging::Error,
     protocol::{
         Text,
-        client::{Hello, Request, read_frame},
+        client::{Request, read_frame},
         close::CloseCode,
         fault::Fault,
         server::{ServerFrame, millis},
@@ -37,9 +38,6 @@ use crate::{
     service::Service,
     store::{NewChat, StoreError},
 };
-
-/// How long a client may take to say hello.
-const HELLO_WAIT: Duration = Duration::from_secs(10);
 
 /// How many requests of one socket may be under way; then no more are read from it.
 const MAX_IN_FLIGHT: usize = 64;
@@ -65,7 +63,8 @@ pub(super) async fn run(
 ) {
     let counted = Counted::new(V1);
     let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
-        Ok((mut session, attachment)) => {
+        Ok(Greeted { socket, attachment, cursor, is_behind }) => {
+            let mut session = Session::new(Arc::clone(&service), socket, cursor, is_behind);
             let end = session.serve(&mut link).await;
             session.begin_rest().await;
             drop(attachment);
@@ -92,108 +91,6 @@ async fn farewell(service: &Service, link: Box<Link>, end: End) {
         ServerFrame::Reconnect { after_ms }.encode()
     });
     link.end(reconnect, end).await;
-}
-
-/// Hears `hello`, enters the socket and answers `ready`.
-async fn greet(
-    service: &Arc<Service>,
-    link: &mut Link,
-    actor: Actor,
-    id: ConnectionId,
-) -> Result<(Session, Attachment), End> {
-    let none = Mailbox::default();
-    let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
-    let hello = tokio::select! {
-        heard = hello => heard.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?,
-        () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
-    };
-    let socket = Arc::new(Socket {
-        id,
-        user: actor.user,
-        session: Some(actor.session.id),
-        device: hello.device.clone(),
-        mailbox: Mailbox::default(),
-    });
-    let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Events).await;
-    let Resume { last, epoch, from } = loop {
-        // The clients of a replica that died all come to this point together.
-        let permit = tokio::select! {
-            permit = service.admission.go_on() => permit,
-            code = socket.mailbox.closing() => return Err(End::Close(code)),
-        };
-        let resume = service.messaging.resume(actor.user, hello.since, hello.epoch.as_ref());
-        let resume = resume.await;
-        drop(permit);
-        match resume {
-            Ok(resume) => break resume,
-            Err(error) => {
-                // The socket is open and stays so: the client need not come back for this.
-                let frame = ServerFrame::fault(&Fault::from(error), None).encode();
-                link.write([frame], &socket.mailbox).await?;
-                tokio::select! {
-                    () = tokio::time::sleep(PULL_RETRY) => {}
-                    () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
-                    code = socket.mailbox.closing() => return Err(End::Close(code)),
-                }
-            }
-        }
-    };
-    let ready = ServerFrame::Ready {
-        user_id: actor.user,
-        connection_id: id,
-        epoch,
-        last_seq: last,
-        heartbeat_ms: millis(HEARTBEAT),
-    };
-    let mut frames = vec![ready.encode()];
-    if from.is_none() {
-        metrics::counter!("imserver_resets_total").increment(1);
-        frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
-    }
-    link.write(frames, &socket.mailbox).await?;
-    let cursor = from.unwrap_or(last);
-    // Most clients miss nothing: what was read after the socket was entered need not be read again.
-    let is_behind = cursor < last || !service.delivery.go_live(&socket, cursor);
-    let session = Session {
-        service: Arc::clone(service),
-        outbox: Outbox::new(cursor),
-        socket,
-        pulling: None,
-        is_behind,
-        is_lost: false,
-        asking: FuturesOrdered::new(),
-        sends: FuturesUnordered::new(),
-        requests: VecDeque::new(),
-        request: None,
-        watched: Arc::default(),
-        typed: Vec::new(),
-        leave_by: None,
-    };
-    Ok((session, attachment))
-}
-
-async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<Hello, End> {
-    loop {
-        let text = match link.hear().await? {
-            Heard::Text(text) => text,
-            Heard::Binary => return Err(End::Close(CloseCode::NoProtocol)),
-            Heard::Life => continue,
-        };
-        let Some((kind, fields)) = read_frame(&text) else {
-            return Err(End::Close(CloseCode::NoProtocol));
-        };
-        if kind != "hello" {
-            return Err(End::Close(CloseCode::NoProtocol));
-        }
-        match Hello::read(&fields, user) {
-            Ok(hello) => return Ok(hello),
-            Err(fault) => {
-                let frame = ServerFrame::fault(&fault, None).encode();
-                link.write([frame], mailbox).await?;
-                return Err(End::Close(CloseCode::NoProtocol));
-            }
-        }
-    }
 }
 
 /// A send, and whether it may begin.
@@ -227,6 +124,24 @@ struct Session {
 }
 
 impl Session {
+    fn new(service: Arc<Service>, socket: Arc<Socket>, cursor: Seq, is_behind: bool) -> Self {
+        Self {
+            service,
+            socket,
+            outbox: Outbox::new(cursor),
+            pulling: None,
+            is_behind,
+            is_lost: false,
+            asking: FuturesOrdered::new(),
+            sends: FuturesUnordered::new(),
+            requests: VecDeque::new(),
+            request: None,
+            watched: Arc::default(),
+            typed: Vec::new(),
+            leave_by: None,
+        }
+    }
+
     async fn serve(&mut self, link: &mut Link) -> End {
         // One timer for all turns: to enter one and take it out again costs more than to keep it.
         let alarm = sleep_until(link.due());

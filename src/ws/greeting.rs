@@ -1,0 +1,122 @@
+//! The beginning of a socket of version 1: hello, and the answer to it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::link::{End, HEARTBEAT, Heard, Link};
+use crate::{
+    delivery::{Attachment, Kind},
+    domain::{ConnectionId, Seq, UserId},
+    http::extract::Actor,
+    hub::{Mailbox, Socket},
+    messaging::Resume,
+    protocol::{
+        client::{Hello, read_frame},
+        close::CloseCode,
+        fault::Fault,
+        server::{ServerFrame, millis},
+    },
+    service::Service,
+};
+
+/// How long a client may take to say hello.
+const HELLO_WAIT: Duration = Duration::from_secs(10);
+
+/// How long to wait before it is asked again what could not be read.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A socket that has been told `ready`.
+pub(super) struct Greeted {
+    pub(super) socket: Arc<Socket>,
+    pub(super) attachment: Attachment,
+    /// The last number that its client has.
+    pub(super) cursor: Seq,
+    /// Whether it must be brought what came after.
+    pub(super) is_behind: bool,
+}
+
+/// Hears `hello`, enters the socket and answers `ready`.
+pub(super) async fn greet(
+    service: &Service,
+    link: &mut Link,
+    actor: Actor,
+    id: ConnectionId,
+) -> Result<Greeted, End> {
+    let none = Mailbox::default();
+    let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
+    let hello = tokio::select! {
+        heard = hello => heard.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?,
+        () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
+    };
+    let socket = Arc::new(Socket {
+        id,
+        user: actor.user,
+        session: Some(actor.session.id),
+        device: hello.device.clone(),
+        mailbox: Mailbox::default(),
+    });
+    let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Events).await;
+    let Resume { last, epoch, from } = loop {
+        // The clients of a replica that died all come to this point together.
+        let permit = tokio::select! {
+            permit = service.admission.go_on() => permit,
+            code = socket.mailbox.closing() => return Err(End::Close(code)),
+        };
+        let resume = service.messaging.resume(actor.user, hello.since, hello.epoch.as_ref());
+        let resume = resume.await;
+        drop(permit);
+        match resume {
+            Ok(resume) => break resume,
+            Err(error) => {
+                // The socket is open and stays so: the client need not come back for this.
+                let frame = ServerFrame::fault(&Fault::from(error), None).encode();
+                link.write([frame], &socket.mailbox).await?;
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
+                    code = socket.mailbox.closing() => return Err(End::Close(code)),
+                }
+            }
+        }
+    };
+    let ready = ServerFrame::Ready {
+        user_id: actor.user,
+        connection_id: id,
+        epoch,
+        last_seq: last,
+        heartbeat_ms: millis(HEARTBEAT),
+    };
+    let mut frames = vec![ready.encode()];
+    if from.is_none() {
+        metrics::counter!("imserver_resets_total").increment(1);
+        frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
+    }
+    link.write(frames, &socket.mailbox).await?;
+    let cursor = from.unwrap_or(last);
+    // Most clients miss nothing: what was read after the socket was entered need not be read again.
+    let is_behind = cursor < last || !service.delivery.go_live(&socket, cursor);
+    Ok(Greeted { socket, attachment, cursor, is_behind })
+}
+
+async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<Hello, End> {
+    loop {
+        let text = match link.hear().await? {
+            Heard::Text(text) => text,
+            Heard::Binary => return Err(End::Close(CloseCode::NoProtocol)),
+            Heard::Life => continue,
+        };
+        let Some((kind, fields)) = read_frame(&text) else {
+            return Err(End::Close(CloseCode::NoProtocol));
+        };
+        if kind != "hello" {
+            return Err(End::Close(CloseCode::NoProtocol));
+        }
+        match Hello::read(&fields, user) {
+            Ok(hello) => return Ok(hello),
+            Err(fault) => {
+                let frame = ServerFrame::fault(&fault, None).encode();
+                link.write([frame], mailbox).await?;
+                return Err(End::Close(CloseCode::NoProtocol));
+            }
+        }
+    }
+}

@@ -8,8 +8,8 @@
 # PROGRAM is a build of the service, that of `cargo build` if none is said: the image is built by the
 # Dockerfile, but a stand-in for cargo delivers PROGRAM. With --compile the image compiles it, with the
 # Rust of this machine in the place of the one that the Dockerfile names. What the trial leaves out is
-# Grafana. Five minutes; ten with --compile. IMSERVER_TRIAL is its folder, /tmp/imserver-trial if it is not set; the base system that is
-# made there first is kept for the next time.
+# Grafana. It takes five minutes; ten with --compile. IMSERVER_TRIAL is its folder, /tmp/imserver-trial
+# if it is not set; the base system that is made there first is kept for the next time.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -77,16 +77,14 @@ async fn read_on(
         world.marks.iter().map(|mark| Reading { after: first(mark), events: Vec::new() }).collect();
     let half = world.wire.replay_limit().map_or(i64::MAX, |limit| limit / 2);
     let stop = loop {
-        match timeout(LOOK_EVERY, &mut stopped).await {
-            Ok(stop) => break stop,
-            Err(_) => {
-                for (place, reading) in readings.iter_mut().enumerate() {
-                    let shown = world.marks[place].cursor.load(Relaxed);
-                    if shown - reading.after > half {
-                        // What fails now is tried again.
-                        let _ = reading.go_on(&world, place).await;
-                    }
-                }
+        if let Ok(stop) = timeout(LOOK_EVERY, &mut stopped).await {
+            break stop;
+        }
+        for (place, reading) in readings.iter_mut().enumerate() {
+            let shown = world.marks[place].cursor.load(Relaxed);
+            if shown - reading.after > half {
+                // What fails now is tried again.
+                let _ = reading.go_on(&world, place).await;
             }
         }
     };

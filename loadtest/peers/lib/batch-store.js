@@ -9,7 +9,7 @@ import { Refused } from './store.js';
 
 /** @import { Kept, Letter, Page, Row, Store } from './store.js' */
 
-/** What imserver asks its connection for, and why: src/store/postgres/mod.rs. */
+/** What imserver asks its connection for, and why: src/store/postgres/opening.rs. */
 const SETTINGS = [
   'enable_seqscan=off',
   'enable_hashjoin=off',

@@ -7,6 +7,7 @@ mod events;
 pub mod extract;
 mod guard;
 mod health;
+mod linger;
 mod login;
 mod me;
 mod metrics;
@@ -21,7 +22,11 @@ mod waiting;
 
 use std::sync::Arc;
 
-use axum::{Router, http::StatusCode, middleware};
+use axum::{
+    Router,
+    http::{StatusCode, Uri},
+    middleware,
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -112,8 +117,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     described().1
 }
 
-async fn no_such_route() -> Fault {
-    Fault::new(Code::NotFound, "there is no such route")
+async fn no_such_route(uri: Uri) -> Fault {
+    let detail = match uri.path() {
+        path if path.ends_with('/') => "there is no such route; none ends with a slash",
+        _ => "there is no such route",
+    };
+    Fault::new(Code::NotFound, detail)
 }
 
 async fn no_such_method() -> Fault {

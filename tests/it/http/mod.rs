@@ -10,6 +10,7 @@ mod openapi;
 mod page;
 mod people;
 mod routes;
+pub mod unread;
 
 use serde_json::Value;
 

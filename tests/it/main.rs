@@ -12,6 +12,7 @@ mod bus_redis;
 mod cli;
 mod cluster;
 mod delivery_model;
+mod deploy;
 mod docs;
 mod drain;
 mod harness;

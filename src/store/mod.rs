@@ -37,6 +37,9 @@ pub enum StoreError {
     /// The database holds what it must not, such as a timeline with a hole.
     #[error("the database is not consistent: {0}")]
     Corrupt(String),
+    /// The database is not one that can be used, whatever is tried later.
+    #[error("the database cannot be used: {0}")]
+    Unsuitable(String),
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),

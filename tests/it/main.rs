@@ -11,6 +11,7 @@ mod bus_contract;
 mod bus_redis;
 mod cli;
 mod cluster;
+mod database;
 mod delivery_model;
 mod docs;
 mod drain;

@@ -11,6 +11,7 @@ mod erasure;
 mod error;
 mod gather;
 mod history;
+mod migrating;
 mod opening;
 mod pool;
 mod rows;
@@ -23,18 +24,18 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, migrate::Migrator};
 
 use self::{
     append::Wariness,
     error::classify,
     gather::Gather,
-    opening::{SESSION, WRITER, migrate, options},
+    opening::{Opening, WRITER},
     pool::Pool,
 };
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
-    Store, StoreError, TokenHash, Window,
+    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
+    Standing, Store, StoreError, TokenHash, Window,
 };
 use crate::{
     clock::Timestamp,
@@ -113,12 +114,12 @@ impl PgStore {
     /// Opens the database at a URL `postgres://USER:PASSWORD@HOST:PORT/NAME` and brings its schema up
     /// to date. Replicas that start together wait for the one that migrates, at most ten minutes.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = options(url).map_err(StoreError::Unavailable)?;
-        migrate(&options).await?;
-        let session = options.options(SESSION);
-        let others = Pool::new(session.clone(), CONNECTIONS, WORK_TIMEOUT);
+        let opening = Opening::new(url).map_err(StoreError::Unavailable)?;
+        opening.check().await?;
+        migrating::migrate(&opening, sqlx::migrate!("migrations/postgres").iter().cloned()).await?;
+        let others = Pool::new(opening.clone(), CONNECTIONS, WORK_TIMEOUT);
         let store = Self {
-            writer: Pool::new(session.options(WRITER), 1, APPEND_TIMEOUT),
+            writer: Pool::new(opening.with(&WRITER), 1, APPEND_TIMEOUT),
             wariness: Arc::default(),
             sessions: gather(&others, |c, tokens| sessions::by_tokens(c, tokens).boxed()),
             connections: gather(&others, |c, calls| connections::next(c, calls.len()).boxed()),
@@ -133,6 +134,12 @@ impl PgStore {
             );
         }
         Ok(store)
+    }
+
+    /// Applies these migrations to the database at a URL, as [`PgStore::open`] does with its own.
+    pub async fn migrate(url: &str, migrations: &Migrator) -> Result<(), StoreError> {
+        let opening = Opening::new(url).map_err(StoreError::Unavailable)?;
+        migrating::migrate(&opening, migrations.iter().cloned()).await
     }
 
     /// Runs a unit of work on one of the connections that do not append.

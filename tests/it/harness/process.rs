@@ -103,6 +103,11 @@ impl Run {
 }
 
 impl Running {
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         read(&self.output, "err")

@@ -84,6 +84,11 @@ impl Server {
         values.find(|(name, _)| *name == series).map_or(0.0, |(_, value)| value.parse().unwrap())
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A file under `/proc` about the process, such as `status`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()

@@ -140,7 +140,7 @@ fn seq(number: i64) -> Seq {
     Seq::new(number).unwrap()
 }
 
-fn name(name: &str) -> UserName {
+pub(super) fn name(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
 
@@ -182,7 +182,7 @@ fn repeat(appended: Appended) -> Committed {
 }
 
 /// Commits one chat under a key of its own.
-async fn send(store: &dyn Store, sender: i64, target: i64, content: &str) -> Committed {
+pub(super) async fn send(store: &dyn Store, sender: i64, target: i64, content: &str) -> Committed {
     let new =
         NewChat { client_msg_id: ClientMsgId::random(), ..chat(sender, target, "-", content) };
     committed(store.append(&[new]).await.unwrap().remove(0))

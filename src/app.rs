@@ -37,7 +37,7 @@ use crate::{
         Store,
         batcher::{self, Batcher},
         postgres::PgStore,
-        sqlite::SqliteStore,
+        sqlite::{ServiceLock, SqliteStore},
     },
     telemetry,
     wechat::{self, WechatClient},
@@ -68,6 +68,8 @@ pub struct App {
     metrics: Option<Metrics>,
     background: TaskTracker,
     stop_background: CancellationToken,
+    /// Held as long as it runs.
+    lock: Option<ServiceLock>,
 }
 
 /// Opens the database that the settings name, and brings its schema up to date.
@@ -87,6 +89,14 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
              in a folder that can be written to, or a Postgres database that answers"
         )
     })
+}
+
+/// The right to serve the database, where only one process at a time may.
+fn lock(settings: &Settings) -> anyhow::Result<Option<ServiceLock>> {
+    let database = settings.database()?;
+    let DatabaseUrl::Sqlite(path) = &database else { return Ok(None) };
+    let lock = ServiceLock::take(path);
+    lock.map(Some).with_context(|| format!("setting `database.url`: {database}"))
 }
 
 /// How long batches linger under load. A process that has its database for itself has no use for it:
@@ -165,6 +175,7 @@ impl App {
             Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
             None => None,
         };
+        let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
         let (bus, incoming) = open_bus(&settings).await?;
         let (presence, transitions) = open_presence(&settings, &clock).await?;
@@ -251,7 +262,7 @@ impl App {
             started: AtomicBool::new(false),
             settings,
         });
-        Ok(Self { service, batcher, listener, metrics, background, stop_background })
+        Ok(Self { service, batcher, listener, metrics, background, stop_background, lock })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -272,7 +283,8 @@ impl App {
     /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
     /// and presence is left.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { service, batcher, listener, metrics, background, stop_background } = self;
+        let Self { service, batcher, listener, metrics, background, stop_background, lock: _lock } =
+            self;
         let stop_http = CancellationToken::new();
         let waiting = service.settings.server.waiting_connections.min(descriptors::limit() / 2);
         if let Some(Metrics { listener, handle }) = metrics {

@@ -107,7 +107,11 @@ macro_rules! store_contract {
                     ids_rise_in_the_order_of_opening,
                     a_close_means_all_until_now_and_never_goes_back,
                 ];
-                service: [the_epoch_stays_until_it_is_rotated, the_database_answers];
+                service: [
+                    the_epoch_stays_until_it_is_rotated,
+                    the_database_answers,
+                    the_version_before_opens_a_newer_schema,
+                ];
                 batcher: [
                     a_key_fifty_times_at_once_is_one_chat,
                     chats_of_one_task_commit_in_their_order,

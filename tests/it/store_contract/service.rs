@@ -1,6 +1,6 @@
 //! The database as a whole.
 
-use super::Database;
+use super::{Database, populated, send};
 
 pub(super) async fn the_epoch_stays_until_it_is_rotated<D: Database>() {
     let database = D::create().await;
@@ -24,4 +24,18 @@ pub(super) async fn the_epoch_stays_until_it_is_rotated<D: Database>() {
 pub(super) async fn the_database_answers<D: Database>() {
     let database = D::create().await;
     database.open().await.ping().await.unwrap();
+}
+
+/// Going back after an upgrade, and a start of the version before while a new one rolls.
+pub(super) async fn the_version_before_opens_a_newer_schema<D: Database>() {
+    let (database, _store) = populated::<D>(2).await;
+    database
+        .tamper(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of a newer version', true, '', 0)",
+        )
+        .await;
+    database.tamper("ALTER TABLE chats ADD COLUMN of_a_newer_version TEXT").await;
+    let store = database.open().await;
+    send(&*store, 1, 2, "x").await;
 }

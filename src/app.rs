@@ -241,6 +241,7 @@ impl App {
             ),
             delivery,
             store,
+            batcher: batcher.clone(),
             bus,
             presence,
             limits,

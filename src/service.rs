@@ -17,7 +17,7 @@ use crate::{
     limits::{Admission, Limits},
     messaging::Messaging,
     presence::Presence,
-    store::Store,
+    store::{Store, batcher::Batcher},
 };
 
 /// The parts of a running replica.
@@ -32,6 +32,8 @@ pub struct Service {
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.
     pub store: Arc<dyn Store>,
+    /// The way of chats into the database, for the question whether it is open.
+    pub batcher: Batcher,
     /// The way between replicas, for the question whether it stands.
     pub bus: Arc<dyn Bus>,
     /// The register of who is online, to be left at the end.

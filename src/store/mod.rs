@@ -45,6 +45,15 @@ pub enum StoreError {
     Migrate(#[source] sqlx::migrate::MigrateError),
 }
 
+/// What the database says that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads and writes.
+    Writes,
+    /// Reads only, such as a standby.
+    Reads,
+}
+
 /// A chat that somebody wants committed.
 #[derive(Clone, Debug)]
 pub struct NewChat {
@@ -233,8 +242,13 @@ impl Session {
 /// have committed; callers run writes to their end.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Whether the database answers.
-    async fn ping(&self) -> Result<(), StoreError>;
+    /// Whether the database answers, and is still the one that was opened.
+    async fn ping(&self) -> Result<Access, StoreError>;
+
+    /// Commits something that nobody sees and that does not stay, and needs what [`Store::append`]
+    /// needs: locks, and room on the disk. For when appends have failed: it costs more than one. Called
+    /// as [`Store::append`] is, one at a time.
+    async fn try_writing(&self) -> Result<(), StoreError>;
 
     /// The name of this database's history.
     async fn epoch(&self) -> Result<Epoch, StoreError>;

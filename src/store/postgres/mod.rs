@@ -10,6 +10,7 @@ mod conversations;
 mod erasure;
 mod error;
 mod gather;
+mod health;
 mod history;
 mod migrating;
 mod opening;
@@ -34,7 +35,7 @@ use self::{
     pool::Pool,
 };
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
+    Access, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
     Standing, Store, StoreError, TokenHash, Window,
 };
 use crate::{
@@ -174,8 +175,12 @@ where
 
 #[async_trait]
 impl Store for PgStore {
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.run(|c| history::ping(c).boxed()).await
+    async fn ping(&self) -> Result<Access, StoreError> {
+        self.run(|c| health::ping(c).boxed()).await
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.writer.run(|c| health::try_writing(c).boxed()).await.map_err(classify)
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {

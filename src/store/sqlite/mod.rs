@@ -36,7 +36,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteConnectOptions};
 pub use self::lock::{LockError, ServiceLock};
 use self::{connections::Reserved, error::classify, file::OpenFile};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
+    Access, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
     Standing, Store, StoreError, TokenHash, Window, error::corrupt,
 };
 use crate::{
@@ -154,8 +154,12 @@ async fn rotate_epoch(store: SqliteStore) -> sqlx::Result<Epoch> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Access, StoreError> {
         read(health::ping(self)).await
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.write(health::try_writing(self.clone())).await
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {

@@ -69,6 +69,7 @@ async fn a_full_database_takes_chats_again_once_there_is_room() {
     // For the same reason again and again, and no other.
     for _ in 0..3 {
         assert_eq!(code(&append(&store, 20_000).await.unwrap_err()), FULL);
+        assert_eq!(code(&store.try_writing().await.unwrap_err()), FULL);
         let picture = Bytes::from(vec![0; 200_000]);
         let hash = AvatarHash::of(&picture);
         let refused = store.set_avatar(user(), &hash, "image/png", picture).await;
@@ -81,6 +82,7 @@ async fn a_full_database_takes_chats_again_once_there_is_room() {
         .await
         .unwrap();
     room.close().await.unwrap();
+    store.try_writing().await.unwrap();
     append(&store, 20_000).await.unwrap();
 }
 

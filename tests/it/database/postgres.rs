@@ -1,8 +1,68 @@
-//! A Postgres that cannot hold the text.
+//! A Postgres that does not write, and one that cannot hold the text.
 
 use imserver::store::postgres::PgStore;
 
-use crate::harness::postgres;
+use super::{is_well, only_reads, send};
+use crate::harness::{Server, Start, postgres};
+
+fn start(database: &str) -> Server {
+    Start::default()
+        .set("database.url", database)
+        .set("bus.single_replica", true)
+        .set("auth.demo_login", true)
+        .set("log.filter", "info")
+        .run()
+}
+
+/// Ends the sessions of the service, so that it opens new ones.
+async fn end_sessions(database: &str) {
+    postgres::execute(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_only_reads_shows_and_is_written_again_by_itself() {
+    let database = postgres::database().await;
+    let name = database.rsplit_once('/').unwrap().1;
+    let server = tokio::task::block_in_place(|| start(&database));
+    let zhang = server.person("张三").await;
+    assert_eq!(send(&zhang, "before").await, 201);
+    let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    postgres::execute(&database, &set).await;
+    end_sessions(&database).await;
+    // Before anybody has sent.
+    only_reads(&server, &zhang).await;
+    assert_eq!(send(&zhang, "refused").await, 503);
+    only_reads(&server, &zhang).await;
+    let reset = format!("BEGIN READ WRITE; ALTER DATABASE {name} RESET ALL; COMMIT");
+    postgres::execute(&database, &reset).await;
+    end_sessions(&database).await;
+    is_well(&server).await;
+    assert_eq!(send(&zhang, "after").await, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_somebody_locks_shows_and_is_written_again_by_itself() {
+    let database = postgres::database().await;
+    let server = tokio::task::block_in_place(|| start(&database));
+    let zhang = server.person("张三").await;
+    assert_eq!(send(&zhang, "before").await, 201);
+    let mut holder = postgres::connect(&database).await;
+    // Reads go on beside this one.
+    sqlx::raw_sql("BEGIN; LOCK TABLE chats IN SHARE MODE").execute(&mut holder).await.unwrap();
+    assert_eq!(send(&zhang, "locked out").await, 503);
+    only_reads(&server, &zhang).await;
+    // For longer than the time between two attempts.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    only_reads(&server, &zhang).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    is_well(&server).await;
+    assert_eq!(send(&zhang, "after").await, 201);
+}
 
 #[tokio::test]
 async fn a_database_that_cannot_hold_every_text_is_refused_with_how_to_make_one() {

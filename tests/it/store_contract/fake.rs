@@ -15,8 +15,8 @@ use imserver::{
         Seq, SessionId, User, UserId, UserName,
     },
     store::{
-        Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
-        Standing, Store, StoreError, TokenHash, Window,
+        Access, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark,
+        Session, Standing, Store, StoreError, TokenHash, Window,
     },
 };
 use parking_lot::Mutex;
@@ -64,7 +64,8 @@ impl Store for FakeStore {
         }
     }
 
-    async fn ping(&self) -> Answer<()> { unimplemented!() }
+    async fn ping(&self) -> Answer<Access> { unimplemented!() }
+    async fn try_writing(&self) -> Answer<()> { unimplemented!() }
     async fn epoch(&self) -> Answer<Epoch> { unimplemented!() }
     async fn rotate_epoch(&self) -> Answer<Epoch> { unimplemented!() }
     async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }

@@ -111,6 +111,7 @@ macro_rules! store_contract {
                     the_epoch_stays_until_it_is_rotated,
                     the_database_answers,
                     the_version_before_opens_a_newer_schema,
+                    a_trial_leaves_nothing,
                 ];
                 batcher: [
                     a_key_fifty_times_at_once_is_one_chat,

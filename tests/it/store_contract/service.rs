@@ -1,6 +1,6 @@
 //! The database as a whole.
 
-use super::{Database, populated, send};
+use super::{Database, populated, send, timeline};
 
 pub(super) async fn the_epoch_stays_until_it_is_rotated<D: Database>() {
     let database = D::create().await;
@@ -38,4 +38,13 @@ pub(super) async fn the_version_before_opens_a_newer_schema<D: Database>() {
     database.tamper("ALTER TABLE chats ADD COLUMN of_a_newer_version TEXT").await;
     let store = database.open().await;
     send(&*store, 1, 2, "x").await;
+}
+
+pub(super) async fn a_trial_leaves_nothing<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    for _ in 0..2 {
+        store.try_writing().await.unwrap();
+    }
+    let first = send(&*store, 1, 2, "x").await;
+    assert_eq!(timeline(&*store, 1).await, [(1, first.chat.id)]);
 }

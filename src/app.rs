@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Accounts,
+    accounts::{self, Accounts},
     auth::{Auth, origin::OriginPolicy},
     bus::{
         self, Bus,
@@ -149,6 +149,8 @@ async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
         send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
         history: Rate::per_sec(limits.history_per_sec, limits.history_burst),
         presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
+        write: Rate::per_sec(limits.writes_per_sec, limits.write_burst),
+        avatar: Rate::per_min(limits.avatars_per_min),
         login: Rate::per_min(limits.logins_per_min),
         handshake: Rate::per_min(limits.handshakes_per_min),
         failure: Rate::per_min(limits.failures_per_min),
@@ -191,6 +193,7 @@ impl App {
         let until_stop = |work| stop_background.clone().run_until_cancelled_owned(work);
         background.spawn(until_stop(Box::pin(Arc::clone(&delivery).listen(incoming))
             as futures_util::future::BoxFuture<'static, ()>));
+        background.spawn(until_stop(Box::pin(accounts::drop_unused_pictures(Arc::clone(&store)))));
         background
             .spawn(until_stop(Box::pin(delivery::announce(Arc::clone(&delivery), transitions))));
         background.spawn(until_stop(Box::pin(delivery::reconcile(

@@ -79,6 +79,9 @@ impl Settings {
             ("limits.history_burst", self.limits.history_burst),
             ("limits.presence_per_sec", self.limits.presence_per_sec),
             ("limits.presence_burst", self.limits.presence_burst),
+            ("limits.writes_per_sec", self.limits.writes_per_sec),
+            ("limits.write_burst", self.limits.write_burst),
+            ("limits.avatars_per_min", self.limits.avatars_per_min),
             ("limits.logins_per_min", self.limits.logins_per_min),
             ("limits.handshakes_per_min", self.limits.handshakes_per_min),
         ] {

@@ -259,6 +259,12 @@ pub struct Limits {
     pub presence_per_sec: u32,
     /// Questions of a user who is online, at once.
     pub presence_burst: u32,
+    /// Changes of a user over HTTP that are no sends, in a second.
+    pub writes_per_sec: u32,
+    /// Changes of a user over HTTP that are no sends, at once.
+    pub write_burst: u32,
+    /// Pictures that a user uploads in a minute.
+    pub avatars_per_min: u32,
     /// Logins of a user in a minute.
     pub logins_per_min: u32,
     /// Sockets of a user that open in a minute.

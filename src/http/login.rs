@@ -49,6 +49,7 @@ impl LoginView {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body whose fields are read one by one")]
 pub(super) struct WechatLogin {
+    #[schema(min_length = 1)]
     code: String,
 }
 
@@ -103,6 +104,7 @@ pub(super) async fn logout(
     actor: Actor,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
+    service.limits.write(actor.user).await?;
     // No body is needed; in one that is there, `userId` counts as everywhere.
     if let Ok(fields) = body.fields() {
         fields.check_user(actor.user)?;

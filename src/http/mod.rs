@@ -69,7 +69,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(login::wechat))
         .routes(routes!(login::demo))
         .routes(routes!(login::logout))
-        .routes(routes!(me::me, me::rename))
+        .routes(routes!(me::me, me::rename, me::put))
         .routes(routes!(me::set_avatar))
         .routes(routes!(people::avatar))
         .routes(routes!(people::search))

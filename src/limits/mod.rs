@@ -53,6 +53,10 @@ pub enum Limit {
     History,
     /// A question who is online.
     Presence,
+    /// A change over HTTP that is no send: of a name, a read mark, a session, sockets.
+    Write,
+    /// A picture that is uploaded, whether or not it is taken.
+    Avatar,
     /// A session that begins.
     Login,
     /// A socket that opens.
@@ -70,6 +74,8 @@ impl Limit {
             Self::Send => "send",
             Self::History => "history",
             Self::Presence => "presence",
+            Self::Write => "write",
+            Self::Avatar => "avatar",
             Self::Login => "login",
             Self::Handshake => "handshake",
             Self::FailedLogin => "failed_login",

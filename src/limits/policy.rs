@@ -20,6 +20,10 @@ pub struct Rates {
     pub history: Rate,
     /// Questions of a user who is online.
     pub presence: Rate,
+    /// Changes of a user over HTTP that are no sends.
+    pub write: Rate,
+    /// Uploads of a user.
+    pub avatar: Rate,
     /// Logins of a user.
     pub login: Rate,
     /// Sockets of a user that open.
@@ -64,6 +68,16 @@ impl Limits {
     /// Counts a question who is online.
     pub async fn presence(&self, user: UserId) -> Result<(), Fault> {
         self.count(Limit::Presence, Subject::User(user), |rates| rates.presence).await
+    }
+
+    /// Counts a change over HTTP that is no send.
+    pub async fn write(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Write, Subject::User(user), |rates| rates.write).await
+    }
+
+    /// Counts an upload of a picture.
+    pub async fn avatar(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Avatar, Subject::User(user), |rates| rates.avatar).await
     }
 
     /// Counts a login of somebody who is known.
@@ -141,6 +155,8 @@ fn refusal(limit: Limit, wait: Duration) -> Fault {
         Limit::Send => "you send too fast",
         Limit::History => "you read too fast",
         Limit::Presence => "you ask too often who is online",
+        Limit::Write => "you change things too often",
+        Limit::Avatar => "you change your picture too often",
         Limit::Login => "you log in too often",
         Limit::Handshake => "you connect too often",
         Limit::FailedLogin => "too many logins from your network have failed",

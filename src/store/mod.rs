@@ -260,7 +260,9 @@ pub trait Store: Send + Sync + 'static {
     /// Calls a user by another name. `None` if there is no such user.
     async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError>;
 
-    /// Keeps a picture and makes it the user's. `None` if there is no such user.
+    /// Keeps a picture and makes it the user's. `None` if there is no such user. The picture that it
+    /// replaces is deleted, unless somebody else has it. Whatever is called concurrently, nobody has a
+    /// picture that is not kept, and none is kept that nobody has.
     async fn set_avatar(
         &self,
         user: UserId,
@@ -271,6 +273,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// A picture and its content type.
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError>;
+
+    /// Looks at no more than `limit` pictures, in the order of their hashes after `after`, and deletes
+    /// those that nobody has: earlier versions left some behind. Returns the last hash that it looked
+    /// at; `None` if there were none.
+    async fn drop_unused_avatars(
+        &self,
+        after: Option<&AvatarHash>,
+        limit: u32,
+    ) -> Result<Option<AvatarHash>, StoreError>;
 
     /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id.
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
@@ -285,8 +296,9 @@ pub trait Store: Send + Sync + 'static {
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError>;
 
     /// Takes from a user all that says who it is, and the way back in: the name becomes
-    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go, and so do
-    /// pictures that nobody has any more. All sessions are revoked. From then on the user is found
+    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go. The picture
+    /// itself is deleted, unless somebody else has it. All sessions are revoked; of a user who may have
+    /// many, [`Store::revoke_sessions`] takes most first. From then on the user is found
     /// only as a side of conversations that are there; a chat to or from it is
     /// [`Appended::TargetNotFound`] or [`Appended::SenderNotFound`], and the id is never given again.
     /// Its own timeline ends: the bounds are [`Bounds::EMPTY`]. The timelines of others keep every
@@ -328,6 +340,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a session for good. Ending it twice is no error.
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError>;
+
+    /// Ends at most `limit` sessions of a user for good. Whether there may be more.
+    async fn revoke_sessions(&self, user: UserId, limit: u32) -> Result<bool, StoreError>;
 
     // --- sockets
 

@@ -164,6 +164,17 @@ pub(super) fn last_key(last: Option<String>) -> sqlx::Result<Option<ClientMsgId>
         .map_err(|error| corrupt(format!("a client's key {error}")))
 }
 
+/// A picture's name to begin after: every name is greater than the empty text.
+pub(super) fn start(after: Option<&AvatarHash>) -> &str {
+    after.map_or("", AvatarHash::as_str)
+}
+
+/// The last picture's name of a page that may be empty.
+pub(super) fn last_hash(last: Option<String>) -> sqlx::Result<Option<AvatarHash>> {
+    let parse = |name: String| AvatarHash::parse(&name).ok_or_else(|| corrupt("no picture's name"));
+    last.map(parse).transpose()
+}
+
 /// Rows made into what they stand for.
 pub(super) fn all<R, T: TryFrom<R, Error = sqlx::Error>>(rows: Vec<R>) -> sqlx::Result<Vec<T>> {
     rows.into_iter().map(T::try_from).collect()

@@ -12,6 +12,7 @@ mod error;
 mod gather;
 mod history;
 mod opening;
+mod pictures;
 mod pool;
 mod rows;
 mod sessions;
@@ -212,12 +213,12 @@ impl Store for PgStore {
         picture: Bytes,
     ) -> Result<Option<User>, StoreError> {
         let (hash, content_type) = (hash.clone(), content_type.to_owned());
-        self.run(move |c| users::set_avatar(c, user, hash, content_type, picture).boxed()).await
+        self.run(move |c| pictures::set_avatar(c, user, hash, content_type, picture).boxed()).await
     }
 
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError> {
         let hash = hash.clone();
-        self.run(move |c| users::avatar(c, hash).boxed()).await
+        self.run(move |c| pictures::avatar(c, hash).boxed()).await
     }
 
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
@@ -242,6 +243,15 @@ impl Store for PgStore {
 
     async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
         self.run(move |c| erasure::erase_user(c, user).boxed()).await
+    }
+
+    async fn drop_unused_avatars(
+        &self,
+        after: Option<&AvatarHash>,
+        limit: u32,
+    ) -> Result<Option<AvatarHash>, StoreError> {
+        let after = after.cloned();
+        self.run(move |c| pictures::drop_unused(c, after, limit).boxed()).await
     }
 
     async fn blank_chats(
@@ -281,6 +291,10 @@ impl Store for PgStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn revoke_sessions(&self, user: UserId, limit: u32) -> Result<bool, StoreError> {
+        self.run(move |c| sessions::revoke_some(c, user, limit).boxed()).await
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {

@@ -107,3 +107,21 @@ pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) ->
         .await?;
     Ok(())
 }
+
+pub(super) async fn revoke_some(
+    connection: &mut PgConnection,
+    user: UserId,
+    limit: u32,
+) -> sqlx::Result<bool> {
+    let revoked = sqlx::query(
+        "UPDATE sessions s SET revoked = true
+         FROM (SELECT id FROM sessions WHERE user_id = $1 AND NOT revoked
+               ORDER BY id LIMIT $2 FOR NO KEY UPDATE) locked
+         WHERE s.id = locked.id",
+    )
+    .bind(user.get())
+    .bind(i64::from(limit))
+    .execute(connection)
+    .await?;
+    Ok(revoked.rows_affected() >= limit.into())
+}

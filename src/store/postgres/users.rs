@@ -4,13 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::{now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
-    domain::{AvatarHash, User, UserId, UserName},
+    domain::{User, UserId, UserName},
     store::rows::{UserRow, all, end_of_prefix, id},
 };
 
@@ -146,52 +145,6 @@ pub(super) async fn rename(
     .fetch_optional(connection)
     .await?;
     row.map(User::try_from).transpose()
-}
-
-pub(super) async fn set_avatar(
-    connection: &mut PgConnection,
-    user: UserId,
-    hash: AvatarHash,
-    content_type: String,
-    picture: Bytes,
-) -> sqlx::Result<Option<User>> {
-    let mut tx = connection.begin().await?;
-    // A row that is there is locked, so that an erasure does not take it for one that nobody has.
-    sqlx::query(
-        "INSERT INTO avatars (hash, content_type, picture) VALUES ($1, $2, $3)
-         ON CONFLICT (hash) DO UPDATE SET content_type = excluded.content_type",
-    )
-    .bind(hash.as_str())
-    .bind(&content_type)
-    .bind(picture.as_ref())
-    .execute(&mut *tx)
-    .await?;
-    let row: Option<UserRow> = sqlx::query_as(
-        "UPDATE users SET avatar = $2 WHERE id = $1 AND erased_at IS NULL
-         RETURNING id, name, avatar",
-    )
-    .bind(user.get())
-    .bind(hash.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else {
-        tx.rollback().await?;
-        return Ok(None);
-    };
-    tx.commit().await?;
-    row.try_into().map(Some)
-}
-
-pub(super) async fn avatar(
-    connection: &mut PgConnection,
-    hash: AvatarHash,
-) -> sqlx::Result<Option<(String, Bytes)>> {
-    let row: Option<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT content_type, picture FROM avatars WHERE hash = $1")
-            .bind(hash.as_str())
-            .fetch_optional(connection)
-            .await?;
-    Ok(row.map(|(content_type, picture)| (content_type, picture.into())))
 }
 
 pub(super) async fn search_users(

@@ -10,6 +10,7 @@ mod conversations;
 mod erasure;
 mod error;
 mod lists;
+mod pictures;
 mod sessions;
 mod timelines;
 mod users;
@@ -192,11 +193,11 @@ impl Store for SqliteStore {
         picture: Bytes,
     ) -> Result<Option<User>, StoreError> {
         let (hash, content_type) = (hash.clone(), content_type.to_owned());
-        write(users::set_avatar(self.clone(), user, hash, content_type, picture)).await
+        write(pictures::set_avatar(self.clone(), user, hash, content_type, picture)).await
     }
 
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError> {
-        read(users::avatar(&self.reader, hash)).await
+        read(pictures::avatar(&self.reader, hash)).await
     }
 
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
@@ -217,6 +218,14 @@ impl Store for SqliteStore {
 
     async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
         write(erasure::erase_user(self.clone(), user)).await
+    }
+
+    async fn drop_unused_avatars(
+        &self,
+        after: Option<&AvatarHash>,
+        limit: u32,
+    ) -> Result<Option<AvatarHash>, StoreError> {
+        write(pictures::drop_unused(self.clone(), after.cloned(), limit)).await
     }
 
     async fn blank_chats(
@@ -253,6 +262,10 @@ impl Store for SqliteStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         write(sessions::revoke(self.clone(), id)).await
+    }
+
+    async fn revoke_sessions(&self, user: UserId, limit: u32) -> Result<bool, StoreError> {
+        write(sessions::revoke_some(self.clone(), user, limit)).await
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {

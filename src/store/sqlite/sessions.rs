@@ -89,3 +89,19 @@ pub(super) async fn revoke(store: SqliteStore, session: SessionId) -> sqlx::Resu
         .await?;
     Ok(())
 }
+
+pub(super) async fn revoke_some(
+    store: SqliteStore,
+    user: UserId,
+    limit: u32,
+) -> sqlx::Result<bool> {
+    let revoked = sqlx::query(
+        "UPDATE sessions SET revoked = 1 WHERE id IN
+             (SELECT id FROM sessions WHERE user_id = ?1 AND revoked = 0 LIMIT ?2)",
+    )
+    .bind(user.get())
+    .bind(limit)
+    .execute(&store.writer)
+    .await?;
+    Ok(revoked.rows_affected() >= limit.into())
+}

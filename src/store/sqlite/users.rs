@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{AvatarHash, User, UserId, UserName},
+    domain::{User, UserId, UserName},
     store::rows::{UserRow, all, end_of_prefix, id},
 };
 
@@ -141,51 +140,6 @@ pub(super) async fn rename(
     .fetch_optional(&store.writer)
     .await?;
     row.map(User::try_from).transpose()
-}
-
-pub(super) async fn set_avatar(
-    store: SqliteStore,
-    user: UserId,
-    hash: AvatarHash,
-    content_type: String,
-    picture: Bytes,
-) -> sqlx::Result<Option<User>> {
-    let mut tx = store.begin().await?;
-    sqlx::query(
-        "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, ?2, ?3)
-         ON CONFLICT (hash) DO NOTHING",
-    )
-    .bind(hash.as_str())
-    .bind(&content_type)
-    .bind(picture.as_ref())
-    .execute(&mut *tx)
-    .await?;
-    let row: Option<UserRow> = sqlx::query_as(
-        "UPDATE users SET avatar = ?2 WHERE id = ?1 AND erased_at IS NULL
-         RETURNING id, name, avatar",
-    )
-    .bind(user.get())
-    .bind(hash.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else {
-        tx.rollback().await?;
-        return Ok(None);
-    };
-    tx.commit().await?;
-    row.try_into().map(Some)
-}
-
-pub(super) async fn avatar(
-    reader: &SqlitePool,
-    hash: &AvatarHash,
-) -> sqlx::Result<Option<(String, Bytes)>> {
-    let row: Option<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT content_type, picture FROM avatars WHERE hash = ?1")
-            .bind(hash.as_str())
-            .fetch_optional(reader)
-            .await?;
-    Ok(row.map(|(content_type, picture)| (content_type, picture.into())))
 }
 
 pub(super) async fn search_users(

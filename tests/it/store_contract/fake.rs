@@ -80,6 +80,8 @@ impl Store for FakeStore {
     async fn save_last_seen(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
     async fn last_seen(&self, _: &[UserId]) -> Answer<HashMap<UserId, Timestamp>> { unimplemented!() }
     async fn erase_user(&self, _: UserId) -> Answer<bool> { unimplemented!() }
+    async fn drop_unused_avatars(&self, _: Option<&AvatarHash>, _: u32)
+        -> Answer<Option<AvatarHash>> { unimplemented!() }
     async fn blank_chats(&self, _: UserId, _: Option<&ClientMsgId>, _: u32)
         -> Answer<Option<ClientMsgId>> { unimplemented!() }
     async fn create_session(&self, _: TokenHash, _: UserId, _: Timestamp, _: Duration, _: Duration)
@@ -88,6 +90,7 @@ impl Store for FakeStore {
     async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
     async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
     async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
+    async fn revoke_sessions(&self, _: UserId, _: u32) -> Answer<bool> { unimplemented!() }
     async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }
     async fn close_sockets(&self, _: UserId) -> Answer<ConnectionId> { unimplemented!() }
     async fn closes(&self, _: &[UserId])

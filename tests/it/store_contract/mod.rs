@@ -9,8 +9,10 @@ mod connections;
 mod conversations;
 mod cost;
 mod erasure;
+mod erasure_postgres;
 mod fake;
 mod linger;
+mod pictures;
 mod postgres;
 mod service;
 mod sessions;
@@ -88,7 +90,12 @@ macro_rules! store_contract {
                     a_search_is_by_the_letter,
                     acquaintances_share_a_conversation,
                     last_seen_only_rises,
+                ];
+                pictures: [
                     avatars_are_kept_by_their_hash,
+                    a_replaced_picture_goes_unless_somebody_has_it,
+                    writers_of_few_pictures_lose_none_and_leave_none,
+                    pictures_of_old_are_dropped_page_by_page,
                 ];
                 erasure: [
                     what_says_who_it_was_goes,
@@ -102,6 +109,7 @@ macro_rules! store_contract {
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,
+                    all_sessions_of_a_user_end_a_few_at_a_time,
                 ];
                 connections: [
                     ids_rise_in_the_order_of_opening,

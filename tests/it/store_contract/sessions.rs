@@ -127,3 +127,25 @@ pub(super) async fn a_revoked_session_stays_revoked<D: Database>() {
     assert_eq!(store.session(TokenHash([1; 32])).await.unwrap(), Some(revoked));
     assert!(again(&*store, &other).await.is_live(START));
 }
+
+pub(super) async fn all_sessions_of_a_user_end_a_few_at_a_time<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    for token in 1..=5 {
+        begin(&*store, token, 1).await;
+    }
+    let others = begin(&*store, 6, 2).await;
+    store
+        .revoke_session(store.session(TokenHash([2; 32])).await.unwrap().unwrap().id)
+        .await
+        .unwrap();
+    let (mut calls, mut more) = (0, true);
+    while more {
+        more = store.revoke_sessions(user(1), 2).await.unwrap();
+        calls += 1;
+    }
+    assert_eq!(calls, 3, "four in pairs, and a look whether there are more");
+    for token in 1..=5 {
+        assert!(store.session(TokenHash([token; 32])).await.unwrap().unwrap().revoked);
+    }
+    assert_eq!(again(&*store, &others).await, others);
+}

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use imserver::{
     clock::Timestamp,
-    domain::{AvatarHash, User, UserId},
+    domain::{User, UserId},
 };
 use tokio::task::JoinSet;
 
@@ -203,27 +202,4 @@ pub(super) async fn last_seen_only_rises<D: Database>() {
     store.save_last_seen(&[]).await.unwrap();
     let seen = store.last_seen(&[user(1), user(2), user(3), user(99)]).await.unwrap();
     assert_eq!(seen, [(user(1), at(1_000)), (user(2), at(1_002))].into());
-}
-
-pub(super) async fn avatars_are_kept_by_their_hash<D: Database>() {
-    let (_database, store) = populated::<D>(2).await;
-    let picture = Bytes::from_static(b"\x89PNG\0\xff");
-    let hash = AvatarHash::of(&picture);
-    assert_eq!(store.avatar(&hash).await.unwrap(), None);
-    let nobody = store.set_avatar(user(77), &hash, "image/png", picture.clone()).await.unwrap();
-    assert_eq!(nobody, None);
-    assert_eq!(store.avatar(&hash).await.unwrap(), None, "not kept for nobody");
-
-    for id in [1, 2, 1] {
-        let set = store.set_avatar(user(id), &hash, "image/png", picture.clone()).await.unwrap();
-        assert_eq!(set.unwrap().avatar, Some(hash.clone()));
-    }
-    assert_eq!(store.users(&[user(1)]).await.unwrap()[0].avatar, Some(hash.clone()));
-    assert_eq!(store.avatar(&hash).await.unwrap(), Some(("image/png".to_owned(), picture)));
-
-    let other = AvatarHash::of(b"other");
-    let other_picture = Bytes::from_static(b"other");
-    store.set_avatar(user(1), &other, "image/webp", other_picture).await.unwrap();
-    assert_eq!(store.users(&[user(1)]).await.unwrap()[0].avatar, Some(other));
-    assert!(store.avatar(&hash).await.unwrap().is_some(), "a URL is cached for ever");
 }

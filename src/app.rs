@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::{self, Accounts},
-    auth::{Auth, origin::OriginPolicy},
+    auth::{Auth, host::HostPolicy, origin::OriginPolicy},
     bus::{
         self, Bus,
         local::LocalBroker,
@@ -240,8 +240,13 @@ impl App {
                 settings.server.handshakes_at_once,
                 settings.server.handshakes_waiting,
             ),
+            hosts: HostPolicy::new(
+                settings.server.listen.ip().is_loopback(),
+                settings.server.public_url.as_ref(),
+            ),
             origins: OriginPolicy::new(
                 settings.server.allowed_origins.clone(),
+                settings.server.public_url.as_ref(),
                 settings.server.listen.ip().is_loopback(),
             ),
             sockets: TaskTracker::new(),
@@ -281,7 +286,9 @@ impl App {
         if let Some(Metrics { listener, handle }) = metrics {
             let keeping = telemetry::keep_up(handle.clone());
             background.spawn(stop_background.clone().run_until_cancelled_owned(keeping));
-            let router = http::metrics_router(handle);
+            let at_home = listener.local_addr()?.ip().is_loopback();
+            let hosts = HostPolicy::new(at_home, service.settings.server.public_url.as_ref());
+            let router = http::metrics_router(handle, hosts);
             background.spawn(http::serve(listener, router, waiting, stop_http.clone()));
         }
         // All is there. Said before the first request is taken, or that one would be turned away.

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
-    auth::origin::OriginPolicy,
+    auth::{host::HostPolicy, origin::OriginPolicy},
     bus::Bus,
     config::Settings,
     delivery::Delivery,
@@ -40,6 +40,8 @@ pub struct Service {
     pub limits: Limits,
     /// How many handshakes are worked on at once.
     pub admission: Admission,
+    /// By which names it may be reached.
+    pub hosts: HostPolicy,
     /// Which pages may use the service.
     pub origins: OriginPolicy,
     /// The sockets' tasks: the framework forgets them when it stops.

@@ -132,6 +132,7 @@ pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
         // Around CORS: an origin that is refused is told nothing of what it might do.
         .layer(middleware::from_fn_with_state(Arc::clone(service), guard::origin))
         .layer(middleware::from_fn(guard::no_token_in_url))
+        .layer(middleware::from_fn_with_state(Arc::clone(service), guard::host))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn(guard::trace))
         .with_state(Arc::clone(service))

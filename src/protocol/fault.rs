@@ -60,6 +60,8 @@ codes! {
     Forbidden "forbidden" 403 "Not yours";
     /// A page of an origin that is not allowed.
     OriginNotAllowed "origin_not_allowed" 403 "The origin is not allowed";
+    /// Reached by a name that is not the service's.
+    HostNotAllowed "host_not_allowed" 403 "The host is not allowed";
     /// Anonymous, and not from this machine.
     AnonymousNotLocal "anonymous_not_local" 403 "Anonymous use is for this machine only";
     /// WeChat holds the user for a risk.

@@ -10,6 +10,7 @@ mod openapi;
 mod page;
 mod people;
 mod routes;
+mod walk;
 
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
-    domain::{AvatarHash, User, UserId, UserName},
+    domain::{AvatarHash, SessionId, User, UserId, UserName},
     limits::Limits,
     messaging::{Error, user_not_found},
     protocol::fault::{Code, Fault},
@@ -77,6 +77,11 @@ impl Accounts {
     /// Ends a session.
     pub async fn log_out(&self, session: &Session) -> Result<(), Error> {
         Ok(self.auth.log_out(session.id).await?)
+    }
+
+    /// Ends all sessions of a user; returns the last of them.
+    pub async fn log_out_everywhere(&self, user: UserId) -> Result<Option<SessionId>, Error> {
+        Ok(self.auth.log_out_everywhere(user).await?)
     }
 
     /// Checks a picture, makes it the user's and keeps it.

@@ -23,7 +23,7 @@ use crate::{
         redis::{RedisBus, Timing},
     },
     clock::Clock,
-    config::{BusKind, DatabaseUrl, MetricsListen, Settings},
+    config::{BusKind, DatabaseUrl, MetricsListen, Settings, VisibleTo},
     delivery::{self, Delivery},
     descriptors,
     drain::Drain,
@@ -34,7 +34,7 @@ use crate::{
     protocol::close::CloseCode,
     service::Service,
     store::{
-        Store,
+        Acquaintance, Store,
         batcher::{self, Batcher},
         postgres::PgStore,
         sqlite::SqliteStore,
@@ -98,6 +98,14 @@ fn linger(settings: &Settings) -> anyhow::Result<Duration> {
     })
 }
 
+/// To whom it is shown that somebody is there.
+fn visible(settings: &Settings) -> Acquaintance {
+    match settings.presence.visible_to {
+        VisibleTo::Conversations => Acquaintance::Conversation,
+        VisibleTo::BothWrote => Acquaintance::BothWrote,
+    }
+}
+
 /// Connects to the other replicas, if the settings say that there may be some.
 async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
     match settings.bus_kind()? {
@@ -147,6 +155,7 @@ async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
     };
     let rates = Rates {
         send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
+        new_conversation: Rate::per_day(limits.new_conversations_per_day),
         history: Rate::per_sec(limits.history_per_sec, limits.history_burst),
         presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
         login: Rate::per_min(limits.logins_per_min),
@@ -226,6 +235,7 @@ impl App {
                 Arc::clone(&delivery),
                 Arc::clone(&presence),
                 limits.clone(),
+                visible(&settings),
                 settings.delivery.replay_limit,
             ),
             delivery,

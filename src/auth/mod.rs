@@ -72,6 +72,11 @@ impl Auth {
         self.store.revoke_session(session).await
     }
 
+    /// Ends all sessions of a user. Returns the last of them; `None` if there never was one.
+    pub async fn log_out_everywhere(&self, user: UserId) -> Result<Option<SessionId>, StoreError> {
+        self.store.revoke_sessions(user).await
+    }
+
     /// Counts an open socket as use of these sessions; returns those that still stand.
     pub async fn keep_alive(&self, ids: &[SessionId]) -> Result<HashSet<SessionId>, StoreError> {
         let now = self.clock.now();

@@ -43,6 +43,8 @@ pub enum CloseOrder {
     UpTo(ConnectionId),
     /// Those of a session that has ended.
     Session(SessionId),
+    /// Those of the user's sessions up to this one: all of them have ended.
+    Sessions(SessionId),
     /// Those of a device that are older than its newest one.
     Device {
         /// The device.

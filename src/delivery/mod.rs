@@ -352,6 +352,10 @@ fn close_matching<T>(local: &Local<T>, order: &CloseOrder) {
             CloseOrder::Session(session) => {
                 (socket.session == Some(*session), CloseCode::SessionEnded)
             }
+            CloseOrder::Sessions(last) => {
+                let matches = socket.session.is_some_and(|session| session <= *last);
+                (matches, CloseCode::SessionEnded)
+            }
             CloseOrder::Device { device, newest } => {
                 let matches = socket.device.as_ref() == Some(device) && socket.id < *newest;
                 (matches, CloseCode::Replaced)

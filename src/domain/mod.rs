@@ -1,5 +1,6 @@
 //! The nouns of the service, parsed once at the edge: what exists here is valid.
 
+mod characters;
 pub mod chat;
 pub mod ids;
 pub mod text;

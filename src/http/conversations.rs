@@ -49,8 +49,7 @@ pub(super) async fn list(
         }
         None => service.messaging.conversations(actor.user, before, limit).await?,
     };
-    let peers: Vec<_> = conversations.iter().map(|found| found.peer.user.id).collect();
-    let online = service.messaging.online(&peers).await;
+    let online = service.messaging.online_peers(&conversations).await;
     let conversations = conversations
         .into_iter()
         .map(|found| {

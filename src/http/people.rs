@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
 use super::{
@@ -46,11 +47,13 @@ pub(super) async fn search(
     }
     service.limits.history(actor.user).await?;
     let limit = params.limit()?;
-    let found = service.messaging.search_users(params.required("query")?, limit).await?;
+    // Names are in NFC, whatever a keyboard makes.
+    let prefix: String = params.required("query")?.nfc().collect();
+    let found = service.messaging.search_users(&prefix, limit).await?;
     Ok(Json(UserList { users: found.into_iter().map(|user| UserView::of(user, &url)).collect() }))
 }
 
-/// A user's public face
+/// A user's public face; with the directory off, only of oneself and of people with whom I share a conversation
 #[utoipa::path(get, path = "/v1/users/{id}", tag = "people", params(("id" = UserId, Path)),
     responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn user(
@@ -60,7 +63,13 @@ pub(super) async fn user(
     PathParam(id): PathParam,
 ) -> Result<Json<UserView>, Fault> {
     service.limits.history(actor.user).await?;
-    Ok(Json(UserView::of(service.messaging.user(integer("id", &id)?).await?, &url)))
+    let id = integer("id", &id)?;
+    let user = if service.settings.directory() {
+        service.messaging.user(id).await?
+    } else {
+        service.messaging.acquaintance(actor.user, id).await?
+    };
+    Ok(Json(UserView::of(user, &url)))
 }
 
 /// Who of some people is online.

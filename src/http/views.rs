@@ -91,7 +91,7 @@ pub(super) struct ConversationView {
 
 impl ConversationView {
     pub(super) fn of(conversation: Conversation, online: bool, url: &PublicUrl) -> Self {
-        let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to } =
+        let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to, .. } =
             conversation;
         let user = UserView::of(peer.user, url);
         Self {

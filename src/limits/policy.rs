@@ -16,6 +16,8 @@ const CLOSED_WAIT: Duration = Duration::from_secs(2);
 pub struct Rates {
     /// Sends of a user.
     pub send: Rate,
+    /// Conversations that a user begins.
+    pub new_conversation: Rate,
     /// Reads of a user over HTTP.
     pub history: Rate,
     /// Questions of a user who is online.
@@ -54,6 +56,17 @@ impl Limits {
     pub fn send(&self, user: UserId) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
         let asked = self.take(Limit::Send, Subject::User(user), |rates| rates.send);
         async move { passed(Limit::Send, asked).await }
+    }
+
+    /// Whether there are limits at all.
+    pub fn are_enforced(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Counts a conversation that is begun.
+    pub async fn new_conversation(&self, user: UserId) -> Result<(), Fault> {
+        let rate = |rates: &Rates| rates.new_conversation;
+        self.count(Limit::NewConversation, Subject::User(user), rate).await
     }
 
     /// Counts a read over HTTP.
@@ -139,6 +152,7 @@ fn refusal(limit: Limit, wait: Duration) -> Fault {
     metrics::counter!("imserver_limit_refusals_total", "limit" => limit.as_str()).increment(1);
     let detail = match limit {
         Limit::Send => "you send too fast",
+        Limit::NewConversation => "you begin too many conversations",
         Limit::History => "you read too fast",
         Limit::Presence => "you ask too often who is online",
         Limit::Login => "you log in too often",

@@ -38,6 +38,8 @@ codes! {
     InvalidRequest "invalid_request" 400 "The request is not valid";
     /// A text that no chat can hold.
     InvalidContent "invalid_content" 400 "The content is not valid";
+    /// A name that nobody can have.
+    InvalidName "invalid_name" 400 "The name is not valid";
     /// No picture, or one that is not taken.
     InvalidImage "invalid_image" 400 "The picture is not valid";
     /// A first frame that is a `hello` with a bad value.

@@ -196,6 +196,15 @@ impl std::fmt::Debug for TokenHash {
     }
 }
 
+/// Who counts as acquainted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// Those who share a conversation, whoever of them began it.
+    Conversation,
+    /// Those of them who have both written in it.
+    BothWrote,
+}
+
 /// A login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -272,11 +281,27 @@ pub trait Store: Send + Sync + 'static {
     /// A picture and its content type.
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError>;
 
-    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id.
+    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id. Any text is
+    /// valid; one that no name can begin with finds nobody.
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
 
-    /// Those of `others` with whom `user` shares a conversation, and `user` if it is among them.
-    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    /// Those of `others` who are acquainted with `user`, and `user` if it is among them. Costs as much as
+    /// there are others, however many conversations and chats they have.
+    async fn acquainted(
+        &self,
+        user: UserId,
+        others: &[UserId],
+        how: Acquaintance,
+    ) -> Result<Vec<UserId>, StoreError>;
+
+    /// At most `limit` users who are acquainted with `user`: those of the conversations that were begun
+    /// last. `user` is among them after a chat to oneself.
+    async fn acquaintances(
+        &self,
+        user: UserId,
+        how: Acquaintance,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError>;
 
     /// Notes when users were last seen. Never moves backwards.
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError>;
@@ -329,6 +354,10 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a session for good. Ending it twice is no error.
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError>;
 
+    /// Ends all sessions of a user for good. Returns the bound: sessions with ids up to it are those, and
+    /// later ones get higher ids. `None` if the user never had one.
+    async fn revoke_sessions(&self, user: UserId) -> Result<Option<SessionId>, StoreError>;
+
     // --- sockets
 
     /// An id for a socket that opens now: above every id that any replica was given before.
@@ -353,7 +382,8 @@ pub trait Store: Send + Sync + 'static {
     ///   timeline (one number where they are the same), in the order of the batch. Over all
     ///   replicas, numbers of a timeline have no holes and become visible in their order: a reader
     ///   who sees `n` sees all before it. Chat ids rise within a conversation in that same order.
-    /// * **Direct conversations** are made on first use, one for each pair.
+    /// * **Direct conversations** are made on first use, one for each pair. Who has written in one is
+    ///   noted with the chat: [`Acquaintance::BothWrote`] holds from the first answer on.
     ///
     /// Locking: the counters of all users of the batch, in ascending id, before anything else is
     /// looked up; so batches of replicas never deadlock.

@@ -309,7 +309,7 @@ impl Session {
                     client_msg_id: send.client_msg_id,
                     content: send.content,
                 };
-                let asked = self.service.messaging.may_send(chat.sender);
+                let asked = self.service.messaging.may_send(chat.sender, chat.target);
                 self.asking.push_back(Box::pin(async move { (chat, asked.await) }));
                 None
             }

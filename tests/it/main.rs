@@ -25,6 +25,7 @@ mod login;
 mod logs;
 mod memory;
 mod metrics;
+mod online;
 mod origins;
 mod presence_contract;
 mod presence_model;

@@ -33,8 +33,8 @@ use self::{
     pool::Pool,
 };
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
-    Store, StoreError, TokenHash, Window,
+    Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark,
+    Session, Standing, Store, StoreError, TokenHash, Window,
 };
 use crate::{
     clock::Timestamp,
@@ -66,7 +66,7 @@ use now_millis;
 /// limit leaves no other way.
 macro_rules! conversation_of_pair {
     () => {
-        "LATERAL (SELECT id FROM conversations
+        "LATERAL (SELECT id, low_wrote, high_wrote FROM conversations
              WHERE kind = 'direct' AND low_user = p.low AND high_user = p.high LIMIT 1) v"
     };
 }
@@ -225,9 +225,23 @@ impl Store for PgStore {
         self.run(move |c| users::search_users(c, prefix, limit).boxed()).await
     }
 
-    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+    async fn acquainted(
+        &self,
+        user: UserId,
+        others: &[UserId],
+        how: Acquaintance,
+    ) -> Result<Vec<UserId>, StoreError> {
         let others = others.to_vec();
-        self.run(move |c| users::acquainted(c, user, others).boxed()).await
+        self.run(move |c| users::acquainted(c, user, others, how).boxed()).await
+    }
+
+    async fn acquaintances(
+        &self,
+        user: UserId,
+        how: Acquaintance,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        self.run(move |c| users::acquaintances(c, user, how, limit).boxed()).await
     }
 
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
@@ -281,6 +295,10 @@ impl Store for PgStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn revoke_sessions(&self, user: UserId) -> Result<Option<SessionId>, StoreError> {
+        self.run(move |c| sessions::revoke_all(c, user).boxed()).await
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection};
 
 use super::rows::ids;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     store::{
         Session, TokenHash,
         error::nobody,
-        rows::{SessionRow, all},
+        rows::{SessionRow, all, id},
     },
 };
 
@@ -106,4 +106,33 @@ pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) ->
         .execute(connection)
         .await?;
     Ok(())
+}
+
+pub(super) async fn revoke_all(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> sqlx::Result<Option<SessionId>> {
+    let mut tx = connection.begin().await?;
+    // A session that is being begun holds the row, and has its id by then: it is waited for and found.
+    // One that waits for the row itself gets a higher id.
+    sqlx::query("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(user.get())
+        .execute(&mut *tx)
+        .await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM sessions WHERE user_id = $1")
+        .bind(user.get())
+        .fetch_one(&mut *tx)
+        .await?;
+    // In ascending id, as where they are extended.
+    sqlx::query(
+        "UPDATE sessions s SET revoked = true
+         FROM (SELECT id FROM sessions WHERE user_id = $1 AND NOT revoked
+               ORDER BY id FOR NO KEY UPDATE) locked
+         WHERE s.id = locked.id",
+    )
+    .bind(user.get())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    last.map(id).transpose()
 }

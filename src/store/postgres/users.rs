@@ -11,7 +11,10 @@ use super::{now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
     domain::{AvatarHash, User, UserId, UserName},
-    store::rows::{UserRow, all, end_of_prefix, id},
+    store::{
+        Acquaintance,
+        rows::{UserRow, all, end_of_prefix, id},
+    },
 };
 
 pub(super) async fn users(
@@ -203,6 +206,10 @@ pub(super) async fn search_users(
          WHERE name >= $1 AND name < $3 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
     const FROM: &str = "SELECT id, name, avatar FROM users
          WHERE name >= $1 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
+    // No text of Postgres holds it, so no name begins with it.
+    if prefix.contains('\0') {
+        return Ok(Vec::new());
+    }
     let end = end_of_prefix(&prefix);
     let query = sqlx::query_as(if end.is_some() { BETWEEN } else { FROM });
     let query = query.bind(prefix).bind(i64::from(limit));
@@ -215,20 +222,43 @@ pub(super) async fn acquainted(
     connection: &mut PgConnection,
     user: UserId,
     others: Vec<UserId>,
+    how: Acquaintance,
 ) -> sqlx::Result<Vec<UserId>> {
     // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
     let peers: Vec<i64> = sqlx::query_scalar(
         "SELECT DISTINCT other.id FROM unnest($2::bigint[]) other (id) JOIN conversations v
              ON v.kind = 'direct' AND v.low_user = least($1, other.id)
                  AND v.high_user = greatest($1, other.id)
-         WHERE other.id <> $1",
+         WHERE other.id <> $1 AND (NOT $3 OR v.low_wrote AND v.high_wrote)",
     )
     .bind(user.get())
     .bind(ids(&others))
+    .bind(how == Acquaintance::BothWrote)
     .fetch_all(connection)
     .await?;
     let oneself = others.contains(&user).then_some(Ok(user));
     peers.into_iter().map(id).chain(oneself).collect()
+}
+
+pub(super) async fn acquaintances(
+    connection: &mut PgConnection,
+    user: UserId,
+    how: Acquaintance,
+    limit: u32,
+) -> sqlx::Result<Vec<UserId>> {
+    let peers: Vec<i64> = sqlx::query_scalar(
+        "SELECT CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END
+         FROM members m JOIN conversations v ON v.id = m.conversation_id
+         WHERE m.user_id = $1 AND v.kind = 'direct'
+             AND (NOT $2 OR v.low_wrote AND v.high_wrote)
+         ORDER BY m.conversation_id DESC LIMIT $3",
+    )
+    .bind(user.get())
+    .bind(how == Acquaintance::BothWrote)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    peers.into_iter().map(id).collect()
 }
 
 pub(super) async fn save_last_seen(

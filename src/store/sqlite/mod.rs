@@ -25,8 +25,8 @@ use sqlx::{
 
 use self::{connections::Reserved, error::classify};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
-    Store, StoreError, TokenHash, Window, error::corrupt,
+    Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark,
+    Session, Standing, Store, StoreError, TokenHash, Window, error::corrupt,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -203,8 +203,22 @@ impl Store for SqliteStore {
         read(users::search_users(&self.reader, prefix, limit)).await
     }
 
-    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-        read(users::acquainted(&self.reader, user, others)).await
+    async fn acquainted(
+        &self,
+        user: UserId,
+        others: &[UserId],
+        how: Acquaintance,
+    ) -> Result<Vec<UserId>, StoreError> {
+        read(users::acquainted(&self.reader, user, others, how)).await
+    }
+
+    async fn acquaintances(
+        &self,
+        user: UserId,
+        how: Acquaintance,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        read(users::acquaintances(&self.reader, user, how, limit)).await
     }
 
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
@@ -253,6 +267,10 @@ impl Store for SqliteStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         write(sessions::revoke(self.clone(), id)).await
+    }
+
+    async fn revoke_sessions(&self, user: UserId) -> Result<Option<SessionId>, StoreError> {
+        write(sessions::revoke_all(self.clone(), user)).await
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {

@@ -11,7 +11,7 @@ use crate::{
     store::{
         Session, TokenHash,
         error::nobody,
-        rows::{SessionRow, all},
+        rows::{SessionRow, all, id},
     },
 };
 
@@ -88,4 +88,21 @@ pub(super) async fn revoke(store: SqliteStore, session: SessionId) -> sqlx::Resu
         .execute(&store.writer)
         .await?;
     Ok(())
+}
+
+pub(super) async fn revoke_all(
+    store: SqliteStore,
+    user: UserId,
+) -> sqlx::Result<Option<SessionId>> {
+    let mut tx = store.begin().await?;
+    sqlx::query("UPDATE sessions SET revoked = 1 WHERE user_id = ?1 AND revoked = 0")
+        .bind(user.get())
+        .execute(&mut *tx)
+        .await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM sessions WHERE user_id = ?1")
+        .bind(user.get())
+        .fetch_one(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    last.map(id).transpose()
 }

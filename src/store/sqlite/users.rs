@@ -13,7 +13,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{AvatarHash, User, UserId, UserName},
-    store::rows::{UserRow, all, end_of_prefix, id},
+    store::{
+        Acquaintance,
+        rows::{UserRow, all, end_of_prefix, id},
+    },
 };
 
 pub(super) async fn users(reader: &SqlitePool, users: &[UserId]) -> sqlx::Result<Vec<User>> {
@@ -211,20 +214,43 @@ pub(super) async fn acquainted(
     reader: &SqlitePool,
     user: UserId,
     others: &[UserId],
+    how: Acquaintance,
 ) -> sqlx::Result<Vec<UserId>> {
     // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
     let peers: Vec<i64> = sqlx::query_scalar(
         "SELECT DISTINCT other.value FROM json_each(?2) other JOIN conversations v
              ON v.kind = 'direct' AND v.low_user = min(?1, other.value)
                  AND v.high_user = max(?1, other.value)
-         WHERE other.value <> ?1",
+         WHERE other.value <> ?1 AND (NOT ?3 OR v.low_wrote AND v.high_wrote)",
     )
     .bind(user.get())
     .bind(ids(others))
+    .bind(how == Acquaintance::BothWrote)
     .fetch_all(reader)
     .await?;
     let oneself = others.contains(&user).then_some(Ok(user));
     peers.into_iter().map(id).chain(oneself).collect()
+}
+
+pub(super) async fn acquaintances(
+    reader: &SqlitePool,
+    user: UserId,
+    how: Acquaintance,
+    limit: u32,
+) -> sqlx::Result<Vec<UserId>> {
+    let peers: Vec<i64> = sqlx::query_scalar(
+        "SELECT CASE WHEN v.low_user = ?1 THEN v.high_user ELSE v.low_user END
+         FROM members m JOIN conversations v ON v.id = m.conversation_id
+         WHERE m.user_id = ?1 AND v.kind = 'direct'
+             AND (NOT ?2 OR v.low_wrote AND v.high_wrote)
+         ORDER BY m.conversation_id DESC LIMIT ?3",
+    )
+    .bind(user.get())
+    .bind(how == Acquaintance::BothWrote)
+    .bind(limit)
+    .fetch_all(reader)
+    .await?;
+    peers.into_iter().map(id).collect()
 }
 
 pub(super) async fn save_last_seen(

@@ -171,7 +171,7 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
         get("/getMessage", "/getMessage"),
         get("/getOnlineUser", "/getOnlineUser"),
         get("/close", "/close"),
-        route("POST", "/v1/logout", "/v1/logout", Some(json!({}))),
+        route("POST", "/v1/logout", "/v1/logout", Some(json!({"everywhere": true}))),
     ]
 }
 

@@ -15,8 +15,8 @@ use imserver::{
         Seq, SessionId, User, UserId, UserName,
     },
     store::{
-        Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
-        Standing, Store, StoreError, TokenHash, Window,
+        Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark,
+        Session, Standing, Store, StoreError, TokenHash, Window,
     },
 };
 use parking_lot::Mutex;
@@ -76,7 +76,10 @@ impl Store for FakeStore {
         -> Answer<Option<User>> { unimplemented!() }
     async fn avatar(&self, _: &AvatarHash) -> Answer<Option<(String, Bytes)>> { unimplemented!() }
     async fn search_users(&self, _: &str, _: u32) -> Answer<Vec<User>> { unimplemented!() }
-    async fn acquainted(&self, _: UserId, _: &[UserId]) -> Answer<Vec<UserId>> { unimplemented!() }
+    async fn acquainted(&self, _: UserId, _: &[UserId], _: Acquaintance)
+        -> Answer<Vec<UserId>> { unimplemented!() }
+    async fn acquaintances(&self, _: UserId, _: Acquaintance, _: u32)
+        -> Answer<Vec<UserId>> { unimplemented!() }
     async fn save_last_seen(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
     async fn last_seen(&self, _: &[UserId]) -> Answer<HashMap<UserId, Timestamp>> { unimplemented!() }
     async fn erase_user(&self, _: UserId) -> Answer<bool> { unimplemented!() }
@@ -88,6 +91,7 @@ impl Store for FakeStore {
     async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
     async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
     async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
+    async fn revoke_sessions(&self, _: UserId) -> Answer<Option<SessionId>> { unimplemented!() }
     async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }
     async fn close_sockets(&self, _: UserId) -> Answer<ConnectionId> { unimplemented!() }
     async fn closes(&self, _: &[UserId])

@@ -87,6 +87,9 @@ macro_rules! store_contract {
                     ensuring_changes_nobody,
                     a_search_is_by_the_letter,
                     acquaintances_share_a_conversation,
+                    both_have_written_from_the_first_answer_on,
+                    that_somebody_wrote_is_noted_whatever_the_batch,
+                    who_wrote_before_it_was_noted_is_found,
                     last_seen_only_rises,
                     avatars_are_kept_by_their_hash,
                 ];
@@ -102,6 +105,8 @@ macro_rules! store_contract {
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,
+                    all_sessions_of_a_user_end_at_once,
+                    no_session_that_is_begun_meanwhile_is_taken_for_an_old_one,
                 ];
                 connections: [
                     ids_rise_in_the_order_of_opening,

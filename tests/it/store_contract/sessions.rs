@@ -127,3 +127,44 @@ pub(super) async fn a_revoked_session_stays_revoked<D: Database>() {
     assert_eq!(store.session(TokenHash([1; 32])).await.unwrap(), Some(revoked));
     assert!(again(&*store, &other).await.is_live(START));
 }
+
+pub(super) async fn all_sessions_of_a_user_end_at_once<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    assert_eq!(store.revoke_sessions(user(1)).await.unwrap(), None);
+    let (first, second) = (begin(&*store, 1, 1).await, begin(&*store, 2, 1).await);
+    let other = begin(&*store, 3, 2).await;
+    store.revoke_session(first.id).await.unwrap();
+    for _ in 0..2 {
+        let last = store.revoke_sessions(user(1)).await.unwrap();
+        assert_eq!(last, Some(second.id), "also where nothing is left to end");
+    }
+    for ended in [first, second] {
+        assert_eq!(again(&*store, &ended).await, Session { revoked: true, ..ended });
+    }
+    assert_eq!(again(&*store, &other).await, other);
+    let third = begin(&*store, 4, 1).await;
+    assert!(third.id > second.id);
+    assert!(again(&*store, &third).await.is_live(START));
+    assert_eq!(store.revoke_sessions(user(77)).await.unwrap(), None);
+}
+
+pub(super) async fn no_session_that_is_begun_meanwhile_is_taken_for_an_old_one<D: Database>() {
+    let (database, a) = populated::<D>(1).await;
+    let b = database.open().await;
+    begin(&*a, 0, 1).await;
+    for round in 0..10 {
+        let beginning = async {
+            let mut begun = Vec::new();
+            for number in 1..=20 {
+                begun.push(begin(&*b, round * 21 + number, 1).await);
+            }
+            begun
+        };
+        let (begun, last) = tokio::join!(beginning, a.revoke_sessions(user(1)));
+        let last = last.unwrap().unwrap();
+        for session in begun {
+            let is_ended = again(&*a, &session).await.revoked;
+            assert_eq!(is_ended, session.id <= last, "{} and {last}", session.id);
+        }
+    }
+}

@@ -31,6 +31,7 @@ mod presence_model;
 mod presence_processes;
 mod presence_redis;
 mod readme;
+mod reconcile;
 mod replicas;
 mod seed;
 mod smoke;

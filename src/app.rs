@@ -28,6 +28,7 @@ use crate::{
     descriptors,
     drain::Drain,
     http,
+    instances::Instances,
     limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
     messaging::Messaging,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
@@ -98,8 +99,19 @@ fn linger(settings: &Settings) -> anyhow::Result<Duration> {
     })
 }
 
+/// The Redis instances of the settings, of which all that connects to them is to know together.
+fn instances(settings: &Settings) -> anyhow::Result<Instances> {
+    Ok(Instances::new(match settings.bus_kind()? {
+        BusKind::Local => 0,
+        BusKind::Redis(urls) => urls.len(),
+    }))
+}
+
 /// Connects to the other replicas, if the settings say that there may be some.
-async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
+async fn open_bus(
+    settings: &Settings,
+    instances: &Instances,
+) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
     match settings.bus_kind()? {
         BusKind::Local => {
             let (bus, incoming) = LocalBroker::default().connect();
@@ -107,7 +119,8 @@ async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Rec
         }
         BusKind::Redis(urls) => {
             let timing = Timing::default();
-            let connected = RedisBus::connect(&urls, &settings.bus.namespace, timing).await;
+            let connected =
+                RedisBus::connect(&urls, &settings.bus.namespace, timing, instances).await;
             let (bus, incoming) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(bus), incoming))
         }
@@ -118,6 +131,7 @@ async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Rec
 async fn open_presence(
     settings: &Settings,
     clock: &Clock,
+    instances: &Instances,
 ) -> anyhow::Result<(Arc<dyn Presence>, mpsc::Receiver<Transition>)> {
     match settings.bus_kind()? {
         BusKind::Local => {
@@ -125,7 +139,7 @@ async fn open_presence(
             Ok((Arc::new(presence), transitions))
         }
         BusKind::Redis(urls) => {
-            let connected = RedisPresence::connect(&urls, &settings.bus.namespace).await;
+            let connected = RedisPresence::connect(&urls, &settings.bus.namespace, instances).await;
             let (presence, transitions) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(presence), transitions))
         }
@@ -133,7 +147,7 @@ async fn open_presence(
 }
 
 /// The rate limits, counted together by the replicas that share a bus.
-async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
+async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Result<Limits> {
     let limits = &settings.limits;
     if !limits.enabled {
         return Ok(Limits::none());
@@ -141,7 +155,7 @@ async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
     let limiter: Arc<dyn Limiter> = match settings.bus_kind()? {
         BusKind::Local => Arc::new(LocalLimiter::default()),
         BusKind::Redis(urls) => {
-            let connected = RedisLimiter::connect(&urls, &settings.bus.namespace).await;
+            let connected = RedisLimiter::connect(&urls, &settings.bus.namespace, instances).await;
             Arc::new(connected.context("setting `bus.url`")?)
         }
     };
@@ -166,9 +180,10 @@ impl App {
             None => None,
         };
         let store = open_store(&settings, &clock).await?;
-        let (bus, incoming) = open_bus(&settings).await?;
-        let (presence, transitions) = open_presence(&settings, &clock).await?;
-        let limits = open_limits(&settings).await?;
+        let instances = instances(&settings)?;
+        let (bus, incoming) = open_bus(&settings, &instances).await?;
+        let (presence, transitions) = open_presence(&settings, &clock, &instances).await?;
+        let limits = open_limits(&settings, &instances).await?;
 
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
@@ -194,6 +209,10 @@ impl App {
         background
             .spawn(until_stop(Box::pin(delivery::announce(Arc::clone(&delivery), transitions))));
         background.spawn(until_stop(Box::pin(delivery::reconcile(
+            Arc::clone(&delivery),
+            Duration::from_secs(settings.delivery.reconcile_secs),
+        ))));
+        background.spawn(until_stop(Box::pin(delivery::watch_bus(
             Arc::clone(&delivery),
             Duration::from_secs(settings.delivery.reconcile_secs),
         ))));
@@ -231,6 +250,7 @@ impl App {
             delivery,
             store,
             bus,
+            instances,
             presence,
             limits,
             admission: Admission::new(

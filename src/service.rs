@@ -14,6 +14,7 @@ use crate::{
     config::Settings,
     delivery::Delivery,
     drain::Drain,
+    instances::Instances,
     limits::{Admission, Limits},
     messaging::Messaging,
     presence::Presence,
@@ -34,6 +35,8 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// The way between replicas, for the question whether it stands.
     pub bus: Arc<dyn Bus>,
+    /// The Redis instances, for the question what they refuse.
+    pub instances: Instances,
     /// The register of who is online, to be left at the end.
     pub presence: Arc<dyn Presence>,
     /// How often who may do what.

@@ -33,6 +33,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "imserver_bus_link_up", "Whether a link to Redis stands"),
     (Kind::Counter, "imserver_bus_published_total", "Signals published to other replicas"),
     (Kind::Counter, "imserver_bus_reconnects_total", "Links to Redis that were made anew"),
+    (Kind::Gauge, "imserver_bus_split", "Whether replicas that live are on another Redis"),
     (Kind::Histogram, "imserver_commit_batch_size", "Chats in a transaction"),
     (Kind::Histogram, "imserver_commit_seconds", "How long a transaction of chats took"),
     (Kind::Counter, "imserver_connections_closed_total", "Connections closed to make room, by why"),

@@ -50,6 +50,10 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, 
     if service.bus.health().is_err() {
         reasons.push("bus");
     }
+    reasons.extend(service.instances.refusals());
+    if service.delivery.is_split() {
+        reasons.push("bus_split");
+    }
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
     (StatusCode::OK, Json(Health { status, reasons }))
 }

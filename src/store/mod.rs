@@ -19,10 +19,16 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Content, Conversation, ConversationId,
-        Epoch, Seq, SessionId, User, UserId, UserName,
+        Epoch, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     protocol::event::{ChatJson, EventFrame},
 };
+
+/// How lately a replica must have been noted to count as living, in milliseconds.
+const REPLICA_FRESH: i64 = 60_000;
+
+/// After how long a replica that was not noted again is forgotten, in milliseconds.
+const REPLICA_FORGOTTEN: i64 = 600_000;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +245,15 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a new history, whose name it returns: a step of every restore. Ids of sockets that are
     /// given out in it are above all of those before, also of those that the restore has forgotten.
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Notes that a replica lives, and whether it can be heard on its bus. Returns the others of the last
+    /// minute that could be, with the time at which each last said so: by one clock for all replicas, and
+    /// later each time. Replicas are forgotten after some minutes.
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError>;
 
     // --- users
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{
     bus::{CloseOrder, Signal},
-    domain::{ClientMsgId, DeviceId, OutOfRange, Seq},
+    domain::{ClientMsgId, DeviceId, OutOfRange, ReplicaId, Seq},
     protocol::{Text, event::EventFrame},
 };
 
@@ -37,6 +37,12 @@ const CLOSE_SURPLUS: u8 = 8;
 /// One start of one replica. It knows by this what it published itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin(pub(super) u64);
+
+impl From<ReplicaId> for Origin {
+    fn from(replica: ReplicaId) -> Self {
+        Self(replica.get().cast_unsigned())
+    }
+}
 
 /// What one payload says.
 #[derive(Clone, Debug, PartialEq)]

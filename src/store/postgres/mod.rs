@@ -13,6 +13,7 @@ mod gather;
 mod history;
 mod opening;
 mod pool;
+mod replicas;
 mod rows;
 mod sessions;
 mod timelines;
@@ -40,7 +41,7 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        Seq, SessionId, User, UserId, UserName,
+        ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -177,6 +178,14 @@ impl Store for PgStore {
 
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError> {
         self.run(|c| history::rotate(c).boxed()).await
+    }
+
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError> {
+        self.run(move |c| replicas::note(c, replica, is_heard).boxed()).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {

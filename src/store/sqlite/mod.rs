@@ -10,6 +10,7 @@ mod conversations;
 mod erasure;
 mod error;
 mod lists;
+mod replicas;
 mod sessions;
 mod timelines;
 mod users;
@@ -32,7 +33,7 @@ use crate::{
     clock::{Clock, Timestamp},
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        Seq, SessionId, User, UserId, UserName,
+        ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -162,6 +163,14 @@ impl Store for SqliteStore {
 
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError> {
         write(rotate_epoch(self.clone())).await
+    }
+
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError> {
+        write(replicas::note(self.clone(), replica, is_heard)).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {

@@ -1,4 +1,5 @@
-//! A store that only appends, and fails when it is told to: for what no database does on demand.
+//! A store that appends, failing when it is told to, and knows where timelines end: for what no
+//! database does on demand.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,7 +13,7 @@ use imserver::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        Seq, SessionId, User, UserId, UserName,
+        ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     store::{
         Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
@@ -23,27 +24,32 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 /// What becomes of one call of `append`.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Panic,
     Unavailable,
 }
 
 /// Appends nothing, answers `TargetNotFound`, and keeps what it was given.
-pub(super) struct FakeStore {
+pub(crate) struct FakeStore {
     /// Outcomes of the next calls; once they are used up, calls succeed.
-    pub(super) outcomes: Mutex<VecDeque<Outcome>>,
+    pub(crate) outcomes: Mutex<VecDeque<Outcome>>,
     /// A call takes a permit: none, and it waits.
-    pub(super) permits: Semaphore,
+    pub(crate) permits: Semaphore,
     /// Batches, by the keys of their chats.
-    pub(super) batches: Mutex<Vec<Vec<String>>>,
+    pub(crate) batches: Mutex<Vec<Vec<String>>>,
+    /// Where timelines end.
+    pub(crate) last_seqs: Mutex<HashMap<UserId, Seq>>,
+    epoch: Epoch,
 }
 
 impl FakeStore {
-    pub(super) fn new(outcomes: impl IntoIterator<Item = Outcome>, permits: usize) -> Arc<Self> {
+    pub(crate) fn new(outcomes: impl IntoIterator<Item = Outcome>, permits: usize) -> Arc<Self> {
         Arc::new(Self {
             outcomes: Mutex::new(outcomes.into_iter().collect()),
             permits: Semaphore::new(permits),
             batches: Mutex::default(),
+            last_seqs: Mutex::default(),
+            epoch: Epoch::random(),
         })
     }
 }
@@ -65,8 +71,10 @@ impl Store for FakeStore {
     }
 
     async fn ping(&self) -> Answer<()> { unimplemented!() }
-    async fn epoch(&self) -> Answer<Epoch> { unimplemented!() }
+    async fn epoch(&self) -> Answer<Epoch> { Ok(self.epoch) }
     async fn rotate_epoch(&self) -> Answer<Epoch> { unimplemented!() }
+    async fn note_replica(&self, _: ReplicaId, _: bool)
+        -> Answer<HashMap<ReplicaId, Timestamp>> { unimplemented!() }
     async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }
     async fn demo_user(&self, _: &UserName) -> Answer<User> { unimplemented!() }
     async fn wechat_user(&self, _: &str) -> Answer<User> { unimplemented!() }
@@ -94,7 +102,10 @@ impl Store for FakeStore {
         -> Answer<HashMap<UserId, ConnectionId>> { unimplemented!() }
     async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
     async fn standing(&self, _: UserId) -> Answer<Standing> { unimplemented!() }
-    async fn last_seqs(&self, _: &[UserId]) -> Answer<HashMap<UserId, Seq>> { unimplemented!() }
+    async fn last_seqs(&self, users: &[UserId]) -> Answer<HashMap<UserId, Seq>> {
+        let last_seqs = self.last_seqs.lock();
+        Ok(users.iter().filter_map(|user| Some((*user, *last_seqs.get(user)?))).collect())
+    }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }
     async fn trim_timeline(&self, _: UserId, _: Seq) -> Answer<()> { unimplemented!() }
     async fn latest_chats(&self, _: UserId, _: u32) -> Answer<Vec<Chat>> { unimplemented!() }

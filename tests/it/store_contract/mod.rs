@@ -9,7 +9,7 @@ mod connections;
 mod conversations;
 mod cost;
 mod erasure;
-mod fake;
+pub(crate) mod fake;
 mod linger;
 mod postgres;
 mod service;
@@ -107,7 +107,11 @@ macro_rules! store_contract {
                     ids_rise_in_the_order_of_opening,
                     a_close_means_all_until_now_and_never_goes_back,
                 ];
-                service: [the_epoch_stays_until_it_is_rotated, the_database_answers];
+                service: [
+                    the_epoch_stays_until_it_is_rotated,
+                    the_database_answers,
+                    replicas_that_can_be_heard_find_each_other,
+                ];
                 batcher: [
                     a_key_fifty_times_at_once_is_one_chat,
                     chats_of_one_task_commit_in_their_order,

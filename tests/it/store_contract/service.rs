@@ -1,5 +1,7 @@
 //! The database as a whole.
 
+use imserver::domain::ReplicaId;
+
 use super::Database;
 
 pub(super) async fn the_epoch_stays_until_it_is_rotated<D: Database>() {
@@ -24,4 +26,32 @@ pub(super) async fn the_epoch_stays_until_it_is_rotated<D: Database>() {
 pub(super) async fn the_database_answers<D: Database>() {
     let database = D::create().await;
     database.open().await.ping().await.unwrap();
+}
+
+pub(super) async fn replicas_that_can_be_heard_find_each_other<D: Database>() {
+    let database = D::create().await;
+    let store = database.open().await;
+    let [one, two, three] = [1, 2, 3].map(|id| ReplicaId::new(id).unwrap());
+    assert!(store.note_replica(one, true).await.unwrap().is_empty(), "itself it knows");
+    let found = store.note_replica(two, true).await.unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&one]);
+    let first = found[&one];
+    // Each time it says so is later than the one before, on whatever clock.
+    store.note_replica(one, true).await.unwrap();
+    let again = store.note_replica(three, false).await.unwrap();
+    assert!(again.len() == 2 && again[&one] > first, "{again:?}");
+    // One that cannot be heard is nobody to look for, until it can.
+    assert_eq!(store.note_replica(one, true).await.unwrap().keys().collect::<Vec<_>>(), [&two]);
+    store.note_replica(three, true).await.unwrap();
+    assert_eq!(store.note_replica(one, true).await.unwrap().len(), 2);
+
+    let ago = |secs: u32| {
+        format!("UPDATE replicas SET seen_at = seen_at - {secs} * 1000 WHERE id <> {one}")
+    };
+    database.tamper(&ago(61)).await;
+    assert!(store.note_replica(one, true).await.unwrap().is_empty(), "they have died");
+    database.tamper(&ago(600)).await;
+    store.note_replica(one, true).await.unwrap();
+    database.tamper(&ago(3_600).replace('-', "+")).await;
+    assert!(store.note_replica(one, true).await.unwrap().is_empty(), "they are forgotten");
 }

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
-    auth::{Auth, origin::OriginPolicy},
+    auth::{self, Auth, origin::OriginPolicy},
     bus::{
         self, Bus,
         local::LocalBroker,
@@ -216,6 +216,7 @@ impl App {
             Arc::clone(&delivery),
             Duration::from_secs(settings.delivery.reconcile_secs),
         ))));
+        background.spawn(until_stop(Box::pin(auth::retention::keep_sweeping(auth.clone()))));
         background
             .spawn(until_stop(Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone()))));
         background.spawn(until_stop(Box::pin(delivery::review(Arc::clone(&delivery)))));

@@ -1,6 +1,7 @@
 //! Sessions: opaque tokens, sliding expiry, revocation.
 
 pub mod origin;
+pub mod retention;
 pub mod token;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

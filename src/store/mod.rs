@@ -337,6 +337,16 @@ pub trait Store: Send + Sync + 'static {
     /// The sessions of this list that exist, live or not, in any order.
     async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError>;
 
+    /// Looks at most at `limit` sessions after `after`, in the order of their ids, and deletes those that
+    /// ended by age or idleness before `before`, revoked or not. Returns the last id that was looked at;
+    /// `None` if there was none. Several replicas may do so at a time.
+    async fn delete_ended_sessions(
+        &self,
+        after: Option<SessionId>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<SessionId>, StoreError>;
+
     /// Moves the idle end of these sessions to `until`. Never moves it backwards, and leaves revoked
     /// sessions alone.
     async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError>;

@@ -283,6 +283,15 @@ impl Store for PgStore {
         self.run(move |c| sessions::by_ids(c, ids).boxed()).await
     }
 
+    async fn delete_ended_sessions(
+        &self,
+        after: Option<SessionId>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<SessionId>, StoreError> {
+        self.run(move |c| sessions::delete_ended(c, after, before, limit).boxed()).await
+    }
+
     async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError> {
         let ids = ids.to_vec();
         self.run(move |c| sessions::extend(c, ids, until).boxed()).await

@@ -11,7 +11,7 @@ use crate::{
     store::{
         Session, TokenHash,
         error::nobody,
-        rows::{SessionRow, all},
+        rows::{SessionRow, all, id},
     },
 };
 
@@ -77,6 +77,31 @@ pub(super) async fn by_ids(
     .fetch_all(connection)
     .await?;
     all(rows)
+}
+
+pub(super) async fn delete_ended(
+    connection: &mut PgConnection,
+    after: Option<SessionId>,
+    before: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Option<SessionId>> {
+    // A session that somebody extends now is locked, and has not ended.
+    let last: Option<i64> = sqlx::query_scalar(
+        "WITH page AS (SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT $3),
+         ended AS (
+             DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions
+                 WHERE id IN (SELECT id FROM page) AND least(idle_expires_at, expires_at) < $2
+                 ORDER BY id FOR UPDATE SKIP LOCKED)
+         )
+         SELECT max(id) FROM page",
+    )
+    .bind(after.map_or(0, SessionId::get))
+    .bind(before.as_millis())
+    .bind(i64::from(limit))
+    .fetch_one(connection)
+    .await?;
+    last.map(id).transpose()
 }
 
 /// In ascending id, as everywhere that several rows are written: two replicas that extend the same

@@ -256,6 +256,15 @@ impl Store for SqliteStore {
         read(sessions::by_ids(&self.reader, ids)).await
     }
 
+    async fn delete_ended_sessions(
+        &self,
+        after: Option<SessionId>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<SessionId>, StoreError> {
+        write(sessions::delete_ended(self.clone(), after, before, limit)).await
+    }
+
     async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError> {
         write(sessions::extend(self.clone(), ids.to_vec(), until)).await
     }

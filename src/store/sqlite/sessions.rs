@@ -11,7 +11,7 @@ use crate::{
     store::{
         Session, TokenHash,
         error::nobody,
-        rows::{SessionRow, all},
+        rows::{SessionRow, all, id},
     },
 };
 
@@ -64,6 +64,34 @@ pub(super) async fn by_ids(
     .fetch_all(reader)
     .await?;
     all(rows)
+}
+
+pub(super) async fn delete_ended(
+    store: SqliteStore,
+    after: Option<SessionId>,
+    before: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Option<SessionId>> {
+    let mut transaction = store.begin().await?;
+    let after = after.map_or(0, SessionId::get);
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT max(id) FROM (SELECT id FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2)",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "DELETE FROM sessions
+         WHERE id > ?1 AND id <= ?2 AND min(idle_expires_at, expires_at) < ?3",
+    )
+    .bind(after)
+    .bind(last)
+    .bind(before.as_millis())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    last.map(id).transpose()
 }
 
 pub(super) async fn extend(

@@ -94,6 +94,8 @@ impl Store for FakeStore {
         -> Answer<Session> { unimplemented!() }
     async fn session(&self, _: TokenHash) -> Answer<Option<Session>> { unimplemented!() }
     async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
+    async fn delete_ended_sessions(&self, _: Option<SessionId>, _: Timestamp, _: u32)
+        -> Answer<Option<SessionId>> { unimplemented!() }
     async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
     async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
     async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }

@@ -102,6 +102,7 @@ macro_rules! store_contract {
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,
+                    what_ended_long_ago_is_deleted_page_by_page,
                 ];
                 connections: [
                     ids_rise_in_the_order_of_opening,

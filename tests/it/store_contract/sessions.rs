@@ -127,3 +127,40 @@ pub(super) async fn a_revoked_session_stays_revoked<D: Database>() {
     assert_eq!(store.session(TokenHash([1; 32])).await.unwrap(), Some(revoked));
     assert!(again(&*store, &other).await.is_live(START));
 }
+
+pub(super) async fn what_ended_long_ago_is_deleted_page_by_page<D: Database>() {
+    let (_database, store) = populated::<D>(1).await;
+    let mut sessions = Vec::new();
+    for token in 0..7 {
+        sessions.push(begin(&*store, token, 1).await);
+    }
+    let extended = START.after(IDLE * 2);
+    store.extend_sessions(&[sessions[1].id, sessions[4].id], extended).await.unwrap();
+    store.revoke_session(sessions[2].id).await.unwrap();
+    // Extended beyond its age, by which it ends all the same.
+    store.extend_sessions(&[sessions[6].id], START.after(MAX * 2)).await.unwrap();
+    let sweep = async |before| {
+        let (mut after, mut pages) = (None, Vec::new());
+        loop {
+            after = store.delete_ended_sessions(after, before, 3).await.unwrap();
+            let Some(last) = after else { break };
+            pages.push(last);
+        }
+        let ids: Vec<_> = sessions.iter().map(|session| session.id).collect();
+        let mut left = store.sessions(&ids).await.unwrap();
+        left.sort_by_key(|session| session.id);
+        let places = left.iter().map(|left| ids.iter().position(|id| *id == left.id).unwrap());
+        (pages, places.collect::<Vec<_>>())
+    };
+    let [.., third, _, _, sixth, last] = &sessions[..] else { panic!("seven") };
+    let pages = vec![third.id, sixth.id, last.id];
+    // Not at the end itself, but after it.
+    assert_eq!(sweep(START.after(IDLE)).await, (pages.clone(), vec![0, 1, 2, 3, 4, 5, 6]));
+    let after = START.after(IDLE + Duration::from_millis(1));
+    assert_eq!(sweep(after).await, (pages, vec![1, 4, 6]));
+    assert_eq!(sweep(extended).await, (vec![last.id], vec![1, 4, 6]));
+    assert_eq!(sweep(START.after(MAX * 2)).await, (vec![last.id], vec![]));
+    assert_eq!(sweep(START.after(MAX * 2)).await, (vec![], vec![]));
+    // A login that comes now gets an id of its own, which no socket of an old session has.
+    assert!(begin(&*store, 8, 1).await.id > last.id);
+}

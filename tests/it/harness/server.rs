@@ -91,9 +91,7 @@ impl Server {
 
     /// Its resident memory, in bytes.
     pub fn resident(&self) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+        super::process::resident(self.child.id())
     }
 
     /// Stops it where it is: its connections stand, and nothing is answered.

@@ -50,6 +50,8 @@ up() {
   done
   # shellcheck source=/dev/null
   set -a && . "$folder/secrets.env" && . "$here/imserver.env" && set +a
+  # Nothing of it can be reached from another machine.
+  export IMSERVER__AUTH__DEMO_LOGIN=true
   [ ${#caller[@]} -eq 0 ] || export "${caller[@]}"
 
   start_postgres

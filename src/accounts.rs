@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
-    domain::{AvatarHash, User, UserId, UserName},
+    domain::{AvatarHash, SessionId, User, UserId, UserName},
     limits::Limits,
     messaging::{Error, user_not_found},
     protocol::fault::{Code, Fault},
@@ -16,8 +16,25 @@ use crate::{
     wechat::{WechatClient, WechatError},
 };
 
-/// How many pictures are decoded at once: each may take 64 MiB.
+/// How many pictures are decoded at once: each may take 200 MiB for a moment.
 const PICTURES_AT_ONCE: usize = 2;
+
+/// How many uploads there are at once, whether they arrive, wait or are decoded: 256 KiB each.
+const UPLOADS_AT_ONCE: usize = 64;
+
+/// How many rows one call to the database changes in an erasure, and looks at in a search for pictures
+/// that nobody has. Each may be a read of a slow disk, and all have to be done within its time-out.
+const PAGE: u32 = 200;
+
+/// The pause between two pages of a search for pictures that nobody has: nobody waits for it.
+const PAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause between two searches. After the first one hardly any is found: only what replicas of an
+/// earlier version leave behind.
+const SEARCH_PAUSE: Duration = Duration::from_hours(24);
+
+/// After how long an upload that found no place may be tried again.
+const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 
 /// The use cases around an account.
 #[derive(Clone)]
@@ -27,7 +44,14 @@ pub struct Accounts {
     wechat: Option<Arc<WechatClient>>,
     demo_login: bool,
     limits: Limits,
-    pictures: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
+}
+
+/// The right to bring the body of an upload into memory; given back when it is dropped.
+#[derive(Debug)]
+pub struct UploadPlace {
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Accounts {
@@ -39,8 +63,15 @@ impl Accounts {
         demo_login: bool,
         limits: Limits,
     ) -> Self {
-        let pictures = Arc::new(Semaphore::new(PICTURES_AT_ONCE));
-        Self { store, auth, wechat: wechat.map(Arc::new), demo_login, limits, pictures }
+        Self {
+            store,
+            auth,
+            wechat: wechat.map(Arc::new),
+            demo_login,
+            limits,
+            uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
+            decoders: Arc::new(Semaphore::new(PICTURES_AT_ONCE)),
+        }
     }
 
     /// Logs the demo user of this name in.
@@ -79,14 +110,36 @@ impl Accounts {
         Ok(self.auth.log_out(session.id).await?)
     }
 
-    /// Checks a picture, makes it the user's and keeps it.
-    pub async fn set_avatar(&self, user: UserId, upload: Bytes) -> Result<User, Error> {
-        let busy = || Fault::unavailable("too many pictures are being read");
-        // Waits behind the few that are being decoded; the closing of the semaphore never happens.
-        let permit = Arc::clone(&self.pictures).acquire_owned().await.map_err(|_| busy())?;
+    /// Ends all sessions of a user; returns the last of them.
+    pub async fn log_out_everywhere(&self, user: UserId) -> Result<Option<SessionId>, Error> {
+        Ok(self.auth.log_out_everywhere(user).await?)
+    }
+
+    /// A place for an upload of this user, to be had before its body is read: an error at once if the
+    /// user uploads too often, or if there are too many uploads.
+    pub async fn upload_place(&self, user: UserId) -> Result<UploadPlace, Fault> {
+        self.limits.avatar(user).await?;
+        let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Fault {
+            retry_after: Some(UPLOAD_WAIT),
+            ..Fault::unavailable("too many pictures are being uploaded")
+        })?;
+        Ok(UploadPlace { _permit: permit })
+    }
+
+    /// Checks a picture, makes it the user's and keeps it. Waits for those that came before it.
+    pub async fn set_avatar(
+        &self,
+        user: UserId,
+        upload: Bytes,
+        place: UploadPlace,
+    ) -> Result<User, Error> {
+        // The closing of the semaphore never happens.
+        let permit = Arc::clone(&self.decoders).acquire_owned().await;
+        let permit = permit.map_err(|_| Fault::internal())?;
+        // To its end, whether or not the client waits: so the places go with it.
         let decoded = tokio::task::spawn_blocking(move || {
             let picture = avatar::normalise(&upload);
-            drop(permit);
+            drop((upload, place, permit));
             picture
         });
         let picture = decoded.await.map_err(|_| Fault::internal())?.map_err(avatar_fault)?;
@@ -101,22 +154,34 @@ impl Accounts {
     }
 }
 
-/// How many chats are blanked in one transaction.
-const BLANKED_AT_ONCE: u32 = 1_000;
-
-/// Erases a user: first all that says who it is and every session, then the words of every chat that it
-/// sent. `false` if there never was such a user. What was begun and not finished is finished by a
-/// repeat.
+/// Erases a user: its sessions and all that says who it is, then the words of every chat that it sent.
+/// `false` if there never was such a user. What was begun and not finished is finished by a repeat. No
+/// call to the database grows with what the user has.
 pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
+    while store.revoke_some_sessions(user, PAGE).await? {}
     if !store.erase_user(user).await? {
         return Ok(false);
     }
     let mut last = None;
     loop {
-        last = store.blank_chats(user, last.as_ref(), BLANKED_AT_ONCE).await?;
+        last = store.blank_chats(user, last.as_ref(), PAGE).await?;
         if last.is_none() {
             return Ok(true);
         }
+    }
+}
+
+/// Deletes pictures that nobody has, again and again: those that earlier versions left behind. Slow on
+/// purpose, in small pages.
+pub async fn drop_unused_pictures(store: Arc<dyn Store>) {
+    let mut last = None;
+    loop {
+        match store.drop_unused_avatars(last.as_ref(), PAGE).await {
+            Ok(found) => last = found,
+            Err(error) => tracing::warn!(%error, "the search for unused pictures waits"),
+        }
+        let pause = if last.is_some() { PAGE_PAUSE } else { SEARCH_PAUSE };
+        tokio::time::sleep(pause).await;
     }
 }
 

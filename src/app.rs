@@ -10,34 +10,36 @@ use std::{
 };
 
 use anyhow::Context;
+use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Accounts,
-    auth::{Auth, origin::OriginPolicy},
+    accounts::{self, Accounts},
+    auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     bus::{
         self, Bus,
         local::LocalBroker,
         redis::{RedisBus, Timing},
     },
     clock::Clock,
-    config::{BusKind, DatabaseUrl, MetricsListen, Settings},
+    config::{BusKind, DatabaseUrl, MetricsListen, Settings, VisibleTo},
     delivery::{self, Delivery},
     descriptors,
     drain::Drain,
     http,
+    instances::Instances,
     limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
     messaging::Messaging,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
     store::{
-        Store,
+        Acquaintance, Store,
         batcher::{self, Batcher},
         postgres::PgStore,
-        sqlite::SqliteStore,
+        sqlite::{ServiceLock, SqliteStore},
     },
     telemetry,
     wechat::{self, WechatClient},
@@ -68,6 +70,8 @@ pub struct App {
     metrics: Option<Metrics>,
     background: TaskTracker,
     stop_background: CancellationToken,
+    /// Held as long as it runs.
+    lock: Option<ServiceLock>,
 }
 
 /// Opens the database that the settings name, and brings its schema up to date.
@@ -89,6 +93,14 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
     })
 }
 
+/// The right to serve the database, where only one process at a time may.
+fn lock(settings: &Settings) -> anyhow::Result<Option<ServiceLock>> {
+    let database = settings.database()?;
+    let DatabaseUrl::Sqlite(path) = &database else { return Ok(None) };
+    let lock = ServiceLock::take(path);
+    lock.map(Some).with_context(|| format!("setting `database.url`: {database}"))
+}
+
 /// How long batches linger under load. A process that has its database for itself has no use for it:
 /// nobody divides its batches, and a commit takes it longer than to gather the next batch.
 fn linger(settings: &Settings) -> anyhow::Result<Duration> {
@@ -98,8 +110,27 @@ fn linger(settings: &Settings) -> anyhow::Result<Duration> {
     })
 }
 
+/// To whom it is shown that somebody is there.
+fn visible(settings: &Settings) -> Acquaintance {
+    match settings.presence.visible_to {
+        VisibleTo::Conversations => Acquaintance::Conversation,
+        VisibleTo::BothWrote => Acquaintance::BothWrote,
+    }
+}
+
+/// The Redis instances of the settings, of which all that connects to them is to know together.
+fn instances(settings: &Settings) -> anyhow::Result<Instances> {
+    Ok(Instances::new(match settings.bus_kind()? {
+        BusKind::Local => 0,
+        BusKind::Redis(urls) => urls.len(),
+    }))
+}
+
 /// Connects to the other replicas, if the settings say that there may be some.
-async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
+async fn open_bus(
+    settings: &Settings,
+    instances: &Instances,
+) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
     match settings.bus_kind()? {
         BusKind::Local => {
             let (bus, incoming) = LocalBroker::default().connect();
@@ -107,7 +138,8 @@ async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Rec
         }
         BusKind::Redis(urls) => {
             let timing = Timing::default();
-            let connected = RedisBus::connect(&urls, &settings.bus.namespace, timing).await;
+            let connected =
+                RedisBus::connect(&urls, &settings.bus.namespace, timing, instances).await;
             let (bus, incoming) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(bus), incoming))
         }
@@ -118,6 +150,7 @@ async fn open_bus(settings: &Settings) -> anyhow::Result<(Arc<dyn Bus>, bus::Rec
 async fn open_presence(
     settings: &Settings,
     clock: &Clock,
+    instances: &Instances,
 ) -> anyhow::Result<(Arc<dyn Presence>, mpsc::Receiver<Transition>)> {
     match settings.bus_kind()? {
         BusKind::Local => {
@@ -125,7 +158,7 @@ async fn open_presence(
             Ok((Arc::new(presence), transitions))
         }
         BusKind::Redis(urls) => {
-            let connected = RedisPresence::connect(&urls, &settings.bus.namespace).await;
+            let connected = RedisPresence::connect(&urls, &settings.bus.namespace, instances).await;
             let (presence, transitions) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(presence), transitions))
         }
@@ -133,7 +166,7 @@ async fn open_presence(
 }
 
 /// The rate limits, counted together by the replicas that share a bus.
-async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
+async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Result<Limits> {
     let limits = &settings.limits;
     if !limits.enabled {
         return Ok(Limits::none());
@@ -141,14 +174,17 @@ async fn open_limits(settings: &Settings) -> anyhow::Result<Limits> {
     let limiter: Arc<dyn Limiter> = match settings.bus_kind()? {
         BusKind::Local => Arc::new(LocalLimiter::default()),
         BusKind::Redis(urls) => {
-            let connected = RedisLimiter::connect(&urls, &settings.bus.namespace).await;
+            let connected = RedisLimiter::connect(&urls, &settings.bus.namespace, instances).await;
             Arc::new(connected.context("setting `bus.url`")?)
         }
     };
     let rates = Rates {
         send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
+        new_conversation: Rate::per_day(limits.new_conversations_per_day),
         history: Rate::per_sec(limits.history_per_sec, limits.history_burst),
         presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
+        write: Rate::per_sec(limits.writes_per_sec, limits.write_burst),
+        avatar: Rate::per_min(limits.avatars_per_min),
         login: Rate::per_min(limits.logins_per_min),
         handshake: Rate::per_min(limits.handshakes_per_min),
         failure: Rate::per_min(limits.failures_per_min),
@@ -165,10 +201,12 @@ impl App {
             Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
             None => None,
         };
+        let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
-        let (bus, incoming) = open_bus(&settings).await?;
-        let (presence, transitions) = open_presence(&settings, &clock).await?;
-        let limits = open_limits(&settings).await?;
+        let instances = instances(&settings)?;
+        let (bus, incoming) = open_bus(&settings, &instances).await?;
+        let (presence, transitions) = open_presence(&settings, &clock, &instances).await?;
+        let limits = open_limits(&settings, &instances).await?;
 
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
@@ -188,18 +226,20 @@ impl App {
             )
         };
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle(), settings.auth.max());
-        let until_stop = |work| stop_background.clone().run_until_cancelled_owned(work);
-        background.spawn(until_stop(Box::pin(Arc::clone(&delivery).listen(incoming))
-            as futures_util::future::BoxFuture<'static, ()>));
-        background
-            .spawn(until_stop(Box::pin(delivery::announce(Arc::clone(&delivery), transitions))));
-        background.spawn(until_stop(Box::pin(delivery::reconcile(
-            Arc::clone(&delivery),
-            Duration::from_secs(settings.delivery.reconcile_secs),
-        ))));
-        background
-            .spawn(until_stop(Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone()))));
-        background.spawn(until_stop(Box::pin(delivery::review(Arc::clone(&delivery)))));
+        let reconcile_every = Duration::from_secs(settings.delivery.reconcile_secs);
+        let work: [BoxFuture<'static, ()>; 8] = [
+            Box::pin(Arc::clone(&delivery).listen(incoming)),
+            Box::pin(delivery::announce(Arc::clone(&delivery), transitions)),
+            Box::pin(delivery::reconcile(Arc::clone(&delivery), reconcile_every)),
+            Box::pin(delivery::watch_bus(Arc::clone(&delivery), reconcile_every)),
+            Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone())),
+            Box::pin(delivery::review(Arc::clone(&delivery))),
+            Box::pin(auth::retention::keep_sweeping(auth.clone())),
+            Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
+        ];
+        for work in work {
+            background.spawn(stop_background.clone().run_until_cancelled_owned(work));
+        }
 
         let wechat = settings
             .wechat_login()
@@ -226,19 +266,27 @@ impl App {
                 Arc::clone(&delivery),
                 Arc::clone(&presence),
                 limits.clone(),
+                visible(&settings),
                 settings.delivery.replay_limit,
             ),
             delivery,
             store,
+            batcher: batcher.clone(),
             bus,
+            instances,
             presence,
             limits,
             admission: Admission::new(
                 settings.server.handshakes_at_once,
                 settings.server.handshakes_waiting,
             ),
+            hosts: HostPolicy::new(
+                settings.server.listen.ip().is_loopback(),
+                settings.server.public_url.as_ref(),
+            ),
             origins: OriginPolicy::new(
                 settings.server.allowed_origins.clone(),
+                settings.server.public_url.as_ref(),
                 settings.server.listen.ip().is_loopback(),
             ),
             sockets: TaskTracker::new(),
@@ -251,7 +299,7 @@ impl App {
             started: AtomicBool::new(false),
             settings,
         });
-        Ok(Self { service, batcher, listener, metrics, background, stop_background })
+        Ok(Self { service, batcher, listener, metrics, background, stop_background, lock })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -272,13 +320,16 @@ impl App {
     /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
     /// and presence is left.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { service, batcher, listener, metrics, background, stop_background } = self;
+        let Self { service, batcher, listener, metrics, background, stop_background, lock: _lock } =
+            self;
         let stop_http = CancellationToken::new();
         let waiting = service.settings.server.waiting_connections.min(descriptors::limit() / 2);
         if let Some(Metrics { listener, handle }) = metrics {
             let keeping = telemetry::keep_up(handle.clone());
             background.spawn(stop_background.clone().run_until_cancelled_owned(keeping));
-            let router = http::metrics_router(handle);
+            let at_home = listener.local_addr()?.ip().is_loopback();
+            let hosts = HostPolicy::new(at_home, service.settings.server.public_url.as_ref());
+            let router = http::metrics_router(handle, hosts);
             background.spawn(http::serve(listener, router, waiting, stop_http.clone()));
         }
         // All is there. Said before the first request is taken, or that one would be turned away.

@@ -1,6 +1,13 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -13,8 +20,13 @@ use crate::{
     config::{self, Overrides, Settings},
     descriptors,
     domain::{OutOfRange, UserId},
-    healthcheck, telemetry,
+    healthcheck,
+    output::Output,
+    telemetry,
 };
+
+/// How long the process waits at its end until its last lines are written.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// Real-time chat for WeChat mini programs: an acknowledgement means committed.
 ///
@@ -98,30 +110,41 @@ impl SettingsArgs {
 
 /// Does what the command line says. What went wrong is said on standard error, and in the status.
 pub async fn run(cli: Cli) -> ExitCode {
-    match execute(cli).await {
+    let mut output = match Output::to(io::stderr()) {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("imserver: no thread could be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = match execute(cli, &output).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("imserver: {error:#}");
+            // It cannot fail: it is queued.
+            let _ = output.write_all(format!("imserver: {error:#}\n").as_bytes());
             ExitCode::FAILURE
         }
-    }
+    };
+    output.flush_within(FLUSH_WAIT);
+    status
 }
 
-async fn execute(cli: Cli) -> anyhow::Result<()> {
+async fn execute(cli: Cli, output: &Output) -> anyhow::Result<()> {
     let settings = cli.settings.load()?;
-    telemetry::init_logs(&settings.log)?;
+    telemetry::init_logs(&settings.log, output)?;
     let clock = Clock::system();
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(settings, clock).await,
+        Command::Serve => {
+            telemetry::log_panics(output.clone());
+            serve(settings, clock).await
+        }
         Command::Migrate => {
             app::open_store(&settings, &clock).await?;
-            println!("the schema is up to date");
-            Ok(())
+            answer("the schema is up to date")
         }
         Command::Healthcheck { live } => {
             let health = healthcheck::ask(settings.server.listen, live).await?;
-            println!("{health}");
-            Ok(())
+            answer(&health)
         }
         Command::Admin(Admin::EraseUser { user }) => {
             let store = app::open_store(&settings, &clock).await?;
@@ -129,15 +152,19 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
                 format!("user {user} is not erased to the end; repeat the command")
             })?;
             anyhow::ensure!(known, "there is no user {user}");
-            println!("user {user} is erased");
-            Ok(())
+            answer(&format!("user {user} is erased"))
         }
         Command::Admin(Admin::RotateEpoch) => {
             let store = app::open_store(&settings, &clock).await?;
-            println!("a new history begins: epoch {}", store.rotate_epoch().await?);
-            Ok(())
+            answer(&format!("a new history begins: epoch {}", store.rotate_epoch().await?))
         }
     }
+}
+
+/// Writes what a command was asked for: where that cannot be read, the command has failed.
+fn answer(line: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{line}")
+        .context("cannot write to standard output; what was asked is done")
 }
 
 async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
@@ -145,7 +172,8 @@ async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     descriptors::raise_limit();
     let app = App::build(settings, clock).await?;
-    greet(&app)?;
+    print_aside(greeting(&app)?);
+    warn_if_open(app.settings());
     let stop = Arc::new(tokio::sync::Notify::new());
     let asked = Arc::clone(&stop);
     tokio::spawn(async move {
@@ -166,26 +194,46 @@ async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     app.run(async move { stop.notified().await }).await
 }
 
-/// Says where everything is, and what to do next.
-fn greet(app: &App) -> anyhow::Result<()> {
+/// Where everything is, and what to do next.
+fn greeting(app: &App) -> anyhow::Result<String> {
     let settings = app.settings();
     let address = app.addr()?;
-    println!("imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
-    println!("  data         {}", settings.database()?);
-    match app.metrics_addr() {
-        Some(metrics) => println!("  metrics      http://{metrics}/metrics"),
-        None => println!("  metrics      off"),
-    }
     let on_off = |on| if on { "on" } else { "off" };
-    println!("  demo login   {}", on_off(settings.demo_login()));
-    println!("  anonymous    {} (the seed's routes)", on_off(settings.anonymous()));
-    let by_wechat = !settings.wechat.secret.is_empty();
-    println!(
-        "  WeChat login {}",
-        if by_wechat { "on" } else { "off (set wechat.appid and wechat.secret)" }
-    );
+    let metrics = app.metrics_addr();
+    let metrics = metrics.map_or("off".to_owned(), |metrics| format!("http://{metrics}/metrics"));
+    let by_wechat = if settings.wechat.secret.is_empty() {
+        "off (set wechat.appid and wechat.secret)"
+    } else {
+        "on"
+    };
     let demo = if settings.demo_login() { "; two people at once are at /demo" } else { "" };
-    println!("Next: open http://{address}/ in a browser, it is the chat{demo}.");
+    let mut text = String::new();
+    writeln!(text, "imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(text, "  data         {}", settings.database()?)?;
+    writeln!(text, "  metrics      {metrics}")?;
+    writeln!(text, "  demo login   {}", on_off(settings.demo_login()))?;
+    writeln!(text, "  anonymous    {} (the seed's routes)", on_off(settings.anonymous()))?;
+    writeln!(text, "  WeChat login {by_wechat}")?;
+    writeln!(text, "Next: open http://{address}/ in a browser, it is the chat{demo}.")?;
+    Ok(text)
+}
+
+/// Writes a text to standard output in a thread of its own: where that is full or closed, the service
+/// goes on.
+fn print_aside(text: String) {
+    let print = move || {
+        let mut stdout = io::stdout();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = written {
+            tracing::warn!(%error, "the greeting cannot be written to standard output");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("greeting".to_owned()).spawn(print) {
+        tracing::warn!(%error, "no thread for the greeting");
+    }
+}
+
+fn warn_if_open(settings: &Settings) {
     if !settings.server.listen.ip().is_loopback() && settings.demo_login() {
         tracing::warn!(
             listen = %settings.server.listen,
@@ -193,5 +241,4 @@ fn greet(app: &App) -> anyhow::Result<()> {
              in the demo; set auth.demo_login=false for a public service"
         );
     }
-    Ok(())
 }

@@ -1,13 +1,19 @@
-//! The Redis instances of `bus.url`: how one is reached, which of them has what, and when one that
-//! is away is tried again.
+//! The Redis instances of `bus.url`: how one is reached, which of them has what, when one that is away
+//! is tried again, and what the links to one tell each other.
 
-use std::{borrow::Cow, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use rand::Rng;
 use redis::{
     ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError, io::tcp::TcpSettings,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use url::Url;
 
 /// The wait between the beginnings of two attempts, at first and at most.
@@ -31,6 +37,122 @@ pub enum ConnectError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+/// The instances, as all links of one replica know them together. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Instances(Arc<[Arc<Instance>]>);
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    /// Its place in the list, from 1.
+    pub(crate) number: usize,
+    /// Since when links that were made before are to be made anew.
+    renewed: watch::Sender<Option<std::time::Instant>>,
+    /// What Redis refuses, by the part of the service that asked: the codes of its errors.
+    refusals: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Instances {
+    /// So many, of which nothing is known yet.
+    pub fn new(count: usize) -> Self {
+        let instance = |number| {
+            let (renewed, refusals) = (watch::Sender::new(None), Mutex::default());
+            Arc::new(Instance { number, renewed, refusals })
+        };
+        Self((1..=count).map(instance).collect())
+    }
+
+    /// What Redis refuses although it answers, as reasons of `/readyz`: `bus_oom` if it is full,
+    /// `bus_refused` for any other error.
+    pub fn refusals(&self) -> BTreeSet<&'static str> {
+        let codes = |instance: &Arc<Instance>| -> Vec<_> {
+            let refusals = instance.refusals.lock();
+            let reason = |code: &String| if code == "OOM" { "bus_oom" } else { "bus_refused" };
+            refusals.values().map(reason).collect()
+        };
+        self.0.iter().flat_map(codes).collect()
+    }
+
+    /// Has all links to all instances made anew: the servers behind them may be others by now.
+    pub(crate) fn renew_all(&self) {
+        self.0.iter().for_each(|instance| instance.renew());
+    }
+
+    /// Each URL with what is known of its instance.
+    pub(crate) fn of<'a>(&self, urls: &'a [Url]) -> Vec<(Arc<Instance>, &'a Url)> {
+        assert_eq!(self.0.len(), urls.len(), "an instance for each URL");
+        self.0.iter().map(Arc::clone).zip(urls).collect()
+    }
+}
+
+impl Instance {
+    /// Takes note of how Redis has answered a part of the service. A server that is no master has all
+    /// links to this instance made anew, since those that write nothing cannot tell.
+    pub(crate) fn note<T>(&self, part: &'static str, answer: Result<&T, &RedisError>) {
+        if answer.is_err_and(is_of_no_master) {
+            self.renew();
+        }
+        let code = answer.err().and_then(code);
+        let mut refusals = self.refusals.lock();
+        match code {
+            Some(code) => drop(refusals.insert(part, code)),
+            None => drop(refusals.remove(part)),
+        }
+    }
+
+    /// Has all links to this instance made anew.
+    pub(crate) fn renew(&self) {
+        self.renewed.send_replace(Some(std::time::Instant::now()));
+    }
+
+    /// For a link that is about to be made: waits until it is to be made anew.
+    pub(crate) fn renewal(&self) -> Renewal {
+        Renewal(self.renewed.subscribe())
+    }
+
+    /// Whether a link that was made then may stay.
+    pub(crate) fn is_current(&self, made: std::time::Instant) -> bool {
+        self.renewed.borrow().is_none_or(|renewed| made > renewed)
+    }
+}
+
+/// Tells one link when it is to be made anew.
+#[derive(Debug)]
+pub(crate) struct Renewal(watch::Receiver<Option<std::time::Instant>>);
+
+impl Renewal {
+    /// Waits until then, and says why.
+    pub(crate) async fn due(&mut self) -> Trouble {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "made anew: the server behind it may be another".into()
+    }
+
+    /// Passes over what is due now.
+    pub(crate) fn skip(&mut self) {
+        self.0.mark_unchanged();
+    }
+}
+
+/// The code of the error that a server has answered, such as `OOM`; `None`: it has answered none.
+pub(crate) fn code(error: &RedisError) -> Option<String> {
+    let errors = error.clone().into_server_errors()?;
+    errors.first().map(|(_, error)| error.code().to_owned())
+}
+
+/// Whether a server with this error is not the one that is to be written to.
+pub(crate) fn is_of_no_master(error: &RedisError) -> bool {
+    matches!(code(error).as_deref(), Some("READONLY" | "MASTERDOWN"))
+}
+
+/// A write that a server refuses if it refuses those of the service. The key is gone after `kept`.
+pub(crate) fn test_write(key: &str, kept: Duration) -> redis::Cmd {
+    let mut write = redis::cmd("SET");
+    write.arg(key).arg(1).arg("PX").arg(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+    write
 }
 
 /// Which of `count` instances has what this number stands for: the one with the highest draw for it.
@@ -68,7 +190,13 @@ pub(crate) fn trouble(error: &RedisError) -> Trouble {
     if error.is_timeout() {
         return "no answer in time".into();
     }
-    error.to_string().into()
+    match error.clone().into_server_errors().as_deref() {
+        Some([(_, error), ..]) => match error.details() {
+            Some(details) => format!("{}: {details}", error.code()).into(),
+            None => error.code().to_owned().into(),
+        },
+        _ => error.to_string().into(),
+    }
 }
 
 /// When to try again, for ever: soon at first, then ever later, and never in step with others.

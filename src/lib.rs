@@ -18,6 +18,7 @@ pub mod hub;
 pub mod instances;
 pub mod limits;
 pub mod messaging;
+pub mod output;
 pub mod presence;
 pub mod protocol;
 pub mod secret;

@@ -9,15 +9,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
-    auth::origin::OriginPolicy,
+    auth::{host::HostPolicy, origin::OriginPolicy},
     bus::Bus,
     config::Settings,
     delivery::Delivery,
     drain::Drain,
+    instances::Instances,
     limits::{Admission, Limits},
     messaging::Messaging,
     presence::Presence,
-    store::Store,
+    store::{Store, batcher::Batcher},
 };
 
 /// The parts of a running replica.
@@ -32,14 +33,20 @@ pub struct Service {
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.
     pub store: Arc<dyn Store>,
+    /// The way of chats into the database, for the question whether it is open.
+    pub batcher: Batcher,
     /// The way between replicas, for the question whether it stands.
     pub bus: Arc<dyn Bus>,
+    /// The Redis instances, for the question what they refuse.
+    pub instances: Instances,
     /// The register of who is online, to be left at the end.
     pub presence: Arc<dyn Presence>,
     /// How often who may do what.
     pub limits: Limits,
     /// How many handshakes are worked on at once.
     pub admission: Admission,
+    /// By which names it may be reached.
+    pub hosts: HostPolicy,
     /// Which pages may use the service.
     pub origins: OriginPolicy,
     /// The sockets' tasks: the framework forgets them when it stops.

@@ -1,6 +1,11 @@
 //! Logs and metrics: set up once for the process. What each metric tells is in `docs/operations.md`.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::IsTerminal,
+    panic,
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
@@ -9,10 +14,16 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{ConfigError, Log, LogFormat};
+use crate::{
+    config::{ConfigError, Log, LogFormat},
+    output::Output,
+};
 
 /// How often measured values are put into their buckets where nobody reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long a thread that panics waits until its log line is written: the process may be about to end.
+const PANIC_WAIT: Duration = Duration::from_millis(100);
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +44,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "imserver_bus_link_up", "Whether a link to Redis stands"),
     (Kind::Counter, "imserver_bus_published_total", "Signals published to other replicas"),
     (Kind::Counter, "imserver_bus_reconnects_total", "Links to Redis that were made anew"),
+    (Kind::Gauge, "imserver_bus_split", "Whether replicas that live are on another Redis"),
     (Kind::Histogram, "imserver_commit_batch_size", "Chats in a transaction"),
     (Kind::Histogram, "imserver_commit_seconds", "How long a transaction of chats took"),
     (Kind::Counter, "imserver_connections_closed_total", "Connections closed to make room, by why"),
@@ -48,6 +60,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_limit_fallbacks_total", "Limits decided without Redis, by why"),
     (Kind::Gauge, "imserver_limit_link_up", "Whether limits have their connection to Redis"),
     (Kind::Counter, "imserver_limit_refusals_total", "Refusals, by limit"),
+    (Kind::Counter, "imserver_log_lines_dropped_total", "Log lines that nobody took in time"),
     (Kind::Counter, "imserver_logins_closed_total", "Logins refused because Redis was away"),
     (Kind::Histogram, "imserver_pool_wait_seconds", "How long work waited for Postgres"),
     (Kind::Counter, "imserver_presence_departures_forgotten_total", "Departures not remembered"),
@@ -73,11 +86,13 @@ const SECONDS: &[f64] =
 /// Chats in a batch.
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 
-/// Sends logs to standard error, as the settings say.
-pub fn init_logs(log: &Log) -> Result<(), ConfigError> {
+/// Sends logs to `output`, which is standard error, as the settings say.
+pub fn init_logs(log: &Log, output: &Output) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|error| ConfigError::new("log.filter", format!("{error}")))?;
-    let logs = fmt::layer().with_writer(std::io::stderr);
+    let output = output.clone();
+    // Its own errors would go to standard error directly, and wait there.
+    let logs = fmt::layer().with_writer(move || output.clone()).log_internal_errors(false);
     let is_text = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Text => true,
@@ -94,6 +109,23 @@ pub fn init_logs(log: &Log) -> Result<(), ConfigError> {
         tracing::debug!(%error, "logs were set up before");
     }
     Ok(())
+}
+
+/// Logs panics. The standard library writes them to standard error itself, where a thread may wait for
+/// ever.
+pub fn log_panics(output: Output) {
+    panic::set_hook(Box::new(move |panic| {
+        let backtrace = Backtrace::capture();
+        let is_wanted = backtrace.status() == BacktraceStatus::Captured;
+        tracing::error!(
+            panic = panic.payload_as_str(),
+            at = panic.location().map(display),
+            thread = std::thread::current().name(),
+            backtrace = is_wanted.then(|| display(&backtrace)),
+            "panicked"
+        );
+        output.flush_within(PANIC_WAIT);
+    }));
 }
 
 /// Whether no body of a message can be in it. The WebSocket library shows whole frames, whatever the
@@ -123,5 +155,34 @@ pub async fn keep_up(handle: PrometheusHandle) {
     loop {
         tokio::time::sleep(UPKEEP).await;
         handle.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_logged_and_not_written_past_the_queue() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let output = Output::to(writer).unwrap();
+        let before = panic::take_hook();
+        log_panics(output.clone());
+        let logs = fmt::layer().json().flatten_event(true).with_writer(move || output.clone());
+        let panicking = thread::Builder::new().name("the one".to_owned()).spawn(move || {
+            tracing::subscriber::with_default(registry().with(logs), || panic!("so it {}", "goes"));
+        });
+        assert!(panicking.unwrap().join().is_err());
+        panic::set_hook(before);
+        let line = BufReader::new(reader).lines().next().unwrap().unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["message"], &line["panic"]), (&"panicked".into(), &"so it goes".into()));
+        assert_eq!(line["thread"], "the one");
+        assert!(line["at"].as_str().unwrap().contains("telemetry.rs"));
     }
 }

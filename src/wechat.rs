@@ -18,6 +18,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// must not look like an outage.
 const MAX_CODE_BYTES: usize = 512;
 
+/// The longest openid that is taken, in bytes. Real ones have 28.
+const MAX_OPENID_BYTES: usize = 256;
+
 /// Why a code gave no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WechatError {
@@ -112,9 +115,11 @@ impl WechatClient {
             }
         }
         match answer.openid {
-            Some(openid) if !openid.is_empty() => Ok(OpenId(openid)),
+            Some(openid) if is_openid(&openid) => Ok(OpenId(openid)),
             _ => {
-                tracing::warn!("WeChat login failed: the answer has neither openid nor errcode");
+                tracing::warn!(
+                    "WeChat login failed: the answer has neither an openid nor an errcode"
+                );
                 Err(WechatError::Unavailable)
             }
         }
@@ -149,6 +154,11 @@ impl WechatClient {
         // error is left out, since it may quote the answer.
         serde_json::from_slice(&body).map_err(|_| Problem::NotJson)
     }
+}
+
+/// Whether it is a text that every database can hold and look up.
+fn is_openid(text: &str) -> bool {
+    (1..=MAX_OPENID_BYTES).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 /// What is read of an answer. The session key is not: what is not kept cannot leak.

@@ -1,6 +1,8 @@
 //! Sessions: opaque tokens, sliding expiry, revocation.
 
+pub mod host;
 pub mod origin;
+pub mod retention;
 pub mod token;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -70,6 +72,11 @@ impl Auth {
     /// Ends a session.
     pub async fn log_out(&self, session: SessionId) -> Result<(), StoreError> {
         self.store.revoke_session(session).await
+    }
+
+    /// Ends all sessions of a user. Returns the last of them; `None` if there never was one.
+    pub async fn log_out_everywhere(&self, user: UserId) -> Result<Option<SessionId>, StoreError> {
+        self.store.revoke_sessions(user).await
     }
 
     /// Counts an open socket as use of these sessions; returns those that still stand.

@@ -1,9 +1,9 @@
 //! Which web pages may use the service, and which requests come from this machine.
 
-use std::net::IpAddr;
-
 use axum::http::{HeaderMap, HeaderName, header};
-use url::{Host, Url};
+use url::{Origin, Url};
+
+use super::host::{is_loopback_authority, url_of};
 
 /// Where WeChat's tools and phones say that mini programs live.
 const WECHAT: &str = "https://servicewechat.com";
@@ -18,22 +18,24 @@ const FORWARDING: [HeaderName; 3] =
 #[derive(Clone, Debug)]
 pub struct OriginPolicy {
     allowed: Vec<String>,
+    public: Option<Origin>,
     at_home: bool,
 }
 
 impl OriginPolicy {
-    /// Allows these origins besides the service's own and WeChat's; `at_home`, on a loopback
-    /// address, also those of this machine's pages.
-    pub fn new(allowed: Vec<String>, at_home: bool) -> Self {
-        Self { allowed, at_home }
+    /// Allows these origins besides WeChat's and the service's own, which are that of `public_url` and
+    /// the address by which it was reached; `at_home`, on a loopback address, also those of this
+    /// machine's pages.
+    pub fn new(allowed: Vec<String>, public_url: Option<&Url>, at_home: bool) -> Self {
+        Self { allowed, public: public_url.map(Url::origin), at_home }
     }
 
     /// Whether a page of this origin may use the service, which was reached as `headers` say.
     pub fn allows(&self, origin: &str, headers: &HeaderMap) -> bool {
         self.allowed.iter().any(|allowed| allowed == origin)
             || origin == WECHAT
-            || is_own(origin, headers)
-            || (self.at_home && is_loopback_origin(origin))
+            || self.is_own(origin, headers)
+            || (self.at_home && split(origin).is_some_and(|(_, at)| is_loopback_authority(at)))
     }
 
     /// Whether the request's origin, if it names one, is allowed. `has_token`: a bearer token was
@@ -45,6 +47,16 @@ impl OriginPolicy {
             return true;
         }
         origin.to_str().is_ok_and(|origin| self.allows(origin, headers))
+    }
+
+    /// Whether the origin is that of `server.public_url`, whatever `Host` a proxy passes on, or the very
+    /// address by which the service was reached. A port that the scheme implies may be written or not.
+    fn is_own(&self, origin: &str, headers: &HeaderMap) -> bool {
+        let Some((scheme, authority)) = split(origin) else { return false };
+        let Some(origin) = url_of(scheme, authority).map(|url| url.origin()) else { return false };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let reached = host.and_then(|host| url_of(scheme, host)).map(|url| url.origin());
+        [&self.public, &reached].into_iter().any(|own| own.as_ref() == Some(&origin))
     }
 
     /// Whether a request without a token comes from this machine and from no page of the open web:
@@ -66,30 +78,9 @@ impl OriginPolicy {
     }
 }
 
-/// Whether the origin is the very address under which the service was reached.
-fn is_own(origin: &str, headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
-}
-
-fn is_loopback_origin(origin: &str) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority.is_some_and(is_loopback_authority)
-}
-
-/// Whether `host[:port]` names this machine, as a browser would read it.
-fn is_loopback_authority(authority: &str) -> bool {
-    if authority.contains(['/', '@', '?', '#', '\\']) {
-        return false;
-    }
-    let Ok(url) = Url::parse(&format!("http://{authority}/")) else { return false };
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        None => false,
-    }
+/// The scheme of an origin of the web, and its `host[:port]`.
+fn split(origin: &str) -> Option<(&str, &str)> {
+    origin.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
 }
 
 #[cfg(test)]
@@ -105,7 +96,7 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_local() {
-        let policy = OriginPolicy::new(vec!["https://ok.example".into()], true);
+        let policy = OriginPolicy::new(vec!["https://ok.example".into()], None, true);
         for local in [
             &[("host", "127.0.0.1:8080")][..],
             &[("host", "localhost")],
@@ -141,12 +132,44 @@ mod tests {
     fn a_token_frees_from_the_origin_unless_a_list_is_written() {
         let evil = headers(&[("host", "chat.example"), ("origin", "https://evil.example")]);
         let own = headers(&[("host", "chat.example"), ("origin", "https://chat.example")]);
-        let open = OriginPolicy::new(Vec::new(), false);
+        let open = OriginPolicy::new(Vec::new(), None, false);
         assert!(open.admits(&evil, true) && !open.admits(&evil, false));
         assert!(open.admits(&own, false));
-        let strict = OriginPolicy::new(vec!["https://ok.example".into()], false);
+        let strict = OriginPolicy::new(vec!["https://ok.example".into()], None, false);
         assert!(!strict.admits(&evil, true) && strict.admits(&own, true));
         let loopback = headers(&[("host", "chat.example"), ("origin", "http://127.0.0.1:3000")]);
         assert!(!open.admits(&loopback, false));
+    }
+
+    #[test]
+    fn the_public_origin_is_ones_own_whatever_host_is_passed_on() {
+        let own = |public: &str, origin: &str, host: &str| {
+            let policy = OriginPolicy::new(Vec::new(), Some(&Url::parse(public).unwrap()), false);
+            policy.admits(&headers(&[("host", host), ("origin", origin)]), false)
+        };
+        for (public, origin, host) in [
+            ("https://chat.example.com", "https://chat.example.com", "127.0.0.1:8080"),
+            ("https://chat.example.com", "https://chat.example.com:443", "127.0.0.1:8080"),
+            ("https://chat.example.com:443/im/", "https://chat.example.com", "backend"),
+            ("http://chat.example.com:80", "http://chat.example.com", "backend"),
+            ("https://chat.example.com:8443", "https://chat.example.com:8443", "backend"),
+            ("https://other.example", "https://chat.example.com", "chat.example.com:443"),
+            ("https://other.example", "https://chat.example.com:443", "Chat.example.com"),
+            ("https://other.example", "http://chat.example.com", "chat.example.com:80"),
+        ] {
+            assert!(own(public, origin, host), "{public} {origin} {host}");
+        }
+        for (public, origin, host) in [
+            ("https://chat.example.com", "http://chat.example.com", "backend"),
+            ("https://chat.example.com", "https://chat.example.com:8443", "backend"),
+            ("https://chat.example.com", "https://evil.example", "backend"),
+            ("https://chat.example.com", "https://chat.example.com@evil.example", "backend"),
+            ("https://chat.example.com", "https://chat.example.com/x", "backend"),
+            ("https://other.example", "https://chat.example.com", "chat.example.com:80"),
+            ("https://other.example", "null", "null"),
+            ("https://other.example", "", ""),
+        ] {
+            assert!(!own(public, origin, host), "{public} {origin} {host}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 
 use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
-use crate::domain::UserId;
+use crate::domain::{ReplicaId, UserId};
 
 /// What the endpoints of one process have in common. Clones are the same broker.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,16 @@ impl Bus for LocalBus {
     fn health(&self) -> Result<(), String> {
         Ok(())
     }
+
+    fn replica(&self) -> Option<ReplicaId> {
+        None
+    }
+
+    async fn out_of_reach(&self, _: &[ReplicaId]) -> Result<Vec<ReplicaId>, BusError> {
+        Ok(Vec::new())
+    }
+
+    fn renew(&self) {}
 }
 
 impl Drop for LocalBus {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{ConnectionId, DeviceId, SessionId, UserId},
+    domain::{ConnectionId, DeviceId, ReplicaId, SessionId, UserId},
     protocol::{Text, event::EventFrame},
 };
 
@@ -43,6 +43,8 @@ pub enum CloseOrder {
     UpTo(ConnectionId),
     /// Those of a session that has ended.
     Session(SessionId),
+    /// Those of the user's sessions up to this one: all of them have ended.
+    Sessions(SessionId),
     /// Those of a device that are older than its newest one.
     Device {
         /// The device.
@@ -91,6 +93,16 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Whether the link stands; `Err` says in a word what is wrong with it.
     fn health(&self) -> Result<(), String>;
+
+    /// What this replica is called on the bus; `None` if no other process can be on it.
+    fn replica(&self) -> Option<ReplicaId>;
+
+    /// Those of these replicas that cannot hear this one, nor be heard: they are on another server, or
+    /// away for some seconds. Not known while a link is down.
+    async fn out_of_reach(&self, others: &[ReplicaId]) -> Result<Vec<ReplicaId>, BusError>;
+
+    /// Makes all links anew, in case that they lead to the wrong server.
+    fn renew(&self);
 }
 
 /// How many incoming signals wait for a replica before it loses some.

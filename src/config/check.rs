@@ -75,10 +75,14 @@ impl Settings {
         within("limits.sends_per_sec", self.limits.sends_per_sec.into(), 1, 1_000_000)?;
         within("limits.send_burst", self.limits.send_burst.into(), 1, 1_000_000)?;
         for (key, count) in [
+            ("limits.new_conversations_per_day", self.limits.new_conversations_per_day),
             ("limits.history_per_sec", self.limits.history_per_sec),
             ("limits.history_burst", self.limits.history_burst),
             ("limits.presence_per_sec", self.limits.presence_per_sec),
             ("limits.presence_burst", self.limits.presence_burst),
+            ("limits.writes_per_sec", self.limits.writes_per_sec),
+            ("limits.write_burst", self.limits.write_burst),
+            ("limits.avatars_per_min", self.limits.avatars_per_min),
             ("limits.logins_per_min", self.limits.logins_per_min),
             ("limits.handshakes_per_min", self.limits.handshakes_per_min),
         ] {

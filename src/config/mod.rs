@@ -47,6 +47,8 @@ pub struct Settings {
     pub auth: Auth,
     /// People.
     pub users: Users,
+    /// Who is online.
+    pub presence: Presence,
     /// WeChat.
     pub wechat: Wechat,
     /// Chats.
@@ -208,6 +210,24 @@ pub struct Users {
     pub directory: Option<bool>,
 }
 
+/// Who is online.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Presence {
+    /// To whom.
+    pub visible_to: VisibleTo,
+}
+
+/// Who is shown that somebody is online, was last seen, or is typing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VisibleTo {
+    /// All with whom there is a conversation.
+    Conversations,
+    /// Those of them who have written and were answered.
+    BothWrote,
+}
+
 /// WeChat.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -251,6 +271,8 @@ pub struct Limits {
     pub sends_per_sec: u32,
     /// Sends of a user at once.
     pub send_burst: u32,
+    /// Conversations that a user begins in a day.
+    pub new_conversations_per_day: u32,
     /// Reads of a user over HTTP in a second.
     pub history_per_sec: u32,
     /// Reads of a user over HTTP at once.
@@ -259,6 +281,12 @@ pub struct Limits {
     pub presence_per_sec: u32,
     /// Questions of a user who is online, at once.
     pub presence_burst: u32,
+    /// Changes of a user over HTTP that are no sends, in a second.
+    pub writes_per_sec: u32,
+    /// Changes of a user over HTTP that are no sends, at once.
+    pub write_burst: u32,
+    /// Pictures that a user uploads in a minute.
+    pub avatars_per_min: u32,
     /// Logins of a user in a minute.
     pub logins_per_min: u32,
     /// Sockets of a user that open in a minute.

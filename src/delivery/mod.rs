@@ -9,6 +9,7 @@ mod leave;
 mod recheck;
 mod reconcile;
 mod review;
+mod split;
 mod timeline;
 
 use std::{
@@ -39,6 +40,7 @@ pub use announce::announce;
 pub use recheck::recheck;
 pub use reconcile::reconcile;
 pub use review::review;
+pub use split::watch_bus;
 pub use timeline::{Effect, Gap, MAX_WAITING, Timeline};
 
 /// How long a gap is waited for before the database is read: two replicas' batches overtake each
@@ -91,6 +93,8 @@ pub struct Delivery {
     opened: review::Opened,
     /// Whether the replica stops, so that no socket stays.
     is_leaving: AtomicBool,
+    /// Whether replicas that live are on another bus.
+    is_split: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -104,8 +108,18 @@ impl Delivery {
     ) -> Result<Arc<Self>, StoreError> {
         let epoch = Mutex::new(store.epoch().await?);
         let (hub, watchers) = (Hub::default(), Watchers::default());
-        let (opened, is_leaving) = (review::Opened::default(), AtomicBool::new(false));
-        Ok(Arc::new(Self { hub, watchers, store, bus, presence, epoch, opened, is_leaving, tasks }))
+        Ok(Arc::new(Self {
+            hub,
+            watchers,
+            store,
+            bus,
+            presence,
+            epoch,
+            opened: review::Opened::default(),
+            is_leaving: AtomicBool::new(false),
+            is_split: AtomicBool::new(false),
+            tasks,
+        }))
     }
 
     /// The database's history, as last read.
@@ -351,6 +365,10 @@ fn close_matching<T>(local: &Local<T>, order: &CloseOrder) {
             CloseOrder::UpTo(last) => (socket.id <= *last, CloseCode::Kicked),
             CloseOrder::Session(session) => {
                 (socket.session == Some(*session), CloseCode::SessionEnded)
+            }
+            CloseOrder::Sessions(last) => {
+                let matches = socket.session.is_some_and(|session| session <= *last);
+                (matches, CloseCode::SessionEnded)
             }
             CloseOrder::Device { device, newest } => {
                 let matches = socket.device.as_ref() == Some(device) && socket.id < *newest;

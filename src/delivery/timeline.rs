@@ -77,8 +77,8 @@ impl<E: Clone> Timeline<E> {
         self.sockets.push((socket, Cursor::Classic(None)));
     }
 
-    /// Tells where a classic socket begins: later numbers mark it. Sockets that lag behind what it
-    /// has read are brought up.
+    /// Tells where a classic socket begins: later numbers mark it, also those that are known already.
+    /// Sockets that lag behind what it has read are brought up.
     pub fn begin_classic(
         &mut self,
         socket: ConnectionId,
@@ -88,7 +88,8 @@ impl<E: Clone> Timeline<E> {
         if let Some(Cursor::Classic(seen)) = self.cursor(socket) {
             *seen = (*seen).max(Some(last));
         }
-        self.raise(last, sink);
+        // More than it has read may be known by now.
+        self.raise(last.max(self.head), sink);
     }
 
     /// Removes a socket.

@@ -109,4 +109,6 @@ pub struct Conversation {
     pub read_up_to: Option<ChatId>,
     /// The last chat that the other side has read; `None` before the first.
     pub peer_read_up_to: Option<ChatId>,
+    /// Whether both sides have written in it.
+    pub both_wrote: bool,
 }

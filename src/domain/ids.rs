@@ -79,6 +79,18 @@ id! {
     ConnectionId
 }
 
+id! {
+    /// One start of one replica that shares a bus with others.
+    ReplicaId
+}
+
+impl ReplicaId {
+    /// One that no other replica has.
+    pub fn random() -> Self {
+        Self(rand::random_range(1..=MAX_ID))
+    }
+}
+
 impl UserId {
     /// The first id that the service gives out itself.
     pub const FIRST_REGISTERED: i64 = 1_000_000;

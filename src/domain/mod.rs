@@ -1,5 +1,6 @@
 //! The nouns of the service, parsed once at the edge: what exists here is valid.
 
+mod characters;
 pub mod chat;
 pub mod ids;
 pub mod text;
@@ -7,7 +8,8 @@ pub mod user;
 
 pub use chat::{Chat, ChatKind, Conversation, ConversationKind, Peer};
 pub use ids::{
-    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, Seq, SessionId, UserId,
+    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, ReplicaId, Seq, SessionId,
+    UserId,
 };
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, User};

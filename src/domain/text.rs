@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
+
+use super::characters::{is_visible, unfit_for_names};
 
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,9 +14,9 @@ pub enum TextError {
     /// Nothing was there.
     #[error("must not be empty")]
     Empty,
-    /// Only white space was there.
-    #[error("must not be blank")]
-    Blank,
+    /// Nothing was there that can be seen.
+    #[error("must have a visible character")]
+    Invisible,
     /// More Unicode scalar values than allowed.
     #[error("must be at most {max} characters")]
     TooLong {
@@ -26,10 +29,13 @@ pub enum TextError {
         /// The kind of character.
         what: &'static str,
     },
+    /// A text that the service keeps for itself.
+    #[error("is kept for the service's own use")]
+    Reserved,
 }
 
-/// What a chat says: 1 to `chat.max_content_chars` Unicode scalar values, not all white space, no
-/// U+0000. Everything else is kept exactly as it came. Clones share the text.
+/// What a chat says: 1 to `chat.max_content_chars` Unicode scalar values, at least one of them visible,
+/// no U+0000. Everything else is kept exactly as it came. Clones share the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content(Arc<str>);
 
@@ -46,8 +52,8 @@ impl Content {
         if text.contains('\0') {
             return Err(TextError::Forbidden { what: "U+0000" });
         }
-        if text.chars().all(char::is_whitespace) {
-            return Err(TextError::Blank);
+        if !text.chars().any(is_visible) {
+            return Err(TextError::Invisible);
         }
         Ok(Self(text.into()))
     }
@@ -70,7 +76,14 @@ impl fmt::Debug for Content {
     }
 }
 
-/// What a person is called: 1 to 32 Unicode scalar values, not blank, no control characters.
+/// What everybody is called who was erased.
+const ERASED: &str = "已注销";
+
+/// What a person is called: 1 to 32 Unicode scalar values in NFC, at least one of them visible, without
+/// control characters, characters that change the direction of text, or ones without width but those
+/// that join emoji. Not what [`UserName::erased`] is.
+///
+/// Names that were taken before a rule are kept as they are, see [`UserName::stored`].
 // Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(value_type = String, min_length = 1, max_length = 32)]
@@ -80,21 +93,31 @@ impl UserName {
     /// The most Unicode scalar values of a name.
     pub const MAX_CHARS: usize = 32;
 
-    /// Checks a name.
+    /// Trims a name that somebody gives, brings it to NFC, and checks it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if text.is_empty() {
             return Err(TextError::Empty);
         }
-        if text.chars().count() > Self::MAX_CHARS {
+        // Counted as it will be: one more than may be is enough to know.
+        let name: String = text.trim().nfc().take(Self::MAX_CHARS + 1).collect();
+        if let Some(what) = unfit_for_names(&name) {
+            return Err(TextError::Forbidden { what });
+        }
+        if name.chars().count() > Self::MAX_CHARS {
             return Err(TextError::TooLong { max: Self::MAX_CHARS });
         }
-        if text.chars().any(char::is_control) {
-            return Err(TextError::Forbidden { what: "control characters" });
+        if !name.chars().any(is_visible) {
+            return Err(TextError::Invisible);
         }
-        if text.chars().all(char::is_whitespace) {
-            return Err(TextError::Blank);
+        if name == ERASED {
+            return Err(TextError::Reserved);
         }
-        Ok(Self(text.into()))
+        Ok(Self(name.into()))
+    }
+
+    /// A name as the database has it, which may be older than today's rules.
+    pub fn stored(name: String) -> Self {
+        Self(name.into())
     }
 
     /// The name of somebody who has not given one.
@@ -104,7 +127,7 @@ impl UserName {
 
     /// What everybody is called who was erased.
     pub fn erased() -> Self {
-        Self("已注销".into())
+        Self(ERASED.into())
     }
 
     /// The name.
@@ -177,7 +200,9 @@ mod tests {
     #[test]
     fn content_counts_scalar_values_and_keeps_everything() {
         assert_eq!(Content::parse("", 10).unwrap_err(), TextError::Empty);
-        assert_eq!(Content::parse(" \u{3000}\r\n\t", 10).unwrap_err(), TextError::Blank);
+        for unseen in [" \u{3000}\r\n\t", "\u{200b}", "\u{3164}\u{2800}", "\u{202e}\u{feff}\u{1}"] {
+            assert_eq!(Content::parse(unseen, 10).unwrap_err(), TextError::Invisible);
+        }
         assert_eq!(Content::parse("12345678901", 10).unwrap_err(), TextError::TooLong { max: 10 });
         assert!(Content::parse("a\0b", 10).is_err());
         for kept in [" 你好 ", "👩‍👩‍👧‍👦", "\u{202e}שלום", "a\r\nb", "\u{feff}x", "\u{1}x"]
@@ -191,9 +216,47 @@ mod tests {
     fn names_and_keys_have_their_bounds() {
         assert!(UserName::parse(&"名".repeat(32)).is_ok());
         assert!(UserName::parse(&"名".repeat(33)).is_err());
-        assert!(UserName::parse("a\nb").is_err());
+        assert!(UserName::parse(&format!(" {} ", "名".repeat(32))).is_ok());
         assert!(ClientMsgId::parse(&"~".repeat(64)).is_ok());
         assert!(ClientMsgId::parse("é").is_err());
         assert!(ClientMsgId::parse("a\u{7f}").is_err());
+    }
+
+    #[test]
+    fn a_name_is_one_that_can_be_told_from_others() {
+        let name = |text: &str| UserName::parse(text).map(|name| name.as_str().to_owned());
+        for (given, kept) in [
+            (" 张 三\u{3000}\n", "张 三"),
+            ("e\u{301}", "é"),
+            ("\u{1100}\u{1161}", "가"),
+            ("👩‍👩‍👧‍👦🇨🇳❤\u{fe0f}", "👩‍👩‍👧‍👦🇨🇳❤\u{fe0f}"),
+            ("שלום مرحبا", "שלום مرحبا"),
+            ("a\u{3164}", "a\u{3164}"),
+        ] {
+            assert_eq!(name(given).as_deref(), Ok(kept));
+        }
+        // Each of these pairs becomes one character: 64 of them are 32.
+        assert!(name(&"e\u{301}".repeat(32)).is_ok());
+        assert_eq!(name(&"e\u{301}".repeat(33)), Err(TextError::TooLong { max: 32 }));
+        for unseen in
+            [" ", "\u{3000}", "\u{3164}", "\u{115f}\u{1160}", "\u{ffa0}", "\u{2800}", "\u{fe0f}"]
+        {
+            assert_eq!(name(unseen), Err(TextError::Invisible), "{unseen:?}");
+        }
+        for unfit in [
+            "a\nb",
+            "a\0",
+            "\u{202e}שלום",
+            "a\u{2066}",
+            "\u{200b}",
+            "a\u{feff}b",
+            "张\u{200d}三",
+            "a\u{ad}b",
+        ] {
+            assert!(matches!(name(unfit), Err(TextError::Forbidden { .. })), "{unfit:?}");
+        }
+        for taken in ["已注销", "\u{3000}已注销 "] {
+            assert_eq!(name(taken), Err(TextError::Reserved));
+        }
     }
 }

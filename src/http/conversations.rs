@@ -31,7 +31,7 @@ pub(super) struct ConversationList {
     params(
         ("before" = Option<ChatId>, Query, description = "A lastChat.id, exclusive"),
         ("peerId" = Option<UserId>, Query, description = "Only the conversation with this user"),
-        ("limit" = Option<u32>, Query, minimum = 1),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
     responses((status = 200, body = ConversationList), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
@@ -49,8 +49,7 @@ pub(super) async fn list(
         }
         None => service.messaging.conversations(actor.user, before, limit).await?,
     };
-    let peers: Vec<_> = conversations.iter().map(|found| found.peer.user.id).collect();
-    let online = service.messaging.online(&peers).await;
+    let online = service.messaging.online_peers(&conversations).await;
     let conversations = conversations
         .into_iter()
         .map(|found| {
@@ -73,9 +72,9 @@ pub(super) struct ChatList {
 #[utoipa::path(get, path = "/v1/conversations/{id}/chats", tag = "conversations",
     params(
         ("id" = ConversationId, Path),
-        ("before" = Option<ChatId>, Query, description = "Exclusive"),
-        ("after" = Option<ChatId>, Query, description = "Exclusive"),
-        ("limit" = Option<u32>, Query, minimum = 1),
+        ("before" = Option<ChatId>, Query, description = "Exclusive; not together with `after`"),
+        ("after" = Option<ChatId>, Query, description = "Exclusive; not together with `before`"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
     responses((status = 200, body = ChatList), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn chats(
@@ -116,6 +115,7 @@ pub(super) async fn read(
     PathParam(id): PathParam,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
+    service.limits.write(actor.user).await?;
     let id = integer("id", &id)?;
     let up_to = body.fields_of(actor.user)?.required_integer("upTo")?;
     service.messaging.mark_read(actor.user, id, up_to, None).await?;

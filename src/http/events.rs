@@ -37,7 +37,7 @@ pub(super) struct EventList {
     params(
         ("since" = Option<Seq>, Query, description = "Exclusive; without it, from now on"),
         ("epoch" = Option<String>, Query, description = "The history in which `since` counts"),
-        ("limit" = Option<u32>, Query, minimum = 1),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
     responses((status = 200, body = EventList), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn events(

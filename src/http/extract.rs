@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
 use url::form_urlencoded;
 
 use crate::{
@@ -24,9 +25,6 @@ use crate::{
 
 /// How long a body may take to arrive.
 const BODY_WAIT: Duration = Duration::from_secs(15);
-
-/// How much of a body that is too large is read away, so that the client gets to read the answer.
-const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// Lists have this many entries where nothing else is asked for.
 const DEFAULT_LIMIT: u32 = 50;
@@ -288,20 +286,18 @@ impl<S: Sync> FromRequest<S> for PictureBody {
     }
 }
 
+/// Reads a body whole. What is left of one that is refused, the connection reads away.
 async fn read(request: Request, limit: usize) -> Result<Bytes, Fault> {
-    let mut body = request.into_body();
-    let work = async {
-        match Limited::new(&mut body, limit).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let _ = Limited::new(&mut body, DRAIN_BYTES).collect().await;
-                let detail = format!("at most {} KiB are taken", limit / 1024);
-                Err(Fault::new(Code::PayloadTooLarge, detail))
-            }
-            Err(_) => Err(Fault::invalid("the body did not arrive")),
-        }
-    };
-    tokio::time::timeout(BODY_WAIT, work)
-        .await
-        .unwrap_or_else(|_| Err(Fault::invalid("the body did not arrive in time")))
+    let body = request.into_body();
+    let too_large =
+        || Fault::new(Code::PayloadTooLarge, format!("at most {} KiB are taken", limit / 1024));
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Fault::invalid("the body did not arrive")),
+        Err(_) => Err(Fault::invalid("the body did not arrive in time")),
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use super::extract::{Params, bearer, offered};
 use crate::{
+    auth::host::HostPolicy,
     protocol::{
         BEARER_SUBPROTOCOL,
         fault::{Code, Fault},
@@ -49,6 +50,58 @@ pub(super) async fn no_token_in_url(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// Refuses requests by a name that is not the service's.
+pub(super) async fn host(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+        return Fault::invalid("a request of HTTP/1.1 has a `Host`").into_response();
+    }
+    if service.hosts.admits(request.uri(), request.headers()) {
+        return next.run(request).await;
+    }
+    // The route of an anonymous request says why in its own word.
+    let code = if is_anonymous(&service, &request) {
+        Code::AnonymousNotLocal
+    } else {
+        Code::HostNotAllowed
+    };
+    refused_host(code).into_response()
+}
+
+/// The same on the metrics' listener.
+pub(super) async fn metrics_host(
+    State(hosts): State<HostPolicy>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if hosts.admits(request.uri(), request.headers()) {
+        return next.run(request).await;
+    }
+    refused_host(Code::HostNotAllowed).into_response()
+}
+
+fn refused_host(code: Code) -> Fault {
+    let detail = "on a loopback address the service is reached by a `Host` of this machine, or by that \
+                  of the setting server.public_url; behind a proxy, set it";
+    Fault::new(code, detail)
+}
+
+/// Whether a request is one of anonymous mode.
+fn is_anonymous(service: &Service, request: &Request) -> bool {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    path.is_some_and(|path| !path.starts_with("/v1/") && !PUBLIC.contains(&path))
+        && service.settings.anonymous()
+        && !has_token(request.headers())
+}
+
+fn has_token(headers: &HeaderMap) -> bool {
+    bearer(headers).is_some()
+        || offered(headers).iter().any(|offer| offer.starts_with(BEARER_SUBPROTOCOL))
+}
+
 /// Refuses pages of origins that are not allowed.
 pub(super) async fn origin(
     State(service): State<Arc<Service>>,
@@ -56,14 +109,11 @@ pub(super) async fn origin(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let has_token = bearer(headers).is_some()
-        || offered(headers).iter().any(|offer| offer.starts_with(BEARER_SUBPROTOCOL));
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let is_public = path.is_some_and(|path| PUBLIC.contains(&path));
-    if !is_public && !service.origins.admits(headers, has_token) {
+    if !is_public && !service.origins.admits(headers, has_token(headers)) {
         // The route of an anonymous request says why in its own word.
-        let is_seed = path.is_some_and(|path| !path.starts_with("/v1/"));
-        let code = if is_seed && !has_token && service.settings.anonymous() {
+        let code = if is_anonymous(&service, &request) {
             Code::AnonymousNotLocal
         } else {
             Code::OriginNotAllowed
@@ -117,6 +167,9 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
+    // Whoever may see an answer is decided by its token: no cache may keep it. What is for everybody
+    // says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response

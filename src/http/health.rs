@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Problem;
-use crate::service::Service;
+use crate::{service::Service, store::Access};
 
 /// How long the database may take to answer.
 const PING_WAIT: Duration = Duration::from_secs(2);
@@ -43,12 +43,20 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, 
     if !service.is_open() {
         return unavailable("starting");
     }
-    if !matches!(tokio::time::timeout(PING_WAIT, service.store.ping()).await, Ok(Ok(()))) {
+    let Ok(Ok(access)) = tokio::time::timeout(PING_WAIT, service.store.ping()).await else {
         return unavailable("database");
-    }
+    };
     let mut reasons = Vec::new();
+    // Nearly always the same for all replicas: without any, nobody could read either.
+    if access == Access::Reads || service.batcher.is_failing() {
+        reasons.push("database_writes");
+    }
     if service.bus.health().is_err() {
         reasons.push("bus");
+    }
+    reasons.extend(service.instances.refusals());
+    if service.delivery.is_split() {
+        reasons.push("bus_split");
     }
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
     (StatusCode::OK, Json(Health { status, reasons }))

@@ -49,6 +49,7 @@ impl LoginView {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body whose fields are read one by one")]
 pub(super) struct WechatLogin {
+    #[schema(min_length = 1)]
     code: String,
 }
 
@@ -95,19 +96,38 @@ pub(super) async fn demo(
     Ok(LoginView::of(service.accounts.log_in_demo(&name).await?, &url))
 }
 
-/// End this session and close its sockets
-#[utoipa::path(post, path = "/v1/logout", tag = "login",
+/// What to end.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+pub(super) struct Logout {
+    /// Whether all of one's sessions end.
+    everywhere: Option<bool>,
+}
+
+/// End this session, or all of mine, and close their sockets; no body is needed
+#[utoipa::path(post, path = "/v1/logout", tag = "login", request_body = Option<Logout>,
     responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn logout(
     State(service): State<Arc<Service>>,
     actor: Actor,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
-    // No body is needed; in one that is there, `userId` counts as everywhere.
-    if let Ok(fields) = body.fields() {
-        fields.check_user(actor.user)?;
+    service.limits.write(actor.user).await?;
+    // No body is needed; in one that is there, `userId` counts as in every other.
+    let everywhere = match body.fields() {
+        Ok(fields) => {
+            fields.check_user(actor.user)?;
+            fields.flag("everywhere")?.unwrap_or_default()
+        }
+        Err(_) => false,
+    };
+    if everywhere {
+        if let Some(last) = service.accounts.log_out_everywhere(actor.user).await? {
+            service.messaging.close_sessions(actor.user, last);
+        }
+    } else {
+        service.accounts.log_out(&actor.session).await?;
+        service.messaging.close_session(actor.user, actor.session.id);
     }
-    service.accounts.log_out(&actor.session).await?;
-    service.messaging.close_session(actor.user, actor.session.id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequest, Request, State},
+};
 use utoipa::ToSchema;
 
 use super::{
@@ -20,6 +23,7 @@ pub(super) async fn me(
     actor: Actor,
     url: PublicUrl,
 ) -> Result<Json<UserView>, Fault> {
+    service.limits.history(actor.user).await?;
     Ok(Json(UserView::of(service.messaging.user(actor.user).await?, &url)))
 }
 
@@ -40,11 +44,24 @@ pub(super) async fn rename(
     url: PublicUrl,
     body: JsonBody,
 ) -> Result<Json<UserView>, Fault> {
+    service.limits.write(actor.user).await?;
     let user = match body.fields_of(actor.user)?.user_name("name")? {
         Some(name) => service.messaging.rename(actor.user, &name).await?,
         None => service.messaging.user(actor.user).await?,
     };
     Ok(Json(UserView::of(user, &url)))
+}
+
+/// Change my name, for clients that know no PATCH
+#[utoipa::path(put, path = "/v1/me", tag = "me", request_body = Change,
+    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn put(
+    service: State<Arc<Service>>,
+    actor: Actor,
+    url: PublicUrl,
+    body: JsonBody,
+) -> Result<Json<UserView>, Fault> {
+    rename(service, actor, url, body).await
 }
 
 /// Change my picture: a PNG, JPEG or WebP of at most 256 KB
@@ -55,7 +72,11 @@ pub(super) async fn set_avatar(
     State(service): State<Arc<Service>>,
     actor: Actor,
     url: PublicUrl,
-    body: PictureBody,
+    request: Request,
 ) -> Result<Json<UserView>, Fault> {
-    Ok(Json(UserView::of(service.accounts.set_avatar(actor.user, body.0).await?, &url)))
+    // Before the body is read: what waits in memory is bounded.
+    let place = service.accounts.upload_place(actor.user).await?;
+    let PictureBody(upload) = PictureBody::from_request(request, &()).await?;
+    let user = service.accounts.set_avatar(actor.user, upload, place).await?;
+    Ok(Json(UserView::of(user, &url)))
 }

@@ -1,12 +1,13 @@
 //! `/metrics`, on a listener of its own.
 
-use axum::{Router, http::header, response::IntoResponse, routing::get};
+use axum::{Router, http::header, middleware, response::IntoResponse, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::{no_such_method, no_such_route};
+use super::{guard, no_such_method, no_such_route};
+use crate::auth::host::HostPolicy;
 
 /// The routes of the metrics' listener.
-pub fn router(handle: PrometheusHandle) -> Router {
+pub fn router(handle: PrometheusHandle, hosts: HostPolicy) -> Router {
     let render = move || {
         let text = handle.render();
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response() }
@@ -15,4 +16,5 @@ pub fn router(handle: PrometheusHandle) -> Router {
         .route("/metrics", get(render))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(hosts, guard::metrics_host))
 }

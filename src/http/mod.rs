@@ -2,11 +2,13 @@
 
 mod chats;
 mod conversations;
+mod document;
 mod error;
 mod events;
 pub mod extract;
 mod guard;
 mod health;
+mod linger;
 mod login;
 mod me;
 mod metrics;
@@ -21,14 +23,7 @@ mod waiting;
 
 use std::sync::Arc;
 
-use axum::{Router, http::StatusCode, middleware};
-use utoipa::{
-    Modify, OpenApi,
-    openapi::{
-        RefOr,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
-};
+use axum::{Extension, Router, http::Uri, middleware};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -41,35 +36,13 @@ pub use metrics::router as metrics_router;
 pub use seed::push;
 pub use serve::serve;
 
-/// The head of the OpenAPI document; the routes add themselves.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "imserver",
-        description = "Real-time chat for WeChat mini programs. The WebSocket and all rules are described in docs/protocol.md."
-    ),
-    modifiers(&BearerToken),
-    security(("token" = []))
-)]
-struct Document;
-
-struct BearerToken;
-
-impl Modify for BearerToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
-    }
-}
-
 /// The routes that are described, and their description.
 fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
-    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::head())
         .routes(routes!(login::wechat))
         .routes(routes!(login::demo))
         .routes(routes!(login::logout))
-        .routes(routes!(me::me, me::rename))
+        .routes(routes!(me::me, me::rename, me::put))
         .routes(routes!(me::set_avatar))
         .routes(routes!(people::avatar))
         .routes(routes!(people::search))
@@ -88,32 +61,15 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(seed::get_message))
         .routes(routes!(seed::get_online_user))
         .routes(routes!(seed::close))
-        .split_for_parts();
-    describe_responses(&mut document);
-    (router, document)
+        .split_for_parts()
 }
 
-/// Says what each response is, as OpenAPI wants: the words of its status.
-fn describe_responses(document: &mut utoipa::openapi::OpenApi) {
-    let operations = document.paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.post, &mut item.put, &mut item.patch].into_iter().flatten()
-    });
-    for (status, response) in operations.flat_map(|operation| &mut operation.responses.responses) {
-        if let RefOr::T(response) = response {
-            let status = status.parse::<StatusCode>().ok();
-            let words = status.and_then(|status| status.canonical_reason());
-            words.unwrap_or("What is wrong").clone_into(&mut response.description);
-        }
-    }
-}
-
-/// The OpenAPI document.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().1
-}
-
-async fn no_such_route() -> Fault {
-    Fault::new(Code::NotFound, "there is no such route")
+async fn no_such_route(uri: Uri) -> Fault {
+    let detail = match uri.path() {
+        path if path.ends_with('/') => "there is no such route; none ends with a slash",
+        _ => "there is no such route",
+    };
+    Fault::new(Code::NotFound, detail)
 }
 
 async fn no_such_method() -> Fault {
@@ -123,15 +79,18 @@ async fn no_such_method() -> Fault {
 /// Everything that is served on the main listener: the routes here and those of the `sockets`, behind
 /// the same guards.
 pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
-    let (api, _) = described();
+    let (api, mut document) = described();
+    let text = document::complete(&mut document, service.settings.chat.max_content_chars);
     api.merge(sockets)
         .merge(page::router())
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
+        .layer(Extension(text))
         .layer(guard::cors(service))
         // Around CORS: an origin that is refused is told nothing of what it might do.
         .layer(middleware::from_fn_with_state(Arc::clone(service), guard::origin))
         .layer(middleware::from_fn(guard::no_token_in_url))
+        .layer(middleware::from_fn_with_state(Arc::clone(service), guard::host))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn(guard::trace))
         .with_state(Arc::clone(service))

@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, RawQuery, State},
     http::header,
     response::{IntoResponse, Response},
@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::error::Problem;
+use super::{document, error::Problem};
 use crate::{
     protocol::fault::{Code, Fault},
     service::Service,
@@ -141,8 +141,7 @@ pub(super) async fn service(State(service): State<Arc<Service>>) -> Json<Service
 /// This document
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "document", security(()),
     responses((status = 200, body = Object), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn openapi() -> Response {
-    static DOCUMENT: LazyLock<String> =
-        LazyLock::new(|| super::openapi().to_json().unwrap_or_default());
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+pub(super) async fn openapi(Extension(text): Extension<document::Text>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, ASK_AGAIN)];
+    (headers, text.0.to_string()).into_response()
 }

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
 use super::{
@@ -33,7 +34,7 @@ pub(super) struct UserList {
 
 /// Find people by the beginning of their name, where the directory is on
 #[utoipa::path(get, path = "/v1/users", tag = "people",
-    params(("query" = String, Query, min_length = 1), ("limit" = Option<u32>, Query, minimum = 1)),
+    params(("query" = String, Query, min_length = 1), ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100")),
     responses((status = 200, body = UserList), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn search(
     State(service): State<Arc<Service>>,
@@ -46,11 +47,13 @@ pub(super) async fn search(
     }
     service.limits.history(actor.user).await?;
     let limit = params.limit()?;
-    let found = service.messaging.search_users(params.required("query")?, limit).await?;
+    // Names are in NFC, whatever a keyboard makes.
+    let prefix: String = params.required("query")?.nfc().collect();
+    let found = service.messaging.search_users(&prefix, limit).await?;
     Ok(Json(UserList { users: found.into_iter().map(|user| UserView::of(user, &url)).collect() }))
 }
 
-/// A user's public face
+/// A user's public face; with the directory off, only of oneself and of people with whom I share a conversation
 #[utoipa::path(get, path = "/v1/users/{id}", tag = "people", params(("id" = UserId, Path)),
     responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn user(
@@ -60,7 +63,13 @@ pub(super) async fn user(
     PathParam(id): PathParam,
 ) -> Result<Json<UserView>, Fault> {
     service.limits.history(actor.user).await?;
-    Ok(Json(UserView::of(service.messaging.user(integer("id", &id)?).await?, &url)))
+    let id = integer("id", &id)?;
+    let user = if service.settings.directory() {
+        service.messaging.user(id).await?
+    } else {
+        service.messaging.acquaintance(actor.user, id).await?
+    };
+    Ok(Json(UserView::of(user, &url)))
 }
 
 /// Who of some people is online.
@@ -71,7 +80,7 @@ pub(super) struct PresenceList {
 
 /// Whether people with whom I share a conversation are online; others are left out
 #[utoipa::path(get, path = "/v1/presence", tag = "people",
-    params(("userIds" = String, Query, description = "At most 100 ids, separated by commas", example = "1,2")),
+    params(("userIds" = Vec<UserId>, Query, style = Form, explode = false, min_items = 1, max_items = 100, description = "Ids, separated by commas", example = json!([1, 2]))),
     responses((status = 200, body = PresenceList), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn presence(
     State(service): State<Arc<Service>>,
@@ -89,7 +98,7 @@ pub(super) async fn presence(
 }
 
 /// A picture, which never changes under its name
-#[utoipa::path(get, path = "/v1/avatars/{hash}", tag = "people", security(()), params(("hash" = String, Path)),
+#[utoipa::path(get, path = "/v1/avatars/{hash}", tag = "people", security(()), params(("hash" = String, Path, pattern = "^[0-9a-f]{64}$")),
     responses((status = 200, content_type = "image/*"), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn avatar(
     State(service): State<Arc<Service>>,

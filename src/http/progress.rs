@@ -1,9 +1,13 @@
-//! When a connection last took bytes: a client that reads slowly is told from one that reads nothing.
+//! When a connection last took bytes, which tells a client that reads slowly from one that reads nothing;
+//! and how many bytes it has brought.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,13 +18,24 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// When bytes were last taken. Clones tell of the same connection.
+/// When bytes were last taken, and how many were read. Clones tell of the same connection.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<Mutex<Instant>>);
+pub struct Progress(Arc<Moved>);
+
+#[derive(Debug)]
+struct Moved {
+    written_at: Mutex<Instant>,
+    read: AtomicU64,
+}
 
 impl Progress {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Moved { written_at: Mutex::new(Instant::now()), read: AtomicU64::new(0) }))
+    }
+
+    /// How many bytes the peer has sent, as far as they were read.
+    pub fn bytes_read(&self) -> u64 {
+        self.0.read.load(Ordering::Relaxed)
     }
 
     /// Waits for a write, however long it takes, unless no byte is taken for `wait`; then `None`.
@@ -32,7 +47,7 @@ impl Progress {
             if let Ok(written) = timeout_at(deadline, write.as_mut()).await {
                 return Some(written);
             }
-            let later = *self.0.lock() + wait;
+            let later = *self.0.written_at.lock() + wait;
             if later <= deadline {
                 return None;
             }
@@ -57,7 +72,7 @@ impl<S> Watched<S> {
 
     fn note(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
         if matches!(written, Ok(1..)) {
-            *self.progress.0.lock() = Instant::now();
+            *self.progress.0.written_at.lock() = Instant::now();
         }
         Poll::Ready(written)
     }
@@ -69,7 +84,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = (buffer.filled().len() - before) as u64;
+        self.progress.0.read.fetch_add(read, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -30,6 +30,8 @@ const SUCCESS: &str = "MSG SEND SUCCESS";
 pub(super) struct SeedChat {
     user_id: UserId,
     target_user_id: UserId,
+    /// `chat.max_content_chars` characters at most, of which one can be seen.
+    #[schema(min_length = 1)]
     content: String,
     /// Names an anonymous user who is new; otherwise ignored.
     user_name: Option<String>,
@@ -123,6 +125,7 @@ pub(super) async fn close(
 ) -> Result<&'static str, Fault> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
+    service.limits.write(user).await?;
     service.messaging.close_sockets(user).await?;
     Ok("ok")
 }

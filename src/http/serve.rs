@@ -1,10 +1,20 @@
 //! Accepts connections and serves HTTP/1.1 on them, with the bounds that the framework's own loop
 //! does not set.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::ConnectInfo, http::StatusCode};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{HeaderValue, StatusCode, header},
+};
+use hyper::{
+    Request,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+    upgrade::OnUpgrade,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
@@ -13,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
+    linger::{Leftover, Lent, drain},
     progress::Watched,
     waiting::{Arriving, WaitingRoom},
 };
@@ -25,6 +36,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// How long to wait when the process is out of file descriptors or the like.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client whose body was awaited, when the connection had to make room, has to read that.
+const EVICTED_WAIT: Duration = Duration::from_secs(1);
 
 /// A peer that is gone without a word is noticed below HTTP too: the kernel asks after this silence,
 /// so often, in this interval. It also keeps the ways of routers and carriers open.
@@ -89,24 +103,36 @@ async fn connection(
     room: Arc<WaitingRoom>,
     stop: CancellationToken,
 ) -> Result<(), hyper::Error> {
+    let (stream, remains) = Lent::new(stream);
     let (stream, progress) = Watched::new(stream);
     let silent = CancellationToken::new();
     let place = Arc::new(Mutex::new(Some(room.enter(&silent))));
+    let leftover = Arc::new(Mutex::new(None));
     let service = service_fn(|request: Request<Incoming>| {
         let waited = place.lock().take();
-        let mut request = request.map(|body| axum::body::Body::new(Arriving::new(body, waited)));
+        let mut request = Arriving::new(request, waited, &silent, &remains, &leftover);
+        if !request.body().is_end_stream() {
+            // Not of one with a body, whose bytes would be taken for frames.
+            request.extensions_mut().remove::<OnUpgrade>();
+        }
+        let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(progress.clone());
         let answer = router.clone().oneshot(request);
         let (room, silent, place) = (Arc::clone(&room), silent.clone(), Arc::clone(&place));
+        let leftover = Arc::clone(&leftover);
         async move {
-            let answer = answer.await;
+            let mut answer = answer.await?;
+            if matches!(*leftover.lock(), Some(Leftover::Close)) {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             // A socket has deadlines of its own; of all others the next request is awaited.
-            if !matches!(&answer, Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS)
-            {
+            let is_over =
+                answer.status() == StatusCode::SWITCHING_PROTOCOLS || silent.is_cancelled();
+            if !is_over {
                 *place.lock() = Some(room.enter(&silent));
             }
-            answer
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
@@ -115,14 +141,63 @@ async fn connection(
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = silent.cancelled() => Ok(()),
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    // Gives the stream back when it is over.
+    let served = async {
+        let mut connection = std::pin::pin!(connection);
+        let mut draining = None;
+        let mut stopped = std::pin::pin!(first(&stop, &silent));
+        let mut is_stopped = false;
+        poll_fn(|cx| {
+            if !is_stopped && stopped.as_mut().poll(cx).is_ready() {
+                is_stopped = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            let ended = connection.as_mut().poll(cx);
+            // As soon as it is answered, or refused: the library reads on while somebody takes it.
+            loop {
+                if draining.is_none()
+                    && let Some(Leftover::Drain(body)) = leftover.lock().take()
+                {
+                    let remains = Arc::clone(&remains);
+                    draining = Some(Box::pin(async move {
+                        if drain(body).await {
+                            remains.request_ended();
+                        }
+                    }));
+                }
+                let Some(drain) = &mut draining else { break };
+                if drain.as_mut().poll(cx).is_pending() {
+                    break;
+                }
+                draining = None;
+            }
+            ended
+        })
+        .await
+    };
+    let closing = async {
+        let ended = served.await;
+        remains.close().await;
+        ended
+    };
+    let evicted = async {
+        silent.cancelled().await;
+        // Whose body is awaited is told so. All others have heard all that there is to be heard.
+        if place.lock().is_none() {
+            tokio::time::sleep(EVICTED_WAIT).await;
         }
+    };
+    tokio::select! {
+        ended = closing => ended,
+        () = evicted => Ok(()),
+    }
+}
+
+/// Waits for one of both.
+async fn first(one: &CancellationToken, other: &CancellationToken) {
+    tokio::select! {
+        () = one.cancelled() => {}
+        () = other.cancelled() => {}
     }
 }
 

@@ -52,6 +52,7 @@ impl FromRequestParts<Arc<Service>> for PublicUrl {
 pub(super) struct UserView {
     id: UserId,
     name: UserName,
+    #[schema(required = true)]
     avatar_url: Option<String>,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct PeerView {
     #[serde(flatten)]
     user: UserView,
     online: bool,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_seen_at: Option<Timestamp>,
 }
 
@@ -82,16 +83,19 @@ pub(super) struct ConversationView {
     peer: PeerView,
     last_chat: Chat,
     /// Counted to 99; 100 means more.
+    #[schema(maximum = 100)]
     unread: u32,
     /// The last chat that one has read; 0 before the first.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     read_up_to: i64,
     /// The last chat that the peer has read; 0 before the first.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     peer_read_up_to: i64,
 }
 
 impl ConversationView {
     pub(super) fn of(conversation: Conversation, online: bool, url: &PublicUrl) -> Self {
-        let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to } =
+        let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to, .. } =
             conversation;
         let user = UserView::of(peer.user, url);
         Self {
@@ -113,7 +117,7 @@ pub(super) struct PresenceView {
     user_id: UserId,
     online: bool,
     /// When that user was last seen going offline.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_seen_at: Option<Timestamp>,
 }
 

@@ -4,14 +4,21 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use axum::{BoxError, http::header};
+use hyper::{
+    Request,
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+
+use super::linger::{Leftover, Remains};
 
 /// The connections that wait.
 #[derive(Debug)]
@@ -76,40 +83,89 @@ impl Drop for Place {
     }
 }
 
-/// The body of a request, whose connection waits until all of it is there.
+/// The body of a request, whose connection waits until all of it is there. What its route does not
+/// read of it is left to the connection.
 pub(super) struct Arriving {
-    body: Incoming,
+    /// Until it is left to the connection.
+    body: Option<Incoming>,
     place: Option<Place>,
+    /// Cancelled where the connection has to make room.
+    close: CancellationToken,
+    /// The client waits for a word before it sends anything.
+    is_awaited: bool,
+    remains: Arc<Remains>,
+    leftover: Arc<Mutex<Option<Leftover>>>,
 }
 
 impl Arriving {
-    pub(super) fn new(body: Incoming, place: Option<Place>) -> Self {
-        let place = place.filter(|_| !body.is_end_stream());
-        Self { body, place }
+    pub(super) fn new(
+        request: Request<Incoming>,
+        place: Option<Place>,
+        close: &CancellationToken,
+        remains: &Arc<Remains>,
+        leftover: &Arc<Mutex<Option<Leftover>>>,
+    ) -> Request<Self> {
+        let is_awaited = request.headers().contains_key(header::EXPECT);
+        request.map(|body| {
+            let mut arriving = Self {
+                body: Some(body),
+                place,
+                close: close.clone(),
+                is_awaited,
+                remains: Arc::clone(remains),
+                leftover: Arc::clone(leftover),
+            };
+            if arriving.is_end_stream() {
+                arriving.ended();
+            }
+            arriving
+        })
+    }
+
+    fn ended(&mut self) {
+        self.place = None;
+        self.body = None;
+        self.remains.request_ended();
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            *self.leftover.lock() = Some(Leftover::of(body, self.is_awaited));
+        }
     }
 }
 
 impl Body for Arriving {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.close.is_cancelled() {
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())));
+        }
+        self.is_awaited = false;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        let is_whole = frame.is_none() || body.is_end_stream();
+        if is_whole {
+            self.ended();
+        } else if matches!(frame, Some(Err(_))) {
             self.place = None;
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -49,10 +49,16 @@ pub trait Limiter: Send + Sync {
 pub enum Limit {
     /// A chat that is sent, a repeat included.
     Send,
+    /// A chat that begins a conversation.
+    NewConversation,
     /// A read of people, conversations, chats or events over HTTP.
     History,
     /// A question who is online.
     Presence,
+    /// A change over HTTP that is no send: of a name, a read mark, a session, sockets.
+    Write,
+    /// A picture that is uploaded, whether or not it is taken.
+    Avatar,
     /// A session that begins.
     Login,
     /// A socket that opens.
@@ -68,8 +74,11 @@ impl Limit {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Send => "send",
+            Self::NewConversation => "new_conversation",
             Self::History => "history",
             Self::Presence => "presence",
+            Self::Write => "write",
+            Self::Avatar => "avatar",
             Self::Login => "login",
             Self::Handshake => "handshake",
             Self::FailedLogin => "failed_login",
@@ -159,6 +168,11 @@ impl Rate {
         Self::new(Duration::from_mins(1) / count.max(1), count)
     }
 
+    /// So many a day, all of them at once or not.
+    pub fn per_day(count: u32) -> Self {
+        Self::new(Duration::from_hours(24) / count.max(1), count)
+    }
+
     /// The time between two uses.
     fn interval(self) -> Duration {
         Duration::from_micros(self.interval)
@@ -236,6 +250,7 @@ mod tests {
         assert_eq!(Rate::per_sec(3, 1).interval(), Duration::from_micros(333_333));
         assert_eq!(Rate::per_min(10), Rate { interval: 6_000_000, burst: 10 });
         assert_eq!(Rate::per_min(10).depth(), Duration::from_mins(1));
+        assert_eq!(Rate::per_day(200).interval(), Duration::from_secs(432));
         assert_eq!(Rate::per_sec(1_000_000, 1).interval, 1);
     }
 }

@@ -16,10 +16,16 @@ const CLOSED_WAIT: Duration = Duration::from_secs(2);
 pub struct Rates {
     /// Sends of a user.
     pub send: Rate,
+    /// Conversations that a user begins.
+    pub new_conversation: Rate,
     /// Reads of a user over HTTP.
     pub history: Rate,
     /// Questions of a user who is online.
     pub presence: Rate,
+    /// Changes of a user over HTTP that are no sends.
+    pub write: Rate,
+    /// Uploads of a user.
+    pub avatar: Rate,
     /// Logins of a user.
     pub login: Rate,
     /// Sockets of a user that open.
@@ -56,6 +62,17 @@ impl Limits {
         async move { passed(Limit::Send, asked).await }
     }
 
+    /// Whether there are limits at all.
+    pub fn are_enforced(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Counts a conversation that is begun.
+    pub async fn new_conversation(&self, user: UserId) -> Result<(), Fault> {
+        let rate = |rates: &Rates| rates.new_conversation;
+        self.count(Limit::NewConversation, Subject::User(user), rate).await
+    }
+
     /// Counts a read over HTTP.
     pub async fn history(&self, user: UserId) -> Result<(), Fault> {
         self.count(Limit::History, Subject::User(user), |rates| rates.history).await
@@ -64,6 +81,16 @@ impl Limits {
     /// Counts a question who is online.
     pub async fn presence(&self, user: UserId) -> Result<(), Fault> {
         self.count(Limit::Presence, Subject::User(user), |rates| rates.presence).await
+    }
+
+    /// Counts a change over HTTP that is no send.
+    pub async fn write(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Write, Subject::User(user), |rates| rates.write).await
+    }
+
+    /// Counts an upload of a picture.
+    pub async fn avatar(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Avatar, Subject::User(user), |rates| rates.avatar).await
     }
 
     /// Counts a login of somebody who is known.
@@ -139,8 +166,11 @@ fn refusal(limit: Limit, wait: Duration) -> Fault {
     metrics::counter!("imserver_limit_refusals_total", "limit" => limit.as_str()).increment(1);
     let detail = match limit {
         Limit::Send => "you send too fast",
+        Limit::NewConversation => "you begin too many conversations",
         Limit::History => "you read too fast",
         Limit::Presence => "you ask too often who is online",
+        Limit::Write => "you change things too often",
+        Limit::Avatar => "you change your picture too often",
         Limit::Login => "you log in too often",
         Limit::Handshake => "you connect too often",
         Limit::FailedLogin => "too many logins from your network have failed",

@@ -26,7 +26,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{Answer, Key, Limiter, Pending, Rate, local::LocalLimiter};
-use crate::instances::{Backoff, ConnectError, Trouble, connection_info, place, trouble};
+use crate::instances::{
+    Backoff, ConnectError, Instance as Known, Instances, Renewal, Trouble, connection_info, place,
+    test_write, trouble,
+};
+
+/// Which part of the service asks, where refusals are named.
+const PART: &str = "limits";
 
 /// How long a question waits for its answer.
 pub const ANSWER_WAIT: Duration = Duration::from_millis(300);
@@ -36,6 +42,9 @@ const QUEUE: usize = 8_192;
 
 /// The most questions of one call: a script holds up everything else in Redis.
 const BATCH: usize = 256;
+
+/// How long what is written to see that it can be stays.
+const TEST_KEPT: Duration = Duration::from_millis(1);
 
 /// How long a connection may take to be made.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
@@ -79,14 +88,19 @@ impl RedisLimiter {
     ///
     /// A Redis that is down is no error: until it is there, this replica decides alone. Waits until
     /// each has been tried once, two seconds at most.
-    pub async fn connect(urls: &[Url], namespace: &str) -> Result<Self, ConnectError> {
-        Self::connect_with(urls, namespace, ANSWER_WAIT).await
+    pub async fn connect(
+        urls: &[Url],
+        namespace: &str,
+        shared: &Instances,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_with(urls, namespace, shared, ANSWER_WAIT).await
     }
 
     /// The same with another time to wait for an answer.
     pub async fn connect_with(
         urls: &[Url],
         namespace: &str,
+        shared: &Instances,
         answer_wait: Duration,
     ) -> Result<Self, ConnectError> {
         if urls.is_empty() {
@@ -95,15 +109,22 @@ impl RedisLimiter {
         let local = Arc::new(LocalLimiter::default());
         let stop = CancellationToken::new();
         let mut instances = Vec::new();
-        for (number, url) in (1..).zip(urls) {
+        for (known, url) in shared.of(urls) {
+            let number = known.number;
             let refused = |problem| ConnectError::Url { number, problem };
             let info = connection_info(url).map_err(refused)?;
             let client =
                 Client::open(info).map_err(|error| refused(trouble(&error).into_owned()))?;
             let (questions, queue) = mpsc::channel(QUEUE);
             let link = Arc::new(Link::new(number));
-            let asker =
-                Asker { client, local: Arc::clone(&local), link: Arc::clone(&link), answer_wait };
+            let asker = Asker {
+                client,
+                known,
+                test_key: format!("{namespace}:limit:writable"),
+                local: Arc::clone(&local),
+                link: Arc::clone(&link),
+                answer_wait,
+            };
             tokio::spawn(stop.clone().run_until_cancelled_owned(asker.run(queue)));
             instances.push(Instance { questions, link });
         }
@@ -159,6 +180,9 @@ impl Limiter for RedisLimiter {
 /// The task that asks one instance.
 struct Asker {
     client: Client,
+    known: Arc<Known>,
+    /// Written when a connection is made.
+    test_key: String,
     local: Arc<LocalLimiter>,
     link: Arc<Link>,
     answer_wait: Duration,
@@ -170,10 +194,11 @@ impl Asker {
         let mut backoff = Backoff::default();
         loop {
             let begun = Instant::now();
+            let renewal = self.known.renewal();
             let trouble = match self.connected().await {
                 Ok(connection) => {
                     self.link.up();
-                    self.serve(connection, &mut queue).await
+                    self.serve(connection, renewal, &mut queue).await
                 }
                 Err(trouble) => trouble,
             };
@@ -190,8 +215,16 @@ impl Asker {
             .set_response_timeout(Some(CONNECT_WAIT));
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = in_time(CONNECT_WAIT, connecting).await?;
-        // A link is up once the script has run: a server may accept, and refuse scripts.
-        in_time(CONNECT_WAIT, self.ask(&mut connection, &[])).await?;
+        // A link is up once the script has run and something was written: a server may accept, and
+        // refuse either.
+        in_time(CONNECT_WAIT, async {
+            let written: Result<(), _> =
+                test_write(&self.test_key, TEST_KEPT).exec_async(&mut connection).await;
+            self.known.note(PART, written.as_ref());
+            written?;
+            self.ask(&mut connection, &[]).await
+        })
+        .await?;
         Ok(connection)
     }
 
@@ -199,12 +232,16 @@ impl Asker {
     async fn serve(
         &self,
         mut connection: MultiplexedConnection,
+        mut renewal: Renewal,
         queue: &mut mpsc::Receiver<Question>,
     ) -> Trouble {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            if queue.recv_many(&mut batch, BATCH).await == 0 {
-                return "it is closed".into();
+            tokio::select! {
+                count = queue.recv_many(&mut batch, BATCH) => if count == 0 {
+                    return "it is closed".into();
+                },
+                trouble = renewal.due() => return trouble,
             }
             // Who has waited too long has been answered.
             batch.retain(|question| !question.answer.is_closed());
@@ -213,7 +250,12 @@ impl Asker {
             }
             metrics::histogram!("imserver_limit_batch_size")
                 .record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
-            match in_time(self.answer_wait, self.ask(&mut connection, &batch)).await {
+            let asking = async {
+                let answers = self.ask(&mut connection, &batch).await;
+                self.known.note(PART, answers.as_ref());
+                answers
+            };
+            match in_time(self.answer_wait, asking).await {
                 Ok(answers) if answers.len() == batch.len() => {
                     for (question, answer) in batch.drain(..).zip(answers) {
                         self.answer(question, answer);
@@ -330,9 +372,12 @@ mod tests {
     async fn a_url_that_cannot_be_used_is_named_by_its_number_only() {
         let urls = ["redis://localhost", "redis://:hunter2@localhost/hunter2"];
         let urls = urls.map(|url| url.parse().unwrap());
-        let error = RedisLimiter::connect(&urls, "n").await.unwrap_err();
+        let connect = async |urls: &[Url]| {
+            RedisLimiter::connect(urls, "n", &Instances::new(urls.len())).await
+        };
+        let error = connect(&urls).await.unwrap_err();
         assert!(matches!(error, ConnectError::Url { number: 2, .. }));
         assert!(!format!("{error} {error:?}").contains("hunter2"));
-        assert_eq!(RedisLimiter::connect(&[], "n").await.unwrap_err(), ConnectError::NoUrl);
+        assert_eq!(connect(&[]).await.unwrap_err(), ConnectError::NoUrl);
     }
 }

@@ -54,7 +54,10 @@ impl From<StoreError> for Fault {
                 tracing::warn!(%error, "answered as unavailable");
                 Self::unavailable("the database is away")
             }
-            StoreError::Rejected(_) | StoreError::Corrupt(_) | StoreError::Migrate(_) => {
+            StoreError::Rejected(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Unsuitable(_)
+            | StoreError::Migrate(_) => {
                 tracing::error!(%error, "answered as an internal error");
                 Self::internal()
             }

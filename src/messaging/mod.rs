@@ -3,6 +3,7 @@
 mod error;
 mod people;
 mod sending;
+mod strangers;
 
 use std::sync::Arc;
 
@@ -13,13 +14,15 @@ use crate::{
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
     store::{
-        Bounds, ChatPage, ConversationPage, Standing, Store, StoreError, Window, batcher::Batcher,
+        Acquaintance, Bounds, ChatPage, ConversationPage, Standing, Store, StoreError, Window,
+        batcher::Batcher,
     },
 };
 
 pub use error::{Error, conversation_not_found, user_not_found};
 pub use people::PresenceOf;
 pub use sending::{Sending, Sent};
+use strangers::Strangers;
 
 /// The use cases. Every one takes the acting user, and nothing that is not that user's is touched.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub struct Messaging {
     delivery: Arc<Delivery>,
     presence: Arc<dyn Presence>,
     limits: Limits,
+    strangers: Strangers,
+    visible: Acquaintance,
     replay_limit: u32,
 }
 
@@ -57,16 +62,19 @@ pub struct Events {
 }
 
 impl Messaging {
-    /// The use cases over these parts. `replay_limit`: how many events a client may be behind.
+    /// The use cases over these parts. `visible`: who is shown whether somebody is there, or typing.
+    /// `replay_limit`: how many events a client may be behind.
     pub fn new(
         store: Arc<dyn Store>,
         batcher: Batcher,
         delivery: Arc<Delivery>,
         presence: Arc<dyn Presence>,
         limits: Limits,
+        visible: Acquaintance,
         replay_limit: u32,
     ) -> Self {
-        Self { store, batcher, delivery, presence, limits, replay_limit }
+        let strangers = Strangers::new(Arc::clone(&store), limits.clone());
+        Self { store, batcher, delivery, presence, limits, strangers, visible, replay_limit }
     }
 
     /// Decides how a client goes on that has applied `since` in `epoch`. Without `since` it goes on
@@ -131,7 +139,11 @@ impl Messaging {
         before: Option<ChatId>,
         limit: u32,
     ) -> Result<ConversationPage, Error> {
-        Ok(self.store.conversations(user, before, limit).await?)
+        let mut page = self.store.conversations(user, before, limit).await?;
+        for conversation in &mut page.conversations {
+            self.hide(conversation);
+        }
+        Ok(page)
     }
 
     /// The user's conversation with somebody.
@@ -140,7 +152,11 @@ impl Messaging {
         user: UserId,
         peer: UserId,
     ) -> Result<Option<Conversation>, Error> {
-        Ok(self.store.conversation_with(user, peer).await?)
+        let mut found = self.store.conversation_with(user, peer).await?;
+        if let Some(conversation) = &mut found {
+            self.hide(conversation);
+        }
+        Ok(found)
     }
 
     /// Chats of one of the user's conversations.

@@ -9,14 +9,18 @@ use super::{Error, Messaging, user_not_found};
 use crate::{
     bus::CloseOrder,
     clock::Timestamp,
-    domain::{SessionId, User, UserId, UserName},
+    domain::{Conversation, SessionId, User, UserId, UserName},
     hub::Socket,
     presence::OnlineUser,
     protocol::server::ServerFrame,
+    store::Acquaintance,
 };
 
-/// How many users are read at a time when all that are online are listed.
+/// How many users are read at a time when those who are online are listed.
 const PAGE: u32 = 1_000;
+
+/// Of how many acquaintances it is told who is online: those of the newest conversations.
+const MAX_ACQUAINTANCES: u32 = 10_000;
 
 /// Whether somebody is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,12 @@ impl Messaging {
         found.ok_or_else(|| user_not_found().into())
     }
 
+    /// A user whom `actor` knows.
+    pub async fn acquaintance(&self, actor: UserId, id: UserId) -> Result<User, Error> {
+        let known = self.store.acquainted(actor, &[id], Acquaintance::Conversation).await?;
+        if known.is_empty() { Err(user_not_found().into()) } else { self.user(id).await }
+    }
+
     /// Users whose names begin with `prefix`.
     pub async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, Error> {
         Ok(self.store.search_users(prefix, limit).await?)
@@ -46,13 +56,11 @@ impl Messaging {
         self.store.rename(user, name).await?.ok_or_else(|| user_not_found().into())
     }
 
-    /// Those of these users whom `actor` may know about, in the order given, each once.
-    pub async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, Error> {
-        let mut known: HashSet<_> =
-            self.store.acquainted(actor, users).await?.into_iter().collect();
-        if users.contains(&actor) {
-            known.insert(actor);
-        }
+    /// Those of these users of whom `actor` may know whether they are there, in the order given, each
+    /// once.
+    async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, Error> {
+        let known = self.store.acquainted(actor, users, self.visible).await?;
+        let mut known: HashSet<_> = known.into_iter().collect();
         Ok(users.iter().copied().filter(|user| known.remove(user)).collect())
     }
 
@@ -63,19 +71,39 @@ impl Messaging {
         users: &[UserId],
     ) -> Result<Vec<PresenceOf>, Error> {
         let users = self.visible(actor, users).await?;
-        let online: HashSet<_> = self.presence.online(&users).await?.into_iter().collect();
-        let last_seen = self.store.last_seen(&users).await?;
-        let of = |user: UserId| PresenceOf {
-            user,
-            online: online.contains(&user),
-            last_seen_at: last_seen.get(&user).copied(),
-        };
-        Ok(users.into_iter().map(of).collect())
+        self.presence_of(&users).await
     }
 
-    /// Those of these users who are online, whoever asks. Nobody while that cannot be read: it must
-    /// not keep anybody from what is beside it.
-    pub async fn online(&self, users: &[UserId]) -> HashSet<UserId> {
+    /// Whether these users are online, whoever asks.
+    async fn presence_of(&self, users: &[UserId]) -> Result<Vec<PresenceOf>, Error> {
+        let online: HashSet<_> = self.presence.online(users).await?.into_iter().collect();
+        let last_seen = self.store.last_seen(users).await?;
+        let of = |user: &UserId| PresenceOf {
+            user: *user,
+            online: online.contains(user),
+            last_seen_at: last_seen.get(user).copied(),
+        };
+        Ok(users.iter().map(of).collect())
+    }
+
+    /// Whether the two sides of a conversation may know of each other whether they are there.
+    fn shows_presence(&self, conversation: &Conversation) -> bool {
+        conversation.both_wrote || self.visible == Acquaintance::Conversation
+    }
+
+    /// Takes from a conversation what its side may not know.
+    pub(super) fn hide(&self, conversation: &mut Conversation) {
+        if !self.shows_presence(conversation) {
+            conversation.peer.last_seen_at = None;
+        }
+    }
+
+    /// Those on the other side of these conversations who are online, as far as one may know. Nobody
+    /// while that cannot be read: it must not keep anybody from what is beside it.
+    pub async fn online_peers(&self, conversations: &[Conversation]) -> HashSet<UserId> {
+        let shown = conversations.iter().filter(|conversation| self.shows_presence(conversation));
+        let users: Vec<_> = shown.map(|conversation| conversation.peer.user.id).collect();
+        let users = users.as_slice();
         let online = self.presence.online(users).await.unwrap_or_else(|error| {
             tracing::warn!(%error, users = users.len(), "shown as offline");
             Vec::new()
@@ -96,7 +124,7 @@ impl Messaging {
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);
         *watched = visible;
-        self.presence(socket.user, watched).await
+        self.presence_of(watched).await
     }
 
     /// Shows a socket nobody's coming and going any more: it has closed, and `watched` these.
@@ -104,7 +132,7 @@ impl Messaging {
         self.delivery.watchers().replace(socket, watched, &[]);
     }
 
-    /// Shows a user that `actor` is typing, if the two know each other.
+    /// Shows a user that `actor` is typing, if the two may know of each other that they are there.
     pub async fn typing(&self, actor: UserId, target: UserId) -> Result<(), Error> {
         if self.visible(actor, &[target]).await?.contains(&target) {
             let frame = ServerFrame::Typing { user_id: actor }.encode();
@@ -113,46 +141,53 @@ impl Messaging {
         Ok(())
     }
 
-    /// All who are online, with their names; with an `actor`, only those whom the actor may know
-    /// about.
+    /// Those who are online, with their names and the number of their sockets: with an `actor`, of whom
+    /// the actor may know it, and otherwise all.
     pub async fn online_users(
         &self,
         actor: Option<UserId>,
     ) -> Result<BTreeMap<UserId, (UserName, u32)>, Error> {
         let mut found = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = self.presence.list(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(found) };
-            after = Some(last.user);
-            let is_last = page.len() < PAGE as usize;
-            self.add_online(actor, page, &mut found).await?;
-            if is_last {
-                return Ok(found);
+        let Some(actor) = actor else {
+            let mut after = None;
+            loop {
+                let page = self.presence.list(after, PAGE).await?;
+                let is_last = page.len() < PAGE as usize;
+                after = page.last().map(|last| last.user);
+                self.add_online(page, &mut found).await?;
+                if is_last {
+                    return Ok(found);
+                }
             }
+        };
+        let mut users = self.store.acquaintances(actor, self.visible, MAX_ACQUAINTANCES).await?;
+        if !users.contains(&actor) {
+            users.push(actor);
         }
+        for users in users.chunks(PAGE as usize) {
+            let connections = self.presence.connections(users).await?;
+            let page = connections.into_iter().map(|(user, sockets)| OnlineUser {
+                user,
+                connections: u32::try_from(sockets.len()).unwrap_or(u32::MAX),
+            });
+            self.add_online(page.collect(), &mut found).await?;
+        }
+        Ok(found)
     }
 
     async fn add_online(
         &self,
-        actor: Option<UserId>,
         page: Vec<OnlineUser>,
         found: &mut BTreeMap<UserId, (UserName, u32)>,
     ) -> Result<(), Error> {
-        let mut ids: Vec<_> = page.iter().map(|online| online.user).collect();
-        if let Some(actor) = actor {
-            ids = self.visible(actor, &ids).await?;
-        }
+        let ids: Vec<_> = page.iter().map(|online| online.user).collect();
         let users = self.store.users(&ids).await?;
         let mut names: HashMap<_, _> = users.into_iter().map(|user| (user.id, user.name)).collect();
-        let shown: HashSet<_> = ids.into_iter().collect();
-        for OnlineUser { user, connections } in page {
-            if shown.contains(&user) {
-                // A socket of the seed may open before its user's first chat.
-                let name = names.remove(&user).unwrap_or_else(|| UserName::placeholder(user.get()));
-                found.insert(user, (name, connections));
-            }
-        }
+        found.extend(page.into_iter().map(|OnlineUser { user, connections }| {
+            // A socket of the seed may open before its user's first chat.
+            let name = names.remove(&user).unwrap_or_else(|| UserName::placeholder(user.get()));
+            (user, (name, connections))
+        }));
         Ok(())
     }
 
@@ -167,5 +202,9 @@ impl Messaging {
     /// Closes the sockets of a session that has ended, everywhere.
     pub fn close_session(&self, user: UserId, session: SessionId) {
         self.delivery.close(user, CloseOrder::Session(session));
+    }
+    /// Closes the sockets of all sessions of a user up to this one, everywhere: they have ended.
+    pub fn close_sessions(&self, user: UserId, last: SessionId) {
+        self.delivery.close(user, CloseOrder::Sessions(last));
     }
 }

@@ -51,14 +51,19 @@ impl Sending {
 }
 
 impl Messaging {
-    /// Counts a send of this user, and says whether it may be begun. Asked at once: the future only
-    /// waits for the answer, so that many may be asked for together.
+    /// Counts a send of this user to another, and says whether it may be begun. Asked at once: the future
+    /// only waits for the answer, so that many may be asked for together.
     pub fn may_send(
         &self,
         sender: UserId,
+        target: UserId,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let counted = self.limits.send(sender);
-        async move { Ok(counted.await?) }
+        let strangers = self.strangers.clone();
+        async move {
+            counted.await?;
+            Ok(strangers.may_write(sender, target).await?)
+        }
     }
 
     /// Hands a chat over to be committed, that may be sent. Chats that one task hands over are committed in that order.
@@ -69,7 +74,7 @@ impl Messaging {
 
     /// Commits a chat, if its sender may send now.
     pub async fn send(&self, chat: NewChat) -> Result<Sent, Error> {
-        self.may_send(chat.sender).await?;
+        self.may_send(chat.sender, chat.target).await?;
         self.begin_send(chat)?.done().await
     }
 

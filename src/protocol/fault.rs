@@ -38,6 +38,8 @@ codes! {
     InvalidRequest "invalid_request" 400 "The request is not valid";
     /// A text that no chat can hold.
     InvalidContent "invalid_content" 400 "The content is not valid";
+    /// A name that nobody can have.
+    InvalidName "invalid_name" 400 "The name is not valid";
     /// No picture, or one that is not taken.
     InvalidImage "invalid_image" 400 "The picture is not valid";
     /// A first frame that is a `hello` with a bad value.
@@ -60,6 +62,8 @@ codes! {
     Forbidden "forbidden" 403 "Not yours";
     /// A page of an origin that is not allowed.
     OriginNotAllowed "origin_not_allowed" 403 "The origin is not allowed";
+    /// Reached by a name that is not the service's.
+    HostNotAllowed "host_not_allowed" 403 "The host is not allowed";
     /// Anonymous, and not from this machine.
     AnonymousNotLocal "anonymous_not_local" 403 "Anonymous use is for this machine only";
     /// WeChat holds the user for a risk.

@@ -12,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::fault::{Code, Fault};
-use crate::domain::{ClientMsgId, Content, OutOfRange, UserId, UserName};
+use crate::domain::{ClientMsgId, Content, OutOfRange, TextError, UserId, UserName};
 
 /// How many fields there is room for at first: a `send` has four.
 const FIELDS: usize = 6;
@@ -92,6 +92,12 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// `true` or `false`.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, Fault> {
+        let flag = self.get(key).map(serde_json::from_str).transpose();
+        flag.map_err(|_| Fault::invalid(format!("`{key}` must be true or false")))
+    }
+
     /// An id or a sequence number.
     pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(
         &self,
@@ -146,11 +152,18 @@ impl<'a> Fields<'a> {
 
     /// A user's name under this key, if there is one.
     pub fn user_name(&self, key: &str) -> Result<Option<UserName>, Fault> {
-        self.string(key)?
-            .map(|text| {
-                UserName::parse(&text).map_err(|error| Fault::invalid(format!("`{key}` {error}")))
-            })
-            .transpose()
+        let text = self.string(key).map_err(|fault| {
+            let code = if self.is_string(key) { Code::InvalidName } else { fault.code };
+            Fault { code, ..fault }
+        })?;
+        let name = text.map(|text| UserName::parse(&text)).transpose();
+        name.map_err(|error| {
+            let code = match error {
+                TextError::Empty | TextError::TooLong { .. } => Code::InvalidRequest,
+                _ => Code::InvalidName,
+            };
+            Fault::new(code, format!("`{key}` {error}"))
+        })
     }
 
     /// A list of users under this key: at most [`super::MAX_WATCHED`].

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use super::{
     Appended, Committed, NewChat,
     error::corrupt,
-    rows::{ChatRow, id, name, seq},
+    rows::{ChatRow, id, seq},
 };
 use crate::{
     clock::Timestamp,
@@ -18,6 +18,25 @@ use crate::{
 type Key<'a> = (UserId, &'a ClientMsgId);
 /// The users of a direct conversation, the lower id first.
 pub(super) type Pair = (UserId, UserId);
+/// Which sides of a conversation write in it, or have written: both, where they are the same user.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sides {
+    pub(super) low: bool,
+    pub(super) high: bool,
+}
+
+impl Sides {
+    /// Those that are not among others.
+    pub(super) fn without(self, others: Self) -> Self {
+        Self { low: self.low && !others.low, high: self.high && !others.high }
+    }
+
+    /// Whether it is none.
+    pub(super) fn is_empty(self) -> bool {
+        !self.low && !self.high
+    }
+}
+
 /// The users of a batch who exist.
 pub(super) type People = HashMap<UserId, Person>;
 /// The chats that earlier batches committed under keys of this one.
@@ -34,7 +53,7 @@ pub(super) struct Person {
 pub(super) fn people(rows: Vec<(i64, String, i64)>) -> sqlx::Result<People> {
     rows.into_iter()
         .map(|(user, called, last)| {
-            Ok((id(user)?, Person { name: name(user, &called)?, last_seq: seq(last)? }))
+            Ok((id(user)?, Person { name: UserName::stored(called), last_seq: seq(last)? }))
         })
         .collect()
 }
@@ -153,9 +172,16 @@ impl<'a> Plan<'a> {
         self.fresh.len()
     }
 
-    /// Between whom.
-    pub(super) fn pairs(&self) -> BTreeSet<Pair> {
-        self.fresh.iter().map(|chat| pair(chat)).collect()
+    /// Which sides of each pair write.
+    pub(super) fn writing(&self) -> BTreeMap<Pair, Sides> {
+        let mut writing = BTreeMap::<_, Sides>::new();
+        for chat in &self.fresh {
+            let (low, high) = pair(chat);
+            let sides = writing.entry((low, high)).or_default();
+            sides.low |= chat.sender == low;
+            sides.high |= chat.sender == high;
+        }
+        writing
     }
 
     /// Whose timelines they are in.

@@ -9,14 +9,17 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use metrics::{counter, histogram};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +41,10 @@ const LOAD: usize = 6;
 const ENOUGH: usize = 100;
 /// How long a caller waits, from the moment it queued the chat. A client is answered within 5 s.
 const PATIENCE: Duration = Duration::from_millis(4_500);
+
+/// How long after a batch that failed a write is tried, if no other batch comes; and so on until one
+/// succeeds.
+const TRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a chat was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +74,7 @@ pub struct Batcher {
     closing: CancellationToken,
     /// Cancelled when the last batch is done.
     done: CancellationToken,
+    is_failing: Arc<AtomicBool>,
 }
 
 /// A place in the queue. Dropping it takes back nothing.
@@ -96,13 +104,15 @@ impl Batcher {
     pub fn start(store: Arc<dyn Store>, linger: Duration, on_commit: OnCommit) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (closing, done) = (CancellationToken::new(), CancellationToken::new());
-        let committer = Committer { store, linger, on_commit };
+        let is_failing = Arc::new(AtomicBool::new(false));
+        let failing = Failing { is_failing: Arc::clone(&is_failing), since: None };
+        let committer = Committer { store, linger, on_commit, failing };
         let (finished, closed) = (done.clone().drop_guard(), closing.clone());
         tokio::spawn(async move {
             committer.run(jobs, closed).await;
             drop(finished);
         });
-        Self { queue, closing, done }
+        Self { queue, closing, done, is_failing }
     }
 
     /// Queues a chat and returns at once. Chats that one task queues commit in that order.
@@ -123,6 +133,12 @@ impl Batcher {
     /// Queues a chat and waits for its answer.
     pub async fn append(&self, chat: NewChat) -> Result<Appended, AppendError> {
         self.enqueue(chat)?.wait().await
+    }
+
+    /// Whether the database took nothing the last time that something was to be written. While nobody
+    /// sends, that is tried again every 2 s.
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
 
     /// Takes no more chats, and returns when those that are queued are committed.
@@ -148,6 +164,26 @@ struct Committer {
     store: Arc<dyn Store>,
     linger: Duration,
     on_commit: OnCommit,
+    failing: Failing,
+}
+
+/// Whether writes fail, told to all clones.
+struct Failing {
+    is_failing: Arc<AtomicBool>,
+    since: Option<Instant>,
+}
+
+impl Failing {
+    fn failed(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+        self.is_failing.store(true, Ordering::Relaxed);
+    }
+
+    fn succeeded(&mut self) {
+        let Some(since) = self.since.take() else { return };
+        self.is_failing.store(false, Ordering::Relaxed);
+        tracing::info!(after_secs = since.elapsed().as_secs(), "the database takes chats again");
+    }
 }
 
 /// Why a transaction did not go through.
@@ -161,6 +197,8 @@ impl Committer {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut last = 0;
         loop {
+            let is_failing = self.failing.since.is_some();
+            let try_at = Instant::now() + TRY_AFTER;
             tokio::select! {
                 biased;
                 () = closing.cancelled(), if !jobs.is_closed() => {
@@ -168,6 +206,14 @@ impl Committer {
                     continue;
                 }
                 received = jobs.recv_many(&mut batch, MAX_BATCH) => if received == 0 { return },
+                () = sleep_until(try_at), if is_failing => {
+                    // A failure is no news.
+                    let tried = closing.run_until_cancelled(self.store.try_writing()).await;
+                    if let Some(Ok(())) = tried {
+                        self.failing.succeeded();
+                    }
+                    continue;
+                }
             }
             let linger = linger(batch.len(), last).min(self.linger);
             if !linger.is_zero() {
@@ -201,6 +247,7 @@ impl Committer {
             }
             match append(&self.store, &chats, part.clone()).await {
                 Ok(answers) => {
+                    self.failing.succeeded();
                     for committed in answers.iter().filter_map(newly_committed) {
                         self.announce(committed);
                     }
@@ -229,6 +276,7 @@ impl Committer {
                         error = failure.reason(),
                         "chats were not committed, or it is not known whether they were"
                     );
+                    self.failing.failed();
                     for place in part.start..chats.len() {
                         answer(place, Err(AppendError::Unavailable));
                     }

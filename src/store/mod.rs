@@ -19,10 +19,16 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Content, Conversation, ConversationId,
-        Epoch, Seq, SessionId, User, UserId, UserName,
+        Epoch, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     protocol::event::{ChatJson, EventFrame},
 };
+
+/// How lately a replica must have been noted to count as living, in milliseconds.
+const REPLICA_FRESH: i64 = 60_000;
+
+/// After how long a replica that was not noted again is forgotten, in milliseconds.
+const REPLICA_FORGOTTEN: i64 = 600_000;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +43,21 @@ pub enum StoreError {
     /// The database holds what it must not, such as a timeline with a hole.
     #[error("the database is not consistent: {0}")]
     Corrupt(String),
+    /// The database is not one that can be used, whatever is tried later.
+    #[error("the database cannot be used: {0}")]
+    Unsuitable(String),
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+}
+
+/// What the database says that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads and writes.
+    Writes,
+    /// Reads only, such as a standby.
+    Reads,
 }
 
 /// A chat that somebody wants committed.
@@ -196,6 +214,15 @@ impl std::fmt::Debug for TokenHash {
     }
 }
 
+/// Who counts as acquainted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// Those who share a conversation, whoever of them began it.
+    Conversation,
+    /// Those of them who have both written in it.
+    BothWrote,
+}
+
 /// A login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -230,8 +257,13 @@ impl Session {
 /// have committed; callers run writes to their end.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Whether the database answers.
-    async fn ping(&self) -> Result<(), StoreError>;
+    /// Whether the database answers, and is still the one that was opened.
+    async fn ping(&self) -> Result<Access, StoreError>;
+
+    /// Commits something that nobody sees and that does not stay, and needs what [`Store::append`]
+    /// needs: locks, and room on the disk. For when appends have failed: it costs more than one. Called
+    /// as [`Store::append`] is, one at a time.
+    async fn try_writing(&self) -> Result<(), StoreError>;
 
     /// The name of this database's history.
     async fn epoch(&self) -> Result<Epoch, StoreError>;
@@ -239,6 +271,15 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a new history, whose name it returns: a step of every restore. Ids of sockets that are
     /// given out in it are above all of those before, also of those that the restore has forgotten.
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Notes that a replica lives, and whether it can be heard on its bus. Returns the others of the last
+    /// minute that could be, with the time at which each last said so: by one clock for all replicas, and
+    /// later each time. Replicas are forgotten after some minutes.
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError>;
 
     // --- users
 
@@ -260,7 +301,9 @@ pub trait Store: Send + Sync + 'static {
     /// Calls a user by another name. `None` if there is no such user.
     async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError>;
 
-    /// Keeps a picture and makes it the user's. `None` if there is no such user.
+    /// Keeps a picture and makes it the user's. `None` if there is no such user. The picture that it
+    /// replaces is deleted, unless somebody else has it. Whatever is called concurrently, nobody has a
+    /// picture that is not kept, and none is kept that nobody has.
     async fn set_avatar(
         &self,
         user: UserId,
@@ -272,11 +315,36 @@ pub trait Store: Send + Sync + 'static {
     /// A picture and its content type.
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError>;
 
-    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id.
+    /// Looks at no more than `limit` pictures, in the order of their hashes after `after`, and deletes
+    /// those that nobody has: earlier versions left some behind. Returns the last hash that it looked
+    /// at; `None` if there were none.
+    async fn drop_unused_avatars(
+        &self,
+        after: Option<&AvatarHash>,
+        limit: u32,
+    ) -> Result<Option<AvatarHash>, StoreError>;
+
+    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id. Any text is
+    /// valid; one that no name can begin with finds nobody.
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
 
-    /// Those of `others` with whom `user` shares a conversation, and `user` if it is among them.
-    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    /// Those of `others` who are acquainted with `user`, and `user` if it is among them. Costs as much as
+    /// there are others, however many conversations and chats they have.
+    async fn acquainted(
+        &self,
+        user: UserId,
+        others: &[UserId],
+        how: Acquaintance,
+    ) -> Result<Vec<UserId>, StoreError>;
+
+    /// At most `limit` users who are acquainted with `user`: those of the conversations that were begun
+    /// last. `user` is among them after a chat to oneself.
+    async fn acquaintances(
+        &self,
+        user: UserId,
+        how: Acquaintance,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError>;
 
     /// Notes when users were last seen. Never moves backwards.
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError>;
@@ -285,8 +353,9 @@ pub trait Store: Send + Sync + 'static {
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError>;
 
     /// Takes from a user all that says who it is, and the way back in: the name becomes
-    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go, and so do
-    /// pictures that nobody has any more. All sessions are revoked. From then on the user is found
+    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go. The picture
+    /// itself is deleted, unless somebody else has it. All sessions are revoked; of a user who may have
+    /// many, [`Store::revoke_sessions`] takes most first. From then on the user is found
     /// only as a side of conversations that are there; a chat to or from it is
     /// [`Appended::TargetNotFound`] or [`Appended::SenderNotFound`], and the id is never given again.
     /// Its own timeline ends: the bounds are [`Bounds::EMPTY`]. The timelines of others keep every
@@ -322,12 +391,29 @@ pub trait Store: Send + Sync + 'static {
     /// The sessions of this list that exist, live or not, in any order.
     async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError>;
 
+    /// Looks at most at `limit` sessions after `after`, in the order of their ids, and deletes those that
+    /// ended by age or idleness before `before`, revoked or not. Returns the last id that was looked at;
+    /// `None` if there was none. Several replicas may do so at a time.
+    async fn delete_ended_sessions(
+        &self,
+        after: Option<SessionId>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<SessionId>, StoreError>;
+
     /// Moves the idle end of these sessions to `until`. Never moves it backwards, and leaves revoked
     /// sessions alone.
     async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError>;
 
     /// Ends a session for good. Ending it twice is no error.
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError>;
+
+    /// Ends all sessions of a user for good. Returns the bound: sessions with ids up to it are those, and
+    /// later ones get higher ids. `None` if the user never had one.
+    async fn revoke_sessions(&self, user: UserId) -> Result<Option<SessionId>, StoreError>;
+
+    /// Ends at most `limit` sessions of a user for good. Whether there may be more.
+    async fn revoke_some_sessions(&self, user: UserId, limit: u32) -> Result<bool, StoreError>;
 
     // --- sockets
 
@@ -353,7 +439,8 @@ pub trait Store: Send + Sync + 'static {
     ///   timeline (one number where they are the same), in the order of the batch. Over all
     ///   replicas, numbers of a timeline have no holes and become visible in their order: a reader
     ///   who sees `n` sees all before it. Chat ids rise within a conversation in that same order.
-    /// * **Direct conversations** are made on first use, one for each pair.
+    /// * **Direct conversations** are made on first use, one for each pair. Who has written in one is
+    ///   noted with the chat: [`Acquaintance::BothWrote`] holds from the first answer on.
     ///
     /// Locking: the counters of all users of the batch, in ascending id, before anything else is
     /// looked up; so batches of replicas never deadlock.

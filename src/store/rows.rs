@@ -52,6 +52,7 @@ macro_rules! conversations_query {
                 "page.read_up_to, v.kind AS conversation_kind,
                  p.id AS peer_id, p.name AS peer_name, p.avatar AS peer_avatar,
                  l.seen_at AS peer_seen_at, other.read_up_to AS peer_read_up_to,
+                 v.low_wrote AND v.high_wrote AS both_wrote,
                  (SELECT count(*) FROM (
                      SELECT 1 FROM chats x WHERE x.conversation_id = page.conversation_id
                          AND x.id > coalesce(page.read_up_to, 0) AND x.sender_id <> $1 LIMIT 100
@@ -96,8 +97,8 @@ impl TryFrom<ChatRow> for Chat {
             id: id(row.chat_id)?,
             user_id: id(row.sender_id)?,
             target_user_id: id(row.target_id)?,
-            user_name: name(row.sender_id, &row.sender_name)?,
-            target_user_name: name(row.target_id, &row.target_name)?,
+            user_name: UserName::stored(row.sender_name),
+            target_user_name: UserName::stored(row.target_name),
             content: row.content.into(),
             create_time: Timestamp::from_millis(row.created_at),
             client_msg_id: ClientMsgId::parse(&row.client_msg_id).map_err(|error| {
@@ -128,13 +129,8 @@ impl TryFrom<UserRow> for User {
                     .ok_or_else(|| corrupt(format!("the avatar of user {} is no hash", row.id)))
             })
             .transpose()?;
-        Ok(Self { id: id(row.id)?, name: name(row.id, &row.name)?, avatar })
+        Ok(Self { id: id(row.id)?, name: UserName::stored(row.name), avatar })
     }
-}
-
-/// A name as the database has it.
-pub(super) fn name(user: i64, name: &str) -> sqlx::Result<UserName> {
-    UserName::parse(name).map_err(|error| corrupt(format!("the name of user {user} {error}")))
 }
 
 /// An id of any kind.
@@ -162,6 +158,17 @@ pub(super) fn last_key(last: Option<String>) -> sqlx::Result<Option<ClientMsgId>
     last.map(|key| ClientMsgId::parse(&key))
         .transpose()
         .map_err(|error| corrupt(format!("a client's key {error}")))
+}
+
+/// A picture's name to begin after: every name is greater than the empty text.
+pub(super) fn start(after: Option<&AvatarHash>) -> &str {
+    after.map_or("", AvatarHash::as_str)
+}
+
+/// The last picture's name of a page that may be empty.
+pub(super) fn last_hash(last: Option<String>) -> sqlx::Result<Option<AvatarHash>> {
+    let parse = |name: String| AvatarHash::parse(&name).ok_or_else(|| corrupt("no picture's name"));
+    last.map(parse).transpose()
 }
 
 /// Rows made into what they stand for.
@@ -211,6 +218,7 @@ pub(super) struct ConversationRow {
     peer_avatar: Option<String>,
     peer_seen_at: Option<i64>,
     peer_read_up_to: Option<i64>,
+    both_wrote: bool,
     unread: i64,
     #[sqlx(flatten)]
     last_chat: ChatRow,
@@ -237,6 +245,7 @@ impl TryFrom<ConversationRow> for Conversation {
             unread: u32::try_from(row.unread).map_err(|_| corrupt("a count is negative"))?,
             read_up_to: mark(row.read_up_to)?,
             peer_read_up_to: mark(row.peer_read_up_to)?,
+            both_wrote: row.both_wrote,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! One socket's wire: writes with a deadline, closes politely, notices silence.
+//! One socket's wire: writes with a deadline, closes politely, notices silence, bounds what comes.
 
 use std::{
     future::poll_fn,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, timeout};
 use tungstenite::error::CapacityError;
 
@@ -32,6 +32,20 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Over the limit of frames for so many seconds in a row closes the socket.
 const FLOOD_SECONDS: u32 = 10;
+
+/// So many times the limit of frames within one second closes the socket at once. A client that comes
+/// back sends its whole outbox at once, and a replica that was held up reads seconds of frames at once.
+const BURST: u32 = 50;
+
+/// The most frames within one second where the limits are off.
+const UNLIMITED_BURST: u32 = 20_000;
+
+/// The most bytes that one message may take on the wire. Fragments of one byte take seven; those of no
+/// byte would never end, and no limit of frames counts them.
+const MESSAGE_WIRE_BYTES: u64 = 8 * MAX_MESSAGE_BYTES as u64;
+
+/// What a client's control frame takes on the wire beside its payload: two bytes and the mask.
+const CONTROL_HEADER: u64 = 6;
 
 /// Why a socket ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,28 +75,57 @@ pub(super) struct Link {
     progress: Progress,
     heard_at: Instant,
     next_ping: Instant,
-    flood: Option<Flood>,
+    flood: Flood,
+    /// Whether the library may hold a pong that is not written yet.
+    owes_pong: bool,
+    /// How many of the bytes read belong to frames that were heard; the rest is of a message that is
+    /// not complete.
+    heard_bytes: u64,
 }
 
 impl Link {
     /// A wire on which at most `frames_per_sec` may come, if there is a limit.
     pub(super) fn new(socket: WebSocket, progress: Progress, frames_per_sec: Option<u32>) -> Self {
         let now = Instant::now();
-        let flood = frames_per_sec.map(|limit| Flood { limit, second: now, frames: 0, over: 0 });
-        Self { socket, progress, heard_at: now, next_ping: now + HEARTBEAT, flood }
+        Self {
+            socket,
+            heard_at: now,
+            next_ping: now + HEARTBEAT,
+            flood: Flood::new(frames_per_sec, now),
+            owes_pong: false,
+            heard_bytes: progress.bytes_read(),
+            progress,
+        }
     }
 
     /// Waits for a frame. May be dropped without loss.
+    ///
+    /// Reads nothing while a pong waits for the client to read: the library would go on, and queue a
+    /// pong for each further ping. A client that takes no byte of it for [`WRITE_WAIT`] is
+    /// [`End::Stuck`].
     pub(super) async fn hear(&mut self) -> Result<Heard, End> {
-        let message = match self.socket.recv().await {
+        if self.owes_pong {
+            let flushed = poll_fn(|cx| Poll::Ready(self.socket.poll_flush_unpin(cx))).await;
+            match flushed {
+                Poll::Ready(flushed) => flushed.map_err(|_| End::Gone)?,
+                Poll::Pending => Box::pin(self.flush()).await?,
+            }
+            self.owes_pong = false;
+        }
+        let message = match poll_fn(|cx| self.poll_message(cx)).await? {
             None => return Err(End::Gone),
             Some(Err(error)) => return Err(end_of(error)),
             Some(Ok(message)) => message,
         };
         self.heard_at = Instant::now();
-        if let Some(flood) = &mut self.flood
-            && flood.count(self.heard_at)
-        {
+        self.owes_pong = matches!(message, Message::Ping(_));
+        self.heard_bytes = match &message {
+            Message::Ping(payload) | Message::Pong(payload) => {
+                self.heard_bytes + CONTROL_HEADER + payload.len() as u64
+            }
+            _ => self.progress.bytes_read(),
+        };
+        if self.flood.count(self.heard_at) {
             return Err(End::Close(CloseCode::TooManyFrames));
         }
         match message {
@@ -96,6 +139,32 @@ impl Link {
             Message::Binary(_) => Ok(Heard::Binary),
             Message::Ping(_) | Message::Pong(_) => Ok(Heard::Life),
             Message::Close(_) => Err(End::Gone),
+        }
+    }
+
+    /// Polls for a message. The library is silent about fragments, so their bytes are counted here; it
+    /// returns to this after 64 KiB of them at most, when the runtime's budget for one poll is spent.
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Result<Message, axum::Error>>, End>> {
+        let polled = self.socket.poll_next_unpin(cx);
+        let unheard = self.progress.bytes_read().saturating_sub(self.heard_bytes);
+        if polled.is_pending() && unheard > MESSAGE_WIRE_BYTES {
+            return Poll::Ready(Err(End::Close(CloseCode::TooBig)));
+        }
+        polled.map(Ok)
+    }
+
+    /// Waits until the kernel has taken all that was written. May be dropped without loss.
+    async fn flush(&mut self) -> Result<(), End> {
+        let begun = Instant::now();
+        let flushed = self.progress.in_time(WRITE_WAIT, self.socket.flush()).await;
+        // Nobody listened meanwhile, so that is not the client's silence.
+        self.heard_at += begun.elapsed();
+        match flushed {
+            Some(flushed) => flushed.map_err(|_| End::Gone),
+            None => Err(End::Stuck),
         }
     }
 
@@ -216,25 +285,33 @@ fn end_of(error: axum::Error) -> End {
 
 /// Counts frames by the second.
 struct Flood {
-    limit: u32,
+    /// In a second, for seconds on end. None: the limits are off.
+    limit: Option<u32>,
+    /// In one second.
+    burst: u32,
     second: Instant,
     frames: u32,
     over: u32,
 }
 
 impl Flood {
-    /// Counts one; `true`: too many for too long.
+    fn new(limit: Option<u32>, now: Instant) -> Self {
+        let burst = limit.map_or(UNLIMITED_BURST, |limit| limit.saturating_mul(BURST));
+        Self { limit, burst, second: now, frames: 0, over: 0 }
+    }
+
+    /// Counts one; `true`: too many at once, or for too long.
     fn count(&mut self, now: Instant) -> bool {
         let elapsed = now.duration_since(self.second).as_secs();
         if elapsed > 0 {
             // A second without frames in between was within the limit.
-            let was_over = self.frames > self.limit && elapsed == 1;
+            let was_over = self.limit.is_some_and(|limit| self.frames > limit) && elapsed == 1;
             self.over = if was_over { self.over + 1 } else { 0 };
             self.second += Duration::from_secs(elapsed);
             self.frames = 0;
         }
         self.frames = self.frames.saturating_add(1);
-        self.over >= FLOOD_SECONDS
+        self.over >= FLOOD_SECONDS || self.frames > self.burst
     }
 }
 
@@ -245,7 +322,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn ten_seconds_over_the_limit_are_too_many() {
         let mut now = Instant::now();
-        let mut flood = Flood { limit: 20, second: now, frames: 0, over: 0 };
+        let mut flood = Flood::new(Some(20), now);
         for _ in 0..10 * 21 {
             assert!(!flood.count(now));
             now += Duration::from_millis(47);
@@ -255,10 +332,23 @@ mod tests {
             now += Duration::from_millis(47);
             is_over
         }));
-        let mut calm = Flood { limit: 20, second: now, frames: 0, over: 0 };
+        let mut calm = Flood::new(Some(20), now);
         for _ in 0..2_000 {
             now += Duration::from_millis(52);
             assert!(!calm.count(now));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_too_many_at_once() {
+        let now = Instant::now();
+        for (limit, burst) in [(Some(20), 1_000), (None, UNLIMITED_BURST)] {
+            let mut flood = Flood::new(limit, now);
+            assert!((0..burst).all(|_| !flood.count(now)));
+            // The next second has room for as many.
+            let mut next = Flood { frames: burst, ..Flood::new(limit, now) };
+            assert!(!next.count(now + Duration::from_secs(1)));
+            assert!(flood.count(now));
         }
     }
 }

@@ -60,6 +60,11 @@ impl Outbox {
         self.open.entry(key.clone()).or_default().count += 1;
     }
 
+    /// How many answers wait for the client to be shown what comes before them.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether every send was answered.
     pub(super) fn is_settled(&self) -> bool {
         self.open.is_empty() && self.waiting.is_empty()

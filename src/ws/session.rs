@@ -45,6 +45,9 @@ const MAX_IN_FLIGHT: usize = 64;
 /// How long somebody is not shown again that the same user is typing.
 const TYPING_PAUSE: Duration = Duration::from_secs(2);
 
+/// To how many at once. Nobody types to more within [`TYPING_PAUSE`].
+const MAX_TYPED: usize = 32;
+
 /// How long to wait before a stretch of the timeline is read again that could not be read.
 const PULL_RETRY: Duration = Duration::from_secs(1);
 
@@ -158,7 +161,8 @@ impl Session {
             if self.leave_by.is_some() && self.is_finished() {
                 return End::Close(CloseCode::Restart);
             }
-            let is_open = self.asking.len() + self.sends.len() < MAX_IN_FLIGHT
+            let sends = self.asking.len() + self.sends.len() + self.outbox.waiting();
+            let is_open = sends < MAX_IN_FLIGHT
                 && self.requests.len() < MAX_IN_FLIGHT
                 && self.leave_by.is_none();
             let due = self.leave_by.map_or(link.due(), |by| by.min(link.due()));
@@ -309,7 +313,7 @@ impl Session {
                     client_msg_id: send.client_msg_id,
                     content: send.content,
                 };
-                let asked = self.service.messaging.may_send(chat.sender);
+                let asked = self.service.messaging.may_send(chat.sender, chat.target);
                 self.asking.push_back(Box::pin(async move { (chat, asked.await) }));
                 None
             }
@@ -346,7 +350,8 @@ impl Session {
     /// Whether it is time to show this user again that somebody is typing.
     fn may_type(&mut self, target: UserId) -> bool {
         self.typed.retain(|(_, at)| at.elapsed() < TYPING_PAUSE);
-        let may = self.typed.iter().all(|(user, _)| *user != target);
+        let may =
+            self.typed.len() < MAX_TYPED && self.typed.iter().all(|(user, _)| *user != target);
         if may {
             self.typed.push((target, Instant::now()));
         }

@@ -12,12 +12,13 @@ use imserver::{
         local::LocalBroker,
         redis::{RedisBus, Timing},
     },
-    domain::{ClientMsgId, ConnectionId, DeviceId, Seq, SessionId, UserId},
+    domain::{ClientMsgId, ConnectionId, DeviceId, ReplicaId, Seq, SessionId, UserId},
+    instances::Instances,
     protocol::event::EventFrame,
 };
 use uuid::Uuid;
 
-use crate::harness::Redis;
+use crate::harness::{Redis, eventually};
 
 /// How long anything that must happen may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -53,7 +54,8 @@ impl BusFactory for RedisFactory {
 
     async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
         let urls = [Redis::shared().url()];
-        let connected = RedisBus::connect(&urls, &self.0, Timing::default()).await;
+        let connected =
+            RedisBus::connect(&urls, &self.0, Timing::default(), &Instances::new(urls.len())).await;
         let (bus, receiver) = connected.unwrap();
         (Arc::new(bus), receiver)
     }
@@ -81,6 +83,7 @@ macro_rules! bus_contract {
             every_signal_arrives_as_it_was,
             an_undrained_receiver_gets_a_gap_and_costs_the_publisher_nothing,
             health_is_good_while_the_link_stands,
+            replicas_are_in_reach_of_each_other,
         );
     };
 }
@@ -306,4 +309,30 @@ async fn an_undrained_receiver_gets_a_gap_and_costs_the_publisher_nothing(
 async fn health_is_good_while_the_link_stands(factory: impl BusFactory) {
     let replica = Replica::of(&factory, &[user(1)]).await;
     assert_eq!(replica.bus.health(), Ok(()));
+}
+
+async fn replicas_are_in_reach_of_each_other(factory: impl BusFactory) {
+    let (one, other) = (Replica::of(&factory, &[]).await, Replica::of(&factory, &[]).await);
+    let ids = [&one, &other].map(|replica| replica.bus.replica());
+    // A bus of one process needs no names.
+    let [Some(first), Some(second)] = ids else {
+        assert_eq!((ids, one.bus.out_of_reach(&[]).await.unwrap()), ([None; 2], vec![]));
+        return;
+    };
+    assert_ne!(first, second);
+    for replica in [&one, &other] {
+        eventually("both have said that they are there", async || {
+            replica.bus.out_of_reach(&[first, second]).await.unwrap().is_empty()
+        })
+        .await;
+    }
+    let nobody = ReplicaId::random();
+    assert_eq!(one.bus.out_of_reach(&[second, nobody, first]).await.unwrap(), [nobody]);
+    assert!(one.bus.out_of_reach(&[]).await.unwrap().is_empty());
+    // All is well again after links were made anew for nothing.
+    one.bus.renew();
+    eventually("it is there again", async || {
+        one.bus.health().is_ok() && one.bus.out_of_reach(&[second]).await.is_ok()
+    })
+    .await;
 }

@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use imserver::{
     domain::UserId,
+    instances::Instances,
     limits::{Key, Limit, Limiter, Rate, Subject, local::LocalLimiter, redis::RedisLimiter},
 };
 use uuid::Uuid;
@@ -41,7 +42,11 @@ impl LimiterFactory for RedisFactory {
 
     async fn connect(&self) -> Arc<dyn Limiter> {
         let urls = [Redis::shared().url()];
-        Arc::new(RedisLimiter::connect_with(&urls, &self.0, DEADLINE).await.unwrap())
+        Arc::new(
+            RedisLimiter::connect_with(&urls, &self.0, &Instances::new(urls.len()), DEADLINE)
+                .await
+                .unwrap(),
+        )
     }
 }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use imserver::limits::{Answer, Limiter, Rate, redis::RedisLimiter};
+use imserver::{
+    instances::Instances,
+    limits::{Answer, Limiter, Rate, redis::RedisLimiter},
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -17,7 +20,11 @@ use crate::{
 
 async fn patient(urls: &[Url]) -> Arc<dyn Limiter> {
     let namespace = format!("limiter:{}", Uuid::new_v4());
-    Arc::new(RedisLimiter::connect_with(urls, &namespace, DEADLINE).await.unwrap())
+    Arc::new(
+        RedisLimiter::connect_with(urls, &namespace, &Instances::new(urls.len()), DEADLINE)
+            .await
+            .unwrap(),
+    )
 }
 
 async fn take(limiter: &Arc<dyn Limiter>, id: i64) -> Answer {
@@ -56,7 +63,8 @@ async fn without_redis_a_replica_decides_alone_and_nobody_gets_a_fresh_burst() {
 #[tokio::test]
 async fn a_redis_that_does_not_answer_is_not_waited_for() {
     let redis = Redis::start();
-    let limiter = RedisLimiter::connect(&[redis.url()], "frozen").await.unwrap();
+    let limiter =
+        RedisLimiter::connect(&[redis.url()], "frozen", &Instances::new(1)).await.unwrap();
     let limiter: Arc<dyn Limiter> = Arc::new(limiter);
     eventually("the link stands", || async { take(&limiter, 1).await.is_shared }).await;
     redis.freeze();
@@ -104,8 +112,9 @@ async fn several_instances_share_the_users() {
     let limiter = patient(&urls).await;
     let answers = join_all((1..=1_000).map(|id| take(&limiter, id))).await;
     assert!(answers.iter().all(|answer| answer.wait.is_none() && answer.is_shared));
+    // A test write is there for a moment.
+    eventually("a key for each", async || instances.iter().map(keys).sum::<u64>() == 1_000).await;
     let keys = instances.each_ref().map(keys);
-    assert_eq!(keys.iter().sum::<u64>(), 1_000);
     assert!(keys.iter().all(|count| (400..=600).contains(count)), "{keys:?}");
 }
 
@@ -129,4 +138,21 @@ fn calls(redis: &Redis, command: &str) -> u64 {
 fn keys(redis: &Redis) -> u64 {
     let answer = redis.ask("DBSIZE").unwrap();
     answer.lines().next().unwrap().trim_start_matches(':').parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_redis_that_is_full_counts_for_nobody() {
+    let redis = Redis::start();
+    let limiter = patient(&[redis.url()]).await;
+    assert_eq!(passes(&limiter, user(1), slow(), 3).await, 3);
+    assert!(redis.ask("CONFIG SET maxmemory 1").unwrap().starts_with("+OK"));
+    eventually("a replica decides alone", async || !take(&limiter, 9).await.is_shared).await;
+    // For as long as it is full, whatever is asked: the link is not up for every other question.
+    for id in 10..400 {
+        assert!(!limiter.look(user(id), slow()).await.is_shared, "{id}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(redis.ask("CONFIG SET maxmemory 0").unwrap().starts_with("+OK"));
+    eventually("they count together", async || take(&limiter, 9).await.is_shared).await;
+    assert_eq!(passes(&limiter, user(1), slow(), 9).await, 2);
 }

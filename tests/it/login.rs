@@ -213,18 +213,22 @@ async fn a_demo_name_has_1_to_32_characters() {
     let server = Start::default().set("limits.enabled", false).run();
     let longest = "字".repeat(32);
     assert_eq!(server.person(&longest).await.name, longest);
-    for body in [
-        json!({}),
-        json!({"name": ""}),
-        json!({"name": "  "}),
-        json!({"name": null}),
-        json!({"name": 7}),
-        json!({"name": "字".repeat(33)}),
-        json!({"name": "a\u{0}b"}),
-        json!([]),
+    for (body, code) in [
+        (json!({}), "invalid_request"),
+        (json!({"name": ""}), "invalid_request"),
+        (json!({"name": "  "}), "invalid_name"),
+        (json!({"name": null}), "invalid_request"),
+        (json!({"name": 7}), "invalid_request"),
+        (json!({"name": "字".repeat(33)}), "invalid_request"),
+        (json!({"name": "a\u{0}b"}), "invalid_name"),
+        (json!([]), "invalid_request"),
     ] {
         let response = server.post("/v1/login/demo", &body).await;
         assert_eq!(response.status(), 400, "{body}");
-        assert_problem(response, 400, "invalid_request").await;
+        assert_problem(response, 400, code).await;
+    }
+    for name in ["  ", "a\u{0}b", "已注销"] {
+        let response = server.post("/v1/login/demo", &json!({"name": name})).await;
+        assert_problem(response, 400, "invalid_name").await;
     }
 }

@@ -333,3 +333,71 @@ async fn in_a_network_anonymous_use_refuses_to_start() {
     // Written out as false it is no trouble.
     in_network(open().set("auth.anonymous", false));
 }
+
+/// What a page whose name was bound to this machine would ask for.
+async fn rebound(server: &Server, host: &str) -> Vec<Response> {
+    let origin = format!("http://{host}");
+    let headers = [("host", host), ("origin", origin.as_str())];
+    let mut answers = vec![ask(server, "POST", "/v1/login/demo", &headers).await];
+    for path in ["/", "/demo", "/healthz", "/v1/service", "/v1/openapi.json", "/v1/me", "/nothing"]
+    {
+        answers.push(ask(server, "GET", path, &[("host", host)]).await);
+    }
+    let offers = [("host", host), ("sec-websocket-protocol", "imserver.v1, bearer.x")];
+    answers.push(socket(server, 7, &offers).await);
+    answers
+}
+
+#[tokio::test]
+async fn on_a_loopback_address_every_route_wants_a_host_of_this_machine() {
+    let server = open().run();
+    for host in ["evil.example:8080", "192.168.1.2", "localhost.evil.example"] {
+        for answer in rebound(&server, host).await {
+            assert_eq!(answer.status(), 403, "{host} {}", answer.url());
+            let detail = assert_problem(answer, 403, "host_not_allowed").await;
+            assert!(detail.contains("server.public_url"), "{detail}");
+        }
+    }
+    for host in ["localhost", "chat.localhost:8080", "127.0.0.1", "[::1]:1"] {
+        assert_eq!(ask(&server, "GET", "/v1/service", &[("host", host)]).await.status(), 200);
+    }
+    let metrics = format!("http://{}/metrics", server.metrics.unwrap());
+    let metrics = async |host: &str| {
+        server.http.get(&metrics).header("host", host).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((metrics("localhost").await, metrics("evil.example").await), (200, 403));
+}
+
+/// An operator's proxy on the same machine: with `Host` passed on, and with that of `proxy_pass`.
+#[tokio::test]
+async fn the_public_address_is_a_host_and_an_origin_of_ones_own() {
+    let server = open().set("server.public_url", "https://chat.example").run();
+    let here = server.addr.to_string();
+    for host in ["chat.example", "chat.example:443", here.as_str()] {
+        for origin in [FRIEND, "https://chat.example:443"] {
+            let headers = [("host", host), ("origin", origin)];
+            let login = ask(&server, "POST", "/v1/login/demo", &headers).await;
+            assert_eq!(login.status(), 200, "{host} {origin}");
+            assert_eq!(login.headers()["access-control-allow-origin"], origin);
+        }
+    }
+    let foreign = [("host", "chat.example"), ("origin", EVIL)];
+    let refused = ask(&server, "POST", "/v1/login/demo", &foreign).await;
+    assert_problem(refused, 403, "origin_not_allowed").await;
+    // Anonymous use is for this machine alone all the same.
+    for answer in anonymous_answers(&server, &[("host", "chat.example")]).await {
+        assert_problem(answer, 403, "anonymous_not_local").await;
+    }
+    assert_problem(
+        ask(&server, "GET", "/", &[("host", "evil.example")]).await,
+        403,
+        "host_not_allowed",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn in_a_network_the_name_is_the_networks_business() {
+    let server = in_network(open());
+    assert_eq!(ask(&server, "GET", "/healthz", &[("host", "im.corp.example")]).await.status(), 200);
+}

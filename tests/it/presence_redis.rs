@@ -9,7 +9,7 @@ use std::{
 
 use imserver::{
     domain::{ConnectionId, UserId},
-    instances::ConnectError,
+    instances::{ConnectError, Instances},
     presence::{
         Connection, Presence, PresenceError, Transition,
         redis::{RedisPresence, Scripts, Times},
@@ -36,8 +36,14 @@ struct Replica {
 
 impl Replica {
     async fn start(urls: &[Url], namespace: &str, times: Times) -> Self {
-        let connected =
-            RedisPresence::connect_with(urls, namespace, times, Scripts::default()).await;
+        let connected = RedisPresence::connect_with(
+            urls,
+            namespace,
+            &Instances::new(urls.len()),
+            times,
+            Scripts::default(),
+        )
+        .await;
         let (presence, mut transitions) = connected.unwrap();
         let heard: Arc<Mutex<BTreeMap<i64, Vec<Transition>>>> = Arc::default();
         let hearing = Arc::clone(&heard);
@@ -392,8 +398,48 @@ async fn several_instances_are_one_register() {
 async fn a_wrong_url_is_named_without_its_password() {
     let urls = ["redis://localhost", "redis://:s3cret@localhost/s3cret"];
     let urls = urls.map(|url| url.parse().unwrap());
-    let Err(error) = RedisPresence::connect(&urls, "im").await else { panic!("it is no URL") };
+    let Err(error) = RedisPresence::connect(&urls, "im", &Instances::new(urls.len())).await else {
+        panic!("it is no URL")
+    };
     assert!(matches!(error, ConnectError::Url { number: 2, .. }));
     assert!(!format!("{error} {error:?}").contains("s3cret"));
-    assert!(matches!(RedisPresence::connect(&[], "im").await, Err(ConnectError::NoUrl)));
+    assert!(matches!(
+        RedisPresence::connect(&[], "im", &Instances::new(0)).await,
+        Err(ConnectError::NoUrl)
+    ));
+}
+
+/// How a Redis refuses to write, and how it is made to take writes again.
+const REFUSALS: [(&str, &str, &str); 3] = [
+    ("OOM", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+    ("READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+    ("NOREPLICAS", "CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_cannot_be_written_is_not_taken_for_offline() {
+    let redis = Redis::start();
+    let (a, b) = (
+        Replica::start(&urls(&redis), "refused", TIMES).await,
+        Replica::start(&urls(&redis), "refused", TIMES).await,
+    );
+    for (socket, (code, refuse, accept)) in (1..).zip(REFUSALS) {
+        assert!(redis.ask(refuse).unwrap().starts_with("+OK"));
+        assert!(a.join(socket, socket).await.is_err());
+        // Nor by the other one, which has had nothing to write.
+        let answers = [
+            b.presence.online(&[user(socket)]).await.err(),
+            b.presence.connections(&[user(socket)]).await.err(),
+            b.presence.list(None, 10).await.err(),
+        ];
+        for answer in answers {
+            let error = answer.unwrap_or_else(|| panic!("an answer in spite of {code}"));
+            assert!(error.to_string().contains(code), "{error}");
+        }
+        assert!(redis.ask(accept).unwrap().starts_with("+OK"));
+        eventually("it is written", async || {
+            b.presence.online(&[user(socket)]).await.is_ok_and(|online| !online.is_empty())
+        })
+        .await;
+    }
 }

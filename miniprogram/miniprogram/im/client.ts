@@ -11,7 +11,7 @@ import { createTimer } from './timer';
 import type { Changes, ClientOptions, ImClient, Platform, Report, SendRefusal, User, UserId } from './types';
 import { createVault } from './vault';
 import { createView } from './view';
-import { toUser, toUsers } from './wire';
+import { toJson, toUser, toUsers } from './wire';
 
 /** Where the device's name is kept, for all accounts. */
 const DEVICE = 'im2|device';
@@ -152,7 +152,7 @@ export const createClient = (options: ClientOptions): ImClient => {
       const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
       if (content.trim() === '') return refuse('blank');
       // Its UTF-8 on the wire: JSON has no halves of surrogate pairs.
-      const { length } = encodeURIComponent(JSON.stringify(content)).replace(/%../g, ' ');
+      const { length } = encodeURIComponent(toJson(content)).replace(/%../g, ' ');
       if (length > MOST_BYTES) return refuse('too_long');
       const id = newId(platform);
       const code = outbox.add({ id, peerId, content, time: clock.now(), failure: null });

@@ -3,7 +3,7 @@
 import { ImError } from './error';
 import { REQUEST_MS } from './limits';
 import type { HttpRequest, Platform, Session } from './types';
-import { field, parse, text, toSession, type Reader } from './wire';
+import { field, parse, text, toJson, toSession, type Reader } from './wire';
 
 /** The method, and the path with its query. */
 export type Route = `${HttpRequest['method']} /v1/${string}`;
@@ -31,7 +31,7 @@ export const request = async (
     ...(token && { 'Authorization': `Bearer ${token}` }),
     ...(body && { 'Content-Type': contentType ?? 'application/json' }),
   };
-  const sent = body && { body: contentType ? (body as ArrayBuffer) : JSON.stringify(body) };
+  const sent = body && { body: contentType ? (body as ArrayBuffer) : toJson(body) };
   let answered;
   try {
     answered = await platform.request({ method, url: server + path, headers, timeoutMs: REQUEST_MS, ...sent });

@@ -3,6 +3,7 @@
 import { MOST_ASKED_WAIT_MS, MOST_UNSENT, MOST_UNSENT_UNITS } from './limits';
 import type { Outgoing } from './saved';
 import type { UserId } from './types';
+import { toJson } from './wire';
 
 export const createOutbox = (
   /** In the order of writing. */
@@ -31,7 +32,7 @@ export const createOutbox = (
 
     add: (entry: Outgoing): 'outbox_full' | 'storage_full' | null => {
       const next = [...entries, entry];
-      if (next.length > MOST_UNSENT || JSON.stringify(next).length > MOST_UNSENT_UNITS) return 'outbox_full';
+      if (next.length > MOST_UNSENT || toJson(next).length > MOST_UNSENT_UNITS) return 'outbox_full';
       if (!save(next)) return 'storage_full';
       entries = next;
       return null;

@@ -5,7 +5,7 @@ import { ANSWER_MS, READ_EVERY_MS, TYPING_EVERY_MS } from './limits';
 import type { Model } from './model';
 import { createTimer } from './timer';
 import type { ChatId, Clock, ConversationId, UserId } from './types';
-import type { ClientFrame } from './wire';
+import { toJson, type Chat, type ClientFrame } from './wire';
 
 export const createOutlet = (
   { state, list, outbox, touchPeer }: Model,
@@ -23,8 +23,9 @@ export const createOutlet = (
   const urgent: (() => void)[] = [];
   let watchDue = false;
   let watched: readonly UserId[] = [];
-  /** How many of them had a conversation when the service was told: it leaves the others out. */
-  let watchedRows = 0;
+  /** Who of those watched has written since, and to whom: the service may show somebody from the first chat on, or from
+   * the first answer. */
+  const spoke = new Set<string>();
   /** Read marks that the service has not. */
   const marks = new Map<ConversationId, ChatId>();
   let markedAt = -Infinity;
@@ -34,7 +35,11 @@ export const createOutlet = (
   /** Runs out if a send is not answered. */
   const timer = createTimer(clock);
 
-  const send = (frame: ClientFrame): void => transmit(JSON.stringify(frame));
+  const send = (frame: ClientFrame): void => transmit(toJson(frame));
+  const watchAgain = (): void => {
+    watchDue = watched.length > 0;
+    pump();
+  };
 
   return {
     marks,
@@ -55,13 +60,17 @@ export const createOutlet = (
     watch: (userIds: readonly UserId[]): void => {
       watched = userIds;
       watchDue = true;
+      spoke.clear();
       pump();
     },
 
-    /** A new socket is ready. */
-    ready: (): void => {
-      watchDue = watched.length > 0;
+    /** A chat came in. */
+    heard: ({ userId, targetUserId }: Chat): void => {
+      if (spoke.size < spoke.add(`${userId}-${targetUserId}`).size) watchAgain();
     },
+
+    /** A new socket is ready. */
+    ready: watchAgain,
 
     /** There is no socket. */
     lost: (): void => {
@@ -98,11 +107,9 @@ export const createOutlet = (
           send({ type: 'send', clientMsgId: id, targetUserId: peerId, content });
         };
       }
-      const rows = watched.filter((id) => list.rows.has(id)).length;
-      if (watchDue || rows > watchedRows) {
+      if (watchDue) {
         return () => {
           watchDue = false;
-          watchedRows = rows;
           send({ type: 'watch', userIds: watched });
         };
       }

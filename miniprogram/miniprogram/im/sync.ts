@@ -4,6 +4,7 @@ import { createCalls } from './calls';
 import { readable } from './http';
 import { createLink } from './link';
 import { createLoading, type Obtain } from './loading';
+import { MOST_ASKED_WAIT_MS } from './limits';
 import { createLoads, type Load } from './loads';
 import type { Model } from './model';
 import { createOutlet } from './outlet';
@@ -128,6 +129,7 @@ export const createSync = (
   const add = (chat: Chat | null): void => {
     const stranger = chat && model.add(chat);
     if (stranger) want(`row:${stranger}`);
+    if (chat) outlet.heard(chat);
     applied();
   };
 
@@ -174,12 +176,15 @@ export const createSync = (
     },
 
     error: ({ code, clientMsgId, retryAfterMs }) => {
-      outbox.hold(clock.now() + (retryAfterMs ?? 0));
+      // A longer wait is for this chat alone, such as the first one to another stranger today: the others go on, and
+      // a person says when to try it again.
+      const waits = retryAfterMs <= MOST_ASKED_WAIT_MS;
+      if (waits) outbox.hold(clock.now() + retryAfterMs);
       if (clientMsgId === null) {
         report('service_error', code);
         return;
       }
-      const peerId = outbox.refuse(clientMsgId, code, retryAfterMs === null);
+      const peerId = outbox.refuse(clientMsgId, code, !waits);
       if (peerId) touchPeer(peerId);
     },
 

@@ -1,7 +1,7 @@
 // What survives the app being killed, for each account: 1 MB a key, 10 MB in all.
 
 import { MOST_SAVED_CHATS, MOST_SAVED_LOGS, MOST_SAVED_UNITS } from './limits';
-import { parse } from './wire';
+import { parse, toJson } from './wire';
 import type { Saved, SavedLog } from './saved';
 import type { Storage, UserId } from './types';
 
@@ -28,7 +28,7 @@ export const createVault = (
 
   /** Gives up caches, the oldest first, until there is room. */
   const write = <K extends keyof Saved>(key: K, value: Saved[K]): boolean => {
-    const text = JSON.stringify(value);
+    const text = toJson(value);
     for (let evicted = false; ; evicted = true) {
       try {
         storage.set(name(key), text);
@@ -53,7 +53,7 @@ export const createVault = (
     /** Keeps the newest chats; fewer if they are long. */
     saveLog: (peerId: UserId, log: SavedLog): void => {
       let chats = log.chats.slice(-MOST_SAVED_CHATS);
-      while (JSON.stringify(chats).length > MOST_SAVED_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
+      while (toJson(chats).length > MOST_SAVED_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
       // First the name, then the thing: what has no name would never be removed.
       const others = logs.filter((id) => id !== peerId);
       forget(others.slice(0, 1 - MOST_SAVED_LOGS));

@@ -36,6 +36,9 @@ export type ClientFrame =
   | { readonly type: 'watch'; readonly userIds: readonly UserId[] }
   | { readonly type: 'ping' };
 
+/** As it is sent and kept. */
+export const toJson = JSON.stringify;
+
 /** Reads a value; undefined for what is none. */
 export type Reader<T> = (json: unknown) => T | undefined;
 
@@ -116,7 +119,7 @@ const FRAMES = {
   read: shape({ conversationId: id, userId: id, upTo: id }),
   typing: shape({ userId: id }),
   presence: shape({ userId: id, ...presence }),
-  error: shape({ code: name, clientMsgId: word, retryAfterMs: or(count, null) }),
+  error: shape({ code: name, clientMsgId: word, retryAfterMs: or(count, Infinity) }),
   reconnect: shape({ afterMs: or(count, 0) }),
 };
 

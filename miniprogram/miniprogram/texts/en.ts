@@ -95,7 +95,7 @@ export const en: Texts = {
     refused: {
       user_not_found: 'This person does not exist',
       invalid_content: 'This message cannot be sent',
-      rate_limited: 'Too fast',
+      rate_limited: 'Too often. Try again later',
     },
   },
 
@@ -110,6 +110,7 @@ export const en: Texts = {
     signOutQuestion: 'What is not sent yet waits for your next sign-in.',
     saved: 'Saved',
     badName: 'A name has 1 to 32 characters',
+    unfitName: 'This name cannot be used',
     badImage: 'This picture cannot be used. Take one of at most 256 KB',
   },
 

@@ -91,7 +91,7 @@ export const zh = {
     refused: {
       user_not_found: '对方不存在',
       invalid_content: '这条消息的内容不能发送',
-      rate_limited: '发得太快了',
+      rate_limited: '太频繁了，请过一会儿再试',
     } as Record<string, string>,
   },
 
@@ -106,6 +106,7 @@ export const zh = {
     signOutQuestion: '退出后，没发出去的消息会留到下次登录。',
     saved: '已保存',
     badName: '名字是 1 到 32 个字',
+    unfitName: '不能用这个名字',
     badImage: '这张图片不能用，请换一张不超过 256 KB 的',
   },
 

@@ -287,6 +287,46 @@ test('a stranger on the screen is watched from the first chat on', async () => {
   assert.equal(desk.sent('watch').length, 2);
 });
 
+test('who is shown only after an answer is watched again with it', async () => {
+  const desk = new Desk();
+  desk.server.bothWrote = true;
+  await desk.online();
+  desk.client.watch([LI]);
+  await desk.time.pass(1000);
+  for (const content of ['hello', 'are you there?', 'hm']) {
+    desk.client.send(LI, content);
+    await desk.time.pass(3000);
+  }
+  assert.deepEqual(desk.server.watchedBy(ME), []);
+  assert.equal(desk.sent('watch').length, 2);
+  desk.server.store(LI, ME, 'yes', 'yes');
+  await desk.time.pass(1000);
+  assert.deepEqual(desk.server.watchedBy(ME), [LI]);
+  assert.equal(desk.client.presence(LI)?.online, true);
+  desk.server.store(LI, ME, 'and more', 'and more');
+  await desk.time.pass(5000);
+  assert.equal(desk.sent('watch').length, 3);
+});
+
+test('a chat that would have to wait for minutes fails, and the others go on', async () => {
+  const desk = await new Desk().online();
+  const stranger = 3 as UserId;
+  desk.server.closedTo.add(stranger);
+  desk.client.open(stranger);
+  desk.client.send(stranger, 'who are you?');
+  desk.client.send(LI, 'hello');
+  await desk.time.pass(5000);
+  assert.deepEqual(desk.server.conversation(ME, LI)?.chats.map(({ content }) => content), ['hello']);
+  const [failed] = desk.client.chats(stranger).items;
+  assert.equal(failed?.failure, 'rate_limited');
+  await desk.time.pass(600_000);
+  assert.equal(desk.sent('send').length, 2);
+  desk.server.closedTo.clear();
+  desk.client.resend(stranger, failed.key);
+  await desk.time.pass(5000);
+  assert.equal(desk.server.conversation(ME, stranger)?.chats.length, 1);
+});
+
 test('two accounts on one phone keep to themselves', async () => {
   const desk = await new Desk().online();
   desk.server.up = false;

@@ -101,8 +101,8 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'who was a stranger stays unwatched after the first chat',
     file: 'outlet.ts',
-    right: 'if (watchDue || rows > watchedRows) {',
-    wrong: 'if (watchDue) {',
+    right: 'if (spoke.size < spoke.add(`${userId}-${targetUserId}`).size) watchAgain();',
+    wrong: '',
   },
   {
     what: 'calls are not counted',

@@ -156,6 +156,32 @@ test('where names are not searched, people are found by their number', async (t)
   assert.ok(!opened.asked.some(({ route }) => route === 'GET /v1/users'));
 });
 
+test('a stranger whom the service does not show is written to by the number', async (t) => {
+  const opened = phone(t, {
+    'GET /v1/service': () => ({ demoLogin: true, wechatLogin: false, directory: false }),
+    [`GET /v1/users/${LI.id}`]: () => ({ status: 404, code: 'user_not_found' }),
+  });
+  const socket = await opened.signIn();
+  opened.tap(await opened.find('.start'));
+  await opened.find('.hint', '编号');
+  await opened.type('.search input', String(LI.id));
+  opened.tap(await opened.find('.row', String(LI.id)));
+  await opened.find('.mp-nav h1', String(LI.id));
+  await opened.type('textarea', '在吗');
+  opened.tap(await opened.find('.send'));
+  const frame = await opened.until('send', () => socket.sent.find(({ type }) => type === 'send'));
+  assert.equal(frame.targetUserId, LI.id);
+  socket.receive({ type: 'error', code: 'user_not_found', detail: '', clientMsgId: frame.clientMsgId });
+  await opened.find('.reason', '对方不存在');
+});
+
+test('a name that the service refuses says so', async (t) => {
+  const opened = phone(t, { 'POST /v1/login/demo': () => ({ status: 400, code: 'invalid_name' }) });
+  await opened.type('.field input', '已注销');
+  opened.tap(await opened.find('wx-button', '进入'));
+  await opened.find('.mp-toast', '不能用这个名字');
+});
+
 test('a page that is opened by a link asks who one is first, and comes back', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]), `#/pages/chat/chat?peer=${LI.id}`);
   await opened.signIn();

@@ -19,14 +19,17 @@ use url::Url;
 use self::{link::Link, publisher::Publisher, subscriber::Subscriber, wire::Origin};
 use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
 use crate::{
-    domain::UserId,
-    instances::{ConnectError, connection_info, place, trouble},
+    domain::{ReplicaId, UserId},
+    instances::{ConnectError, Instances, connection_info, place, trouble},
 };
 
 pub use publisher::{PUBLISH_QUEUE, PUBLISH_QUEUE_BYTES};
 
 /// How long a connection may take to be made, its greeting included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a sign of life stands in Redis: several probes.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// How long the answer to a batch may take; longer is a dead link.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,7 +54,9 @@ impl Default for Timing {
 
 /// One replica's way to the others, over Redis. Its tasks end when it is dropped.
 pub struct RedisBus {
+    replica: ReplicaId,
     instances: Vec<Instance>,
+    shared: Instances,
     _stop: DropGuard,
 }
 
@@ -69,7 +74,7 @@ impl fmt::Debug for RedisBus {
 
 impl RedisBus {
     /// Connects to each of these instances. All replicas must have the same list in the same order.
-    /// `namespace` is the prefix of all channels.
+    /// `namespace` is the prefix of all channels and keys.
     ///
     /// A Redis that is down is no error: it is tried again for ever, and [`Bus::health`] says so.
     /// This waits until each has been tried once, two seconds at most.
@@ -77,22 +82,27 @@ impl RedisBus {
         urls: &[Url],
         namespace: &str,
         timing: Timing,
+        shared: &Instances,
     ) -> Result<(Self, Receiver), ConnectError> {
         if urls.is_empty() {
             return Err(ConnectError::NoUrl);
         }
-        let channels = Arc::new(Channels::new(namespace, Origin(rand::random())));
+        let replica = ReplicaId::random();
+        let channels = Arc::new(Channels::new(namespace, replica.into()));
         let (inbox, receiver) = Inbox::new();
         let inbox = Arc::new(inbox);
         let stop = CancellationToken::new();
         let mut instances = Vec::new();
-        for (number, url) in (1..).zip(urls) {
+        for (instance, url) in shared.of(urls) {
+            let number = instance.number;
             let refused = |problem| ConnectError::Url { number, problem };
             let (pool, client) = parts(url).map_err(refused)?;
             let link = Link::new(number, "publisher");
-            let (publisher, publishing) = Publisher::new(pool, Arc::clone(&channels), link);
+            let (publisher, publishing) =
+                Publisher::new(pool, Arc::clone(&channels), link, Arc::clone(&instance));
             let subscriber = Arc::new(Subscriber::new(
                 client,
+                instance,
                 Arc::clone(&channels),
                 timing,
                 Link::new(number, "subscriber"),
@@ -105,7 +115,8 @@ impl RedisBus {
             tokio::spawn(stop.clone().run_until_cancelled_owned(hearing));
             instances.push(Instance { publisher, subscriber });
         }
-        let bus = Self { instances, _stop: stop.drop_guard() };
+        let shared = shared.clone();
+        let bus = Self { replica, instances, shared, _stop: stop.drop_guard() };
         let first = async {
             for instance in &bus.instances {
                 instance.subscriber.link.tried.notified().await;
@@ -146,9 +157,25 @@ impl Bus for RedisBus {
             subscriber.link.health().and_then(|()| publisher.link().health())
         })
     }
+
+    fn replica(&self) -> Option<ReplicaId> {
+        Some(self.replica)
+    }
+
+    async fn out_of_reach(&self, others: &[ReplicaId]) -> Result<Vec<ReplicaId>, BusError> {
+        let asked = self.instances.iter().map(|instance| instance.publisher.is_alive(others));
+        let alive = futures_util::future::try_join_all(asked).await?;
+        let is_everywhere = |place: usize| alive.iter().all(|alive| alive[place]);
+        let places = others.iter().enumerate().filter(|(place, _)| !is_everywhere(*place));
+        Ok(places.map(|(_, replica)| *replica).collect())
+    }
+
+    fn renew(&self) {
+        self.shared.renew_all();
+    }
 }
 
-/// The names of channels.
+/// The names of channels and keys.
 #[derive(Debug)]
 struct Channels {
     origin: Origin,
@@ -157,6 +184,7 @@ struct Channels {
     /// What every replica subscribes to.
     all: String,
     user_prefix: String,
+    alive_prefix: String,
 }
 
 impl Channels {
@@ -166,11 +194,17 @@ impl Channels {
             own: format!("{namespace}:replica:{:016x}", origin.0),
             all: format!("{namespace}:replicas"),
             user_prefix: format!("{namespace}:user:"),
+            alive_prefix: format!("{namespace}:alive:"),
         }
     }
 
     fn user(&self, user: UserId) -> String {
         format!("{}{user}", self.user_prefix)
+    }
+
+    /// The key that is there while the replica can write.
+    fn alive(&self, replica: Origin) -> String {
+        format!("{}{:016x}", self.alive_prefix, replica.0)
     }
 
     fn users(&self, users: &[UserId]) -> Vec<String> {
@@ -221,6 +255,10 @@ mod tests {
         }
     }
 
+    async fn connect(urls: &[Url]) -> Result<(RedisBus, Receiver), ConnectError> {
+        RedisBus::connect(urls, "n", Timing::default(), &Instances::new(urls.len())).await
+    }
+
     #[tokio::test]
     async fn a_url_that_cannot_be_used_is_named_by_its_number_only() {
         for (bad, word) in [
@@ -230,12 +268,11 @@ mod tests {
             ("redis://:hunter2@0.0.0.0", "wildcard"),
         ] {
             let urls = ["redis://localhost", bad].map(|url| url.parse().unwrap());
-            let error = RedisBus::connect(&urls, "n", Timing::default()).await.unwrap_err();
+            let error = connect(&urls).await.unwrap_err();
             assert!(matches!(error, ConnectError::Url { number: 2, .. }));
             let text = format!("{error} {error:?}");
             assert!(text.contains(word) && !text.contains("hunter2"), "{text}");
         }
-        let none = RedisBus::connect(&[], "n", Timing::default()).await;
-        assert_eq!(none.unwrap_err(), ConnectError::NoUrl);
+        assert_eq!(connect(&[]).await.unwrap_err(), ConnectError::NoUrl);
     }
 }

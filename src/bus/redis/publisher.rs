@@ -9,22 +9,26 @@ use std::{
 };
 
 use deadpool_redis::{Connection, Pool, PoolError};
-use redis::Pipeline;
+use parking_lot::Mutex;
+use redis::{Pipeline, RedisResult};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 
 use super::{
-    Channels,
+    ALIVE, Channels, PUBLISH_TIMEOUT,
     link::Link,
     wire::{MAX_PAYLOAD_BYTES, Message, weight},
 };
 use crate::{
-    bus::Signal,
-    domain::UserId,
-    instances::{self, Backoff, Trouble},
+    bus::{BusError, Signal},
+    domain::{ReplicaId, UserId},
+    instances::{self, Backoff, Instance, Renewal, Trouble},
 };
+
+/// Which part of the service asks, where refusals are named.
+const PART: &str = "bus";
 
 /// The most signals that wait for one Redis; more are dropped.
 pub const PUBLISH_QUEUE: usize = 16_384;
@@ -62,6 +66,23 @@ pub(super) struct Shared {
     /// The number of the newest probe that is to be published.
     probe: AtomicU64,
     probe_due: Notify,
+    /// Asked with the next probe.
+    question: Mutex<Option<Question>>,
+}
+
+/// Which of these replicas write to the Redis that this one writes to.
+#[derive(Debug)]
+struct Question {
+    others: Vec<ReplicaId>,
+    answer: oneshot::Sender<Vec<bool>>,
+}
+
+#[derive(PartialEq)]
+enum Refusal {
+    /// The server is not the master.
+    NoMaster,
+    /// By any other error.
+    Other(Trouble),
 }
 
 impl Publisher {
@@ -70,6 +91,7 @@ impl Publisher {
         pool: Pool,
         channels: Arc<Channels>,
         link: Link,
+        instance: Arc<Instance>,
     ) -> (Self, impl Future<Output = ()>) {
         let (sender, queue) = mpsc::channel(PUBLISH_QUEUE);
         let shared = Arc::new(Shared {
@@ -79,6 +101,7 @@ impl Publisher {
             lost: AtomicBool::new(false),
             probe: AtomicU64::new(0),
             probe_due: Notify::new(),
+            question: Mutex::default(),
         });
         // The first batch is a probe, so that a link that cannot be made is known at once.
         shared.probe(0);
@@ -86,8 +109,11 @@ impl Publisher {
             pool,
             queue,
             connection: None,
+            renewal: instance.renewal(),
+            instance,
             backoff: Backoff::default(),
             announced: None,
+            refusal: None,
             shared: Arc::clone(&shared),
         };
         (Self { queue: sender, shared }, task.run())
@@ -107,6 +133,19 @@ impl Publisher {
     /// How many signals wait.
     pub(super) fn queued(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Which of these replicas write to the same server, in their order.
+    pub(super) async fn is_alive(&self, others: &[ReplicaId]) -> Result<Vec<bool>, BusError> {
+        let (answer, answered) = oneshot::channel();
+        *self.shared.question.lock() = Some(Question { others: others.to_vec(), answer });
+        self.shared.probe_due.notify_one();
+        match tokio::time::timeout(2 * PUBLISH_TIMEOUT, answered).await {
+            Ok(Ok(alive)) => Ok(alive),
+            _ => Err(BusError::Unavailable(
+                self.link().health().err().unwrap_or_else(|| "no answer in time".into()),
+            )),
+        }
     }
 
     /// The state of this direction.
@@ -141,9 +180,13 @@ struct Task {
     queue: mpsc::Receiver<Queued>,
     /// The one connection that is in use: a second one would break the order.
     connection: Option<Connection>,
+    instance: Arc<Instance>,
+    renewal: Renewal,
     backoff: Backoff,
     /// When losses were last announced.
     announced: Option<Instant>,
+    /// How the last test write was refused.
+    refusal: Option<Refusal>,
     shared: Arc<Shared>,
 }
 
@@ -159,6 +202,12 @@ impl Task {
                 },
                 () = self.shared.probe_due.notified() => {
                     probe = Some(self.shared.probe.load(Ordering::Relaxed));
+                }
+                trouble = self.renewal.due() => {
+                    self.disconnect();
+                    self.shared.link.down(trouble);
+                    self.shared.probe_due.notify_one();
+                    continue;
                 }
                 () = tokio::time::sleep(KEEP), if self.connection.is_some() => {
                     self.connection = None;
@@ -183,9 +232,7 @@ impl Task {
                     self.shared.dropped(count, "link");
                     self.shared.link.down(trouble(&error));
                     // A connection whose answer did not come must never be used again.
-                    if let Some(connection) = self.connection.take() {
-                        drop(Connection::take(connection));
-                    }
+                    self.disconnect();
                     self.wait_out(begun).await;
                 }
             }
@@ -216,23 +263,87 @@ impl Task {
         if announces {
             publish(&channels.all, Message::Gap);
         }
-        let sent = match &mut self.connection {
-            Some(connection) => pipeline.exec_async(connection).await.map_err(PoolError::Backend),
-            none => match self.pool.get().await {
-                Ok(connection) => {
-                    let connection = none.insert(connection);
-                    pipeline.exec_async(connection).await.map_err(PoolError::Backend)
-                }
-                Err(error) => Err(error),
-            },
-        };
+        let sent = self.execute(&pipeline).await;
         if announces {
             match &sent {
                 Ok(()) => self.announced = Some(Instant::now()),
                 Err(_) => self.shared.lost.store(true, Ordering::Relaxed),
             }
         }
-        sent
+        sent?;
+        if probe.is_some() { self.test_write().await } else { Ok(()) }
+    }
+
+    async fn execute(&mut self, pipeline: &Pipeline) -> Result<(), PoolError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.pool.get().await?),
+        };
+        Ok(pipeline.exec_async(connection).await?)
+    }
+
+    /// Writes a sign of life. Publishing needs neither a master nor memory, so it succeeds on a server
+    /// that has been demoted, and reaches nobody who is connected to the new master.
+    async fn test_write(&mut self) -> Result<(), PoolError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let channels = &self.shared.channels;
+        let question = self.shared.question.lock().take();
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        pipeline.add_command(instances::test_write(&channels.alive(channels.origin), ALIVE));
+        for other in question.iter().flat_map(|question| &question.others) {
+            pipeline.cmd("EXISTS").arg(channels.alive((*other).into()));
+        }
+        let mut answers: Vec<RedisResult<redis::Value>> = pipeline.query_async(connection).await?;
+        let alive = answers.split_off(1).into_iter();
+        let alive: RedisResult<Vec<bool>> =
+            alive.map(|answer| Ok(redis::from_redis_value(answer?)?)).collect();
+        let written = answers.remove(0);
+        self.instance.note(PART, written.as_ref());
+        self.note(written)?;
+        if let (Some(question), Ok(alive)) = (question, alive) {
+            // Nobody waits any more: no harm.
+            let _ = question.answer.send(alive);
+        }
+        Ok(())
+    }
+
+    /// Takes note of the outcome of a test write. The link lasts, unless there is a master elsewhere: a
+    /// server that is full publishes all the same.
+    fn note(&mut self, written: RedisResult<redis::Value>) -> RedisResult<()> {
+        let instance = self.instance.number;
+        let Err(error) = written else {
+            match self.refusal.take() {
+                // Those that were made anew meanwhile may lead to where this one led.
+                Some(Refusal::NoMaster) => {
+                    self.instance.renew();
+                    self.renewal.skip();
+                }
+                Some(Refusal::Other(_)) => tracing::info!(instance, "Redis takes writes again"),
+                None => {}
+            }
+            return Ok(());
+        };
+        if instances::is_of_no_master(&error) {
+            self.renewal.skip();
+            self.refusal = Some(Refusal::NoMaster);
+            return Err(error);
+        }
+        let trouble = instances::trouble(&error);
+        let refusal = Some(Refusal::Other(trouble.clone()));
+        if self.refusal != refusal {
+            tracing::warn!(instance, %trouble, "Redis refuses writes");
+            self.refusal = refusal;
+        }
+        Ok(())
+    }
+
+    /// Gives up the connection, and what the pool keeps.
+    fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Connection::take(connection));
+        }
+        self.pool.retain(|_, _| false);
     }
 
     /// Drops what is queued until the next attempt is due: a signal that comes late may do harm, as

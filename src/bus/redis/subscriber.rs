@@ -29,7 +29,7 @@ use super::{
 use crate::{
     bus::{BusError, inbox::Inbox},
     domain::UserId,
-    instances::{Backoff, Trouble, trouble},
+    instances::{Backoff, Instance, Renewal, Trouble, trouble},
 };
 
 /// How long the server may take to confirm one command; longer is a dead link.
@@ -48,6 +48,7 @@ const BATCH: usize = 256;
 #[derive(Debug)]
 pub(super) struct Subscriber {
     client: Client,
+    instance: Arc<Instance>,
     channels: Arc<Channels>,
     probe_every: Duration,
     pub(super) link: Link,
@@ -64,6 +65,7 @@ pub(super) struct Subscriber {
 impl Subscriber {
     pub(super) fn new(
         client: Client,
+        instance: Arc<Instance>,
         channels: Arc<Channels>,
         timing: super::Timing,
         link: Link,
@@ -72,6 +74,7 @@ impl Subscriber {
     ) -> Self {
         Self {
             client,
+            instance,
             channels,
             probe_every: timing.probe,
             link,
@@ -108,9 +111,11 @@ impl Subscriber {
         let mut interrupted = false;
         loop {
             let begun = Instant::now();
+            // From before there is a connection, which may lead to a server that is demoted meanwhile.
+            let renewal = self.instance.renewal();
             let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
             let trouble = match connecting.await {
-                Ok(Ok(connection)) => self.hear(connection, interrupted).await,
+                Ok(Ok(connection)) => self.hear(connection, renewal, interrupted).await,
                 Ok(Err(error)) => trouble(&error),
                 Err(_) => "no connection in time".into(),
             };
@@ -122,7 +127,7 @@ impl Subscriber {
     }
 
     /// Lives as long as this connection, and says what it died of.
-    async fn hear(&self, connection: PubSub, interrupted: bool) -> Trouble {
+    async fn hear(&self, connection: PubSub, mut renewal: Renewal, interrupted: bool) -> Trouble {
         let (sink, stream) = connection.split();
         // Side by side: while a command waits for its answer, messages must be taken all the same,
         // since the driver's queue between the socket and this task has no bound of its own.
@@ -130,6 +135,7 @@ impl Subscriber {
             () = self.read(stream) => "connection lost".into(),
             trouble = self.steer(sink, interrupted) => trouble,
             () = self.probe() => "silent".into(),
+            trouble = renewal.due() => trouble,
         }
     }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{
     bus::{CloseOrder, Signal},
-    domain::{ClientMsgId, DeviceId, OutOfRange, Seq},
+    domain::{ClientMsgId, DeviceId, OutOfRange, ReplicaId, Seq},
     protocol::{Text, event::EventFrame},
 };
 
@@ -33,10 +33,17 @@ const CLOSE_DEVICE: u8 = 5;
 const PROBE: u8 = 6;
 const GAP: u8 = 7;
 const CLOSE_SURPLUS: u8 = 8;
+const CLOSE_SESSIONS: u8 = 9;
 
 /// One start of one replica. It knows by this what it published itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin(pub(super) u64);
+
+impl From<ReplicaId> for Origin {
+    fn from(replica: ReplicaId) -> Self {
+        Self(replica.get().cast_unsigned())
+    }
+}
 
 /// What one payload says.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,9 +111,9 @@ impl Message {
                 out.extend(frame.text.as_str().as_bytes());
             }
             Self::Signal(Signal::Notice(text)) => out.extend(text.as_str().as_bytes()),
-            Self::Signal(Signal::Close(CloseOrder::Session(session))) => {
-                out.extend(session.get().to_be_bytes());
-            }
+            Self::Signal(Signal::Close(
+                CloseOrder::Session(session) | CloseOrder::Sessions(session),
+            )) => out.extend(session.get().to_be_bytes()),
             Self::Signal(Signal::Close(
                 CloseOrder::UpTo(id) | CloseOrder::Surplus { oldest: id },
             )) => out.extend(id.get().to_be_bytes()),
@@ -151,6 +158,9 @@ impl Message {
             NOTICE => Self::Signal(Signal::Notice(text(std::mem::take(&mut rest))?)),
             CLOSE_UP_TO => Self::Signal(Signal::Close(CloseOrder::UpTo(take_id(&mut rest)?))),
             CLOSE_SESSION => Self::Signal(Signal::Close(CloseOrder::Session(take_id(&mut rest)?))),
+            CLOSE_SESSIONS => {
+                Self::Signal(Signal::Close(CloseOrder::Sessions(take_id(&mut rest)?)))
+            }
             CLOSE_SURPLUS => {
                 let oldest = take_id(&mut rest)?;
                 Self::Signal(Signal::Close(CloseOrder::Surplus { oldest }))
@@ -175,6 +185,7 @@ impl Message {
             Self::Signal(Signal::Notice(_)) => NOTICE,
             Self::Signal(Signal::Close(CloseOrder::UpTo(_))) => CLOSE_UP_TO,
             Self::Signal(Signal::Close(CloseOrder::Session(_))) => CLOSE_SESSION,
+            Self::Signal(Signal::Close(CloseOrder::Sessions(_))) => CLOSE_SESSIONS,
             Self::Signal(Signal::Close(CloseOrder::Device { .. })) => CLOSE_DEVICE,
             Self::Signal(Signal::Close(CloseOrder::Surplus { .. })) => CLOSE_SURPLUS,
             Self::Probe(_) => PROBE,
@@ -249,6 +260,7 @@ mod tests {
             (1..=MAX_ID).prop_map(|id| CloseOrder::UpTo(connection(id))),
             (1..=MAX_ID).prop_map(|id| CloseOrder::Surplus { oldest: connection(id) }),
             (1..=MAX_ID).prop_map(|id| CloseOrder::Session(SessionId::new(id).unwrap())),
+            (1..=MAX_ID).prop_map(|id| CloseOrder::Sessions(SessionId::new(id).unwrap())),
             device,
         ];
         prop_oneof![
@@ -306,6 +318,7 @@ mod tests {
                 b"\0\x1f\xff\xff\xff\xff\xff\xff\xe6\x89\x8b\xe6\x9c\xba",
             ),
             (CloseOrder::Surplus { oldest: connection(1) }, 8, b"\0\0\0\0\0\0\0\x01"),
+            (CloseOrder::Sessions(SessionId::new(3).unwrap()), 9, b"\0\0\0\0\0\0\0\x03"),
         ] {
             let expected = [b"\x01", &[kind][..], b"\0\0\0\0\0\0\0\x07", body].concat();
             let encoded = Message::Signal(Signal::Close(order)).encode(Origin(7));

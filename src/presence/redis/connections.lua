@@ -1,5 +1,6 @@
 -- Users' sockets: how much must be left of a replica's lease for it to live without a doubt, user…
 -- Answers for each user: (connection, whether its replica lives without a doubt)…
+must_be_writable()
 local answer = {}
 for i = 2, #ARGV do
   local connections = {}

@@ -1,12 +1,12 @@
 //! How one Redis instance is reached: with every wait timed, and no password in any message.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 use url::Url;
 
-use crate::instances::{connection_info, trouble};
+use crate::instances::{self, Instance, connection_info, trouble};
 
 /// How many connections read at a time.
 const READERS: usize = 8;
@@ -18,13 +18,17 @@ pub(super) struct Link {
     readers: Pool,
     /// How long Redis may take to accept a connection, or to answer.
     answer: Duration,
-    /// Where it stands in the list of instances, from 1: what messages call it by.
-    pub(super) number: usize,
+    /// What all links to it know together.
+    pub(super) instance: Arc<Instance>,
 }
 
 impl Link {
     /// A way to this instance, not connected yet. The refusal says nothing of the URL.
-    pub(super) fn new(url: &Url, number: usize, answer: Duration) -> Result<Self, String> {
+    pub(super) fn new(
+        url: &Url,
+        instance: Arc<Instance>,
+        answer: Duration,
+    ) -> Result<Self, String> {
         let info = connection_info(url)?;
         let words = |error: RedisError| trouble(&error).into_owned();
         let client = Client::open(info.clone()).map_err(words)?;
@@ -35,11 +39,12 @@ impl Link {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { client, readers, answer, number })
+        Ok(Self { client, readers, answer, instance })
     }
 
     /// A connection from those for reading.
     pub(super) async fn reader(&self) -> Result<deadpool_redis::Connection, Trouble> {
+        self.readers.retain(|_, metrics| self.instance.is_current(metrics.created));
         Ok(self.readers.get().await?)
     }
 
@@ -69,17 +74,22 @@ fn config(answer: Duration) -> AsyncConnectionConfig {
 }
 
 /// What went wrong, in words that show no address and no password.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Trouble(String);
 
+impl From<instances::Trouble> for Trouble {
+    fn from(trouble: instances::Trouble) -> Self {
+        Self(trouble.into_owned())
+    }
+}
+
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
-        let mut words = error.category().to_owned();
-        if let Some(code) = error.code() {
-            words = format!("{words} {code}");
+        match instances::code(&error) {
+            Some(code) => Self(format!("Redis answers {code}")),
+            None => Self(error.category().to_owned()),
         }
-        Self(words)
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::UserId,
-    instances::Backoff,
+    instances::{Backoff, Renewal},
     presence::{Transition, outbox::Outbox},
 };
 
@@ -102,7 +102,7 @@ impl Listener {
             if let Err(error) = ended
                 && !backoff.is_failing()
             {
-                tracing::warn!(instance = self.link.number, %error, "presence not heard");
+                tracing::warn!(instance = self.link.instance.number, %error, "presence not heard");
             }
             sleep_until(backoff.after(begun)).await;
         }
@@ -110,6 +110,7 @@ impl Listener {
 
     /// Listens until the link breaks. `missed` says whether there was one before.
     async fn listen(&mut self, missed: &mut bool, backoff: &mut Backoff) -> Result<(), Trouble> {
+        let renewal = self.link.instance.renewal();
         let (mut sink, mut transitions) = self.link.listener().await?.split();
         if !*missed {
             // What was before this replica heard anything is not news to it.
@@ -122,7 +123,7 @@ impl Listener {
         self.catch_up(move |transition| heard.put(transition)).await?;
         backoff.reset();
         self.is_listening.send_replace(true);
-        self.hear(&mut sink, &mut transitions).await
+        self.hear(&mut sink, &mut transitions, renewal).await
     }
 
     /// Hears until the link breaks, or says nothing when it is asked.
@@ -130,6 +131,7 @@ impl Listener {
         &mut self,
         sink: &mut PubSubSink,
         transitions: &mut PubSubStream,
+        mut renewal: Renewal,
     ) -> Result<(), Trouble> {
         let mut probe = tokio::time::interval(self.probe);
         loop {
@@ -141,6 +143,7 @@ impl Listener {
                         self.heard.put(transition);
                     }
                 }
+                trouble = renewal.due() => return Err(trouble.into()),
                 _ = probe.tick() => {
                     self.link.within(sink.ping::<redis::Value>()).await??;
                 }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     domain::{ConnectionId, UserId},
-    instances::ConnectError,
+    instances::{ConnectError, Instances},
 };
 use link::Link;
 use listener::{Heard, Listener};
@@ -118,22 +118,25 @@ impl RedisPresence {
     pub async fn connect(
         urls: &[Url],
         namespace: &str,
+        shared: &Instances,
     ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
-        Self::connect_with(urls, namespace, Times::default(), Scripts::default()).await
+        Self::connect_with(urls, namespace, shared, Times::default(), Scripts::default()).await
     }
 
     /// The same with other times and scripts.
     pub async fn connect_with(
         urls: &[Url],
         namespace: &str,
+        shared: &Instances,
         times: Times,
         scripts: Scripts,
     ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
         if urls.is_empty() {
             return Err(ConnectError::NoUrl);
         }
-        let links = (1..).zip(urls).map(|(number, url)| {
-            Link::new(url, number, times.answer)
+        let links = shared.of(urls).into_iter().map(|(instance, url)| {
+            let number = instance.number;
+            Link::new(url, instance, times.answer)
                 .map_err(|problem| ConnectError::Url { number, problem })
         });
         let links: Vec<Link> = links.collect::<Result<_, _>>()?;

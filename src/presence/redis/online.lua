@@ -1,4 +1,5 @@
 -- Whether users are online, the grace included: user…
+must_be_writable()
 local online = {}
 for i, user in ipairs(ARGV) do
   local deadline = redis.call('ZSCORE', LEAVING, user)

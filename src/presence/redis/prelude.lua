@@ -10,6 +10,7 @@
 -- left         HASH  who is leaving -> since when
 -- unsure       SET   who is leaving, and may never have been announced online
 -- version      of the partition's last transition
+-- writable     written by whoever reads, to see that it can be
 -- log          LIST  the last transitions, for a replica that has not heard them
 --
 -- Times are milliseconds of this server's clock. A script that announces has its replica in ARGV[1].
@@ -68,4 +69,10 @@ local function settle(user, at, deadline)
     redis.call('ZADD', LEAVING, deadline, user)
     redis.call('HSET', LEFT, user, at)
   end
+end
+
+-- Fails where nothing can be written (full, no master, an error of the disk). Then what was to be written
+-- is missing, and whoever reads would take people for offline who are not.
+local function must_be_writable()
+  redis.call('SET', KEYS[1] .. ':writable', 1, 'PX', 60000)
 end

@@ -16,6 +16,9 @@ use crate::{
 /// The most users that one script is asked about.
 const CHUNK: usize = 500;
 
+/// Which part of the service asks, where refusals are named.
+const PART: &str = "presence reads";
+
 impl RedisPresence {
     /// Bounds a reading by the time that a caller waits.
     pub(super) async fn read<T>(
@@ -127,8 +130,10 @@ impl RedisPresence {
             add(calls, question);
         }
         let answering = asked.into_iter().map(|(instance, (places, calls))| async move {
-            let mut reader = self.instances[instance].link.reader().await?;
-            let answers: Vec<T> = calls.make(&mut reader).await?;
+            let link = &self.instances[instance].link;
+            let answers = calls.make(&mut link.reader().await?).await;
+            link.instance.note(PART, answers.as_ref());
+            let answers: Vec<T> = answers?;
             Ok::<_, Trouble>(places.into_iter().zip(answers))
         });
         let mut answers: Vec<_> = try_join_all(answering).await?.into_iter().flatten().collect();

@@ -15,8 +15,11 @@ use super::{
 };
 use crate::{
     domain::{ConnectionId, UserId},
-    instances::Backoff,
+    instances::{Backoff, Renewal},
 };
+
+/// Which part of the service asks, where refusals are named.
+const PART: &str = "presence";
 
 /// How many changes wait for the writer. Those beyond are made by its next beat.
 pub(super) const CHANGES: usize = 4_096;
@@ -38,10 +41,13 @@ pub(super) struct Writer {
     keeper: Keeper,
     times: Times,
     connection: Option<MultiplexedConnection>,
+    renewal: Renewal,
     backoff: Backoff,
     /// When it last began to connect, and when to do so again.
     tried_at: Instant,
     retry_at: Instant,
+    /// What has gone wrong since a beat last succeeded, as it was logged.
+    logged: Option<Trouble>,
     /// Whether a sweep has left something for the next one.
     has_more_to_sweep: bool,
 }
@@ -49,6 +55,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(link: Link, keeper: Keeper, times: Times) -> Self {
         Self {
+            renewal: link.instance.renewal(),
             link,
             keeper,
             times,
@@ -56,6 +63,7 @@ impl Writer {
             backoff: Backoff::default(),
             tried_at: Instant::now(),
             retry_at: Instant::now(),
+            logged: None,
             has_more_to_sweep: false,
         }
     }
@@ -79,6 +87,7 @@ impl Writer {
                 // A storm of changes must not cost the lease.
                 biased;
                 () = closing.cancelled() => break,
+                trouble = self.renewal.due() => self.fail(&trouble.into(), "presence link given up"),
                 _ = beats.tick() => self.beat().await,
                 () = tokio::time::sleep_until(retry_at), if self.connection.is_none() => {
                     self.beat().await;
@@ -107,13 +116,14 @@ impl Writer {
         let sockets: Vec<_> = batch.iter().map(|change| (change.user, change.connection)).collect();
         let written = match self.connected().await {
             None => false,
-            Some(mut connection) => match self.keeper.apply(&mut connection, &sockets).await {
-                Ok(()) => true,
-                Err(error) => {
-                    self.fail(&error.into(), "presence not written");
-                    false
+            Some(mut connection) => {
+                let applied = self.keeper.apply(&mut connection, &sockets).await;
+                self.link.instance.note(PART, applied.as_ref());
+                if let Err(error) = &applied {
+                    self.fail(&error.clone().into(), "presence not written");
                 }
-            },
+                applied.is_ok()
+            }
         };
         for change in batch.drain(..) {
             if written && self.keeper.is_settled(change.user) {
@@ -127,8 +137,18 @@ impl Writer {
 
     async fn beat(&mut self) {
         if let Some(mut connection) = self.connected().await {
-            match self.keeper.beat(&mut connection).await {
-                Ok(()) => self.backoff.reset(),
+            let beaten = self.keeper.beat(&mut connection).await;
+            self.link.instance.note(PART, beaten.as_ref());
+            match beaten {
+                Ok(()) => {
+                    self.backoff.reset();
+                    if self.logged.take().is_some() {
+                        tracing::info!(
+                            instance = self.link.instance.number,
+                            "presence is written again"
+                        );
+                    }
+                }
                 Err(error) => self.fail(&error.into(), "presence lease not renewed"),
             }
         }
@@ -151,12 +171,6 @@ impl Writer {
             self.tried_at = Instant::now();
             match self.connect().await {
                 Ok(connection) => {
-                    if self.backoff.is_failing() {
-                        tracing::info!(
-                            instance = self.link.number,
-                            "presence has a connection again"
-                        );
-                    }
                     self.connection = Some(connection);
                     self.gauge();
                 }
@@ -167,6 +181,8 @@ impl Writer {
     }
 
     async fn connect(&mut self) -> Result<MultiplexedConnection, Trouble> {
+        // What is made from here on is new.
+        self.renewal.skip();
         let mut connection = self.link.writer().await?;
         self.keeper.reconnected(&mut connection).await?;
         Ok(connection)
@@ -175,9 +191,11 @@ impl Writer {
     /// Drops the connection: what was asked on it is unknown, and must not be confused with what is
     /// asked next.
     fn fail(&mut self, error: &Trouble, what: &str) {
-        // Once for each time that it goes: the attempts to connect are many.
-        if self.connection.take().is_some() || !self.backoff.is_failing() {
-            tracing::warn!(instance = self.link.number, %error, "{what}");
+        self.connection = None;
+        // Once for each cause: one attempt follows the other for as long as it takes.
+        if self.logged.as_ref() != Some(error) {
+            tracing::warn!(instance = self.link.instance.number, %error, "{what}");
+            self.logged = Some(error.clone());
         }
         self.retry_at = self.backoff.after(self.tried_at);
         self.gauge();
@@ -185,7 +203,7 @@ impl Writer {
 
     fn gauge(&self) {
         let up = if self.connection.is_some() { 1.0 } else { 0.0 };
-        let instance = self.link.number.to_string();
+        let instance = self.link.instance.number.to_string();
         metrics::gauge!("imserver_presence_link_up", "instance" => instance).set(up);
     }
 }

@@ -6,7 +6,7 @@
 //! commit.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     domain::{ChatId, ConversationId, Seq},
     store::{
         Appended, NewChat,
-        batch::{self, Earlier, EarlierRow, Numbered, Pair, People, Plan, by_pair},
+        batch::{self, Earlier, EarlierRow, Numbered, Pair, People, Plan, Sides},
         error::corrupt,
         rows::{chats_query, id},
     },
@@ -73,20 +73,26 @@ async fn attempt(
     is_wary: bool,
 ) -> sqlx::Result<Vec<Appended>> {
     let mut tx = connection.begin().await?;
-    let (mut people, mut conversations) = lock(&mut tx, batch).await?;
+    let (mut people, mut talks) = lock(&mut tx, batch).await?;
     let earlier = if is_wary { earlier(&mut tx, batch).await? } else { Earlier::new() };
     let plan = Plan::of(batch, |user| people.contains_key(&user), &earlier);
     if plan.len() == 0 {
         tx.rollback().await?;
         return Ok(plan.answers(&[]));
     }
-    let mut missing = plan.pairs();
-    missing.retain(|pair| !conversations.contains_key(pair));
+    let writing = plan.writing();
+    let missing: BTreeMap<Pair, Sides> = writing
+        .iter()
+        .filter(|(pair, _)| !talks.contains_key(pair))
+        .map(|(pair, sides)| (*pair, *sides))
+        .collect();
     if !missing.is_empty() {
-        conversations.extend(find_or_begin(&mut tx, missing).await?);
+        talks.extend(find_or_begin(&mut tx, missing).await?);
     }
+    let conversations = talks.iter().map(|(pair, talk)| (*pair, talk.id)).collect();
     let numbered = plan.number(&conversations, &mut people)?;
     let (ids, now) = write(&mut tx, &numbered).await?;
+    note(&mut tx, &writing, &talks).await?;
     let committed = batch::committed(numbered, ids, now)?;
     tx.commit().await?;
     Ok(plan.answers(&committed))
@@ -96,23 +102,20 @@ async fn attempt(
 /// in this order and before anything else, so none waits for one that waits for it. A user who was
 /// erased has no counter.
 ///
-/// It brings the conversations between them along, as they were before it waited for the locks: they
-/// never change, but one that was begun meanwhile is not among them.
-async fn lock(
-    tx: &mut Tx<'_>,
-    batch: &[NewChat],
-) -> sqlx::Result<(People, HashMap<Pair, ConversationId>)> {
+/// It brings the conversations between them along, as they were before it waited for the locks: none
+/// goes away, but one that was begun meanwhile is not among them.
+async fn lock(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<(People, Talks)> {
     let (low, high) = halves(&batch::pairs(batch));
-    let rows: Vec<(i64, Option<String>, i64, Option<i64>)> = sqlx::query_as(concat!(
+    let rows: Vec<LockedRow> = sqlx::query_as(concat!(
         "WITH locked AS MATERIALIZED (
              SELECT t.user_id, u.name, t.last_seq
              FROM timelines t JOIN users u ON u.id = t.user_id
              WHERE t.user_id = ANY($1)
              ORDER BY t.user_id FOR NO KEY UPDATE OF t
          )
-         SELECT user_id, name, last_seq, NULL::bigint FROM locked
+         SELECT user_id, name, last_seq, NULL::bigint, false, false FROM locked
          UNION ALL
-         SELECT p.low, NULL, v.id, p.high
+         SELECT p.low, NULL, v.id, p.high, v.low_wrote, v.high_wrote
          FROM unnest($2::bigint[], $3::bigint[]) p (low, high), ",
         conversation_of_pair!()
     ))
@@ -124,13 +127,61 @@ async fn lock(
     let (mut people, mut conversations) = (Vec::new(), Vec::new());
     for row in rows {
         match row {
-            (user, Some(name), last_seq, _) => people.push((user, name, last_seq)),
-            (low, None, conversation, high) => {
-                conversations.push((conversation, low, high.unwrap_or_default()));
+            (user, Some(name), last_seq, ..) => people.push((user, name, last_seq)),
+            (low, None, conversation, high, low_wrote, high_wrote) => {
+                let high = high.unwrap_or_default();
+                conversations.push((conversation, low, high, low_wrote, high_wrote));
             }
         }
     }
-    Ok((batch::people(people)?, by_pair(conversations)?))
+    Ok((batch::people(people)?, talks(conversations)?))
+}
+
+/// A user with a name and a counter; or a conversation: its lower user, no name, its id, its higher
+/// user, and who has written.
+type LockedRow = (i64, Option<String>, i64, Option<i64>, bool, bool);
+
+/// A conversation, and who has written in it as far as is known: more may have.
+struct Talk {
+    id: ConversationId,
+    wrote: Sides,
+}
+
+type Talks = HashMap<Pair, Talk>;
+
+/// Rows of direct conversations: id, lower user, higher user, which of them have written.
+fn talks(rows: Vec<(i64, i64, i64, bool, bool)>) -> sqlx::Result<Talks> {
+    rows.into_iter()
+        .map(|(conversation, low_user, high_user, low, high)| {
+            let talk = Talk { id: id(conversation)?, wrote: Sides { low, high } };
+            Ok(((id(low_user)?, id(high_user)?), talk))
+        })
+        .collect()
+}
+
+/// Notes which sides have written, where that is new.
+async fn note(tx: &mut Tx<'_>, writing: &BTreeMap<Pair, Sides>, talks: &Talks) -> sqlx::Result<()> {
+    let new = writing.iter().filter_map(|(pair, sides)| {
+        let talk = talks.get(pair)?;
+        let new = sides.without(talk.wrote);
+        (!new.is_empty()).then_some((talk.id.get(), (new.low, new.high)))
+    });
+    let (talks, (low, high)): (Vec<i64>, (Vec<bool>, Vec<bool>)) = new.unzip();
+    if talks.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE conversations v SET low_wrote = v.low_wrote OR n.low,
+             high_wrote = v.high_wrote OR n.high
+         FROM unnest($1::bigint[], $2::boolean[], $3::boolean[]) n (id, low, high)
+         WHERE v.id = n.id",
+    )
+    .bind(talks)
+    .bind(low)
+    .bind(high)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// The chats that earlier batches committed under keys of this one. A statement of its own: the one
@@ -152,14 +203,11 @@ async fn earlier(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<Earlier> {
 }
 
 /// The conversations of these pairs, which had none a moment ago. Whoever else would begin one waits
-/// for the counters.
-async fn find_or_begin(
-    tx: &mut Tx<'_>,
-    pairs: BTreeSet<Pair>,
-) -> sqlx::Result<HashMap<Pair, ConversationId>> {
-    let (low, high) = halves(&pairs);
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(concat!(
-        "SELECT v.id, p.low, p.high
+/// for the counters. In one that is begun it is noted which sides write.
+async fn find_or_begin(tx: &mut Tx<'_>, writing: BTreeMap<Pair, Sides>) -> sqlx::Result<Talks> {
+    let (low, high) = halves(writing.keys());
+    let rows: Vec<(i64, i64, i64, bool, bool)> = sqlx::query_as(concat!(
+        "SELECT v.id, p.low, p.high, v.low_wrote, v.high_wrote
          FROM unnest($1::bigint[], $2::bigint[]) p (low, high), ",
         conversation_of_pair!()
     ))
@@ -167,37 +215,40 @@ async fn find_or_begin(
     .bind(high)
     .fetch_all(&mut **tx)
     .await?;
-    let mut found = by_pair(rows)?;
-    let mut missing = pairs;
-    missing.retain(|pair| !found.contains_key(pair));
+    let mut found = talks(rows)?;
+    let mut missing = writing;
+    missing.retain(|pair, _| !found.contains_key(pair));
     if missing.is_empty() {
         return Ok(found);
     }
-    let (low, high) = halves(&missing);
+    let (low, high) = halves(missing.keys());
     // UNION: one row where both users are the same.
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(concat!(
+    let rows: Vec<(i64, i64, i64, bool, bool)> = sqlx::query_as(concat!(
         "WITH made AS (
-             INSERT INTO conversations (kind, low_user, high_user, created_at)
-             SELECT 'direct', low, high, ",
+             INSERT INTO conversations (kind, low_user, high_user, low_wrote, high_wrote, created_at)
+             SELECT 'direct', low, high, low_writes, high_writes, ",
         now_millis!(),
-        " FROM unnest($1::bigint[], $2::bigint[]) p (low, high)
-             RETURNING id, low_user, high_user
+        " FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::boolean[])
+                 p (low, high, low_writes, high_writes)
+             RETURNING id, low_user, high_user, low_wrote, high_wrote
          ), joined AS (
              INSERT INTO members (conversation_id, user_id)
              SELECT id, low_user FROM made UNION SELECT id, high_user FROM made
          )
-         SELECT id, low_user, high_user FROM made"
+         SELECT id, low_user, high_user, low_wrote, high_wrote FROM made"
     ))
     .bind(low)
     .bind(high)
+    .bind(missing.values().map(|sides| sides.low).collect::<Vec<_>>())
+    .bind(missing.values().map(|sides| sides.high).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;
-    found.extend(by_pair(rows)?);
+    found.extend(talks(rows)?);
     Ok(found)
 }
 
-fn halves(pairs: &BTreeSet<Pair>) -> (Vec<i64>, Vec<i64>) {
-    pairs.iter().map(|(low, high)| (low.get(), high.get())).unzip()
+fn halves<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> (Vec<i64>, Vec<i64>) {
+    pairs.into_iter().map(|(low, high)| (low.get(), high.get())).unzip()
 }
 
 /// Writes the chats, their events, and the counters where they stand now. Returns the ids, in the order

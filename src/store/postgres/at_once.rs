@@ -15,7 +15,7 @@ use crate::{
     domain::UserId,
     store::{
         Appended, NewChat,
-        batch::{self, Earlier, Pair, Places, Plan},
+        batch::{self, Earlier, Pair, Places, Plan, Sides},
         rows::id,
     },
 };
@@ -43,9 +43,9 @@ pub(super) async fn append(
 ) -> sqlx::Result<Option<Vec<Appended>>> {
     let plan = Plan::of(batch, |_| true, &Earlier::new());
     let users: Vec<UserId> = plan.users().into_iter().collect();
-    let pairs: Vec<Pair> = plan.pairs().into_iter().collect();
+    let (pairs, writing): (Vec<Pair>, Vec<Sides>) = plan.writing().into_iter().unzip();
     let places = plan.places(&users, &pairs);
-    let done = match write(connection, &plan, &users, &pairs, &places).await {
+    let done = match write(connection, &plan, &users, &pairs, &writing, &places).await {
         Ok(Some(done)) => done,
         Ok(None) => return Ok(None),
         Err(error) if is_without_counter(&error) => return Ok(None),
@@ -78,12 +78,15 @@ fn is_without_counter(error: &sqlx::Error) -> bool {
 /// where the counters stand then.
 ///
 /// What it reads of users and conversations is as it was before it waited for locks. That changes
-/// nothing: neither goes away, and who came since is found the other way.
+/// nothing: neither goes away, who came since is found the other way, and that a side has written may be
+/// noted twice. It is noted with the first chat of that side only; whoever else would note it waits for
+/// the counters.
 async fn write(
     connection: &mut PgConnection,
     plan: &Plan<'_>,
     users: &[UserId],
     pairs: &[Pair],
+    writing: &[Sides],
     places: &Places,
 ) -> sqlx::Result<Option<Done>> {
     // Arrays of Postgres begin with 1.
@@ -97,10 +100,15 @@ async fn write(
              FROM users WHERE id = ANY($1)
              HAVING count(*) = cardinality($1)
          ), pair AS MATERIALIZED (
-             SELECT array_agg(v.id ORDER BY p.n) AS conversations
-             FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY p (low, high, n), ",
+             SELECT array_agg(v.id ORDER BY p.n) AS conversations,
+                 array_agg(v.id) FILTER (WHERE is_new) AS new,
+                 array_agg(low_writes) FILTER (WHERE is_new) AS low_new,
+                 array_agg(high_writes) FILTER (WHERE is_new) AS high_new
+             FROM unnest($3::bigint[], $4::bigint[], $12::boolean[], $13::boolean[])
+                 WITH ORDINALITY p (low, high, low_writes, high_writes, n), ",
         conversation_of_pair!(),
-        "
+        ", LATERAL (SELECT low_writes AND NOT v.low_wrote OR high_writes AND NOT v.high_wrote
+                 AS is_new) side
              HAVING count(*) = cardinality($3)
          ), raised AS (
              UPDATE timelines t SET last_seq = t.last_seq + n.events
@@ -125,7 +133,13 @@ async fn write(
                  target, target_after, client_msg_id, content)
          ), ",
         store_chats!(),
-        "
+        ", noted AS (
+             UPDATE conversations v SET low_wrote = v.low_wrote OR n.low,
+                 high_wrote = v.high_wrote OR n.high
+             FROM (SELECT u.* FROM counter, pair, unnest(pair.new, pair.low_new, pair.high_new)
+                     u (id, low, high) OFFSET 0) n
+             WHERE v.id = n.id
+         )
          SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, conversations
          FROM counter, person, pair"
     ))
@@ -140,6 +154,8 @@ async fn write(
     .bind(places.targets.iter().map(|it| it.map(after)).collect::<Vec<_>>())
     .bind(plan.fresh().iter().map(|chat| chat.client_msg_id.as_str()).collect::<Vec<_>>())
     .bind(plan.fresh().iter().map(|chat| chat.content.as_str()).collect::<Vec<_>>())
+    .bind(writing.iter().map(|sides| sides.low).collect::<Vec<_>>())
+    .bind(writing.iter().map(|sides| sides.high).collect::<Vec<_>>())
     .fetch_optional(connection)
     .await
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection};
 
-use super::now_millis;
+use super::{now_millis, pictures};
 use crate::{
     domain::{ClientMsgId, UserId, UserName},
     store::rows::{key, last_key},
@@ -16,7 +16,16 @@ pub(super) async fn erase_user(connection: &mut PgConnection, user: UserId) -> s
         .bind(user.get())
         .execute(&mut *tx)
         .await?;
-    let found = sqlx::query(concat!(
+    let picture: Option<Option<String>> =
+        sqlx::query_scalar("SELECT avatar FROM users WHERE id = $1 FOR UPDATE")
+            .bind(user.get())
+            .fetch_optional(&mut *tx)
+            .await?;
+    let Some(picture) = picture else {
+        tx.rollback().await?;
+        return Ok(false);
+    };
+    sqlx::query(concat!(
         "UPDATE users SET name = $2, avatar = NULL, openid = NULL, demo_name = NULL,
              erased_at = coalesce(erased_at, ",
         now_millis!(),
@@ -26,26 +35,15 @@ pub(super) async fn erase_user(connection: &mut PgConnection, user: UserId) -> s
     .bind(UserName::erased().as_str())
     .execute(&mut *tx)
     .await?;
-    if found.rows_affected() == 0 {
-        tx.rollback().await?;
-        return Ok(false);
-    }
     for statement in [
         "UPDATE sessions SET revoked = true WHERE user_id = $1 AND NOT revoked",
         "DELETE FROM last_seen WHERE user_id = $1",
     ] {
         sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;
     }
-    // One that is locked is being given to somebody.
-    sqlx::query(
-        "DELETE FROM avatars WHERE hash IN (
-             SELECT a.hash FROM avatars a
-             WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.avatar = a.hash)
-             FOR UPDATE SKIP LOCKED
-         )",
-    )
-    .execute(&mut *tx)
-    .await?;
+    if let Some(picture) = picture {
+        pictures::drop_unless_had(&mut tx, &picture).await?;
+    }
     tx.commit().await?;
     Ok(true)
 }

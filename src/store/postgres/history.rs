@@ -18,11 +18,6 @@ struct Origin {
     wal_timeline: i64,
 }
 
-pub(super) async fn ping(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("SELECT 1").execute(connection).await?;
-    Ok(())
-}
-
 /// Whether the role may ask for the origin.
 macro_rules! is_watched {
     () => {

@@ -10,9 +10,13 @@ mod conversations;
 mod erasure;
 mod error;
 mod gather;
+mod health;
 mod history;
+mod migrating;
 mod opening;
+mod pictures;
 mod pool;
+mod replicas;
 mod rows;
 mod sessions;
 mod timelines;
@@ -23,24 +27,24 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, migrate::Migrator};
 
 use self::{
     append::Wariness,
     error::classify,
     gather::Gather,
-    opening::{SESSION, WRITER, migrate, options},
+    opening::{Opening, WRITER},
     pool::Pool,
 };
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
-    Store, StoreError, TokenHash, Window,
+    Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
+    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
 };
 use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        Seq, SessionId, User, UserId, UserName,
+        ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -66,7 +70,7 @@ use now_millis;
 /// limit leaves no other way.
 macro_rules! conversation_of_pair {
     () => {
-        "LATERAL (SELECT id FROM conversations
+        "LATERAL (SELECT id, low_wrote, high_wrote FROM conversations
              WHERE kind = 'direct' AND low_user = p.low AND high_user = p.high LIMIT 1) v"
     };
 }
@@ -113,12 +117,12 @@ impl PgStore {
     /// Opens the database at a URL `postgres://USER:PASSWORD@HOST:PORT/NAME` and brings its schema up
     /// to date. Replicas that start together wait for the one that migrates, at most ten minutes.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = options(url).map_err(StoreError::Unavailable)?;
-        migrate(&options).await?;
-        let session = options.options(SESSION);
-        let others = Pool::new(session.clone(), CONNECTIONS, WORK_TIMEOUT);
+        let opening = Opening::new(url).map_err(StoreError::Unavailable)?;
+        opening.check().await?;
+        migrating::migrate(&opening, sqlx::migrate!("migrations/postgres").iter().cloned()).await?;
+        let others = Pool::new(opening.clone(), CONNECTIONS, WORK_TIMEOUT);
         let store = Self {
-            writer: Pool::new(session.options(WRITER), 1, APPEND_TIMEOUT),
+            writer: Pool::new(opening.with(&WRITER), 1, APPEND_TIMEOUT),
             wariness: Arc::default(),
             sessions: gather(&others, |c, tokens| sessions::by_tokens(c, tokens).boxed()),
             connections: gather(&others, |c, calls| connections::next(c, calls.len()).boxed()),
@@ -133,6 +137,12 @@ impl PgStore {
             );
         }
         Ok(store)
+    }
+
+    /// Applies these migrations to the database at a URL, as [`PgStore::open`] does with its own.
+    pub async fn migrate(url: &str, migrations: &Migrator) -> Result<(), StoreError> {
+        let opening = Opening::new(url).map_err(StoreError::Unavailable)?;
+        migrating::migrate(&opening, migrations.iter().cloned()).await
     }
 
     /// Runs a unit of work on one of the connections that do not append.
@@ -167,8 +177,12 @@ where
 
 #[async_trait]
 impl Store for PgStore {
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.run(|c| history::ping(c).boxed()).await
+    async fn ping(&self) -> Result<Access, StoreError> {
+        self.run(|c| health::ping(c).boxed()).await
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.writer.run(|c| health::try_writing(c).boxed()).await.map_err(classify)
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -177,6 +191,14 @@ impl Store for PgStore {
 
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError> {
         self.run(|c| history::rotate(c).boxed()).await
+    }
+
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError> {
+        self.run(move |c| replicas::note(c, replica, is_heard).boxed()).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
@@ -212,12 +234,12 @@ impl Store for PgStore {
         picture: Bytes,
     ) -> Result<Option<User>, StoreError> {
         let (hash, content_type) = (hash.clone(), content_type.to_owned());
-        self.run(move |c| users::set_avatar(c, user, hash, content_type, picture).boxed()).await
+        self.run(move |c| pictures::set_avatar(c, user, hash, content_type, picture).boxed()).await
     }
 
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError> {
         let hash = hash.clone();
-        self.run(move |c| users::avatar(c, hash).boxed()).await
+        self.run(move |c| pictures::avatar(c, hash).boxed()).await
     }
 
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
@@ -225,9 +247,23 @@ impl Store for PgStore {
         self.run(move |c| users::search_users(c, prefix, limit).boxed()).await
     }
 
-    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+    async fn acquainted(
+        &self,
+        user: UserId,
+        others: &[UserId],
+        how: Acquaintance,
+    ) -> Result<Vec<UserId>, StoreError> {
         let others = others.to_vec();
-        self.run(move |c| users::acquainted(c, user, others).boxed()).await
+        self.run(move |c| users::acquainted(c, user, others, how).boxed()).await
+    }
+
+    async fn acquaintances(
+        &self,
+        user: UserId,
+        how: Acquaintance,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        self.run(move |c| users::acquaintances(c, user, how, limit).boxed()).await
     }
 
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
@@ -242,6 +278,15 @@ impl Store for PgStore {
 
     async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
         self.run(move |c| erasure::erase_user(c, user).boxed()).await
+    }
+
+    async fn drop_unused_avatars(
+        &self,
+        after: Option<&AvatarHash>,
+        limit: u32,
+    ) -> Result<Option<AvatarHash>, StoreError> {
+        let after = after.cloned();
+        self.run(move |c| pictures::drop_unused(c, after, limit).boxed()).await
     }
 
     async fn blank_chats(
@@ -274,6 +319,15 @@ impl Store for PgStore {
         self.run(move |c| sessions::by_ids(c, ids).boxed()).await
     }
 
+    async fn delete_ended_sessions(
+        &self,
+        after: Option<SessionId>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<SessionId>, StoreError> {
+        self.run(move |c| sessions::delete_ended(c, after, before, limit).boxed()).await
+    }
+
     async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError> {
         let ids = ids.to_vec();
         self.run(move |c| sessions::extend(c, ids, until).boxed()).await
@@ -281,6 +335,14 @@ impl Store for PgStore {
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
         self.run(move |c| sessions::revoke(c, id).boxed()).await
+    }
+
+    async fn revoke_sessions(&self, user: UserId) -> Result<Option<SessionId>, StoreError> {
+        self.run(move |c| sessions::revoke_all(c, user).boxed()).await
+    }
+
+    async fn revoke_some_sessions(&self, user: UserId, limit: u32) -> Result<bool, StoreError> {
+        self.run(move |c| sessions::revoke_some(c, user, limit).boxed()).await
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {

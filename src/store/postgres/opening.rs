@@ -1,23 +1,21 @@
-//! How a connection begins: what it asks the server for, and the schema that it needs.
+//! How a connection begins: what it asks the server for, and whether it is a session of its own.
 
-use std::{str::FromStr, sync::LazyLock, time::Duration};
+use std::{str::FromStr, time::Duration};
 
-use sqlx::{
-    ConnectOptions, Connection,
-    migrate::{MigrateError, Migrator},
-    postgres::PgConnectOptions,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
+use super::error::classify;
 use crate::store::StoreError;
 
-/// How long the first connection of a start may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a start waits for others that migrate, and then migrates itself.
-const MIGRATE_TIMEOUT: Duration = Duration::from_mins(10);
+/// How long the first connections of a start may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A setting and its value.
+type Setting = (&'static str, &'static str);
 
 /// What every connection asks for.
-pub(super) const SESSION: [(&str, &str); 12] = [
+const SESSION: [Setting; 12] = [
     ("statement_timeout", "5s"),
     ("default_transaction_isolation", "read committed"),
     // An acknowledged chat must survive a power cut, whatever the server's default is.
@@ -39,7 +37,7 @@ pub(super) const SESSION: [(&str, &str); 12] = [
 ];
 
 /// What the connection that appends asks for besides.
-pub(super) const WRITER: [(&str, &str); 3] = [
+pub(super) const WRITER: [Setting; 3] = [
     ("lock_timeout", "2s"),
     // A replica that is frozen between two statements must not hold everybody's counters.
     ("idle_in_transaction_session_timeout", "2s"),
@@ -47,48 +45,101 @@ pub(super) const WRITER: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
-/// What a connection that migrates asks for. A statement may take its time. A replica that is dead or
-/// frozen meanwhile gives its locks back; one that lives is never idle for long.
-const MIGRATION: [(&str, &str); 5] = [
-    ("statement_timeout", "0"),
-    ("lock_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "5s"),
-    ("idle_session_timeout", "5s"),
-    ("client_connection_check_interval", "1s"),
-];
-
-/// A schema that is newer than the program is taken as it is: migrations add before they take away, so
-/// the replicas of the version before go on, and start again, while a new version comes.
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrations = sqlx::migrate!("migrations/postgres");
-    migrations.set_ignore_missing(true);
-    migrations
-});
-
-/// How to connect. An error does not repeat the URL, which may hold a password.
-pub(super) fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| {
-        sqlx::Error::Configuration("this is no URL like postgres://USER@HOST/NAME".into())
-    })?;
-    // Postgres logs slow statements itself, if it is told to; see log_min_duration_statement.
-    Ok(options.application_name("imserver").disable_statement_logging())
+/// Where the database is, and what its connections ask for.
+#[derive(Clone)]
+pub(super) struct Opening {
+    options: PgConnectOptions,
+    settings: Vec<Setting>,
 }
 
-/// Brings the schema up to date, on a connection of its own. The migrator holds an advisory lock of the
-/// session while it works, so that replicas migrate one after the other; the server frees it when the
-/// session ends, however it ends. Each migration is one transaction with its entry in the list of those
-/// that are applied.
-pub(super) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
-    let options = options.clone().options(SESSION).options(MIGRATION);
-    let mut connection = timeout(CONNECT_TIMEOUT, options.connect())
-        .await
-        .map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?
-        .map_err(StoreError::Unavailable)?;
-    // Not `run`, whose future no task can take: its bounds ask for too much.
-    let migrated =
-        timeout(MIGRATE_TIMEOUT, MIGRATIONS.run_direct(None, &mut connection, false)).await;
-    let migrated = migrated.unwrap_or(Err(MigrateError::Execute(sqlx::Error::PoolTimedOut)));
-    // The session's lock ends with it, at the latest when the server notices that it is gone.
-    let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
-    migrated.map_err(StoreError::Migrate)
+impl Opening {
+    /// An error does not repeat the URL, which may hold a password.
+    pub(super) fn new(url: &str) -> sqlx::Result<Self> {
+        let options = PgConnectOptions::from_str(url).map_err(|_| {
+            sqlx::Error::Configuration("this is no URL like postgres://USER@HOST/NAME".into())
+        })?;
+        let options = options
+            .application_name("imserver")
+            // No float is read, and a pooler refuses what it does not know.
+            .extra_float_digits(None)
+            // Postgres logs slow statements itself, if it is told to; see log_min_duration_statement.
+            .disable_statement_logging();
+        Ok(Self { options, settings: SESSION.into() })
+    }
+
+    /// For connections that ask for this besides.
+    pub(super) fn with(&self, settings: &[Setting]) -> Self {
+        let settings = [self.settings.as_slice(), settings].concat();
+        Self { options: self.options.clone(), settings }
+    }
+
+    /// Opens a connection. It has its settings or there is none: they are set in the session, in one
+    /// question, since a pooler may keep to itself what is asked for on connecting.
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let mut connection = self.options.connect().await?;
+        let set: Vec<String> = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("set_config('{name}', '{value}', false)"))
+            .collect();
+        let set = format!("SELECT {}", set.join(", "));
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Fails if the database cannot do what is asked of it, whatever is tried later: it does not hold
+    /// every text, or its connections are not sessions.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        let checked = timeout(CONNECT_TIMEOUT, async {
+            let (mut one, mut other) = (self.connect().await?, self.connect().await?);
+            let encoding: String =
+                value(&mut one, "SELECT current_setting('server_encoding')").await?;
+            let is_shared = is_shared(&mut one, &mut other).await?;
+            sqlx::Result::Ok((encoding, is_shared))
+        });
+        let checked = checked.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        let (encoding, is_shared) = checked.map_err(classify)?;
+        if encoding != "UTF8" {
+            return Err(StoreError::Unsuitable(format!(
+                "its encoding is {encoding}, which does not hold every text; make one by CREATE \
+                 DATABASE imserver ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
+            )));
+        }
+        if is_shared {
+            return Err(StoreError::Unsuitable(
+                "it is behind PgBouncer in transaction or statement mode, or a pooler like it: its \
+                 connections share sessions, and settings and locks of one would be those of \
+                 another; set pool_mode = session for this database, or name Postgres itself"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pooler gives what is a session to one connection to another in between. It does so
+/// between transactions, so it is seen while the other one has begun one: that has taken the session
+/// of the first, or the first has to take another.
+async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
+    const MARK: &str = "SELECT set_config('imserver.session', pg_backend_pid()::text, false)";
+    const MARKED: &str = "SELECT coalesce(current_setting('imserver.session', true), '')";
+
+    let mark: String = value(one, MARK).await?;
+    match sqlx::raw_sql("BEGIN").execute(&mut *other).await {
+        Ok(_) => {}
+        // Its statement mode has no transactions.
+        Err(sqlx::Error::Database(error)) if error.message().contains("pooling mode") => {
+            return Ok(true);
+        }
+        Err(error) => return Err(error),
+    }
+    // In this order: of a pooler with one session, the first would wait for the other to end.
+    let is_shared = value(other, MARKED).await? == mark || value(one, MARKED).await? != mark;
+    sqlx::raw_sql("ROLLBACK").execute(other).await?;
+    Ok(is_shared)
+}
+
+/// One text, by a statement that is not prepared: who shares a session shares its names.
+async fn value(connection: &mut PgConnection, statement: &'static str) -> sqlx::Result<String> {
+    sqlx::raw_sql(statement).fetch_one(connection).await?.try_get(0)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection};
 
 use super::rows::ids;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     store::{
         Session, TokenHash,
         error::nobody,
-        rows::{SessionRow, all},
+        rows::{SessionRow, all, id},
     },
 };
 
@@ -79,6 +79,31 @@ pub(super) async fn by_ids(
     all(rows)
 }
 
+pub(super) async fn delete_ended(
+    connection: &mut PgConnection,
+    after: Option<SessionId>,
+    before: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Option<SessionId>> {
+    // A session that somebody extends now is locked, and has not ended.
+    let last: Option<i64> = sqlx::query_scalar(
+        "WITH page AS (SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT $3),
+         ended AS (
+             DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions
+                 WHERE id IN (SELECT id FROM page) AND least(idle_expires_at, expires_at) < $2
+                 ORDER BY id FOR UPDATE SKIP LOCKED)
+         )
+         SELECT max(id) FROM page",
+    )
+    .bind(after.map_or(0, SessionId::get))
+    .bind(before.as_millis())
+    .bind(i64::from(limit))
+    .fetch_one(connection)
+    .await?;
+    last.map(id).transpose()
+}
+
 /// In ascending id, as everywhere that several rows are written: two replicas that extend the same
 /// sessions must not wait for each other.
 pub(super) async fn extend(
@@ -106,4 +131,51 @@ pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) ->
         .execute(connection)
         .await?;
     Ok(())
+}
+
+pub(super) async fn revoke_all(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> sqlx::Result<Option<SessionId>> {
+    let mut tx = connection.begin().await?;
+    // A session that is being begun holds the row, and has its id by then: it is waited for and found.
+    // One that waits for the row itself gets a higher id.
+    sqlx::query("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(user.get())
+        .execute(&mut *tx)
+        .await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM sessions WHERE user_id = $1")
+        .bind(user.get())
+        .fetch_one(&mut *tx)
+        .await?;
+    // In ascending id, as where they are extended.
+    sqlx::query(
+        "UPDATE sessions s SET revoked = true
+         FROM (SELECT id FROM sessions WHERE user_id = $1 AND NOT revoked
+               ORDER BY id FOR NO KEY UPDATE) locked
+         WHERE s.id = locked.id",
+    )
+    .bind(user.get())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    last.map(id).transpose()
+}
+
+pub(super) async fn revoke_some(
+    connection: &mut PgConnection,
+    user: UserId,
+    limit: u32,
+) -> sqlx::Result<bool> {
+    let revoked = sqlx::query(
+        "UPDATE sessions s SET revoked = true
+         FROM (SELECT id FROM sessions WHERE user_id = $1 AND NOT revoked
+               ORDER BY id LIMIT $2 FOR NO KEY UPDATE) locked
+         WHERE s.id = locked.id",
+    )
+    .bind(user.get())
+    .bind(i64::from(limit))
+    .execute(connection)
+    .await?;
+    Ok(revoked.rows_affected() >= limit.into())
 }

@@ -4,14 +4,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::{now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
-    domain::{AvatarHash, User, UserId, UserName},
-    store::rows::{UserRow, all, end_of_prefix, id},
+    domain::{User, UserId, UserName},
+    store::{
+        Acquaintance,
+        rows::{UserRow, all, end_of_prefix, id},
+    },
 };
 
 pub(super) async fn users(
@@ -148,52 +150,6 @@ pub(super) async fn rename(
     row.map(User::try_from).transpose()
 }
 
-pub(super) async fn set_avatar(
-    connection: &mut PgConnection,
-    user: UserId,
-    hash: AvatarHash,
-    content_type: String,
-    picture: Bytes,
-) -> sqlx::Result<Option<User>> {
-    let mut tx = connection.begin().await?;
-    // A row that is there is locked, so that an erasure does not take it for one that nobody has.
-    sqlx::query(
-        "INSERT INTO avatars (hash, content_type, picture) VALUES ($1, $2, $3)
-         ON CONFLICT (hash) DO UPDATE SET content_type = excluded.content_type",
-    )
-    .bind(hash.as_str())
-    .bind(&content_type)
-    .bind(picture.as_ref())
-    .execute(&mut *tx)
-    .await?;
-    let row: Option<UserRow> = sqlx::query_as(
-        "UPDATE users SET avatar = $2 WHERE id = $1 AND erased_at IS NULL
-         RETURNING id, name, avatar",
-    )
-    .bind(user.get())
-    .bind(hash.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else {
-        tx.rollback().await?;
-        return Ok(None);
-    };
-    tx.commit().await?;
-    row.try_into().map(Some)
-}
-
-pub(super) async fn avatar(
-    connection: &mut PgConnection,
-    hash: AvatarHash,
-) -> sqlx::Result<Option<(String, Bytes)>> {
-    let row: Option<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT content_type, picture FROM avatars WHERE hash = $1")
-            .bind(hash.as_str())
-            .fetch_optional(connection)
-            .await?;
-    Ok(row.map(|(content_type, picture)| (content_type, picture.into())))
-}
-
 pub(super) async fn search_users(
     connection: &mut PgConnection,
     prefix: String,
@@ -203,6 +159,10 @@ pub(super) async fn search_users(
          WHERE name >= $1 AND name < $3 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
     const FROM: &str = "SELECT id, name, avatar FROM users
          WHERE name >= $1 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
+    // No text of Postgres holds it, so no name begins with it.
+    if prefix.contains('\0') {
+        return Ok(Vec::new());
+    }
     let end = end_of_prefix(&prefix);
     let query = sqlx::query_as(if end.is_some() { BETWEEN } else { FROM });
     let query = query.bind(prefix).bind(i64::from(limit));
@@ -215,20 +175,43 @@ pub(super) async fn acquainted(
     connection: &mut PgConnection,
     user: UserId,
     others: Vec<UserId>,
+    how: Acquaintance,
 ) -> sqlx::Result<Vec<UserId>> {
     // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
     let peers: Vec<i64> = sqlx::query_scalar(
         "SELECT DISTINCT other.id FROM unnest($2::bigint[]) other (id) JOIN conversations v
              ON v.kind = 'direct' AND v.low_user = least($1, other.id)
                  AND v.high_user = greatest($1, other.id)
-         WHERE other.id <> $1",
+         WHERE other.id <> $1 AND (NOT $3 OR v.low_wrote AND v.high_wrote)",
     )
     .bind(user.get())
     .bind(ids(&others))
+    .bind(how == Acquaintance::BothWrote)
     .fetch_all(connection)
     .await?;
     let oneself = others.contains(&user).then_some(Ok(user));
     peers.into_iter().map(id).chain(oneself).collect()
+}
+
+pub(super) async fn acquaintances(
+    connection: &mut PgConnection,
+    user: UserId,
+    how: Acquaintance,
+    limit: u32,
+) -> sqlx::Result<Vec<UserId>> {
+    let peers: Vec<i64> = sqlx::query_scalar(
+        "SELECT CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END
+         FROM members m JOIN conversations v ON v.id = m.conversation_id
+         WHERE m.user_id = $1 AND v.kind = 'direct'
+             AND (NOT $2 OR v.low_wrote AND v.high_wrote)
+         ORDER BY m.conversation_id DESC LIMIT $3",
+    )
+    .bind(user.get())
+    .bind(how == Acquaintance::BothWrote)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    peers.into_iter().map(id).collect()
 }
 
 pub(super) async fn save_last_seen(

@@ -2,7 +2,7 @@
 //!
 //! The number of statements does not depend on the length of the batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
 use sqlx::{Sqlite, Transaction};
@@ -16,7 +16,7 @@ use crate::{
     domain::{ChatId, ConversationId, Seq, UserId},
     store::{
         Appended, Committed, NewChat,
-        batch::{self, Earlier, EarlierRow, Pair, People, Plan, by_pair},
+        batch::{self, Earlier, EarlierRow, Pair, People, Plan, Sides, by_pair},
         rows::{chats_query, id},
     },
 };
@@ -38,7 +38,7 @@ pub(super) async fn append(store: SqliteStore, batch: Vec<NewChat>) -> sqlx::Res
     }
     // Taken within the lock, so that times rise as ids do.
     let now = store.clock.now();
-    let conversations = conversations(&mut tx, plan.pairs(), now).await?;
+    let conversations = conversations(&mut tx, &plan.writing(), now).await?;
     let ids = reserve_chat_ids(&mut tx, plan.len()).await?;
     let numbered = plan.number(&conversations, &mut people)?;
     let counters = batch::counters(&numbered);
@@ -75,31 +75,40 @@ async fn earlier(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<Earlier> {
     batch::earlier(rows)
 }
 
-/// The conversations of these chats, made where there are none.
+/// The conversations of these chats, made where there are none; it is noted in them who has written.
 async fn conversations(
     tx: &mut Tx,
-    pairs: BTreeSet<Pair>,
+    writing: &BTreeMap<Pair, Sides>,
     now: Timestamp,
 ) -> sqlx::Result<HashMap<Pair, ConversationId>> {
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT v.id, v.low_user, v.high_user
+    let rows: Vec<(i64, i64, i64, bool, bool)> = sqlx::query_as(
+        "SELECT v.id, v.low_user, v.high_user, v.low_wrote, v.high_wrote
          FROM json_each(?1) p JOIN conversations v
              ON v.kind = 'direct' AND v.low_user = p.value ->> 0 AND v.high_user = p.value ->> 1",
     )
-    .bind(list(pairs.iter().map(|pair| json!(pair))))
+    .bind(list(writing.keys().map(|pair| json!(pair))))
     .fetch_all(&mut **tx)
     .await?;
-    let mut found = by_pair(rows)?;
-    let missing: Vec<Pair> = pairs.into_iter().filter(|pair| !found.contains_key(pair)).collect();
+    let wrote = rows.iter().map(|&(id, _, _, low, high)| (id, Sides { low, high }));
+    let wrote: HashMap<i64, Sides> = wrote.collect();
+    let mut found = by_pair(rows.into_iter().map(|(id, low, high, ..)| (id, low, high)).collect())?;
+    let new = found.iter().filter_map(|(pair, id)| {
+        let new = writing.get(pair)?.without(*wrote.get(&id.get())?);
+        (!new.is_empty()).then(|| json!([id, new.low, new.high]))
+    });
+    note(tx, new.collect()).await?;
+    let missing = writing.iter().filter(|(pair, _)| !found.contains_key(pair));
+    let missing: Vec<_> =
+        missing.map(|(pair, to)| json!([pair.0, pair.1, to.low, to.high])).collect();
     if missing.is_empty() {
         return Ok(found);
     }
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "INSERT INTO conversations (kind, low_user, high_user, created_at)
-         SELECT 'direct', value ->> 0, value ->> 1, ?2 FROM json_each(?1)
+        "INSERT INTO conversations (kind, low_user, high_user, low_wrote, high_wrote, created_at)
+         SELECT 'direct', value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2 FROM json_each(?1)
          RETURNING id, low_user, high_user",
     )
-    .bind(list(missing.iter().map(|pair| json!(pair))))
+    .bind(list(missing.into_iter()))
     .bind(now.as_millis())
     .fetch_all(&mut **tx)
     .await?;
@@ -118,6 +127,22 @@ async fn conversations(
     .await?;
     found.extend(made);
     Ok(found)
+}
+
+/// Notes which sides have written: id, whether the lower user, whether the higher one.
+async fn note(tx: &mut Tx, new: Vec<serde_json::Value>) -> sqlx::Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE conversations SET low_wrote = low_wrote OR n.value ->> 1,
+             high_wrote = high_wrote OR n.value ->> 2
+         FROM json_each(?1) n WHERE conversations.id = n.value ->> 0",
+    )
+    .bind(list(new.into_iter()))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Takes so many ids.

@@ -1,6 +1,6 @@
 //! Erasing a user.
 
-use super::SqliteStore;
+use super::{SqliteStore, pictures};
 use crate::{
     domain::{ClientMsgId, UserId, UserName},
     store::rows::{key, last_key},
@@ -8,7 +8,16 @@ use crate::{
 
 pub(super) async fn erase_user(store: SqliteStore, user: UserId) -> sqlx::Result<bool> {
     let mut tx = store.begin().await?;
-    let found = sqlx::query(
+    let picture: Option<Option<String>> =
+        sqlx::query_scalar("SELECT avatar FROM users WHERE id = ?1")
+            .bind(user.get())
+            .fetch_optional(&mut *tx)
+            .await?;
+    let Some(picture) = picture else {
+        tx.rollback().await?;
+        return Ok(false);
+    };
+    sqlx::query(
         "UPDATE users SET name = ?2, avatar = NULL, openid = NULL, demo_name = NULL,
              erased_at = coalesce(erased_at, ?3)
          WHERE id = ?1",
@@ -18,10 +27,6 @@ pub(super) async fn erase_user(store: SqliteStore, user: UserId) -> sqlx::Result
     .bind(store.clock.now().as_millis())
     .execute(&mut *tx)
     .await?;
-    if found.rows_affected() == 0 {
-        tx.rollback().await?;
-        return Ok(false);
-    }
     for statement in [
         "DELETE FROM timelines WHERE user_id = ?1",
         "UPDATE sessions SET revoked = 1 WHERE user_id = ?1 AND revoked = 0",
@@ -29,11 +34,9 @@ pub(super) async fn erase_user(store: SqliteStore, user: UserId) -> sqlx::Result
     ] {
         sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;
     }
-    sqlx::query(
-        "DELETE FROM avatars WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.avatar = avatars.hash)",
-    )
-    .execute(&mut *tx)
-    .await?;
+    if let Some(picture) = picture {
+        pictures::drop_unless_had(&mut tx, &picture).await?;
+    }
     tx.commit().await?;
     Ok(true)
 }

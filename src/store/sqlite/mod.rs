@@ -2,51 +2,61 @@
 //!
 //! One connection writes, so that writers queue here and not in SQLite's lock; four read beside it
 //! (WAL). A write runs in a task of its own: a caller that is dropped half-way must not leave a
-//! transaction behind on the connection.
+//! transaction behind on the connection. One that failed gives its connection up, and nothing is
+//! acknowledged that went into a file which is not at its path any more.
 
 mod append;
 mod connections;
 mod conversations;
 mod erasure;
 mod error;
+mod file;
+mod health;
 mod lists;
+mod lock;
+mod opening;
+mod pictures;
+mod replicas;
 mod sessions;
 mod timelines;
 mod users;
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteConnectOptions};
 
-use self::{connections::Reserved, error::classify};
+pub use self::lock::{LockError, ServiceLock};
+use self::{connections::Reserved, error::classify, file::OpenFile};
 use super::{
-    Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session, Standing,
-    Store, StoreError, TokenHash, Window, error::corrupt,
+    Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
+    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window, error::corrupt,
 };
 use crate::{
     clock::{Clock, Timestamp},
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        Seq, SessionId, User, UserId, UserName,
+        ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
-
-/// How long a connection waits for a lock of another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-const READERS: u32 = 4;
 
 /// A store in an SQLite file. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     writer: SqlitePool,
     reader: SqlitePool,
+    file: Arc<OpenFile>,
+    /// Whether a write has failed since the writing connection was last taken: then it is replaced.
+    is_doubted: Arc<AtomicBool>,
     /// The time of what is created.
     clock: Clock,
     connections: Reserved,
@@ -61,23 +71,19 @@ impl SqliteStore {
                 .await
                 .map_err(|error| StoreError::Unavailable(error.into()))?;
         }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // FULL, because an acknowledged chat must survive a power cut: WAL with NORMAL syncs
-            // at checkpoints only.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(classify)?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(StoreError::Migrate)?;
-        let reader = pool(READERS)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await
-            .map_err(classify)?;
-        let store = Self { writer, reader, clock, connections: Reserved::default() };
-        write(begin_history(store.clone())).await?;
+        Self::open_with(path, opening::options(path), clock).await
+    }
+
+    async fn open_with(
+        path: &Path,
+        options: SqliteConnectOptions,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let opening::Connections { writer, reader, file, is_doubted } =
+            opening::open(path, options).await?;
+        let store =
+            Self { writer, reader, file, is_doubted, clock, connections: Reserved::default() };
+        store.write(begin_history(store.clone())).await?;
         Ok(store)
     }
 
@@ -86,34 +92,37 @@ impl SqliteStore {
     async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
-}
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A file does not go stale, and opening it again costs a parse of the schema.
-        .idle_timeout(None)
-        .max_lifetime(None)
+    /// Runs a write to its end, whether or not the caller waits for it. It has failed if the file was
+    /// taken away meanwhile: what is committed there is not kept.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (file, is_doubted) = (Arc::clone(&self.file), Arc::clone(&self.is_doubted));
+        let work = async move {
+            // Each is a microsecond, where a commit waits for the disk.
+            file.check().map_err(classify)?;
+            let done = work.await.and_then(|done| file.check().map(|()| done)).map_err(classify);
+            if matches!(done, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
+                is_doubted.store(true, Ordering::Release);
+            }
+            done
+        };
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
+            },
+        }
+    }
 }
 
 /// Runs a read.
 async fn read<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
     work.await.map_err(classify)
-}
-
-/// Runs a write to its end, whether or not the caller waits for it.
-async fn write<T: Send + 'static>(
-    work: impl Future<Output = sqlx::Result<T>> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::spawn(work).await {
-        Ok(result) => result.map_err(classify),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down.
-            Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
-        },
-    }
 }
 
 /// Names the history of a database that has no name yet.
@@ -127,11 +136,6 @@ async fn begin_history(store: SqliteStore) -> sqlx::Result<()> {
     .bind(UserId::FIRST_REGISTERED)
     .execute(&store.writer)
     .await?;
-    Ok(())
-}
-
-async fn ping(reader: &SqlitePool) -> sqlx::Result<()> {
-    sqlx::query("SELECT 1").execute(reader).await?;
     Ok(())
 }
 
@@ -152,8 +156,12 @@ async fn rotate_epoch(store: SqliteStore) -> sqlx::Result<Epoch> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn ping(&self) -> Result<(), StoreError> {
-        read(ping(&self.reader)).await
+    async fn ping(&self) -> Result<Access, StoreError> {
+        read(health::ping(self)).await
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.write(health::try_writing(self.clone())).await
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -161,7 +169,15 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_epoch(&self) -> Result<Epoch, StoreError> {
-        write(rotate_epoch(self.clone())).await
+        self.write(rotate_epoch(self.clone())).await
+    }
+
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError> {
+        self.write(replicas::note(self.clone(), replica, is_heard)).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
@@ -169,19 +185,19 @@ impl Store for SqliteStore {
     }
 
     async fn demo_user(&self, name: &UserName) -> Result<User, StoreError> {
-        write(users::demo_user(self.clone(), name.clone())).await
+        self.write(users::demo_user(self.clone(), name.clone())).await
     }
 
     async fn wechat_user(&self, openid: &str) -> Result<User, StoreError> {
-        write(users::wechat_user(self.clone(), openid.to_owned())).await
+        self.write(users::wechat_user(self.clone(), openid.to_owned())).await
     }
 
     async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError> {
-        write(users::ensure_users(self.clone(), users.to_vec())).await
+        self.write(users::ensure_users(self.clone(), users.to_vec())).await
     }
 
     async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError> {
-        write(users::rename(self.clone(), user, name.clone())).await
+        self.write(users::rename(self.clone(), user, name.clone())).await
     }
 
     async fn set_avatar(
@@ -192,23 +208,37 @@ impl Store for SqliteStore {
         picture: Bytes,
     ) -> Result<Option<User>, StoreError> {
         let (hash, content_type) = (hash.clone(), content_type.to_owned());
-        write(users::set_avatar(self.clone(), user, hash, content_type, picture)).await
+        self.write(pictures::set_avatar(self.clone(), user, hash, content_type, picture)).await
     }
 
     async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, StoreError> {
-        read(users::avatar(&self.reader, hash)).await
+        read(pictures::avatar(&self.reader, hash)).await
     }
 
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
         read(users::search_users(&self.reader, prefix, limit)).await
     }
 
-    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-        read(users::acquainted(&self.reader, user, others)).await
+    async fn acquainted(
+        &self,
+        user: UserId,
+        others: &[UserId],
+        how: Acquaintance,
+    ) -> Result<Vec<UserId>, StoreError> {
+        read(users::acquainted(&self.reader, user, others, how)).await
+    }
+
+    async fn acquaintances(
+        &self,
+        user: UserId,
+        how: Acquaintance,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        read(users::acquaintances(&self.reader, user, how, limit)).await
     }
 
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
-        write(users::save_last_seen(self.clone(), seen.to_vec())).await
+        self.write(users::save_last_seen(self.clone(), seen.to_vec())).await
     }
 
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError> {
@@ -216,7 +246,15 @@ impl Store for SqliteStore {
     }
 
     async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
-        write(erasure::erase_user(self.clone(), user)).await
+        self.write(erasure::erase_user(self.clone(), user)).await
+    }
+
+    async fn drop_unused_avatars(
+        &self,
+        after: Option<&AvatarHash>,
+        limit: u32,
+    ) -> Result<Option<AvatarHash>, StoreError> {
+        self.write(pictures::drop_unused(self.clone(), after.cloned(), limit)).await
     }
 
     async fn blank_chats(
@@ -225,7 +263,7 @@ impl Store for SqliteStore {
         after: Option<&ClientMsgId>,
         limit: u32,
     ) -> Result<Option<ClientMsgId>, StoreError> {
-        write(erasure::blank_chats(self.clone(), user, after.cloned(), limit)).await
+        self.write(erasure::blank_chats(self.clone(), user, after.cloned(), limit)).await
     }
 
     async fn create_session(
@@ -236,7 +274,7 @@ impl Store for SqliteStore {
         idle: Duration,
         max: Duration,
     ) -> Result<Session, StoreError> {
-        write(sessions::create(self.clone(), token, user, now, idle, max)).await
+        self.write(sessions::create(self.clone(), token, user, now, idle, max)).await
     }
 
     async fn session(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
@@ -247,20 +285,37 @@ impl Store for SqliteStore {
         read(sessions::by_ids(&self.reader, ids)).await
     }
 
+    async fn delete_ended_sessions(
+        &self,
+        after: Option<SessionId>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Option<SessionId>, StoreError> {
+        self.write(sessions::delete_ended(self.clone(), after, before, limit)).await
+    }
+
     async fn extend_sessions(&self, ids: &[SessionId], until: Timestamp) -> Result<(), StoreError> {
-        write(sessions::extend(self.clone(), ids.to_vec(), until)).await
+        self.write(sessions::extend(self.clone(), ids.to_vec(), until)).await
     }
 
     async fn revoke_session(&self, id: SessionId) -> Result<(), StoreError> {
-        write(sessions::revoke(self.clone(), id)).await
+        self.write(sessions::revoke(self.clone(), id)).await
+    }
+
+    async fn revoke_some_sessions(&self, user: UserId, limit: u32) -> Result<bool, StoreError> {
+        self.write(sessions::revoke_some(self.clone(), user, limit)).await
+    }
+
+    async fn revoke_sessions(&self, user: UserId) -> Result<Option<SessionId>, StoreError> {
+        self.write(sessions::revoke_all(self.clone(), user)).await
     }
 
     async fn next_connection(&self) -> Result<ConnectionId, StoreError> {
-        write(connections::next(self.clone())).await
+        self.write(connections::next(self.clone())).await
     }
 
     async fn close_sockets(&self, user: UserId) -> Result<ConnectionId, StoreError> {
-        write(connections::close(self.clone(), user)).await
+        self.write(connections::close(self.clone(), user)).await
     }
 
     async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
@@ -268,7 +323,7 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {
-        write(append::append(self.clone(), batch.to_vec())).await
+        self.write(append::append(self.clone(), batch.to_vec())).await
     }
 
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
@@ -292,7 +347,7 @@ impl Store for SqliteStore {
     }
 
     async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError> {
-        write(timelines::trim(self.clone(), user, up_to)).await
+        self.write(timelines::trim(self.clone(), user, up_to)).await
     }
 
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError> {
@@ -332,6 +387,9 @@ impl Store for SqliteStore {
         conversation: ConversationId,
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError> {
-        write(conversations::mark_read(self.clone(), user, conversation, up_to)).await
+        self.write(conversations::mark_read(self.clone(), user, conversation, up_to)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

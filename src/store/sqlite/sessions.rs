@@ -11,7 +11,7 @@ use crate::{
     store::{
         Session, TokenHash,
         error::nobody,
-        rows::{SessionRow, all},
+        rows::{SessionRow, all, id},
     },
 };
 
@@ -66,6 +66,34 @@ pub(super) async fn by_ids(
     all(rows)
 }
 
+pub(super) async fn delete_ended(
+    store: SqliteStore,
+    after: Option<SessionId>,
+    before: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Option<SessionId>> {
+    let mut transaction = store.begin().await?;
+    let after = after.map_or(0, SessionId::get);
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT max(id) FROM (SELECT id FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2)",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "DELETE FROM sessions
+         WHERE id > ?1 AND id <= ?2 AND min(idle_expires_at, expires_at) < ?3",
+    )
+    .bind(after)
+    .bind(last)
+    .bind(before.as_millis())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    last.map(id).transpose()
+}
+
 pub(super) async fn extend(
     store: SqliteStore,
     sessions: Vec<SessionId>,
@@ -88,4 +116,37 @@ pub(super) async fn revoke(store: SqliteStore, session: SessionId) -> sqlx::Resu
         .execute(&store.writer)
         .await?;
     Ok(())
+}
+
+pub(super) async fn revoke_all(
+    store: SqliteStore,
+    user: UserId,
+) -> sqlx::Result<Option<SessionId>> {
+    let mut tx = store.begin().await?;
+    sqlx::query("UPDATE sessions SET revoked = 1 WHERE user_id = ?1 AND revoked = 0")
+        .bind(user.get())
+        .execute(&mut *tx)
+        .await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM sessions WHERE user_id = ?1")
+        .bind(user.get())
+        .fetch_one(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    last.map(id).transpose()
+}
+
+pub(super) async fn revoke_some(
+    store: SqliteStore,
+    user: UserId,
+    limit: u32,
+) -> sqlx::Result<bool> {
+    let revoked = sqlx::query(
+        "UPDATE sessions SET revoked = 1 WHERE id IN
+             (SELECT id FROM sessions WHERE user_id = ?1 AND revoked = 0 LIMIT ?2)",
+    )
+    .bind(user.get())
+    .bind(limit)
+    .execute(&store.writer)
+    .await?;
+    Ok(revoked.rows_affected() >= limit.into())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
@@ -12,8 +11,11 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{AvatarHash, User, UserId, UserName},
-    store::rows::{UserRow, all, end_of_prefix, id},
+    domain::{User, UserId, UserName},
+    store::{
+        Acquaintance,
+        rows::{UserRow, all, end_of_prefix, id},
+    },
 };
 
 pub(super) async fn users(reader: &SqlitePool, users: &[UserId]) -> sqlx::Result<Vec<User>> {
@@ -143,51 +145,6 @@ pub(super) async fn rename(
     row.map(User::try_from).transpose()
 }
 
-pub(super) async fn set_avatar(
-    store: SqliteStore,
-    user: UserId,
-    hash: AvatarHash,
-    content_type: String,
-    picture: Bytes,
-) -> sqlx::Result<Option<User>> {
-    let mut tx = store.begin().await?;
-    sqlx::query(
-        "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, ?2, ?3)
-         ON CONFLICT (hash) DO NOTHING",
-    )
-    .bind(hash.as_str())
-    .bind(&content_type)
-    .bind(picture.as_ref())
-    .execute(&mut *tx)
-    .await?;
-    let row: Option<UserRow> = sqlx::query_as(
-        "UPDATE users SET avatar = ?2 WHERE id = ?1 AND erased_at IS NULL
-         RETURNING id, name, avatar",
-    )
-    .bind(user.get())
-    .bind(hash.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else {
-        tx.rollback().await?;
-        return Ok(None);
-    };
-    tx.commit().await?;
-    row.try_into().map(Some)
-}
-
-pub(super) async fn avatar(
-    reader: &SqlitePool,
-    hash: &AvatarHash,
-) -> sqlx::Result<Option<(String, Bytes)>> {
-    let row: Option<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT content_type, picture FROM avatars WHERE hash = ?1")
-            .bind(hash.as_str())
-            .fetch_optional(reader)
-            .await?;
-    Ok(row.map(|(content_type, picture)| (content_type, picture.into())))
-}
-
 pub(super) async fn search_users(
     reader: &SqlitePool,
     prefix: &str,
@@ -211,20 +168,43 @@ pub(super) async fn acquainted(
     reader: &SqlitePool,
     user: UserId,
     others: &[UserId],
+    how: Acquaintance,
 ) -> sqlx::Result<Vec<UserId>> {
     // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
     let peers: Vec<i64> = sqlx::query_scalar(
         "SELECT DISTINCT other.value FROM json_each(?2) other JOIN conversations v
              ON v.kind = 'direct' AND v.low_user = min(?1, other.value)
                  AND v.high_user = max(?1, other.value)
-         WHERE other.value <> ?1",
+         WHERE other.value <> ?1 AND (NOT ?3 OR v.low_wrote AND v.high_wrote)",
     )
     .bind(user.get())
     .bind(ids(others))
+    .bind(how == Acquaintance::BothWrote)
     .fetch_all(reader)
     .await?;
     let oneself = others.contains(&user).then_some(Ok(user));
     peers.into_iter().map(id).chain(oneself).collect()
+}
+
+pub(super) async fn acquaintances(
+    reader: &SqlitePool,
+    user: UserId,
+    how: Acquaintance,
+    limit: u32,
+) -> sqlx::Result<Vec<UserId>> {
+    let peers: Vec<i64> = sqlx::query_scalar(
+        "SELECT CASE WHEN v.low_user = ?1 THEN v.high_user ELSE v.low_user END
+         FROM members m JOIN conversations v ON v.id = m.conversation_id
+         WHERE m.user_id = ?1 AND v.kind = 'direct'
+             AND (NOT ?2 OR v.low_wrote AND v.high_wrote)
+         ORDER BY m.conversation_id DESC LIMIT ?3",
+    )
+    .bind(user.get())
+    .bind(how == Acquaintance::BothWrote)
+    .bind(limit)
+    .fetch_all(reader)
+    .await?;
+    peers.into_iter().map(id).collect()
 }
 
 pub(super) async fn save_last_seen(

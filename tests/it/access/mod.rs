@@ -3,6 +3,7 @@
 mod foreign;
 mod frames;
 mod handshakes;
+mod limited;
 mod sessions;
 mod strangers;
 mod tokens;
@@ -29,7 +30,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let server = server().run();
+        Self::at(server().run()).await
+    }
+
+    async fn at(server: Server) -> Self {
         let mut people = Vec::new();
         for name in ["张三", "李四", "王五", "赵六"] {
             people.push(server.person(name).await);
@@ -153,6 +157,7 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
     vec![
         get("/v1/me", "/v1/me"),
         route("PATCH", "/v1/me", "/v1/me", Some(json!({"name": seat.me.name}))),
+        route("PUT", "/v1/me", "/v1/me", Some(json!({"name": seat.me.name}))),
         avatar,
         get("/v1/users", "/v1/users?query=x"),
         get("/v1/users/{id}", &format!("/v1/users/{peer}")),
@@ -171,7 +176,7 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
         get("/getMessage", "/getMessage"),
         get("/getOnlineUser", "/getOnlineUser"),
         get("/close", "/close"),
-        route("POST", "/v1/logout", "/v1/logout", Some(json!({}))),
+        route("POST", "/v1/logout", "/v1/logout", Some(json!({"everywhere": true}))),
     ]
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{NOBODY, World};
-use crate::harness::{Person, Socket, server::json_of};
+use super::{NOBODY, World, server};
+use crate::harness::{Person, Socket, eventually, server::json_of};
 
 /// The ids that an answer is about.
 fn ids(list: &Value) -> Vec<i64> {
@@ -105,4 +105,75 @@ async fn nobody_hears_a_stranger_read() {
     for socket in &mut sockets {
         socket.expect_quiet().await;
     }
+}
+
+/// What a conversation shows of its peer's being there.
+async fn peer_of(person: &Person, peer: &Person) -> Value {
+    let by_id = person.get_json(&format!("/v1/conversations?peerId={}", peer.id)).await;
+    let listed = person.get_json("/v1/conversations").await;
+    assert_eq!(by_id["conversations"][0], listed["conversations"][0]);
+    let peer = &by_id["conversations"][0]["peer"];
+    json!([peer["online"], peer["lastSeenAt"]])
+}
+
+/// Nothing of `victim` can be seen by `stalker`: not whether they are there, nor when they were.
+async fn assert_hidden(stalker: &Person, victim: &Person) {
+    assert_eq!(peer_of(stalker, victim).await, json!([false, null]));
+    let presence = stalker.get_json(&format!("/v1/presence?userIds={}", victim.id)).await;
+    assert_eq!(presence, json!({"presence": []}));
+    assert!(!online_for(stalker).await.contains(&victim.id));
+    let mut socket = stalker.online().await;
+    assert_eq!(watched(&mut socket, &[victim.id]).await, [0_i64; 0]);
+}
+
+#[tokio::test]
+async fn who_was_never_answered_sees_nothing_of_the_other() {
+    let server =
+        server().set("presence.visible_to", "both_wrote").set("users.directory", false).run();
+    let (stalker, victim) = (server.person("张三").await, server.person("李四").await);
+    stalker.send(victim.id, "k1", "在吗").await;
+    let mut at_stalker = stalker.online().await;
+    assert_eq!(watched(&mut at_stalker, &[victim.id]).await, [0_i64; 0]);
+
+    let mut at_victim = victim.online().await;
+    at_victim.send(&json!({"type": "typing", "targetUserId": stalker.id})).await;
+    at_victim.send(&json!({"type": "read", "conversationId": NOBODY, "upTo": 1})).await;
+    at_victim.expect("error").await;
+    at_stalker.expect_quiet().await;
+    at_stalker.send(&json!({"type": "typing", "targetUserId": victim.id})).await;
+    at_stalker.send(&json!({"type": "read", "conversationId": NOBODY, "upTo": 1})).await;
+    at_stalker.expect("error").await;
+    at_victim.expect_quiet().await;
+    for (one, other) in [(&stalker, &victim), (&victim, &stalker)] {
+        assert_hidden(one, other).await;
+        assert_eq!(one.get_json(&format!("/v1/users/{}", other.id)).await["name"], other.name);
+    }
+
+    // Gone and seen going: not by who was never answered, who still watches.
+    drop(at_victim);
+    let own = format!("/v1/presence?userIds={}", victim.id);
+    let gone = async || {
+        let own = victim.get_json(&own).await;
+        own["presence"][0]["lastSeenAt"].is_string()
+    };
+    eventually("the victim is noted as gone", gone).await;
+    at_stalker.expect_quiet().await;
+    assert_hidden(&stalker, &victim).await;
+
+    // The first answer shows each to the other.
+    let mut at_victim = victim.online().await;
+    victim.send(stalker.id, "k2", "在").await;
+    at_stalker.until("event").await;
+    at_victim.until("event").await;
+    assert_eq!(peer_of(&stalker, &victim).await[0], true);
+    assert_eq!(peer_of(&victim, &stalker).await[0], true);
+    let presence = stalker.get_json(&format!("/v1/presence?userIds={}", victim.id)).await;
+    assert_eq!(presence["presence"][0]["online"], true);
+    assert!(online_for(&stalker).await.contains(&victim.id));
+    assert_eq!(watched(&mut at_stalker, &[victim.id]).await, [victim.id]);
+    at_victim.send(&json!({"type": "typing", "targetUserId": stalker.id})).await;
+    assert_eq!(at_stalker.until("typing").await["userId"], victim.id);
+    drop(at_victim);
+    assert_eq!(at_stalker.until("presence").await["online"], false);
+    assert!(peer_of(&stalker, &victim).await[1].is_string());
 }

@@ -65,6 +65,13 @@ fn forms(stage: &Stage) -> Vec<Form> {
             &[("name", r#""王五""#)],
             vec![("name", OptionalName), ("userId", OptionalId)],
         ),
+        form(
+            Method::PUT,
+            "/v1/me",
+            200,
+            &[("name", r#""王五""#)],
+            vec![("name", OptionalName), ("userId", OptionalId)],
+        ),
         form(Method::POST, "/v1/login/demo", 200, &[("name", r#""赵六""#)], vec![("name", Name)]),
         form(Method::POST, "/v1/login/wechat", 503, &[("code", r#""c""#)], vec![("code", Text)]),
     ]

@@ -20,7 +20,7 @@ fn strange() -> Vec<String> {
         "null",
         "{\"type\":\"ping\"}",
         ".",
-        "\u{200b}",
+        "\u{200b}.\u{3164}",
     ]
     .map(str::to_owned)
     .into_iter()
@@ -78,12 +78,19 @@ async fn content_is_kept_to_the_last_character_on_every_way() {
 }
 
 #[tokio::test]
-async fn names_are_kept_as_they_are() {
+async fn names_are_trimmed_composed_and_otherwise_kept() {
     let stage = Stage::set().await;
-    for name in ["👩‍👩‍👧‍👦🇨🇳", "\u{202e}שלום", " 张 三 ", "'\"\\%_<b>", "\u{feff}x", "e\u{301}"]
-    {
+    for (given, name) in [
+        ("👩‍👩‍👧‍👦🇨🇳", "👩‍👩‍👧‍👦🇨🇳"),
+        ("❤\u{fe0f}\u{200d}🔥", "❤\u{fe0f}\u{200d}🔥"),
+        ("שלום مرحبا", "שלום مرحبا"),
+        ("\t 张 三\u{3000}", "张 三"),
+        ("'\"\\%_<b>", "'\"\\%_<b>"),
+        ("e\u{301}", "é"),
+        ("\u{1100}\u{1161}", "가"),
+    ] {
         let request = stage.zhang.request(Method::PATCH, "/v1/me");
-        let answer = request.body(json!({"name": name}).to_string()).send().await.unwrap();
+        let answer = request.body(json!({"name": given}).to_string()).send().await.unwrap();
         assert_eq!(json_of(answer).await["name"], name);
         assert_eq!(stage.zhang.get_json("/v1/me").await["name"], name);
         let list = stage.li.get_json("/v1/conversations").await;

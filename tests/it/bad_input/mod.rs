@@ -7,6 +7,7 @@ mod frames;
 mod kept;
 mod pictures;
 mod targets;
+mod texts;
 
 use serde_json::{Value, json};
 
@@ -43,10 +44,16 @@ impl Is {
             Self::Id | Self::OptionalId => (wrong_ids(), "invalid_request"),
             Self::Content => (wrong_contents(), "invalid_content"),
             Self::Key | Self::OptionalKey => (wrong_keys(), "invalid_request"),
-            Self::Name | Self::OptionalName => (wrong_names(), "invalid_request"),
+            Self::Name | Self::OptionalName => (wrong_names(), "invalid_name"),
             Self::Text => (vec![r#""""#.into(), r#""\ud800""#.into()], "invalid_request"),
         };
         let mut wrong: Vec<Wrong> = values.into_iter().map(|value| (Some(value), code)).collect();
+        if matches!(self, Self::Name | Self::OptionalName) {
+            let out_of_range = [String::new(), "x".repeat(33), "😀".repeat(33), "x".repeat(50_000)];
+            let out_of_range =
+                out_of_range.map(|name| (Some(format!(r#""{name}""#)), "invalid_request"));
+            wrong.extend(out_of_range);
+        }
         let is_id = matches!(self, Self::Id | Self::OptionalId);
         let no_strings = ["0", "1.5", "true", "[]", r#"["x"]"#, r#"{"x":"y"}"#];
         let types = no_strings.map(str::to_owned).into_iter().chain([deep()]);
@@ -89,6 +96,7 @@ fn wrong_contents() -> Vec<String> {
     let escaped =
         [r"", r" ", r"\u3000\r\n\t\u00a0", r"a\u0000b", r"\u0000", r"\ud800", r"a\udc00b"];
     let escaped = escaped.into_iter().chain([r"\udc00\ud800", r"\ud800\ud800", r"\ud83d\u0041"]);
+    let escaped = escaped.chain([r"\u200b", r"\u3164 \u2800", r"\u202e\ufeff\u0001", r"\ufe0f"]);
     let long = ["x".repeat(2_001), "😀".repeat(2_001), " ".repeat(2_001), "x".repeat(50_000)];
     escaped.map(str::to_owned).chain(long).map(|text| format!(r#""{text}""#)).collect()
 }
@@ -100,9 +108,26 @@ fn wrong_keys() -> Vec<String> {
 }
 
 fn wrong_names() -> Vec<String> {
-    let escaped = [r"", r" ", r"\u3000", r"a\nb", r"a\u0000b", r"\ud800", r"a\udc00", r"\u0085"];
-    let long = ["x".repeat(33), "😀".repeat(33), "x".repeat(50_000)];
-    escaped.map(str::to_owned).into_iter().chain(long).map(|text| format!(r#""{text}""#)).collect()
+    let unseen = [" ", r"\u3000", r"\u0085", r"\u3164", r"\u115f\uffa0", r"\u2800", r"\ufe0f"];
+    let unfit = [
+        r"a\nb",
+        r"a\u0000b",
+        r"\ud800",
+        r"a\udc00",
+        r"\u202eabc",
+        r"a\u200eb",
+        r"a\u2066",
+        r"\u200b",
+        r"a\u200bb",
+        r"a\u200cb",
+        r"a\u200db",
+        r"\u2060a",
+        r"\ufeffa",
+        r"a\u00adb",
+        r"a\u2028b",
+    ];
+    let reserved = ["已注销", " 已注销", r"\u5df2\u6ce8\u9500\u3000"];
+    unseen.iter().chain(&unfit).chain(&reserved).map(|text| format!(r#""{text}""#)).collect()
 }
 
 /// A list in a list in a list.

@@ -1,5 +1,6 @@
 //! What is true of the bus over Redis beyond the contract: faults of every kind, and load.
 
+mod failover;
 mod faults;
 mod load;
 mod strangers;
@@ -16,6 +17,7 @@ use imserver::{
         redis::{RedisBus, Timing},
     },
     domain::UserId,
+    instances::Instances,
 };
 use url::Url;
 use uuid::Uuid;
@@ -49,7 +51,9 @@ impl Net {
 
     /// A bus, for what the trait does not have.
     async fn bus(&self) -> (RedisBus, Receiver) {
-        RedisBus::connect(&self.urls, &self.namespace, self.timing).await.unwrap()
+        let instances = Instances::new(self.urls.len());
+        let connecting = RedisBus::connect(&self.urls, &self.namespace, self.timing, &instances);
+        connecting.await.unwrap()
     }
 
     /// A replica that is subscribed to these.

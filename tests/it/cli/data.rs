@@ -60,25 +60,23 @@ async fn a_restart_keeps_everything_and_a_rotated_epoch_is_another_history() {
 }
 
 #[tokio::test]
-async fn a_second_start_on_the_same_file_loses_nothing() {
+async fn a_second_service_on_the_file_is_refused_and_told_by_whom() {
     let home = home();
     let first = Run::new(home.path(), &[]).on_free_ports().serving();
     let (token, user) = log_in(&first, "张三").await;
-    let second = Run::new(home.path(), &[]).on_free_ports().serving();
-    for (number, service) in [&first, &second, &first, &second].into_iter().enumerate() {
-        let body = json!({
-            "clientMsgId": format!("k{number}"),
-            "targetUserId": user["id"],
-            "content": format!("第{number}条"),
-        });
-        let sent = post(service, "/v1/chats", &token, &body).await;
-        assert_eq!(sent.status(), 201);
-        let sent: Value = sent.json().await.unwrap();
-        assert_eq!(sent["seq"], number + 1, "one timeline, whoever writes");
+    let refused = Run::new(home.path(), &[]).on_free_ports().refusal();
+    let process = format!("process {}", first.pid());
+    assert!(refused.contains(&process) && refused.contains("database.url"), "{refused}");
+    // What looks after a deployment works beside it.
+    for args in [["migrate"].as_slice(), &["admin", "rotate-epoch"]] {
+        let ended = Run::new(home.path(), args).ended();
+        assert!(ended.status.success(), "{args:?}: {}", ended.stderr);
     }
-    let events = get(&first, "/v1/events?since=0", &token).await;
-    assert_eq!(events["lastSeq"], 4);
-    assert_eq!(get(&second, "/v1/events?since=0", &token).await, events);
+    assert_eq!(get(&first, "/v1/me", &token).await, user);
+    // Killed, it leaves nothing in the way of the next one.
+    drop(first);
+    let next = Run::new(home.path(), &[]).on_free_ports().serving();
+    assert_eq!(get(&next, "/v1/me", &token).await, user);
 }
 
 /// `section.key` of each line `key = …` of a file of settings, also of those that are commented out.

@@ -28,12 +28,12 @@ async fn a_replica_that_is_killed_while_it_migrates_holds_nobody_up() {
             Some(replica(&url, redis.url().as_str()).begin())
         })
         .collect();
-    // The one that migrates, and how many wait for it.
+    // The one that migrates, and how many wait for their turn. Each tries for a moment, then lets others.
     let migrating = "SELECT usename FROM pg_locks JOIN pg_stat_activity USING (pid)
          WHERE locktype = 'advisory' AND granted AND wait_event_type = 'Lock'
              AND datname = current_database() AND query LIKE '%CREATE TABLE users%'";
-    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
-         WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+         WHERE application_name = 'imserver' AND state = 'idle' AND datname = current_database()";
     let observer = &mut observer;
     let place = async |observer: &mut sqlx::PgConnection| -> Option<usize> {
         let role: Option<String> =

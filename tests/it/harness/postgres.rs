@@ -261,7 +261,7 @@ pub fn program(name: &str) -> Command {
 }
 
 /// A program as somebody whom Postgres obeys: it refuses to run as root.
-fn as_postgres(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn as_postgres(program: impl AsRef<std::ffi::OsStr>) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -270,7 +270,8 @@ fn as_postgres(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn own(folder: &Path) {
+/// Gives a folder to whom Postgres runs as.
+pub fn own(folder: &Path) {
     if is_root() {
         let owned = Command::new("chown").arg("postgres:postgres").arg(folder).status().unwrap();
         assert!(owned.success(), "there is no user `postgres`; Debian's package makes it");

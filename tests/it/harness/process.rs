@@ -50,6 +50,18 @@ impl Run {
         self
     }
 
+    /// With standard error there.
+    pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.command.stderr(to);
+        self
+    }
+
+    /// With standard output there.
+    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.command.stdout(to);
+        self
+    }
+
     /// With the listeners on free ports.
     pub fn on_free_ports(self) -> Self {
         self.env("IMSERVER__SERVER__LISTEN", "127.0.0.1:0")
@@ -81,6 +93,12 @@ impl Run {
         ended.stderr
     }
 
+    /// Starts it where its greeting cannot be read; it is to listen there.
+    pub fn started(mut self, addr: SocketAddr) -> Running {
+        let child = self.command.stdin(Stdio::null()).spawn().unwrap();
+        Running { child, output: self.output, greeting: String::new(), addr }
+    }
+
     /// Waits until it serves.
     pub fn serving(mut self) -> Running {
         let mut child = self.command.stdin(Stdio::null()).spawn().unwrap();
@@ -103,9 +121,37 @@ impl Run {
 }
 
 impl Running {
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         read(&self.output, "err")
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        resident(self.child.id())
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let args = [format!("-{name}"), self.child.id().to_string()];
+        assert!(Command::new("kill").args(args).status().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < DEADLINE, "did not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -114,6 +160,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The resident memory of a process, in bytes.
+pub fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
 }
 
 fn read(folder: &TempDir, name: &str) -> String {

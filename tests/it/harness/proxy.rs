@@ -17,9 +17,10 @@ enum Mode {
     Cut,
 }
 
-/// How often what was connected has been hurt, so that no connection misses it.
-#[derive(Clone, Copy, Default)]
+/// Where it leads, and how often what was connected has been hurt, so that no connection misses it.
+#[derive(Clone, Copy)]
 struct State {
+    to: SocketAddr,
     mode: Mode,
     silences: usize,
     cuts: usize,
@@ -36,7 +37,8 @@ impl Proxy {
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let (state, now) = watch::channel(State::default());
+        let (state, now) =
+            watch::channel(State { to, mode: Mode::default(), silences: 0, cuts: 0 });
         tokio::spawn(async move {
             let mut end = now.clone();
             loop {
@@ -46,7 +48,7 @@ impl Proxy {
                     Err(_) = end.wait_for(|_| false) => return,
                 };
                 let (client, _) = accepted.unwrap();
-                tokio::spawn(carry(client, to, now.clone()));
+                tokio::spawn(carry(client, now.clone()));
             }
         });
         Self { addr, state }
@@ -55,6 +57,12 @@ impl Proxy {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Forwards new connections to another server, as a name or a virtual address does that moves. What
+    /// is connected stays where it is.
+    pub fn lead_to(&self, to: SocketAddr) {
+        self.state.send_modify(|state| state.to = to);
     }
 
     /// Forwards nothing from now on, and closes nothing. What is connected now or until
@@ -80,13 +88,13 @@ impl Proxy {
     }
 }
 
-async fn carry(mut client: TcpStream, to: SocketAddr, mut now: watch::Receiver<State>) {
+async fn carry(mut client: TcpStream, mut now: watch::Receiver<State>) {
     let born = *now.borrow_and_update();
     if born.mode == Mode::Cut {
         return;
     }
     if born.mode == Mode::Forward {
-        let Ok(mut server) = TcpStream::connect(to).await else { return };
+        let Ok(mut server) = TcpStream::connect(born.to).await else { return };
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut server) => return,
             _ = now.wait_for(|now| now.silences > born.silences || now.cuts > born.cuts) => {}

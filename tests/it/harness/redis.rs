@@ -101,6 +101,12 @@ impl Redis {
         self.signal("-CONT");
     }
 
+    /// Makes it a replica of another server: it takes no writes any more.
+    pub fn follow(&self, master: &Self) {
+        let answer = self.ask(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+        assert!(answer.is_some_and(|answer| answer.starts_with("+OK")));
+    }
+
     /// Its address.
     pub fn addr(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))

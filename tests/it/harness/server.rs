@@ -84,6 +84,11 @@ impl Server {
         values.find(|(name, _)| *name == series).map_or(0.0, |(_, value)| value.parse().unwrap())
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A file under `/proc` about the process, such as `status`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
@@ -91,9 +96,7 @@ impl Server {
 
     /// Its resident memory, in bytes.
     pub fn resident(&self) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+        super::process::resident(self.child.id())
     }
 
     /// Stops it where it is: its connections stand, and nothing is answered.

@@ -181,10 +181,14 @@ impl Replica {
 
     /// How many sockets it has.
     pub async fn sockets(&self) -> u64 {
+        self.metric("imserver_sockets{kind=\"v1\"}").await
+    }
+
+    /// The value of one series of its metrics; 0 if it is not there.
+    pub async fn metric(&self, series: &str) -> u64 {
         let answer = http_client().get(&self.metrics).timeout(DEADLINE).send().await.unwrap();
         let answer = answer.text().await.unwrap();
-        let line =
-            answer.lines().find_map(|line| line.strip_prefix("imserver_sockets{kind=\"v1\"} "));
-        line.map_or(0, |number| number.parse().unwrap())
+        let mut values = answer.lines().filter_map(|line| line.rsplit_once(' '));
+        values.find(|(name, _)| *name == series).map_or(0, |(_, value)| value.parse().unwrap())
     }
 }

@@ -5,10 +5,12 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::keys;
 use crate::harness::{
-    Person, Server, Start,
+    Person, Server, Start, eventually,
     server::{assert_problem, json_of},
 };
 
@@ -45,10 +47,15 @@ async fn me_is_who_i_am_and_a_name_can_be_changed() {
     assert_eq!(me, json!({"id": zhang.id, "name": "张三", "avatarUrl": null}));
     zhang.send(li.id, "k", "你好").await;
 
-    let patch = async |body: Value| {
-        let request = zhang.request(Method::PATCH, "/v1/me").body(body.to_string());
+    let change = async |method: Method, body: Value| {
+        let request = zhang.request(method, "/v1/me").body(body.to_string());
         request.send().await.unwrap()
     };
+    // Mini programs know no PATCH.
+    let put = json_of(change(Method::PUT, json!({"name": "张三峰", "unknown": [1]})).await).await;
+    assert_eq!(put, json!({"id": zhang.id, "name": "张三峰", "avatarUrl": null}));
+    assert_eq!(json_of(change(Method::PUT, json!({})).await).await, put);
+    let patch = async |body: Value| change(Method::PATCH, body).await;
     let renamed = json_of(patch(json!({"name": "张三丰", "unknown": [1]})).await).await;
     assert_eq!(renamed, json!({"id": zhang.id, "name": "张三丰", "avatarUrl": null}));
     for unchanged in [json!({}), json!({"name": null})] {
@@ -76,11 +83,7 @@ async fn a_picture_is_served_to_anybody_for_ever() {
         let url = avatar_url(&zhang, picture(format, colour, 40)).await;
         assert!(url.starts_with(&server.url("/v1/avatars/")), "{url}");
         assert_eq!(zhang.get_json("/v1/me").await["avatarUrl"], url);
-        urls.push((url, colour));
-    }
-    // Also those that are nobody's any more.
-    for (url, colour) in &urls {
-        let answer = server.http.get(url).send().await.unwrap();
+        let answer = server.http.get(&url).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         let headers = answer.headers().clone();
         assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
@@ -89,10 +92,15 @@ async fn a_picture_is_served_to_anybody_for_ever() {
         let served = image::load_from_memory(&answer.bytes().await.unwrap()).unwrap().to_rgb8();
         assert_eq!(served.dimensions(), (40, 40));
         let pixel = served.get_pixel(20, 20).0;
-        assert!(pixel.iter().zip(colour).all(|(a, b)| a.abs_diff(*b) < 12), "{pixel:?}");
+        assert!(pixel.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 12), "{pixel:?}");
+        urls.push(url);
+    }
+    // Those that are nobody's any more are gone.
+    for url in &urls[..2] {
+        assert_problem(server.http.get(url).send().await.unwrap(), 404, "not_found").await;
     }
     let again = avatar_url(&zhang, red()).await;
-    assert_eq!(again, urls[0].0, "the same picture has the same URL");
+    assert_eq!(again, urls[0], "the same picture has the same URL");
     assert_eq!(avatar_url(&li, red()).await, again);
     assert_eq!(li.get_json(&format!("/v1/users/{}", zhang.id)).await["avatarUrl"], again);
     assert_problem(server.get("/v1/avatars/nothing").await, 404, "not_found").await;
@@ -120,8 +128,14 @@ async fn urls_begin_where_clients_reach_the_service() {
     let path = url.strip_prefix("https://chat.example/im/v1/avatars/").unwrap();
     assert_eq!(public.get(&format!("/v1/avatars/{path}")).await.status(), StatusCode::OK);
 
-    let behind_proxy = Start::default().set("server.trusted_proxies", "127.0.0.0/8").run();
-    let alone = Start::default().set("server.trusted_proxies", "10.0.0.0/8").run();
+    // Of another host than this machine's there is none on a loopback address.
+    let in_network = |proxies: &str| {
+        let start = Start::default().set("server.listen", "0.0.0.0:0").set("auth.demo_login", true);
+        let mut server = start.set("server.trusted_proxies", proxies).run();
+        server.addr.set_ip([127, 0, 0, 1].into());
+        server
+    };
+    let (behind_proxy, alone) = (in_network("127.0.0.0/8"), in_network("10.0.0.0/8"));
     for (server, scheme) in [(behind_proxy, "https"), (alone, "http")] {
         let zhang = server.person("张三").await;
         avatar_url(&zhang, red()).await;
@@ -136,4 +150,56 @@ async fn urls_begin_where_clients_reach_the_service() {
             assert!(me(other).await.starts_with("http://chat.example/v1/avatars/"), "{other}");
         }
     }
+}
+
+/// A request that says it brings so many bytes, and does not.
+async fn hanging_upload(person: &Person, server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "PUT /v1/me/avatar HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: 200000\r\n\r\nPNG",
+        person.token
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn uploads_have_few_places_and_the_others_are_told_at_once() {
+    let server = super::unlimited();
+    let zhang = server.person("张三").await;
+    let mut hanging = Vec::new();
+    for _ in 0..64 {
+        hanging.push(hanging_upload(&zhang, &server).await);
+    }
+    eventually("all places are taken", async || {
+        upload(&zhang, red()).await.status() == StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
+    let refused = upload(&zhang, red()).await;
+    assert_eq!(refused.headers()["retry-after"], "2");
+    assert_problem(refused, 503, "unavailable").await;
+    assert_eq!(zhang.get("/v1/me").await.status(), StatusCode::OK, "all else goes on");
+    drop(hanging);
+    eventually("places are given back", async || {
+        upload(&zhang, red()).await.status() == StatusCode::OK
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pictures_that_an_earlier_version_left_are_collected() {
+    let mut server = Server::start();
+    let zhang = server.person("张三").await;
+    let url = avatar_url(&zhang, red()).await;
+    server.terminate().await;
+    let options = SqliteConnectOptions::new().filename(server.database());
+    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("UPDATE users SET avatar = NULL").execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    server.start_again();
+    eventually("it is gone", async || {
+        server.http.get(&url).send().await.unwrap().status() == StatusCode::NOT_FOUND
+    })
+    .await;
 }

@@ -10,6 +10,8 @@ mod openapi;
 mod page;
 mod people;
 mod routes;
+pub mod unread;
+mod walk;
 
 use serde_json::Value;
 
@@ -20,7 +22,7 @@ pub const ROUTES: [(&str, &[&str]); 26] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
-    ("/v1/me", &["GET", "PATCH"]),
+    ("/v1/me", &["GET", "PATCH", "PUT"]),
     ("/v1/me/avatar", &["PUT"]),
     ("/v1/avatars/{hash}", &["GET"]),
     ("/v1/users", &["GET"]),

@@ -60,6 +60,28 @@ async fn without_a_directory_nobody_is_found() {
 }
 
 #[tokio::test]
+async fn without_a_directory_only_acquaintances_have_a_face() {
+    let server = Start::default().set("users.directory", false).run();
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    let (of_zhang, of_li) = (format!("/v1/users/{}", zhang.id), format!("/v1/users/{}", li.id));
+    let strange = zhang.get(&of_li).await.text().await.unwrap();
+    let nobody = zhang.get("/v1/users/9007199254740991").await;
+    assert_eq!(nobody.text().await.unwrap(), strange, "nobody can tell who exists");
+    assert_problem(zhang.get(&of_li).await, 404, "user_not_found").await;
+    for path in [
+        format!("/v1/conversations?peerId={}", li.id),
+        format!("/v1/presence?userIds={}", li.id),
+        "/getOnlineUser".to_owned(),
+    ] {
+        let text = zhang.get(&path).await.text().await.unwrap();
+        assert!(!text.contains("李四"), "{path}: {text}");
+    }
+    zhang.send(li.id, "k", "你好").await;
+    assert_eq!(zhang.get_json(&of_li).await["name"], "李四");
+    assert_eq!(li.get_json(&of_zhang).await["name"], "张三");
+}
+
+#[tokio::test]
 async fn a_user_has_a_face_and_nobody_else_has() {
     let server = Server::start();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);

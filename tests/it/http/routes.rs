@@ -208,3 +208,24 @@ async fn options_tells_allowed_origins_and_no_others() {
         assert!(answer.headers().contains_key("x-request-id"));
     }
 }
+
+#[tokio::test]
+async fn nothing_that_is_private_may_be_kept_by_a_cache() {
+    /// What is the same for everybody; it says itself how long it may be kept.
+    const PUBLIC: [&str; 4] = ["/", "/demo", "/page/{file}", "/v1/openapi.json"];
+
+    let server = Server::start();
+    let zhang = server.person("张三").await;
+    // Logs out last.
+    let (logout, others): (Vec<_>, Vec<_>) =
+        ROUTES.into_iter().partition(|(route, _)| *route == "/v1/logout");
+    for (route, methods) in others.into_iter().chain(logout) {
+        for method in methods {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let path = format!("{}?query=x&userIds=1", path_of(route));
+            let answer = zhang.request(method, &path).body("{}").send().await.unwrap();
+            let caching = answer.headers()["cache-control"].to_str().unwrap();
+            assert_eq!(caching == "no-store", !PUBLIC.contains(&route), "{route}: {caching}");
+        }
+    }
+}

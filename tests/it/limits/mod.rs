@@ -6,6 +6,7 @@ mod crowds;
 mod reads;
 mod replicas;
 mod sends;
+mod strangers;
 mod switch;
 
 use std::{collections::BTreeMap, time::Duration};

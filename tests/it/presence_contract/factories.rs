@@ -10,6 +10,7 @@ use std::{
 
 use imserver::{
     clock::{Clock, Timestamp},
+    instances::Instances,
     presence::{
         Presence, Transition,
         local::LocalPresence,
@@ -71,8 +72,14 @@ impl PresenceFactory for RedisFactory {
         let times =
             Times { grace, lease: Duration::from_hours(1), answer: DEADLINE, ..Times::default() };
         let urls = [Redis::shared().url()];
-        let connected =
-            RedisPresence::connect_with(&urls, &clock.namespace, times, clock.scripts()).await;
+        let connected = RedisPresence::connect_with(
+            &urls,
+            &clock.namespace,
+            &Instances::new(urls.len()),
+            times,
+            clock.scripts(),
+        )
+        .await;
         let (presence, transitions) = connected.unwrap();
         Self { presence: Arc::new(presence), transitions, clock }
     }

@@ -26,6 +26,15 @@ async fn what_closes_sockets_closes_them_everywhere() {
     assert_eq!(first.closed().await, 4409);
     assert_eq!(zhang.post("/v1/logout", &json!({})).await.status(), 204);
     assert_eq!(second.closed().await, 4401);
+
+    let (phone, tablet) = (a.person("张三").await, b.person("张三").await);
+    let mut sockets = [phone.at(&b).online().await, tablet.online().await, phone.online().await];
+    let begun = Instant::now();
+    assert_eq!(phone.post("/v1/logout", &json!({"everywhere": true})).await.status(), 204);
+    for socket in &mut sockets {
+        assert_eq!(socket.closed().await, 4401);
+    }
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

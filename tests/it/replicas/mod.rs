@@ -4,7 +4,9 @@
 //! have brought what arrives.
 
 mod closing;
+mod failover;
 mod orders;
+mod refusals;
 mod seen;
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use imserver::{
     bus::{Bus, BusError, CloseOrder, Incoming, Signal},
     clock::Clock,
     delivery::{Attachment, Delivery, Kind},
-    domain::{ConnectionId, DeviceId, UserId},
+    domain::{ConnectionId, DeviceId, ReplicaId, UserId},
     hub::{Mailbox, Socket},
     presence::local::LocalPresence,
     protocol::close::CloseCode,
@@ -47,6 +47,16 @@ impl Bus for NotingBus {
     fn health(&self) -> Result<(), String> {
         Ok(())
     }
+
+    fn replica(&self) -> Option<ReplicaId> {
+        None
+    }
+
+    async fn out_of_reach(&self, _: &[ReplicaId]) -> Result<Vec<ReplicaId>, BusError> {
+        Ok(Vec::new())
+    }
+
+    fn renew(&self) {}
 }
 
 struct Replica {

@@ -1,4 +1,5 @@
-//! A store that only appends, and fails when it is told to: for what no database does on demand.
+//! A store that appends, failing when it is told to, and knows where timelines end: for what no
+//! database does on demand.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,38 +13,43 @@ use imserver::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        Seq, SessionId, User, UserId, UserName,
+        ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     store::{
-        Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat, ReadMark, Session,
-        Standing, Store, StoreError, TokenHash, Window,
+        Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
+        ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
     },
 };
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 /// What becomes of one call of `append`.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Panic,
     Unavailable,
 }
 
 /// Appends nothing, answers `TargetNotFound`, and keeps what it was given.
-pub(super) struct FakeStore {
+pub(crate) struct FakeStore {
     /// Outcomes of the next calls; once they are used up, calls succeed.
-    pub(super) outcomes: Mutex<VecDeque<Outcome>>,
+    pub(crate) outcomes: Mutex<VecDeque<Outcome>>,
     /// A call takes a permit: none, and it waits.
-    pub(super) permits: Semaphore,
+    pub(crate) permits: Semaphore,
     /// Batches, by the keys of their chats.
-    pub(super) batches: Mutex<Vec<Vec<String>>>,
+    pub(crate) batches: Mutex<Vec<Vec<String>>>,
+    /// Where timelines end.
+    pub(crate) last_seqs: Mutex<HashMap<UserId, Seq>>,
+    epoch: Epoch,
 }
 
 impl FakeStore {
-    pub(super) fn new(outcomes: impl IntoIterator<Item = Outcome>, permits: usize) -> Arc<Self> {
+    pub(crate) fn new(outcomes: impl IntoIterator<Item = Outcome>, permits: usize) -> Arc<Self> {
         Arc::new(Self {
             outcomes: Mutex::new(outcomes.into_iter().collect()),
             permits: Semaphore::new(permits),
             batches: Mutex::default(),
+            last_seqs: Mutex::default(),
+            epoch: Epoch::random(),
         })
     }
 }
@@ -64,9 +70,12 @@ impl Store for FakeStore {
         }
     }
 
-    async fn ping(&self) -> Answer<()> { unimplemented!() }
-    async fn epoch(&self) -> Answer<Epoch> { unimplemented!() }
+    async fn ping(&self) -> Answer<Access> { unimplemented!() }
+    async fn try_writing(&self) -> Answer<()> { unimplemented!() }
+    async fn epoch(&self) -> Answer<Epoch> { Ok(self.epoch) }
     async fn rotate_epoch(&self) -> Answer<Epoch> { unimplemented!() }
+    async fn note_replica(&self, _: ReplicaId, _: bool)
+        -> Answer<HashMap<ReplicaId, Timestamp>> { unimplemented!() }
     async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }
     async fn demo_user(&self, _: &UserName) -> Answer<User> { unimplemented!() }
     async fn wechat_user(&self, _: &str) -> Answer<User> { unimplemented!() }
@@ -76,25 +85,37 @@ impl Store for FakeStore {
         -> Answer<Option<User>> { unimplemented!() }
     async fn avatar(&self, _: &AvatarHash) -> Answer<Option<(String, Bytes)>> { unimplemented!() }
     async fn search_users(&self, _: &str, _: u32) -> Answer<Vec<User>> { unimplemented!() }
-    async fn acquainted(&self, _: UserId, _: &[UserId]) -> Answer<Vec<UserId>> { unimplemented!() }
+    async fn acquainted(&self, _: UserId, _: &[UserId], _: Acquaintance)
+        -> Answer<Vec<UserId>> { unimplemented!() }
+    async fn acquaintances(&self, _: UserId, _: Acquaintance, _: u32)
+        -> Answer<Vec<UserId>> { unimplemented!() }
     async fn save_last_seen(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
     async fn last_seen(&self, _: &[UserId]) -> Answer<HashMap<UserId, Timestamp>> { unimplemented!() }
     async fn erase_user(&self, _: UserId) -> Answer<bool> { unimplemented!() }
+    async fn drop_unused_avatars(&self, _: Option<&AvatarHash>, _: u32)
+        -> Answer<Option<AvatarHash>> { unimplemented!() }
     async fn blank_chats(&self, _: UserId, _: Option<&ClientMsgId>, _: u32)
         -> Answer<Option<ClientMsgId>> { unimplemented!() }
     async fn create_session(&self, _: TokenHash, _: UserId, _: Timestamp, _: Duration, _: Duration)
         -> Answer<Session> { unimplemented!() }
     async fn session(&self, _: TokenHash) -> Answer<Option<Session>> { unimplemented!() }
     async fn sessions(&self, _: &[SessionId]) -> Answer<Vec<Session>> { unimplemented!() }
+    async fn delete_ended_sessions(&self, _: Option<SessionId>, _: Timestamp, _: u32)
+        -> Answer<Option<SessionId>> { unimplemented!() }
     async fn extend_sessions(&self, _: &[SessionId], _: Timestamp) -> Answer<()> { unimplemented!() }
     async fn revoke_session(&self, _: SessionId) -> Answer<()> { unimplemented!() }
+    async fn revoke_sessions(&self, _: UserId) -> Answer<Option<SessionId>> { unimplemented!() }
+    async fn revoke_some_sessions(&self, _: UserId, _: u32) -> Answer<bool> { unimplemented!() }
     async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }
     async fn close_sockets(&self, _: UserId) -> Answer<ConnectionId> { unimplemented!() }
     async fn closes(&self, _: &[UserId])
         -> Answer<HashMap<UserId, ConnectionId>> { unimplemented!() }
     async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
     async fn standing(&self, _: UserId) -> Answer<Standing> { unimplemented!() }
-    async fn last_seqs(&self, _: &[UserId]) -> Answer<HashMap<UserId, Seq>> { unimplemented!() }
+    async fn last_seqs(&self, users: &[UserId]) -> Answer<HashMap<UserId, Seq>> {
+        let last_seqs = self.last_seqs.lock();
+        Ok(users.iter().filter_map(|user| Some((*user, *last_seqs.get(user)?))).collect())
+    }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }
     async fn trim_timeline(&self, _: UserId, _: Seq) -> Answer<()> { unimplemented!() }
     async fn latest_chats(&self, _: UserId, _: u32) -> Answer<Vec<Chat>> { unimplemented!() }

@@ -9,8 +9,10 @@ mod connections;
 mod conversations;
 mod cost;
 mod erasure;
-mod fake;
+mod erasure_postgres;
+pub(crate) mod fake;
 mod linger;
+mod pictures;
 mod postgres;
 mod service;
 mod sessions;
@@ -87,8 +89,16 @@ macro_rules! store_contract {
                     ensuring_changes_nobody,
                     a_search_is_by_the_letter,
                     acquaintances_share_a_conversation,
+                    both_have_written_from_the_first_answer_on,
+                    that_somebody_wrote_is_noted_whatever_the_batch,
+                    who_wrote_before_it_was_noted_is_found,
                     last_seen_only_rises,
+                ];
+                pictures: [
                     avatars_are_kept_by_their_hash,
+                    a_replaced_picture_goes_unless_somebody_has_it,
+                    writers_of_few_pictures_lose_none_and_leave_none,
+                    pictures_of_old_are_dropped_page_by_page,
                 ];
                 erasure: [
                     what_says_who_it_was_goes,
@@ -102,12 +112,22 @@ macro_rules! store_contract {
                     a_session_ends_of_idleness_and_of_age,
                     extending_never_shortens,
                     a_revoked_session_stays_revoked,
+                    all_sessions_of_a_user_end_a_few_at_a_time,
+                    all_sessions_of_a_user_end_at_once,
+                    no_session_that_is_begun_meanwhile_is_taken_for_an_old_one,
+                    what_ended_long_ago_is_deleted_page_by_page,
                 ];
                 connections: [
                     ids_rise_in_the_order_of_opening,
                     a_close_means_all_until_now_and_never_goes_back,
                 ];
-                service: [the_epoch_stays_until_it_is_rotated, the_database_answers];
+                service: [
+                    the_epoch_stays_until_it_is_rotated,
+                    the_database_answers,
+                    the_version_before_opens_a_newer_schema,
+                    a_trial_leaves_nothing,
+                    replicas_that_can_be_heard_find_each_other,
+                ];
                 batcher: [
                     a_key_fifty_times_at_once_is_one_chat,
                     chats_of_one_task_commit_in_their_order,
@@ -140,7 +160,7 @@ fn seq(number: i64) -> Seq {
     Seq::new(number).unwrap()
 }
 
-fn name(name: &str) -> UserName {
+pub(super) fn name(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
 
@@ -182,7 +202,7 @@ fn repeat(appended: Appended) -> Committed {
 }
 
 /// Commits one chat under a key of its own.
-async fn send(store: &dyn Store, sender: i64, target: i64, content: &str) -> Committed {
+pub(super) async fn send(store: &dyn Store, sender: i64, target: i64, content: &str) -> Committed {
     let new =
         NewChat { client_msg_id: ClientMsgId::random(), ..chat(sender, target, "-", content) };
     committed(store.append(&[new]).await.unwrap().remove(0))

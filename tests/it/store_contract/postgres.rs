@@ -199,19 +199,6 @@ async fn replicas_with_crossed_users_and_keys_never_deadlock() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_of_the_version_before_starts_on_a_newer_schema() {
-    let (database, _store) = populated::<PgDatabase>(2).await;
-    database
-        .tamper(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (9999, 'of a newer version', true, ''::bytea, 0)",
-        )
-        .await;
-    let store = database.open().await;
-    send(&*store, 1, 2, "x").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_start_together_migrate_once() {
     for _ in 0..5 {
         let url = postgres::database().await;

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use imserver::{
     clock::Timestamp,
-    domain::{AvatarHash, User, UserId},
+    domain::{User, UserId, UserName},
+    store::{Acquaintance, Store},
 };
 use tokio::task::JoinSet;
 
-use super::{Database, name, populated, send, user};
+use super::{Database, chat, committed, name, poisoned, populated, repeat, send, user};
 
 fn sorted(mut ids: Vec<UserId>) -> Vec<i64> {
     ids.sort_unstable();
@@ -54,7 +54,7 @@ pub(super) async fn a_demo_user_is_found_by_the_first_name<D: Database>() {
     let other = stores[0].demo_user(&name("李四")).await.unwrap();
     assert_ne!(other.id, first.id);
     // To the letter.
-    assert_ne!(stores[0].demo_user(&name("张三 ")).await.unwrap().id, first.id);
+    assert_ne!(stores[0].demo_user(&name("张 三")).await.unwrap().id, first.id);
     let lower = stores[0].demo_user(&name("bob")).await.unwrap();
     assert_ne!(stores[0].demo_user(&name("Bob")).await.unwrap().id, lower.id);
 }
@@ -157,7 +157,8 @@ pub(super) async fn a_search_is_by_the_letter<D: Database>() {
         "back\\slash",
         "bob",
     ];
-    let users: Vec<_> = (1..).zip(names).map(|(id, n)| (user(id), name(n))).collect();
+    let users: Vec<_> =
+        (1..).zip(names).map(|(id, n)| (user(id), UserName::stored(n.to_owned()))).collect();
     store.ensure_users(&users).await.unwrap();
     let search = async |prefix: &str, limit| {
         let found = store.search_users(prefix, limit).await.unwrap();
@@ -174,7 +175,9 @@ pub(super) async fn a_search_is_by_the_letter<D: Database>() {
     assert_eq!(search("\u{10ffff}", 10).await, [12, 13]);
     assert_eq!(search("\u{d7ff}", 10).await, [14]);
     assert_eq!(search("back\\", 10).await, [16]);
-    assert_eq!(search("'", 10).await, [0; 0]);
+    for nobody in ["'", "\0", "bob\0", "\u{fffd}", &"x".repeat(10_000)] {
+        assert_eq!(search(nobody, 10).await, [0; 0], "{nobody:?}");
+    }
 }
 
 pub(super) async fn acquaintances_share_a_conversation<D: Database>() {
@@ -183,13 +186,123 @@ pub(super) async fn acquaintances_share_a_conversation<D: Database>() {
     send(&*store, 3, 1, "x").await;
     send(&*store, 2, 4, "x").await;
     let others = [1, 2, 2, 3, 4, 5, 99].map(user);
-    assert_eq!(sorted(store.acquainted(user(1), &others).await.unwrap()), [1, 2, 3]);
-    assert_eq!(sorted(store.acquainted(user(1), &others[3..]).await.unwrap()), [3]);
-    assert_eq!(sorted(store.acquainted(user(4), &others).await.unwrap()), [2, 4]);
-    assert_eq!(sorted(store.acquainted(user(5), &others).await.unwrap()), [5]);
-    assert!(store.acquainted(user(1), &[]).await.unwrap().is_empty());
+    let acquainted = async |of, others: &[UserId]| {
+        let how = Acquaintance::Conversation;
+        sorted(store.acquainted(user(of), others, how).await.unwrap())
+    };
+    assert_eq!(acquainted(1, &others).await, [1, 2, 3]);
+    assert_eq!(acquainted(1, &others[3..]).await, [3]);
+    assert_eq!(acquainted(4, &others).await, [2, 4]);
+    assert_eq!(acquainted(5, &others).await, [5]);
+    assert!(acquainted(1, &[]).await.is_empty());
     send(&*store, 5, 5, "x").await;
-    assert_eq!(sorted(store.acquainted(user(5), &others).await.unwrap()), [5]);
+    assert_eq!(acquainted(5, &others).await, [5]);
+
+    let all = async |of, limit| {
+        let how = Acquaintance::Conversation;
+        let all = store.acquaintances(user(of), how, limit).await.unwrap();
+        all.into_iter().map(UserId::get).collect::<Vec<_>>()
+    };
+    // More chats make none of them newer.
+    send(&*store, 1, 2, "x").await;
+    assert_eq!(all(1, 10).await, [3, 2]);
+    assert_eq!(all(1, 1).await, [3]);
+    assert_eq!(all(2, 10).await, [4, 1]);
+    assert_eq!(all(5, 10).await, [5]);
+    assert_eq!(all(6, 10).await, [0; 0]);
+}
+
+/// Of whom `user` may know by [`Acquaintance::BothWrote`], as each method says it.
+async fn answered(store: &dyn Store, of: i64) -> Vec<i64> {
+    let how = Acquaintance::BothWrote;
+    let everybody: Vec<_> = (1..=10).map(user).collect();
+    let mut acquainted = store.acquainted(user(of), &everybody, how).await.unwrap();
+    let acquaintances = store.acquaintances(user(of), how, 10).await.unwrap();
+    let page = store.conversations(user(of), None, 10).await.unwrap();
+    let shown = page.conversations.into_iter().filter(|it| it.both_wrote).map(|it| it.peer.user.id);
+    let shown = sorted(shown.collect());
+    assert_eq!(sorted(acquaintances), shown);
+    // Oneself is on the first list in any case.
+    acquainted.retain(|peer| *peer != user(of) || shown.contains(&of));
+    assert_eq!(sorted(acquainted), shown);
+    shown
+}
+
+pub(super) async fn both_have_written_from_the_first_answer_on<D: Database>() {
+    let (database, store) = populated::<D>(10).await;
+    for _ in 0..3 {
+        send(&*store, 2, 1, "x").await;
+        assert_eq!(answered(&*store, 1).await, [0; 0]);
+        assert_eq!(answered(&*store, 2).await, [0; 0]);
+    }
+    // A repeat is no answer, nor is a chat that the database refuses.
+    let first = chat(3, 1, "k", "x");
+    committed(store.append(std::slice::from_ref(&first)).await.unwrap().remove(0));
+    repeat(store.append(&[first]).await.unwrap().remove(0));
+    assert!(store.append(&[poisoned(1, 3, "p")]).await.is_err());
+    assert_eq!(answered(&*store, 1).await, [0; 0]);
+
+    send(&*store, 1, 2, "x").await;
+    assert_eq!(answered(&*store, 1).await, [2]);
+    assert_eq!(answered(&*store, 2).await, [1]);
+    assert_eq!(answered(&*store, 3).await, [0; 0]);
+    assert!(store.conversation_with(user(1), user(2)).await.unwrap().unwrap().both_wrote);
+    assert!(!store.conversation_with(user(1), user(3)).await.unwrap().unwrap().both_wrote);
+    send(&*store, 4, 4, "x").await;
+    assert_eq!(answered(&*store, 4).await, [4], "whoever writes to oneself has written as both");
+
+    // What a replica of the version before has not noted is noted with the next chat.
+    database.tamper("UPDATE conversations SET low_wrote = false, high_wrote = false").await;
+    assert_eq!(answered(&*store, 1).await, [0; 0]);
+    send(&*store, 1, 2, "x").await;
+    assert_eq!(answered(&*store, 1).await, [0; 0]);
+    send(&*store, 2, 1, "x").await;
+    assert_eq!(answered(&*store, 1).await, [2]);
+}
+
+pub(super) async fn that_somebody_wrote_is_noted_whatever_the_batch<D: Database>() {
+    let (_database, store) = populated::<D>(10).await;
+    // Begun and answered in one batch.
+    let talk = [chat(1, 2, "a", "x"), chat(3, 1, "b", "x"), chat(2, 1, "c", "x")];
+    store.append(&talk).await.unwrap();
+    assert_eq!(answered(&*store, 1).await, [2]);
+    // Beside a conversation that begins.
+    store.append(&[chat(1, 3, "d", "x"), chat(1, 4, "e", "x")]).await.unwrap();
+    assert_eq!(answered(&*store, 1).await, [2, 3]);
+    // As usual: all have begun. Several at once, of both sides.
+    for peer in 5..=9 {
+        send(&*store, peer, 1, "x").await;
+    }
+    let answers: Vec<_> = [4, 5, 6].map(|peer| chat(1, peer, &format!("f{peer}"), "x")).into();
+    store.append(&answers).await.unwrap();
+    assert_eq!(answered(&*store, 1).await, [2, 3, 5, 6]);
+    // Beside a chat to nobody, and beside a repeat.
+    store.append(&[chat(1, 7, "g", "x"), chat(1, 99, "h", "x")]).await.unwrap();
+    store.append(&[chat(1, 8, "i", "x"), chat(1, 2, "a", "x")]).await.unwrap();
+    store.append(&[chat(4, 1, "j", "x")]).await.unwrap();
+    assert_eq!(answered(&*store, 1).await, [2, 3, 4, 5, 6, 7, 8]);
+    for peer in [2, 3, 4, 5, 6, 7, 8] {
+        assert_eq!(answered(&*store, peer).await, [1]);
+    }
+    assert_eq!(answered(&*store, 9).await, [0; 0]);
+}
+
+pub(super) async fn who_wrote_before_it_was_noted_is_found<D: Database>() {
+    let backfill = include_str!("../../../migrations/postgres/0006_who_wrote_before.sql");
+    assert_eq!(backfill, include_str!("../../../migrations/sqlite/0006_who_wrote_before.sql"));
+    let (database, store) = populated::<D>(10).await;
+    for (sender, target) in [(1, 2), (2, 1), (1, 3), (1, 3), (4, 1), (5, 5)] {
+        send(&*store, sender, target, "x").await;
+    }
+    database.tamper("UPDATE conversations SET low_wrote = false, high_wrote = false").await;
+    database.tamper(backfill).await;
+    for (of, peers) in [(1, vec![2]), (2, vec![1]), (3, vec![]), (4, vec![]), (5, vec![5])] {
+        assert_eq!(answered(&*store, of).await, peers);
+    }
+    // Which side has written, not only whether both have.
+    send(&*store, 3, 1, "x").await;
+    send(&*store, 1, 4, "x").await;
+    assert_eq!(answered(&*store, 1).await, [2, 3, 4]);
 }
 
 pub(super) async fn last_seen_only_rises<D: Database>() {
@@ -203,27 +316,4 @@ pub(super) async fn last_seen_only_rises<D: Database>() {
     store.save_last_seen(&[]).await.unwrap();
     let seen = store.last_seen(&[user(1), user(2), user(3), user(99)]).await.unwrap();
     assert_eq!(seen, [(user(1), at(1_000)), (user(2), at(1_002))].into());
-}
-
-pub(super) async fn avatars_are_kept_by_their_hash<D: Database>() {
-    let (_database, store) = populated::<D>(2).await;
-    let picture = Bytes::from_static(b"\x89PNG\0\xff");
-    let hash = AvatarHash::of(&picture);
-    assert_eq!(store.avatar(&hash).await.unwrap(), None);
-    let nobody = store.set_avatar(user(77), &hash, "image/png", picture.clone()).await.unwrap();
-    assert_eq!(nobody, None);
-    assert_eq!(store.avatar(&hash).await.unwrap(), None, "not kept for nobody");
-
-    for id in [1, 2, 1] {
-        let set = store.set_avatar(user(id), &hash, "image/png", picture.clone()).await.unwrap();
-        assert_eq!(set.unwrap().avatar, Some(hash.clone()));
-    }
-    assert_eq!(store.users(&[user(1)]).await.unwrap()[0].avatar, Some(hash.clone()));
-    assert_eq!(store.avatar(&hash).await.unwrap(), Some(("image/png".to_owned(), picture)));
-
-    let other = AvatarHash::of(b"other");
-    let other_picture = Bytes::from_static(b"other");
-    store.set_avatar(user(1), &other, "image/webp", other_picture).await.unwrap();
-    assert_eq!(store.users(&[user(1)]).await.unwrap()[0].avatar, Some(other));
-    assert!(store.avatar(&hash).await.unwrap().is_some(), "a URL is cached for ever");
 }

@@ -35,6 +35,22 @@ async fn logout_closes_the_sockets_of_its_session_alone() {
 }
 
 #[tokio::test]
+async fn logout_everywhere_closes_all_sockets_that_have_a_session() {
+    let server = Server::start();
+    let (phone, tablet) = (server.person("张三").await, server.person("张三").await);
+    let mut sockets = vec![phone.online().await, tablet.online().await];
+    sockets.push(classic_of(&server, &tablet).await);
+    let mut other = server.person("李四").await.online().await;
+    assert_eq!(phone.post("/v1/logout", &json!({"everywhere": true})).await.status(), 204);
+    for mut socket in sockets {
+        assert_eq!(socket.next().await, Seen::Closed(4401));
+    }
+    other.expect_quiet().await;
+    let mut again = server.person("张三").await.online().await;
+    again.expect_quiet().await;
+}
+
+#[tokio::test]
 async fn a_session_that_is_revoked_behind_the_servers_back_is_closed_within_its_time() {
     let server = Server::start();
     let (phone, tablet) = (server.person("张三").await, server.person("张三").await);

@@ -46,7 +46,8 @@ Component({
         await current.rename(name);
         say(this.data.say.saved);
       } catch (error) {
-        say(sayError(error, { invalid_request: this.data.say.badName }));
+        const { badName, unfitName } = this.data.say;
+        say(sayError(error, { invalid_request: badName, invalid_name: unfitName }));
         this.show();
       }
     },

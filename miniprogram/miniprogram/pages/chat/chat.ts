@@ -2,6 +2,7 @@
 
 import { client } from '../../account';
 import {
+  ImError,
   toUserId,
   type Changes,
   type ImClient,
@@ -143,6 +144,12 @@ Page({
       this.setData({ peer: face(peer) });
       this.setTitle();
     } catch (error) {
+      if (error instanceof ImError && error.status === 404) {
+        // A stranger, or nobody: the first chat tells.
+        this.setData({ peer: { id: peerId, name: String(peerId), avatarUrl: '' } });
+        this.setTitle();
+        return;
+      }
       void wx.showToast({ title: sayError(error, say.chat.refused), icon: 'none' });
     }
   },

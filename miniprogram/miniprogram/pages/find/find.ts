@@ -77,7 +77,8 @@ Page({
     try {
       return [await current.user(id)];
     } catch (error) {
-      if (error instanceof ImError && error.status === 404) return [];
+      // Without a directory strangers have no face: whether there is one shows with the first chat.
+      if (error instanceof ImError && error.status === 404) return [{ id, name: String(id), avatarUrl: null }];
       throw error;
     }
   },

@@ -85,7 +85,12 @@ Page({
       else this.enter();
     } catch (error) {
       const { failed, blocked } = say.signIn;
-      const title = sayError(error, { wechat_code_invalid: failed, wechat_user_blocked: blocked });
+      const title = sayError(error, {
+        wechat_code_invalid: failed,
+        wechat_user_blocked: blocked,
+        invalid_request: say.me.badName,
+        invalid_name: say.me.unfitName,
+      });
       void wx.showToast({ title, icon: 'none' });
     }
     this.setData({ isBusy: false });

@@ -66,6 +66,10 @@ export class FakeServer {
   replayLimit = 40;
   /** How often a send is refused for now. */
   busy = 0;
+  /** Whether presence is shown only once both have written. */
+  bothWrote = false;
+  /** With whom no conversation may be begun today. */
+  readonly closedTo = new Set<number>();
   readonly conversations: Stored[] = [];
   private readonly connections = new Map<Wire, Connection>();
   private readonly timelines = new Map<number, { readonly chat: StoredChat | null }[]>();
@@ -178,6 +182,12 @@ export class FakeServer {
     return connections[connections.length - 1]?.watched ?? [];
   }
 
+  private isShown(a: number, b: number): boolean {
+    const chats = this.conversation(a, b)?.chats;
+    const wrote = (id: number) => chats?.some(({ userId }) => userId === id) === true;
+    return this.bothWrote ? wrote(a) && wrote(b) : chats !== undefined;
+  }
+
   conversation(a: number, b: number, make = false): Stored | undefined {
     const found = this.conversations.find(({ users }) => users.includes(a) && users.includes(b) && (a !== b || users[0] === users[1]));
     if (found || !make) return found;
@@ -217,7 +227,7 @@ export class FakeServer {
         break;
       case 'watch':
         // Strangers are left out.
-        connection.watched = frame.userIds.filter((id) => this.conversation(wire.userId, id));
+        connection.watched = frame.userIds.filter((id) => this.isShown(wire.userId, id));
         for (const userId of connection.watched) {
           this.put(wire, { type: 'presence', userId, online: true, lastSeenAt: null });
         }
@@ -279,12 +289,15 @@ export class FakeServer {
     const { wire } = connection;
     const end = this.timeline(wire.userId).length;
     connection.deviceId = deviceId ?? '';
-    for (const [other, { deviceId: its, seq }] of this.connections) {
-      if (other !== wire && other.userId === wire.userId && its === deviceId && seq >= 0) {
-        this.connections.delete(other);
-        other.closeClient(4409, 'replaced');
-      }
+    // In the order of opening, of which a late hello changes nothing: the newest one stays.
+    const ofDevice = [...this.connections.values()].filter(
+      (one) => one.wire.userId === wire.userId && one.deviceId === connection.deviceId && (one === connection || one.seq >= 0),
+    );
+    for (const { wire: older } of ofDevice.slice(0, -1)) {
+      this.connections.delete(older);
+      older.closeClient(4409, 'replaced');
     }
+    if (!this.connections.has(wire)) return;
     this.put(wire, { type: 'ready', userId: wire.userId, connectionId: 1, epoch: this.epoch, lastSeq: end, heartbeatMs: 25_000 });
     const lost = since !== undefined && (since > end || end - since > this.replayLimit || (epoch !== undefined && epoch !== this.epoch));
     if (lost) {
@@ -317,6 +330,10 @@ export class FakeServer {
     }
     if (content.startsWith(REFUSED)) {
       no('invalid_content');
+      return;
+    }
+    if (this.closedTo.has(targetUserId) && !this.conversation(wire.userId, targetUserId)) {
+      no('rate_limited', { retryAfterMs: 432_000 });
       return;
     }
     const known = this.keys.get(`${wire.userId}|${clientMsgId}`);

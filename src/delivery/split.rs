@@ -1,0 +1,106 @@
+//! Finds out when replicas that share the database share no Redis, as after a failover that some of them
+//! have not followed: each is well by itself, and neither hears the other.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use rand::Rng;
+
+use super::Delivery;
+use crate::{clock::Timestamp, domain::ReplicaId, store::StoreError};
+
+/// The longest time between two looks.
+const MAX_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How many times a replica must have said in the database that it is on the bus, without having been
+/// there: a look may fall into a failover.
+const ROUNDS: u32 = 3;
+
+/// A replica that lives, and is not where this one is.
+struct Missed {
+    /// When it last said that it lives.
+    seen_at: Timestamp,
+    /// How often it has said so.
+    rounds: u32,
+}
+
+/// Looks for the other replicas again and again, for ever. Ends at once where there can be none.
+pub async fn watch_bus(delivery: Arc<Delivery>, interval: Duration) {
+    let Some(me) = delivery.bus.replica() else { return };
+    metrics::gauge!("imserver_bus_split").set(0.0);
+    let mut missed = HashMap::new();
+    let mut is_failing = false;
+    loop {
+        let wait = interval.min(MAX_INTERVAL).mul_f64(rand::rng().random_range(0.75..=1.0));
+        tokio::time::sleep(wait).await;
+        let looked = look(&delivery, me, &mut missed).await;
+        if let Err(error) = &looked
+            && !is_failing
+        {
+            tracing::warn!(%error, "other replicas not looked for");
+        }
+        is_failing = looked.is_err();
+    }
+}
+
+async fn look(
+    delivery: &Delivery,
+    me: ReplicaId,
+    missed: &mut HashMap<ReplicaId, Missed>,
+) -> Result<(), StoreError> {
+    // What cannot be written where this one is connected, the others cannot find there.
+    let is_heard = delivery.bus.out_of_reach(&[me]).await.is_ok_and(|away| away.is_empty());
+    let others = delivery.store.note_replica(me, is_heard).await?;
+    if !is_heard {
+        return Ok(());
+    }
+    let ids: Vec<_> = others.keys().copied().collect();
+    let Ok(away) = delivery.bus.out_of_reach(&ids).await else { return Ok(()) };
+    missed.retain(|replica, _| away.contains(replica));
+    for replica in away {
+        let seen_at = others[&replica];
+        match missed.entry(replica) {
+            Entry::Vacant(entry) => {
+                entry.insert(Missed { seen_at, rounds: 1 });
+            }
+            // One that has died does not say so again.
+            Entry::Occupied(mut entry) if entry.get().seen_at < seen_at => {
+                let rounds = entry.get().rounds + 1;
+                entry.insert(Missed { seen_at, rounds });
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    delivery.note_split(missed);
+    Ok(())
+}
+
+impl Delivery {
+    /// Whether replicas that live are on another bus than this one.
+    pub fn is_split(&self) -> bool {
+        self.is_split.load(Ordering::Relaxed)
+    }
+
+    fn note_split(&self, missed: &HashMap<ReplicaId, Missed>) {
+        let replicas = missed.values().filter(|missed| missed.rounds >= ROUNDS).count();
+        let is_split = replicas > 0;
+        metrics::gauge!("imserver_bus_split").set(if is_split { 1.0 } else { 0.0 });
+        match (self.is_split.swap(is_split, Ordering::Relaxed), is_split) {
+            (false, true) => tracing::error!(
+                replicas,
+                "replicas with the same database share no Redis with this one: chats between them \
+                 come late, typing never; see that all reach the same master"
+            ),
+            (true, false) => tracing::info!("all replicas share a Redis again"),
+            _ => {}
+        }
+        // The address may lead to the master by now. Ever more rarely, if it is another one for good.
+        let rounds = missed.values().map(|missed| missed.rounds).max().unwrap_or_default();
+        if rounds % ROUNDS == 0 && (rounds / ROUNDS).is_power_of_two() {
+            self.bus.renew();
+        }
+    }
+}

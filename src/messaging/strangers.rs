@@ -1,0 +1,174 @@
+//! Who writes to whom for the first time. Conversations that a user begins are limited; the chats of one
+//! that has begun are not, so it must be known, cheaply, which have.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use parking_lot::Mutex;
+
+use super::Error;
+use crate::{
+    domain::UserId,
+    limits::Limits,
+    protocol::fault::Fault,
+    store::{Acquaintance, Store},
+};
+
+/// Of how many pairs a replica knows that they may write, in each of two generations: 2 MiB each.
+const GENERATION: usize = 65_536;
+
+/// How long the database may take to say whether there is a conversation. A send is answered within 5 s.
+const LOOK_WAIT: Duration = Duration::from_secs(2);
+
+/// Two users, the lower id first.
+type Pair = (UserId, UserId);
+/// Whether the two may write.
+type Look = Shared<BoxFuture<'static, Result<(), Fault>>>;
+
+/// Limits the conversations that users begin. Clones share what is known.
+#[derive(Clone)]
+pub(super) struct Strangers(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    limits: Limits,
+    pairs: Mutex<Pairs>,
+}
+
+/// What a replica knows of pairs.
+#[derive(Default)]
+struct Pairs {
+    /// Those that have a conversation, or whose first chat was counted and is on its way.
+    known: Known,
+    /// Those that are looked at now. Whoever sends meanwhile waits for the same answer: of two first
+    /// chats one begins the conversation.
+    looks: HashMap<Pair, Look>,
+}
+
+impl Strangers {
+    pub(super) fn new(store: Arc<dyn Store>, limits: Limits) -> Self {
+        Self(Arc::new(Inner { store, limits, pairs: Mutex::default() }))
+    }
+
+    /// Whether the sender may write to the target: not if that would begin a conversation, and the sender
+    /// has begun too many. Of those who have one a replica asks the database once.
+    pub(super) async fn may_write(self, sender: UserId, target: UserId) -> Result<(), Fault> {
+        if sender == target || !self.0.limits.are_enforced() {
+            return Ok(());
+        }
+        let pair = (sender.min(target), sender.max(target));
+        let look = {
+            let mut pairs = self.0.pairs.lock();
+            if pairs.known.contains(pair) {
+                return Ok(());
+            }
+            let inner = &self.0;
+            pairs
+                .looks
+                .entry(pair)
+                .or_insert_with(|| inner.begin_look(sender, target, pair))
+                .clone()
+        };
+        look.await
+    }
+}
+
+impl Inner {
+    /// Looks in a task of its own: it ends, and makes room for the next one, whether or not anybody
+    /// waits.
+    fn begin_look(self: &Arc<Self>, sender: UserId, target: UserId, pair: Pair) -> Look {
+        let inner = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let looked = tokio::time::timeout(LOOK_WAIT, inner.look(sender, target)).await;
+            let mut pairs = inner.pairs.lock();
+            pairs.looks.remove(&pair);
+            match looked {
+                Ok(Ok(is_known)) => {
+                    if is_known {
+                        pairs.known.insert(pair);
+                    }
+                    Ok(())
+                }
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(Fault::unavailable("the database did not answer in time")),
+            }
+        });
+        let inner = Arc::clone(self);
+        let looked = async move {
+            task.await.unwrap_or_else(|_| {
+                // It panicked, or the runtime is going down.
+                inner.pairs.lock().looks.remove(&pair);
+                Err(Fault::internal())
+            })
+        };
+        looked.boxed().shared()
+    }
+
+    /// Whether the two may write from now on without a look; an error if they must not. Nobody can begin
+    /// a conversation with somebody who does not exist, so that is not counted, and is told later.
+    async fn look(&self, sender: UserId, target: UserId) -> Result<bool, Error> {
+        let how = Acquaintance::Conversation;
+        if !self.store.acquainted(sender, &[target], how).await?.is_empty() {
+            return Ok(true);
+        }
+        if self.store.users(&[target]).await?.is_empty() {
+            return Ok(false);
+        }
+        self.limits.new_conversation(sender).await?;
+        Ok(true)
+    }
+}
+
+/// A set that forgets what was not asked for lately.
+#[derive(Default)]
+struct Known {
+    young: HashSet<Pair>,
+    old: HashSet<Pair>,
+}
+
+impl Known {
+    fn contains(&mut self, pair: Pair) -> bool {
+        if self.young.contains(&pair) {
+            return true;
+        }
+        let is_old = self.old.contains(&pair);
+        if is_old {
+            self.insert(pair);
+        }
+        is_old
+    }
+
+    fn insert(&mut self, pair: Pair) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(pair);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
+        let pair = |id: usize| {
+            let id = i64::try_from(id).unwrap();
+            (UserId::new(1).unwrap(), UserId::new(id + 2).unwrap())
+        };
+        let mut known = Known::default();
+        for id in 0..5 * GENERATION {
+            known.insert(pair(id));
+            assert!(known.contains(pair(0)), "{id}");
+        }
+        assert!(!known.contains(pair(1)));
+        assert!(known.young.len() + known.old.len() <= 2 * GENERATION);
+    }
+}

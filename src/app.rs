@@ -192,6 +192,19 @@ async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Resu
     Ok(Limits::new(limiter, rates))
 }
 
+/// The way to WeChat, where the settings allow a login by it.
+fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
+    if !settings.wechat_login() {
+        return Ok(None);
+    }
+    Ok(Some(WechatClient::new(
+        wechat::http_client()?,
+        settings.wechat.base_url.clone(),
+        settings.wechat.appid.clone(),
+        settings.wechat.secret.clone(),
+    )))
+}
+
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
@@ -241,22 +254,11 @@ impl App {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
-        let wechat = settings
-            .wechat_login()
-            .then(|| {
-                anyhow::Ok(WechatClient::new(
-                    wechat::http_client()?,
-                    settings.wechat.base_url.clone(),
-                    settings.wechat.appid.clone(),
-                    settings.wechat.secret.clone(),
-                ))
-            })
-            .transpose()?;
         let service = Arc::new(Service {
             accounts: Accounts::new(
                 Arc::clone(&store),
                 auth,
-                wechat,
+                wechat(&settings)?,
                 settings.demo_login(),
                 limits.clone(),
             ),

@@ -55,7 +55,7 @@ pub(crate) struct Instance {
 }
 
 impl Instances {
-    /// So many, of which nothing is known yet.
+    /// Makes this many instances, whose state is unknown yet.
     pub fn new(count: usize) -> Self {
         let instance = |number| {
             let (renewed, refusals) = (watch::Sender::new(None), Mutex::default());

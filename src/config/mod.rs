@@ -214,7 +214,7 @@ pub struct Users {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
-    /// To whom.
+    /// Who is shown the presence and typing of somebody.
     pub visible_to: VisibleTo,
 }
 

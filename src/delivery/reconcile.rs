@@ -19,7 +19,7 @@ const SLICE: usize = 500;
 /// How long news that the database has may still be under way before it counts as lost.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How often in an interval it is looked who is due.
+/// How many times within an interval the users who are due are collected.
 const LOOKS: u32 = 10;
 
 /// Compares each local user once in each `interval`, for ever: the first time within one of opening a

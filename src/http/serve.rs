@@ -182,7 +182,7 @@ async fn connection(
     };
     let evicted = async {
         silent.cancelled().await;
-        // Whose body is awaited is told so. All others have heard all that there is to be heard.
+        // A client whose body is awaited gets an answer; any other has had its last one.
         if place.lock().is_none() {
             tokio::time::sleep(EVICTED_WAIT).await;
         }

@@ -19,7 +19,7 @@ use crate::{
 /// How many users are read at a time when those who are online are listed.
 const PAGE: u32 = 1_000;
 
-/// Of how many acquaintances it is told who is online: those of the newest conversations.
+/// The most acquaintances whose presence one request reads: those of the newest conversations.
 const MAX_ACQUAINTANCES: u32 = 10_000;
 
 /// Whether somebody is online.

@@ -26,7 +26,7 @@ const MIGRATE_TIMEOUT: Duration = Duration::from_mins(10);
 const LOCK_TIMEOUT: &str = "500ms";
 /// How long others go on before it is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How often it is asked whether it is this replica's turn.
+/// Polling interval for the lock of migrations.
 const POLL: Duration = Duration::from_millis(200);
 /// How often it is said who is waited for.
 const REPORT_EVERY: Duration = Duration::from_secs(30);

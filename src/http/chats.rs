@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct SendChat {
     client_msg_id: ClientMsgId,
     target_user_id: UserId,
-    /// `chat.max_content_chars` characters at most, of which one can be seen.
+    /// `chat.max_content_chars` characters at most, and at least one that is visible.
     #[schema(min_length = 1)]
     content: String,
 }

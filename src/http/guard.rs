@@ -137,14 +137,8 @@ pub(super) fn cors(service: &Arc<Service>) -> CorsLayer {
         .max_age(Duration::from_hours(1))
 }
 
-/// The answer where a handler panicked.
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let message = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(message, "a handler panicked");
+/// The answer where a handler panicked. The hook that `telemetry` sets has logged it.
+pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Fault::internal().into_response()
 }
 

@@ -30,7 +30,7 @@ const SUCCESS: &str = "MSG SEND SUCCESS";
 pub(super) struct SeedChat {
     user_id: UserId,
     target_user_id: UserId,
-    /// `chat.max_content_chars` characters at most, of which one can be seen.
+    /// `chat.max_content_chars` characters at most, and at least one that is visible.
     #[schema(min_length = 1)]
     content: String,
     /// Names an anonymous user who is new; otherwise ignored.

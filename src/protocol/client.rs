@@ -73,7 +73,7 @@ pub enum Request {
     },
     /// Somebody is typing.
     Typing {
-        /// To whom.
+        /// The user whose sockets show it.
         target: UserId,
     },
     /// Whose presence this screen shows.
@@ -90,9 +90,9 @@ pub enum Request {
 pub struct Send {
     /// The client's key.
     pub client_msg_id: ClientMsgId,
-    /// To whom.
+    /// The user it is sent to.
     pub target: UserId,
-    /// What.
+    /// Its text.
     pub content: Content,
 }
 

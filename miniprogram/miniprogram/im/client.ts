@@ -176,7 +176,7 @@ export const createClient = (options: ClientOptions): ImClient => {
     findUsers: async (prefix) =>
       readable(toUsers, await ask(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).users,
     user: async (userId) => readable(toUser, await ask(`GET /v1/users/${userId}`)),
-    rename: (name) => changeMe('PATCH /v1/me', { name }),
+    rename: (name) => changeMe('PUT /v1/me', { name }),
     setAvatar: (image, contentType) => changeMe('PUT /v1/me/avatar', image, contentType),
   };
 };

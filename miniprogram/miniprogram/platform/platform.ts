@@ -51,8 +51,7 @@ function connect(url: string, protocols: readonly string[], handlers: SocketHand
 function request({ method, url, headers, body, timeoutMs }: HttpRequest): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     wx.request({
-      // The types know no PATCH, which every phone has.
-      method: method as 'GET',
+      method,
       url,
       header: { ...headers },
       ...(body === undefined ? {} : { data: body }),

@@ -113,8 +113,11 @@ async fn presence_is_told_of_acquaintances_in_the_order_asked() {
     drop(at_li);
     let path = format!("/v1/presence?userIds={}", li.id);
     let only = async || zhang.get_json(&path).await["presence"][0].clone();
-    eventually("李四 is offline", async || only().await["online"] == false).await;
-    assert!(is_time(&only().await["lastSeenAt"]));
+    eventually("李四 is offline, and when they left is stored", async || {
+        let li = only().await;
+        li["online"] == false && is_time(&li["lastSeenAt"])
+    })
+    .await;
     let peer = zhang.get_json(&format!("/v1/conversations?peerId={}", li.id)).await;
     let peer = &peer["conversations"][0]["peer"];
     assert_eq!(peer["online"], false);

@@ -30,7 +30,9 @@ use crate::{
     drain::Drain,
     http,
     instances::Instances,
-    limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
+    limits::{
+        HandshakeGate, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter,
+    },
     messaging::Messaging,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
@@ -278,7 +280,7 @@ impl App {
             instances,
             presence,
             limits,
-            admission: Admission::new(
+            handshakes: HandshakeGate::new(
                 settings.server.handshakes_at_once,
                 settings.server.handshakes_waiting,
             ),

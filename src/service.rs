@@ -15,7 +15,7 @@ use crate::{
     delivery::Delivery,
     drain::Drain,
     instances::Instances,
-    limits::{Admission, Limits},
+    limits::{HandshakeGate, Limits},
     messaging::Messaging,
     presence::Presence,
     store::{Store, batcher::Batcher},
@@ -44,7 +44,7 @@ pub struct Service {
     /// How often who may do what.
     pub limits: Limits,
     /// How many handshakes are worked on at once.
-    pub admission: Admission,
+    pub handshakes: HandshakeGate,
     /// By which names it may be reached.
     pub hosts: HostPolicy,
     /// Which pages may use the service.

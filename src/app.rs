@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::{self, Accounts},
+    admission::{Door, Rule, SendLimit, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     bus::{
         self, Bus,
@@ -207,9 +208,27 @@ fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
     )))
 }
 
+/// The door for sends: the service's rules, and then further ones.
+fn door(store: &Arc<dyn Store>, limits: &Limits, further: Vec<Arc<dyn Rule>>) -> Door {
+    let own: [Arc<dyn Rule>; 2] = [
+        Arc::new(SendLimit::new(limits.clone())),
+        Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
+    ];
+    Door::new(own.into_iter().chain(further))
+}
+
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        Self::build_with(settings, clock, Vec::new()).await
+    }
+
+    /// As [`App::build`], with further rules for sends, asked after the service's own.
+    pub async fn build_with(
+        settings: Settings,
+        clock: Clock,
+        rules: Vec<Arc<dyn Rule>>,
+    ) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
         let metrics = match bind_metrics(settings.metrics.listen).await? {
             // Before all that has something to count.
@@ -266,16 +285,15 @@ impl App {
             ),
             messaging: Messaging::new(
                 Arc::clone(&store),
+                door(&store, &limits, rules),
                 batcher.clone(),
                 Arc::clone(&delivery),
                 Arc::clone(&presence),
-                limits.clone(),
                 visible(&settings),
                 settings.delivery.replay_limit,
             ),
             delivery,
             store,
-            batcher: batcher.clone(),
             bus,
             instances,
             presence,

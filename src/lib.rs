@@ -1,6 +1,7 @@
 //! Real-time chat for WeChat mini programs. `docs/architecture.md` is the way in.
 
 pub mod accounts;
+pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod avatar;

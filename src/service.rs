@@ -18,7 +18,7 @@ use crate::{
     limits::{HandshakeGate, Limits},
     messaging::Messaging,
     presence::Presence,
-    store::{Store, batcher::Batcher},
+    store::Store,
 };
 
 /// The parts of a running replica.
@@ -33,8 +33,6 @@ pub struct Service {
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.
     pub store: Arc<dyn Store>,
-    /// The way of chats into the database, for the question whether it is open.
-    pub batcher: Batcher,
     /// The way between replicas, for the question whether it stands.
     pub bus: Arc<dyn Bus>,
     /// The Redis instances, for the question what they refuse.

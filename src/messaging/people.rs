@@ -119,7 +119,6 @@ impl Messaging {
         watched: &mut Vec<UserId>,
         users: &[UserId],
     ) -> Result<Vec<PresenceOf>, Error> {
-        self.limits.presence(socket.user).await?;
         let visible = self.visible(socket.user, users).await?;
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);

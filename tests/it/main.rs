@@ -15,6 +15,7 @@ mod database;
 mod delivery_model;
 mod deploy;
 mod docs;
+mod door;
 mod drain;
 mod floods;
 mod harness;

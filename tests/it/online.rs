@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use imserver::{
+    admission::Door,
     bus::local::LocalBroker,
     clock::Clock,
     delivery::Delivery,
     domain::{ClientMsgId, ConnectionId, Content, UserId, UserName},
-    limits::Limits,
     messaging::Messaging,
     presence::{Connection, OnlineUser, Presence, PresenceError, local::LocalPresence},
     store::{
@@ -81,10 +81,10 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
     let messaging = |how| {
         Messaging::new(
             Arc::clone(&store),
+            Door::new([]),
             batcher.clone(),
             Arc::clone(delivery.as_ref().unwrap()),
             Arc::clone(&presence),
-            Limits::none(),
             how,
             1_000,
         )

@@ -20,7 +20,7 @@ pub(super) type Outcome = (ClientMsgId, Result<Sent, Error>);
 ///
 /// A chat that this socket sent is shown as `sent` in its place in the timeline. The answer to a
 /// repeat is a `sent` beside it, whose number the client has passed: it waits until that is so.
-pub(super) struct Outbox {
+pub(super) struct SendTracker {
     cursor: Seq,
     open: HashMap<ClientMsgId, Open>,
     waiting: Vec<Answer>,
@@ -44,7 +44,7 @@ struct Answer {
     is_repeat: bool,
 }
 
-impl Outbox {
+impl SendTracker {
     /// A client that has applied everything up to `cursor`.
     pub(super) fn new(cursor: Seq) -> Self {
         Self { cursor, open: HashMap::new(), waiting: Vec::new() }
@@ -55,7 +55,7 @@ impl Outbox {
         self.cursor
     }
 
-    /// Notes a send, before it is handed over.
+    /// Notes a send, before it is admitted.
     pub(super) fn open(&mut self, key: &ClientMsgId) {
         self.open.entry(key.clone()).or_default().count += 1;
     }
@@ -180,23 +180,23 @@ mod tests {
 
     /// Does these steps; returns what was written, as `type seq`.
     fn written(cursor: i64, steps: &[&str]) -> Vec<String> {
-        let mut outbox = Outbox::new(seq(cursor));
+        let mut tracker = SendTracker::new(seq(cursor));
         let key = ClientMsgId::parse("k").unwrap();
         let mut frames = Vec::new();
         for step in steps {
             match step.split_at(1) {
-                ("o", _) => outbox.open(&key),
-                ("f", n) => frames.extend(outbox.settle(ended("k", n.parse().unwrap(), false))),
-                ("r", n) => frames.extend(outbox.settle(ended("k", n.parse().unwrap(), true))),
+                ("o", _) => tracker.open(&key),
+                ("f", n) => frames.extend(tracker.settle(ended("k", n.parse().unwrap(), false))),
+                ("r", n) => frames.extend(tracker.settle(ended("k", n.parse().unwrap(), true))),
                 ("s", n) => {
                     let event = ChatJson::of(&chat("k")).own_event(seq(n.parse().unwrap()));
-                    outbox.show(event, &mut frames);
+                    tracker.show(event, &mut frames);
                 }
-                ("R", n) => frames.extend(outbox.restart(seq(n.parse().unwrap()))),
+                ("R", n) => frames.extend(tracker.restart(seq(n.parse().unwrap()))),
                 _ => unreachable!(),
             }
         }
-        assert!(outbox.is_settled(), "{steps:?} leaves something");
+        assert!(tracker.is_settled(), "{steps:?} leaves something");
         let of = |text: &Text| -> serde_json::Value { serde_json::from_str(text).unwrap() };
         frames
             .iter()

@@ -193,6 +193,8 @@ pub enum Window {
     After(ChatId),
 }
 
+    /// The oldest ones.
+    Oldest,
 /// Where a read mark stands after it was to be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadMark {

@@ -77,6 +77,7 @@ pub(super) async fn chats(
         Window::Newest => (BACKWARDS, MAX_ID + 1, true),
         Window::Before(id) => (BACKWARDS, id.get(), true),
         Window::After(id) => (FORWARDS, id.get(), false),
+        Window::Oldest => (FORWARDS, 0, false),
     };
     let rows: Vec<ChatRow> = sqlx::query_as(statement)
         .bind(conversation.get())

@@ -101,6 +101,8 @@ pub(super) async fn chats_come_in_pages_at_both_ends<D: Database>() {
     assert_eq!(page(Window::Before(sent[4]), 4).await, (sent[..4].to_vec(), false));
     assert_eq!(page(Window::Before(sent[4]), 3).await, (sent[1..4].to_vec(), true));
     assert_eq!(page(Window::Before(sent[0]), 3).await, (vec![], false));
+    assert_eq!(page(Window::Oldest, 7).await, (sent.clone(), false));
+    assert_eq!(page(Window::Oldest, 6).await, (sent[..6].to_vec(), true));
     assert_eq!(page(Window::After(sent[2]), 4).await, (sent[3..].to_vec(), false));
     assert_eq!(page(Window::After(sent[2]), 3).await, (sent[3..6].to_vec(), true));
     assert_eq!(page(Window::After(sent[6]), 3).await, (vec![], false));

@@ -6,6 +6,7 @@
 mod batch;
 pub mod batcher;
 mod error;
+mod latest;
 pub mod postgres;
 mod rows;
 pub mod sqlite;
@@ -470,7 +471,8 @@ pub trait Store: Send + Sync + 'static {
     /// number. Chats stay in their conversations.
     async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError>;
 
-    /// The user's latest chats, oldest first, in the order of the user's timeline.
+    /// The latest chats of the user's direct conversations, oldest first: in the order of the user's
+    /// timeline, however little is kept of that.
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError>;
 
     /// The user's conversations whose last chat is before `before`, newest first.

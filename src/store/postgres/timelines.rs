@@ -9,7 +9,8 @@ use crate::{
     domain::{Chat, Seq, UserId},
     store::{
         Bounds, EventPage, Standing,
-        rows::{ChatRow, chats_query, event, event_page, id, seq},
+        latest::latest_chats_query,
+        rows::{ChatRow, all, chats_query, event, event_page, id, seq},
     },
 };
 
@@ -121,17 +122,19 @@ pub(super) async fn latest_chats(
     user: UserId,
     limit: u32,
 ) -> sqlx::Result<Vec<Chat>> {
-    let rows: Vec<ChatRow> = sqlx::query_as(chats_query!(
-        "",
-        "FROM (
-             SELECT x.seq, x.chat_id FROM timeline_events x
-             WHERE x.user_id = $1 AND x.kind = 'chat' ORDER BY x.seq DESC LIMIT $2
-         ) e LEFT JOIN chats c ON c.id = e.chat_id",
-        "ORDER BY e.seq"
+    // A limit that the planner does not know counts as small, so it walks the index from the end. It would
+    // rather read and sort the whole of a conversation that it takes for short.
+    let rows: Vec<ChatRow> = sqlx::query_as(latest_chats_query!(
+        "LATERAL (
+             SELECT y.id FROM chats y
+             WHERE y.conversation_id = n.conversation_id
+                 AND y.id >= (SELECT first_id FROM bound)
+             ORDER BY y.id DESC LIMIT (SELECT $2)
+         ) x"
     ))
     .bind(user.get())
     .bind(i64::from(limit))
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(Chat::try_from).collect()
+    all(rows)
 }

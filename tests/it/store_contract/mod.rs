@@ -11,6 +11,7 @@ mod cost;
 mod erasure;
 mod erasure_postgres;
 pub(crate) mod fake;
+mod latest;
 mod linger;
 mod pictures;
 mod postgres;
@@ -37,6 +38,9 @@ pub(super) trait Database: Sized + Send + Sync + 'static {
 
     /// Runs a statement behind the store's back.
     async fn tamper(&self, statement: &str);
+
+    /// How many rows these are: what stands behind `FROM`.
+    async fn count(&self, rows: &str) -> i64;
 }
 
 /// Runs the suite on a database. Each case is a function of the module that its list is headed by.
@@ -72,6 +76,11 @@ macro_rules! store_contract {
                     unknown_kinds_are_passed_on,
                     latest_chats_are_in_the_order_of_the_timeline,
                     a_standing_is_of_its_user_and_of_now,
+                ];
+                latest: [
+                    latest_chats_outlive_the_timeline,
+                    latest_chats_are_those_of_the_timeline_whatever_the_limit,
+                    latest_chats_are_direct,
                 ];
                 conversations: [
                     both_sides_see_one_conversation,

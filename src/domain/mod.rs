@@ -2,11 +2,13 @@
 
 mod characters;
 pub mod chat;
+pub mod identity;
 pub mod ids;
 pub mod text;
 pub mod user;
 
 pub use chat::{Chat, ChatKind, Conversation, ConversationKind, Peer};
+pub use identity::{Identity, Provider};
 pub use ids::{
     ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, ReplicaId, Seq, SessionId,
     UserId,

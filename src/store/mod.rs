@@ -6,6 +6,7 @@
 mod batch;
 pub mod batcher;
 mod error;
+mod identities;
 mod latest;
 pub mod postgres;
 mod rows;
@@ -20,7 +21,7 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Content, Conversation, ConversationId,
-        Epoch, ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Epoch, Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     protocol::event::{ChatJson, EventFrame},
 };
@@ -192,10 +193,10 @@ pub enum Window {
     Before(ChatId),
     /// The oldest ones after this.
     After(ChatId),
-}
-
     /// The oldest ones.
     Oldest,
+}
+
 /// Where a read mark stands after it was to be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadMark {
@@ -289,13 +290,14 @@ pub trait Store: Send + Sync + 'static {
     /// The users of this list that exist and were not erased, in any order.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
 
-    /// The demo user who first came by this name, whatever that user is called since; made if there
-    /// is none, with that name and an id that nobody has. Concurrent calls give the same user.
-    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError>;
-
-    /// The user with this openid; made if there is none, with a placeholder name and an id that
-    /// nobody has. Concurrent calls give the same user.
-    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError>;
+    /// The user whom this identity leads to, whatever that user is called since; made if there is none,
+    /// with this name, or else a placeholder, and an id that nobody has. Concurrent calls give the same
+    /// user, over all replicas, those of the version before included.
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError>;
 
     /// Makes those of these users that do not exist, under exactly these ids. Changes nobody who
     /// exists.
@@ -356,8 +358,7 @@ pub trait Store: Send + Sync + 'static {
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError>;
 
     /// Takes from a user all that says who it is, and the way back in: the name becomes
-    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go. The picture
-    /// itself is deleted, unless somebody else has it. All sessions are revoked; of a user who may have
+    /// [`UserName::erased`], picture, identities and the time when last seen go. The picture itself is deleted, unless somebody else has it. All sessions are revoked; of a user who may have
     /// many, [`Store::revoke_sessions`] takes most first. From then on the user is found
     /// only as a side of conversations that are there; a chat to or from it is
     /// [`Appended::TargetNotFound`] or [`Appended::SenderNotFound`], and the id is never given again.

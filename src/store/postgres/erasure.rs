@@ -37,6 +37,7 @@ pub(super) async fn erase_user(connection: &mut PgConnection, user: UserId) -> s
     .await?;
     for statement in [
         "UPDATE sessions SET revoked = true WHERE user_id = $1 AND NOT revoked",
+        "DELETE FROM identities WHERE user_id = $1",
         "DELETE FROM last_seen WHERE user_id = $1",
     ] {
         sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;

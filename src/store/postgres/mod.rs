@@ -12,6 +12,7 @@ mod error;
 mod gather;
 mod health;
 mod history;
+mod identities;
 mod migrating;
 mod opening;
 mod pictures;
@@ -38,13 +39,13 @@ use self::{
 };
 use super::{
     Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
+    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window, identities::IdentityColumns,
 };
 use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -206,14 +207,13 @@ impl Store for PgStore {
         self.run(move |c| users::users(c, ids).boxed()).await
     }
 
-    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError> {
-        let name = name.clone();
-        self.run(move |c| users::demo_user(c, name).boxed()).await
-    }
-
-    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError> {
-        let openid = openid.to_owned();
-        self.run(move |c| users::wechat_user(c, openid).boxed()).await
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError> {
+        let (identity, name) = (IdentityColumns::of(identity), name.cloned());
+        self.run(move |c| identities::user_by_identity(c, identity, name).boxed()).await
     }
 
     async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError> {

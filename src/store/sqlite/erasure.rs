@@ -30,6 +30,7 @@ pub(super) async fn erase_user(store: SqliteStore, user: UserId) -> sqlx::Result
     for statement in [
         "DELETE FROM timelines WHERE user_id = ?1",
         "UPDATE sessions SET revoked = 1 WHERE user_id = ?1 AND revoked = 0",
+        "DELETE FROM identities WHERE user_id = ?1",
         "DELETE FROM last_seen WHERE user_id = ?1",
     ] {
         sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;

@@ -12,6 +12,7 @@ mod erasure;
 mod error;
 mod file;
 mod health;
+mod identities;
 mod lists;
 mod lock;
 mod opening;
@@ -40,12 +41,13 @@ use self::{connections::Reserved, error::classify, file::OpenFile};
 use super::{
     Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
     ReadMark, Session, Standing, Store, StoreError, TokenHash, Window, error::corrupt,
+    identities::IdentityColumns,
 };
 use crate::{
     clock::{Clock, Timestamp},
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -184,12 +186,13 @@ impl Store for SqliteStore {
         read(users::users(&self.reader, ids)).await
     }
 
-    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError> {
-        self.write(users::demo_user(self.clone(), name.clone())).await
-    }
-
-    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError> {
-        self.write(users::wechat_user(self.clone(), openid.to_owned())).await
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError> {
+        let identity = IdentityColumns::of(identity);
+        self.write(identities::user_by_identity(self.clone(), identity, name.cloned())).await
     }
 
     async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use imserver::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     store::{
         Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
@@ -77,8 +77,8 @@ impl Store for FakeStore {
     async fn note_replica(&self, _: ReplicaId, _: bool)
         -> Answer<HashMap<ReplicaId, Timestamp>> { unimplemented!() }
     async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }
-    async fn demo_user(&self, _: &UserName) -> Answer<User> { unimplemented!() }
-    async fn wechat_user(&self, _: &str) -> Answer<User> { unimplemented!() }
+    async fn user_by_identity(&self, _: &Identity, _: Option<&UserName>)
+        -> Answer<User> { unimplemented!() }
     async fn ensure_users(&self, _: &[(UserId, UserName)]) -> Answer<()> { unimplemented!() }
     async fn rename(&self, _: UserId, _: &UserName) -> Answer<Option<User>> { unimplemented!() }
     async fn set_avatar(&self, _: UserId, _: &AvatarHash, _: &str, _: Bytes)

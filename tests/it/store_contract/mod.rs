@@ -11,6 +11,7 @@ mod cost;
 mod erasure;
 mod erasure_postgres;
 pub(crate) mod fake;
+mod identities;
 mod latest;
 mod linger;
 mod pictures;
@@ -24,7 +25,7 @@ mod users;
 use std::sync::Arc;
 
 use imserver::{
-    domain::{ChatId, ClientMsgId, Content, Seq, UserId, UserName},
+    domain::{ChatId, ClientMsgId, Content, Identity, Seq, User, UserId, UserName},
     store::{Appended, Committed, EventBody, NewChat, Store},
 };
 
@@ -92,9 +93,7 @@ macro_rules! store_contract {
                 ];
                 users: [
                     names_are_those_of_now,
-                    a_demo_user_is_found_by_the_first_name,
                     ids_never_collide_with_those_that_clients_chose,
-                    a_wechat_user_is_made_once,
                     ensuring_changes_nobody,
                     a_search_is_by_the_letter,
                     acquaintances_share_a_conversation,
@@ -102,6 +101,19 @@ macro_rules! store_contract {
                     that_somebody_wrote_is_noted_whatever_the_batch,
                     who_wrote_before_it_was_noted_is_found,
                     last_seen_only_rises,
+                ];
+                identities: [
+                    a_demo_user_is_found_by_the_first_name,
+                    a_wechat_user_is_made_once,
+                    a_name_is_given_to_who_is_new,
+                    each_mini_program_has_openids_of_its_own,
+                    an_openid_of_the_version_before_leads_in_from_any_mini_program,
+                    whom_the_version_before_made_is_found,
+                    whom_this_version_made_the_version_before_finds,
+                    both_versions_make_one_user_at_the_same_time,
+                    an_erasure_by_either_version_takes_all_identities,
+                    this_version_needs_no_trigger,
+                    an_identity_that_was_lost_is_noticed,
                 ];
                 pictures: [
                     avatars_are_kept_by_their_hash,
@@ -173,7 +185,18 @@ pub(super) fn name(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
 
-fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
+/// The demo user who came by this name.
+pub(super) async fn demo_user(store: &dyn Store, called: &str) -> User {
+    let called = name(called);
+    store.user_by_identity(&Identity::demo(&called), Some(&called)).await.unwrap()
+}
+
+/// The user with this openid in the mini program of most tests.
+pub(super) async fn wechat_user(store: &dyn Store, openid: &str) -> User {
+    store.user_by_identity(&Identity::wechat("wx-1".into(), openid), None).await.unwrap()
+}
+
+pub(super) fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
     NewChat {
         sender: user(sender),
         target: user(target),

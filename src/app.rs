@@ -30,8 +30,10 @@ use crate::{
     drain::Drain,
     http,
     instances::Instances,
+    jobs::{self, Job},
     limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
     messaging::Messaging,
+    outbox,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
@@ -42,6 +44,7 @@ use crate::{
         sqlite::{ServiceLock, SqliteStore},
     },
     telemetry,
+    trimming::{self, Keep},
     wechat::{self, WechatClient},
     ws,
 };
@@ -192,6 +195,27 @@ async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Resu
     Ok(Limits::new(limiter, rates))
 }
 
+/// Says whether the outbox tells of chats, if the settings do.
+async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result<()> {
+    let Some(on) = settings.outbox.enabled else { return Ok(()) };
+    store.switch_outbox(on).await.context("setting `outbox.enabled`: it cannot be switched")
+}
+
+/// What one replica at a time does for all of them.
+fn shared_work(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+) -> [BoxFuture<'static, ()>; 2] {
+    let job = |name| Job::new(Arc::clone(store), name, jobs::LEASE);
+    let keep = Keep { age: settings.timeline.age(), events: settings.timeline.keep_events };
+    let trim = job("timelines.trim");
+    [
+        Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
+        Box::pin(outbox::drop_old(Arc::clone(store), clock.clone(), job("outbox.drop"))),
+    ]
+}
+
 /// The way to WeChat, where the settings allow a login by it.
 fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
     if !settings.wechat_login() {
@@ -216,6 +240,8 @@ impl App {
         };
         let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
+        switch_outbox(&settings, &*store).await?;
+        let shared_work = shared_work(&settings, &store, &clock);
         let instances = instances(&settings)?;
         let (bus, incoming) = open_bus(&settings, &instances).await?;
         let (presence, transitions) = open_presence(&settings, &clock, &instances).await?;
@@ -250,7 +276,7 @@ impl App {
             Box::pin(auth::retention::keep_sweeping(auth.clone())),
             Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
         ];
-        for work in work {
+        for work in work.into_iter().chain(shared_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 

@@ -62,6 +62,8 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_limit_refusals_total", "Refusals, by limit"),
     (Kind::Counter, "imserver_log_lines_dropped_total", "Log lines that nobody took in time"),
     (Kind::Counter, "imserver_logins_closed_total", "Logins refused because Redis was away"),
+    (Kind::Counter, "imserver_outbox_dropped_total", "Entries of the outbox dropped by age"),
+    (Kind::Gauge, "imserver_outbox_lag_seconds", "How old the entry is that a reader takes"),
     (Kind::Histogram, "imserver_pool_wait_seconds", "How long work waited for Postgres"),
     (Kind::Counter, "imserver_presence_departures_forgotten_total", "Departures not remembered"),
     (Kind::Counter, "imserver_presence_fenced_total", "Leases of this replica that were lost"),
@@ -77,6 +79,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_slow_readers_total", "Sockets closed because their queue was full"),
     (Kind::Counter, "imserver_socket_ends_total", "Sockets that ended, by close code"),
     (Kind::Gauge, "imserver_sockets", "Open sockets, by kind"),
+    (Kind::Counter, "imserver_timeline_events_trimmed_total", "Events trimmed by age and length"),
 ];
 
 /// Seconds; from a commit on a fast disk to a timeout.

@@ -8,8 +8,8 @@ pub mod user;
 
 pub use chat::{Chat, ChatKind, Conversation, ConversationKind, Peer};
 pub use ids::{
-    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, ReplicaId, Seq, SessionId,
-    UserId,
+    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId, ReplicaId, Seq,
+    SessionId, UserId,
 };
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, User};

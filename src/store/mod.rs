@@ -6,9 +6,11 @@
 mod batch;
 pub mod batcher;
 mod error;
+mod outbox;
 pub mod postgres;
 mod rows;
 pub mod sqlite;
+mod trims;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -23,6 +25,9 @@ use crate::{
     },
     protocol::event::{ChatJson, EventFrame},
 };
+
+pub use outbox::{CHAT_CREATED, InvalidCursor, OutboxCursor, OutboxEntry, OutboxPage};
+pub use trims::{TRIM_STEP, Trim, TrimPage};
 
 /// How lately a replica must have been noted to count as living, in milliseconds.
 const REPLICA_FRESH: i64 = 60_000;
@@ -468,6 +473,18 @@ pub trait Store: Send + Sync + 'static {
     /// number. Chats stay in their conversations.
     async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError>;
 
+    /// Looks at no more than `limit` timelines, in the order of the ids of their users after `after`:
+    /// which of their events are before `before`, or followed by `keep` others or more. For
+    /// [`Store::trim_timeline`], so at most [`TRIM_STEP`] of each, the oldest first. An event without a
+    /// time has that of its chat; one without either is as old as those after it.
+    async fn trims(
+        &self,
+        after: Option<UserId>,
+        before: Timestamp,
+        keep: u64,
+        limit: u32,
+    ) -> Result<TrimPage, StoreError>;
+
     /// The user's latest chats, oldest first, in the order of the user's timeline.
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError>;
 
@@ -503,4 +520,50 @@ pub trait Store: Send + Sync + 'static {
         conversation: ConversationId,
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError>;
+
+    // --- the outbox
+
+    /// Says whether the outbox tells of chats. Each that is appended once this has returned is told or
+    /// not told accordingly; and of the chats of a conversation that are committed meanwhile none that is
+    /// told is followed by one that is not, or the other way round. Says it for all replicas, those that
+    /// start later included.
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError>;
+
+    /// At most `limit` entries after a place, and at least one if there is one; from the oldest that is
+    /// kept on where `after` is `None` or a place in another history.
+    ///
+    /// Who goes on from page to page gets every entry that is committed before it is dropped, those of a
+    /// conversation in their order, each once while the history stays. A transaction that hangs holds back
+    /// its own entries, and no others. [`StoreError::Rejected`]: the place is of another kind of database.
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError>;
+
+    /// Drops entries from before `before`, read or not, among the `limit` oldest. Returns how many: with
+    /// less than `limit` it is done.
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    // --- jobs
+
+    /// Takes the work of this name for so long, or keeps it for so long from now, if no other replica has
+    /// it. Returns the progress that was saved last; empty if none was. Of replicas that call at once, one
+    /// gets it. Time is that of the database.
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Saves how far the work has come, and keeps it for so long from now. `false`: another replica has
+    /// taken it since, or nobody ever took it; nothing was saved.
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError>;
 }

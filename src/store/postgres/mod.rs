@@ -12,14 +12,17 @@ mod error;
 mod gather;
 mod health;
 mod history;
+mod jobs;
 mod migrating;
 mod opening;
+mod outbox;
 mod pictures;
 mod pool;
 mod replicas;
 mod rows;
 mod sessions;
 mod timelines;
+mod trims;
 mod users;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -38,7 +41,8 @@ use self::{
 };
 use super::{
     Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
+    OutboxCursor, OutboxPage, ReadMark, Session, Standing, Store, StoreError, TokenHash, TrimPage,
+    Window,
 };
 use crate::{
     clock::Timestamp,
@@ -76,7 +80,8 @@ macro_rules! conversation_of_pair {
 }
 use conversation_of_pair;
 
-/// Common table expressions that write the rows of `chat`: chats that have everything, and their events.
+/// Common table expressions that write the rows of `chat`: chats that have everything, their events, and
+/// where it is switched on the outbox, which takes its ids within the locks, in the order of the chats.
 macro_rules! store_chats {
     () => {
         "stored AS (
@@ -84,6 +89,10 @@ macro_rules! store_chats {
                  content, created_at)
              SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
              FROM chat
+         ), told AS (
+             INSERT INTO outbox (kind, conversation_id, chat_id, created_at)
+             SELECT 'chat.created', conversation_id, id, now FROM chat
+             WHERE (SELECT outbox_enabled FROM service WHERE id = 1)
          ), event AS (
              INSERT INTO timeline_events (user_id, seq, kind, chat_id)
              SELECT sender_id, sender_seq, 'chat', id FROM chat
@@ -391,6 +400,16 @@ impl Store for PgStore {
         self.run(move |c| timelines::trim(c, user, up_to).boxed()).await
     }
 
+    async fn trims(
+        &self,
+        after: Option<UserId>,
+        before: Timestamp,
+        keep: u64,
+        limit: u32,
+    ) -> Result<TrimPage, StoreError> {
+        self.run(move |c| trims::page(c, after, before, keep, limit).boxed()).await
+    }
+
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError> {
         self.run(move |c| timelines::latest_chats(c, user, limit).boxed()).await
     }
@@ -429,5 +448,43 @@ impl Store for PgStore {
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError> {
         self.run(move |c| conversations::mark_read(c, user, conversation, up_to).boxed()).await
+    }
+
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError> {
+        self.run(move |c| outbox::switch(c, on).boxed()).await
+    }
+
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
+        let after = after.cloned();
+        self.run(move |c| outbox::read(c, after, limit).boxed()).await
+    }
+
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.run(move |c| outbox::drop_before(c, before, limit).boxed()).await
+    }
+
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        self.run(move |c| jobs::take(c, name, replica, lease).boxed()).await
+    }
+
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let (name, progress) = (name.to_owned(), progress.to_owned());
+        self.run(move |c| jobs::save(c, name, replica, progress, lease).boxed()).await
     }
 }

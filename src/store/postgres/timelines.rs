@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 
 use super::{history, rows::ids};
 use crate::{
@@ -94,26 +94,25 @@ pub(super) async fn events(
     event_page(user, bounds, since, limit, events)
 }
 
+/// One statement, so that the counter is locked for nothing but the work of the database.
 pub(super) async fn trim(
     connection: &mut PgConnection,
     user: UserId,
     up_to: Seq,
 ) -> sqlx::Result<()> {
-    let mut tx = connection.begin().await?;
-    let first: Option<i64> = sqlx::query_scalar(
-        "UPDATE timelines SET first_seq = greatest(first_seq, least($2, last_seq) + 1)
-         WHERE user_id = $1 RETURNING first_seq",
+    sqlx::query(
+        "WITH trimmed AS (
+             UPDATE timelines SET first_seq = greatest(first_seq, least($2, last_seq) + 1)
+             WHERE user_id = $1 RETURNING first_seq
+         )
+         DELETE FROM timeline_events
+         WHERE user_id = $1 AND seq < (SELECT first_seq FROM trimmed)",
     )
     .bind(user.get())
     .bind(up_to.get())
-    .fetch_optional(&mut *tx)
+    .execute(connection)
     .await?;
-    sqlx::query("DELETE FROM timeline_events WHERE user_id = $1 AND seq < $2")
-        .bind(user.get())
-        .bind(first.unwrap_or_default())
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
+    Ok(())
 }
 
 pub(super) async fn latest_chats(

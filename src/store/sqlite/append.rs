@@ -10,6 +10,7 @@ use sqlx::{Sqlite, Transaction};
 use super::{
     SqliteStore,
     lists::{ids, list},
+    outbox,
 };
 use crate::{
     clock::Timestamp,
@@ -39,11 +40,15 @@ pub(super) async fn append(store: SqliteStore, batch: Vec<NewChat>) -> sqlx::Res
     // Taken within the lock, so that times rise as ids do.
     let now = store.clock.now();
     let conversations = conversations(&mut tx, &plan.writing(), now).await?;
-    let ids = reserve_chat_ids(&mut tx, plan.len()).await?;
+    let (ids, is_told) = reserve_chat_ids(&mut tx, plan.len()).await?;
+    let ends = ids.first().copied().zip(ids.last().copied());
     let numbered = plan.number(&conversations, &mut people)?;
     let counters = batch::counters(&numbered);
     let committed = batch::committed(numbered, ids, now)?;
     insert(&mut tx, &committed, counters).await?;
+    if let Some((first, last)) = ends.filter(|_| is_told) {
+        outbox::tell(&mut tx, first, last).await?;
+    }
     tx.commit().await?;
     Ok(plan.answers(&committed))
 }
@@ -145,16 +150,18 @@ async fn note(tx: &mut Tx, new: Vec<serde_json::Value>) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Takes so many ids.
-async fn reserve_chat_ids(tx: &mut Tx, count: usize) -> sqlx::Result<Vec<ChatId>> {
+/// Takes so many ids, which follow each other; and says whether the outbox is to tell of their chats.
+async fn reserve_chat_ids(tx: &mut Tx, count: usize) -> sqlx::Result<(Vec<ChatId>, bool)> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let last: i64 = sqlx::query_scalar(
-        "UPDATE service SET last_chat_id = last_chat_id + ?1 WHERE id = 1 RETURNING last_chat_id",
+    let (last, is_told): (i64, bool) = sqlx::query_as(
+        "UPDATE service SET last_chat_id = last_chat_id + ?1 WHERE id = 1
+         RETURNING last_chat_id, outbox_enabled",
     )
     .bind(count)
     .fetch_one(&mut **tx)
     .await?;
-    (last - count + 1..=last).map(id).collect()
+    let ids = (last - count + 1..=last).map(id).collect::<sqlx::Result<_>>()?;
+    Ok((ids, is_told))
 }
 
 /// Writes the chats, their events, and the counters where they stand now.

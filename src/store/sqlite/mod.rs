@@ -12,13 +12,16 @@ mod erasure;
 mod error;
 mod file;
 mod health;
+mod jobs;
 mod lists;
 mod lock;
 mod opening;
+mod outbox;
 mod pictures;
 mod replicas;
 mod sessions;
 mod timelines;
+mod trims;
 mod users;
 
 use std::{
@@ -33,13 +36,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteConnectOptions};
+use sqlx::{Sqlite, SqliteExecutor, SqlitePool, Transaction, sqlite::SqliteConnectOptions};
 
 pub use self::lock::{LockError, ServiceLock};
 use self::{connections::Reserved, error::classify, file::OpenFile};
 use super::{
     Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window, error::corrupt,
+    OutboxCursor, OutboxPage, ReadMark, Session, Standing, Store, StoreError, TokenHash, TrimPage,
+    Window, error::corrupt,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -139,7 +143,7 @@ async fn begin_history(store: SqliteStore) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn epoch(reader: &SqlitePool) -> sqlx::Result<Epoch> {
+async fn epoch(reader: impl SqliteExecutor<'_>) -> sqlx::Result<Epoch> {
     let epoch: String =
         sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1").fetch_one(reader).await?;
     Epoch::parse(&epoch).ok_or_else(|| corrupt("the epoch is no uuid"))
@@ -350,6 +354,16 @@ impl Store for SqliteStore {
         self.write(timelines::trim(self.clone(), user, up_to)).await
     }
 
+    async fn trims(
+        &self,
+        after: Option<UserId>,
+        before: Timestamp,
+        keep: u64,
+        limit: u32,
+    ) -> Result<TrimPage, StoreError> {
+        read(trims::page(&self.reader, after, before, keep, limit)).await
+    }
+
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError> {
         read(timelines::latest_chats(&self.reader, user, limit)).await
     }
@@ -388,6 +402,42 @@ impl Store for SqliteStore {
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError> {
         self.write(conversations::mark_read(self.clone(), user, conversation, up_to)).await
+    }
+
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError> {
+        self.write(outbox::switch(self.clone(), on)).await
+    }
+
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
+        read(outbox::read(&self.reader, after, limit)).await
+    }
+
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write(outbox::drop_before(self.clone(), before, limit)).await
+    }
+
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        self.write(jobs::take(self.clone(), name.to_owned(), replica, lease)).await
+    }
+
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let (name, progress) = (name.to_owned(), progress.to_owned());
+        self.write(jobs::save(self.clone(), name, replica, progress, lease)).await
     }
 }
 

@@ -17,7 +17,8 @@ use imserver::{
     },
     store::{
         Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-        ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
+        OutboxCursor, OutboxPage, ReadMark, Session, Standing, Store, StoreError, TokenHash,
+        TrimPage, Window,
     },
 };
 use parking_lot::Mutex;
@@ -118,6 +119,8 @@ impl Store for FakeStore {
     }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }
     async fn trim_timeline(&self, _: UserId, _: Seq) -> Answer<()> { unimplemented!() }
+    async fn trims(&self, _: Option<UserId>, _: Timestamp, _: u64, _: u32)
+        -> Answer<TrimPage> { unimplemented!() }
     async fn latest_chats(&self, _: UserId, _: u32) -> Answer<Vec<Chat>> { unimplemented!() }
     async fn conversations(&self, _: UserId, _: Option<ChatId>, _: u32)
         -> Answer<ConversationPage> { unimplemented!() }
@@ -127,4 +130,12 @@ impl Store for FakeStore {
         -> Answer<Option<ChatPage>> { unimplemented!() }
     async fn mark_read(&self, _: UserId, _: ConversationId, _: ChatId)
         -> Answer<Option<ReadMark>> { unimplemented!() }
+    async fn switch_outbox(&self, _: bool) -> Answer<()> { unimplemented!() }
+    async fn read_outbox(&self, _: Option<&OutboxCursor>, _: u32)
+        -> Answer<OutboxPage> { unimplemented!() }
+    async fn drop_outbox(&self, _: Timestamp, _: u32) -> Answer<u64> { unimplemented!() }
+    async fn take_job(&self, _: &str, _: ReplicaId, _: Duration)
+        -> Answer<Option<String>> { unimplemented!() }
+    async fn save_job(&self, _: &str, _: ReplicaId, _: &str, _: Duration)
+        -> Answer<bool> { unimplemented!() }
 }

@@ -46,3 +46,56 @@ async fn round(store: &dyn Store, clock: &Clock, job: &mut Job) -> Result<(), St
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{ClientMsgId, Content, UserId, UserName},
+        jobs::LEASE,
+        store::{NewChat, sqlite::SqliteStore},
+    };
+
+    #[tokio::test]
+    async fn what_is_old_goes_once_in_a_round_of_one_replica() {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, day) = (Clock::manual(Clock::system().now()), Duration::from_hours(24));
+        let path = folder.path().join("imserver.db");
+        let store = SqliteStore::open(&path, clock.clone()).await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let zhang = UserId::new(1).unwrap();
+        store.ensure_users(&[(zhang, UserName::parse("张三").unwrap())]).await.unwrap();
+        store.switch_outbox(true).await.unwrap();
+        let say = async |count: u32| {
+            let chat = |_| NewChat {
+                sender: zhang,
+                target: zhang,
+                client_msg_id: ClientMsgId::random(),
+                content: Content::parse("x", 1).unwrap(),
+            };
+            store.append(&(0..count).map(chat).collect::<Vec<_>>()).await.unwrap();
+        };
+        let left = async || store.read_outbox(None, 10_000).await.unwrap().entries.len();
+        let job = || Job::new(Arc::clone(&store), "drop", LEASE);
+        let (mut one, mut other) = (job(), job());
+        let round = async |job: &mut Job| round(&*store, &clock, job).await.unwrap();
+
+        // More than a page.
+        say(2 * PAGE + 7).await;
+        clock.advance(KEPT - day);
+        say(3).await;
+        clock.advance(day);
+        round(&mut one).await;
+        assert_eq!(left().await, 2_010, "a moment too early");
+        clock.advance(Duration::from_mins(1));
+        // The other's turn comes later.
+        round(&mut other).await;
+        assert_eq!(left().await, 2_010);
+        clock.advance(INTERVAL);
+        round(&mut other).await;
+        assert_eq!(left().await, 3);
+        clock.advance(KEPT);
+        round(&mut one).await;
+        assert_eq!(left().await, 0);
+    }
+}

@@ -11,13 +11,18 @@ mod cost;
 mod erasure;
 mod erasure_postgres;
 pub(crate) mod fake;
+mod jobs;
 mod linger;
+mod outbox;
+mod outbox_postgres;
 mod pictures;
 mod postgres;
+mod readers;
 mod service;
 mod sessions;
 mod sqlite;
 mod timelines;
+mod trims;
 mod users;
 
 use std::sync::Arc;
@@ -72,6 +77,25 @@ macro_rules! store_contract {
                     unknown_kinds_are_passed_on,
                     latest_chats_are_in_the_order_of_the_timeline,
                     a_standing_is_of_its_user_and_of_now,
+                ];
+                trims: [
+                    events_are_as_old_as_they_say_or_as_their_chats,
+                    timelines_are_trimmed_in_steps_and_one_round_a_day,
+                ];
+                outbox: [
+                    it_tells_of_chats_while_it_is_on,
+                    a_reader_goes_on_from_the_text_of_its_place,
+                    a_new_history_is_read_from_the_beginning,
+                    a_place_in_another_kind_of_database_is_refused,
+                    old_entries_are_dropped_page_by_page,
+                    kinds_of_a_newer_version_are_passed_on,
+                    readers_that_die_miss_nothing,
+                    what_a_handler_does_not_take_comes_again,
+                ];
+                jobs: [
+                    work_is_done_by_one_replica_at_a_time,
+                    of_replicas_that_ask_at_once_one_has_the_work,
+                    work_that_rests_is_taken_by_nobody,
                 ];
                 conversations: [
                     both_sides_see_one_conversation,

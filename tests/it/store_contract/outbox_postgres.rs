@@ -137,8 +137,10 @@ async fn an_id_that_was_drawn_by_a_younger_transaction_is_read_later() {
     let lower = tell(&mut younger, [3, 4], ConversationId::new(77).unwrap()).await;
     let higher = tell(&mut older, [1, 2], ConversationId::new(7).unwrap()).await;
     older.commit().await.unwrap();
-    let mut cursor = None;
-    assert_eq!(chats(&read_on(&store, &mut cursor).await), [higher]);
+    // Once: each look is a transaction that ends.
+    let page = store.read_outbox(None, 10).await.unwrap();
+    assert_eq!(chats(&page.entries), [higher]);
+    let mut cursor = Some(page.cursor);
     younger.commit().await.unwrap();
     assert_eq!(chats(&read_on(&store, &mut cursor).await), [lower]);
     assert!(read_on(&store, &mut cursor).await.is_empty());

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::{
     clock::Clock,
     jobs::{self, Job},
-    store::{InvalidCursor, OutboxEntry, OutboxPage, Store, StoreError},
+    store::{InvalidCursor, OutboxEntry, Store, StoreError},
 };
 
 pub use retention::{KEPT, drop_old};
@@ -105,7 +105,10 @@ impl Reader {
 
     /// Reads until another replica has the work.
     async fn read_on(&mut self) -> Result<(), Stopped> {
-        let Some(progress) = self.job.take().await? else { return Ok(()) };
+        let Some(progress) = self.job.take().await? else {
+            self.note_lag(Duration::ZERO);
+            return Ok(());
+        };
         let mut cursor = match progress.as_str() {
             "" => None,
             place => Some(place.parse()?),
@@ -113,7 +116,8 @@ impl Reader {
         loop {
             let page = self.store.read_outbox(cursor.as_ref(), self.pace.page).await?;
             let is_empty = page.entries.is_empty();
-            self.note_lag(&page);
+            let oldest = page.entries.first().map(|entry| entry.created_at);
+            self.note_lag(oldest.map_or(Duration::ZERO, |oldest| oldest.until(self.clock.now())));
             let place = page.cursor.to_string();
             let is_kept = if is_empty {
                 // The place moves on without entries, too. It may be noted later.
@@ -140,9 +144,7 @@ impl Reader {
         }
     }
 
-    fn note_lag(&self, page: &OutboxPage) {
-        let oldest = page.entries.first().map(|entry| entry.created_at);
-        let lag = oldest.map_or(Duration::ZERO, |oldest| oldest.until(self.clock.now()));
+    fn note_lag(&self, lag: Duration) {
         metrics::gauge!("imserver_outbox_lag_seconds", "reader" => self.name.clone())
             .set(lag.as_secs_f64());
     }

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
-    domain::{AvatarHash, SessionId, User, UserId, UserName},
+    domain::{AvatarHash, Identity, SessionId, User, UserId, UserName},
     limits::Limits,
     messaging::{Error, user_not_found},
     protocol::fault::{Code, Fault},
@@ -79,7 +79,7 @@ impl Accounts {
         if !self.demo_login {
             return Err(Fault::new(Code::NotFound, "demo login is off").into());
         }
-        let user = self.store.demo_user(name).await?;
+        let user = self.store.user_by_identity(&Identity::demo(name), Some(name)).await?;
         self.begin(user).await
     }
 
@@ -89,7 +89,7 @@ impl Accounts {
             Fault::new(Code::NotFound, "login by WeChat is not configured; set wechat.secret")
         })?;
         let openid = wechat.openid(code).await.map_err(wechat_fault)?;
-        let user = self.store.wechat_user(openid.as_str()).await?;
+        let user = self.store.user_by_identity(&wechat.identity(&openid), None).await?;
         self.begin(user).await
     }
 

@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::{self, Accounts},
+    admission::{Door, Rule, SendLimit, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     bus::{
         self, Bus,
@@ -30,8 +31,12 @@ use crate::{
     drain::Drain,
     http,
     instances::Instances,
-    limits::{Admission, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter},
+    jobs::{self, Job},
+    limits::{
+        HandshakeGate, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter,
+    },
     messaging::Messaging,
+    outbox,
     presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
@@ -42,6 +47,7 @@ use crate::{
         sqlite::{ServiceLock, SqliteStore},
     },
     telemetry,
+    trimming::{self, Keep},
     wechat::{self, WechatClient},
     ws,
 };
@@ -192,6 +198,27 @@ async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Resu
     Ok(Limits::new(limiter, rates))
 }
 
+/// Says whether the outbox tells of chats, if the settings do.
+async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result<()> {
+    let Some(on) = settings.outbox.enabled else { return Ok(()) };
+    store.switch_outbox(on).await.context("setting `outbox.enabled`: it cannot be switched")
+}
+
+/// What one replica at a time does for all of them.
+fn shared_work(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+) -> [BoxFuture<'static, ()>; 2] {
+    let job = |name| Job::new(Arc::clone(store), name, jobs::LEASE);
+    let keep = Keep { age: settings.timeline.age(), events: settings.timeline.keep_events };
+    let trim = job("timelines.trim");
+    [
+        Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
+        Box::pin(outbox::drop_old(Arc::clone(store), clock.clone(), job("outbox.drop"))),
+    ]
+}
+
 /// The way to WeChat, where the settings allow a login by it.
 fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
     if !settings.wechat_login() {
@@ -205,9 +232,27 @@ fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
     )))
 }
 
+/// The door for sends: the service's rules, and then further ones.
+fn door(store: &Arc<dyn Store>, limits: &Limits, further: Vec<Arc<dyn Rule>>) -> Door {
+    let own: [Arc<dyn Rule>; 2] = [
+        Arc::new(SendLimit::new(limits.clone())),
+        Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
+    ];
+    Door::new(own.into_iter().chain(further))
+}
+
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        Self::build_with(settings, clock, Vec::new()).await
+    }
+
+    /// As [`App::build`], with further rules for sends, asked after the service's own.
+    pub async fn build_with(
+        settings: Settings,
+        clock: Clock,
+        rules: Vec<Arc<dyn Rule>>,
+    ) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
         let metrics = match bind_metrics(settings.metrics.listen).await? {
             // Before all that has something to count.
@@ -216,6 +261,8 @@ impl App {
         };
         let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
+        switch_outbox(&settings, &*store).await?;
+        let shared_work = shared_work(&settings, &store, &clock);
         let instances = instances(&settings)?;
         let (bus, incoming) = open_bus(&settings, &instances).await?;
         let (presence, transitions) = open_presence(&settings, &clock, &instances).await?;
@@ -240,8 +287,9 @@ impl App {
         };
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle(), settings.auth.max());
         let reconcile_every = Duration::from_secs(settings.delivery.reconcile_secs);
-        let work: [BoxFuture<'static, ()>; 8] = [
+        let work: [BoxFuture<'static, ()>; 9] = [
             Box::pin(Arc::clone(&delivery).listen(incoming)),
+            Box::pin(delivery::fan_out(Arc::clone(&delivery))),
             Box::pin(delivery::announce(Arc::clone(&delivery), transitions)),
             Box::pin(delivery::reconcile(Arc::clone(&delivery), reconcile_every)),
             Box::pin(delivery::watch_bus(Arc::clone(&delivery), reconcile_every)),
@@ -250,7 +298,7 @@ impl App {
             Box::pin(auth::retention::keep_sweeping(auth.clone())),
             Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
         ];
-        for work in work {
+        for work in work.into_iter().chain(shared_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
@@ -264,21 +312,20 @@ impl App {
             ),
             messaging: Messaging::new(
                 Arc::clone(&store),
+                door(&store, &limits, rules),
                 batcher.clone(),
                 Arc::clone(&delivery),
                 Arc::clone(&presence),
-                limits.clone(),
                 visible(&settings),
                 settings.delivery.replay_limit,
             ),
             delivery,
             store,
-            batcher: batcher.clone(),
             bus,
             instances,
             presence,
             limits,
-            admission: Admission::new(
+            handshakes: HandshakeGate::new(
                 settings.server.handshakes_at_once,
                 settings.server.handshakes_waiting,
             ),

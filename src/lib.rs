@@ -1,6 +1,7 @@
 //! Real-time chat for WeChat mini programs. `docs/architecture.md` is the way in.
 
 pub mod accounts;
+pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod avatar;
@@ -16,8 +17,10 @@ pub mod healthcheck;
 pub mod http;
 pub mod hub;
 pub mod instances;
+pub mod jobs;
 pub mod limits;
 pub mod messaging;
+pub mod outbox;
 pub mod output;
 pub mod presence;
 pub mod protocol;
@@ -25,5 +28,6 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod trimming;
 pub mod wechat;
 pub mod ws;

@@ -15,10 +15,10 @@ use crate::{
     delivery::Delivery,
     drain::Drain,
     instances::Instances,
-    limits::{Admission, Limits},
+    limits::{HandshakeGate, Limits},
     messaging::Messaging,
     presence::Presence,
-    store::{Store, batcher::Batcher},
+    store::Store,
 };
 
 /// The parts of a running replica.
@@ -33,8 +33,6 @@ pub struct Service {
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.
     pub store: Arc<dyn Store>,
-    /// The way of chats into the database, for the question whether it is open.
-    pub batcher: Batcher,
     /// The way between replicas, for the question whether it stands.
     pub bus: Arc<dyn Bus>,
     /// The Redis instances, for the question what they refuse.
@@ -44,7 +42,7 @@ pub struct Service {
     /// How often who may do what.
     pub limits: Limits,
     /// How many handshakes are worked on at once.
-    pub admission: Admission,
+    pub handshakes: HandshakeGate,
     /// By which names it may be reached.
     pub hosts: HostPolicy,
     /// Which pages may use the service.

@@ -50,6 +50,11 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_connections_closed_total", "Connections closed to make room, by why"),
     (Kind::Gauge, "imserver_connections_waiting", "Connections whose client owes a request"),
     (Kind::Histogram, "imserver_delivery_seconds", "How long a frame waited for its socket"),
+    (
+        Kind::Counter,
+        "imserver_fan_out_dropped_total",
+        "Events of large conversations that found the queue full",
+    ),
     (Kind::Counter, "imserver_gap_repairs_total", "Sockets that read a gap from the database"),
     (Kind::Histogram, "imserver_handshake_seconds", "How long a step of a handshake was worked on"),
     (Kind::Gauge, "imserver_handshakes_in_flight", "Handshakes that are worked on"),
@@ -62,6 +67,8 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_limit_refusals_total", "Refusals, by limit"),
     (Kind::Counter, "imserver_log_lines_dropped_total", "Log lines that nobody took in time"),
     (Kind::Counter, "imserver_logins_closed_total", "Logins refused because Redis was away"),
+    (Kind::Counter, "imserver_outbox_dropped_total", "Entries of the outbox dropped by age"),
+    (Kind::Gauge, "imserver_outbox_lag_seconds", "How old the entry is that a reader takes"),
     (Kind::Histogram, "imserver_pool_wait_seconds", "How long work waited for Postgres"),
     (Kind::Counter, "imserver_presence_departures_forgotten_total", "Departures not remembered"),
     (Kind::Counter, "imserver_presence_fenced_total", "Leases of this replica that were lost"),
@@ -77,6 +84,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_slow_readers_total", "Sockets closed because their queue was full"),
     (Kind::Counter, "imserver_socket_ends_total", "Sockets that ended, by close code"),
     (Kind::Gauge, "imserver_sockets", "Open sockets, by kind"),
+    (Kind::Counter, "imserver_timeline_events_trimmed_total", "Events trimmed by age and length"),
 ];
 
 /// Seconds; from a commit on a fast disk to a timeout.

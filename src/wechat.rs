@@ -6,7 +6,7 @@ use reqwest::redirect;
 use serde::Deserialize;
 use url::Url;
 
-use crate::secret::Secret;
+use crate::{domain::Identity, secret::Secret};
 
 /// How long the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -123,6 +123,11 @@ impl WechatClient {
                 Err(WechatError::Unavailable)
             }
         }
+    }
+
+    /// Who somebody with this openid is here.
+    pub fn identity(&self, openid: &OpenId) -> Identity {
+        Identity::wechat(Arc::clone(&self.appid), openid.as_str())
     }
 
     async fn ask(&self, code: &str) -> Result<Answer, Problem> {

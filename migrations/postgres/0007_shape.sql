@@ -31,10 +31,6 @@ ALTER TABLE chats
 ALTER TABLE timeline_events
     -- What an event says beside its chat: a JSON object, kept to the letter.
     ADD COLUMN payload TEXT,
-    -- For trimming by age. NULL in older rows, of which the chat has the time.
+    -- For trimming by age. NULL where there is a chat, which has the time.
     ADD COLUMN created_at BIGINT,
     ADD CONSTRAINT timeline_events_payload_size CHECK (octet_length(payload) <= 1024) NOT VALID;
-
--- For rows that a replica of the version before writes.
-ALTER TABLE timeline_events ALTER COLUMN created_at
-    SET DEFAULT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;

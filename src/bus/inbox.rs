@@ -3,8 +3,7 @@
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::{INCOMING_QUEUE, Incoming, Receiver, Signal};
-use crate::domain::UserId;
+use super::{INCOMING_QUEUE, Incoming, Receiver};
 
 /// The writing end.
 #[derive(Debug)]
@@ -27,14 +26,14 @@ impl Inbox {
         (Self { tail: Mutex::new(Tail { sender, ends_with_gap: false }) }, receiver)
     }
 
-    /// Queues a signal, or a gap where there is no place for it; `false` if it is lost.
-    pub(super) fn signal(&self, user: UserId, signal: impl FnOnce() -> Signal) -> bool {
+    /// Queues what was published, or a gap where there is no place for it; `false` if it is lost.
+    pub(super) fn hear(&self, incoming: impl FnOnce() -> Incoming) -> bool {
         let mut tail = self.tail.lock();
         let full = tail.is_full();
         if full {
             tail.gap();
         } else {
-            tail.push(Incoming::Signal(user, signal()));
+            tail.push(incoming());
         }
         !full
     }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 
-use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
+use super::{Bus, BusError, Incoming, Receiver, Signal, WideEvent, inbox::Inbox};
 use crate::domain::{ReplicaId, UserId};
 
 /// What the endpoints of one process have in common. Clones are the same broker.
@@ -42,7 +42,17 @@ struct Endpoint {
 impl Endpoint {
     fn hear(&self, user: UserId, signal: &Signal) {
         if self.users.lock().contains(&user) {
-            self.inbox.signal(user, || signal.clone());
+            self.inbox.hear(|| Incoming::Signal(user, signal.clone()));
+        }
+    }
+}
+
+impl LocalBus {
+    fn for_others(&self, act: impl Fn(&Endpoint)) {
+        for endpoint in self.broker.endpoints.read().iter() {
+            if !Arc::ptr_eq(endpoint, &self.endpoint) {
+                act(endpoint);
+            }
         }
     }
 }
@@ -50,11 +60,13 @@ impl Endpoint {
 #[async_trait]
 impl Bus for LocalBus {
     fn publish(&self, user: UserId, signal: Signal) {
-        for endpoint in self.broker.endpoints.read().iter() {
-            if !Arc::ptr_eq(endpoint, &self.endpoint) {
-                endpoint.hear(user, &signal);
-            }
-        }
+        self.for_others(|endpoint| endpoint.hear(user, &signal));
+    }
+
+    fn publish_wide(&self, event: WideEvent) {
+        self.for_others(|endpoint| {
+            endpoint.inbox.hear(|| Incoming::Wide(event.clone()));
+        });
     }
 
     async fn subscribe(&self, user: UserId) -> Result<(), BusError> {
@@ -90,7 +102,7 @@ impl Drop for LocalBus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::{INCOMING_QUEUE, Incoming};
+    use crate::bus::INCOMING_QUEUE;
 
     fn user() -> UserId {
         UserId::new(7).unwrap()

@@ -8,12 +8,17 @@ mod inbox;
 pub mod local;
 pub mod redis;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{ConnectionId, DeviceId, ReplicaId, SessionId, UserId},
-    protocol::{Text, event::EventFrame},
+    domain::{ClientMsgId, ConnectionId, DeviceId, ReplicaId, Seq, SessionId, UserId},
+    protocol::{
+        Text,
+        event::{EventBody, EventFrame},
+    },
 };
 
 /// Why a subscription could not be made now. The bus goes on trying by itself.
@@ -34,6 +39,32 @@ pub enum Signal {
     /// Some of the user's sockets must close.
     Close(CloseOrder),
 }
+
+/// An event of a large conversation: one body, in the timelines of many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WideEvent {
+    /// What it says.
+    pub body: EventBody,
+    /// Whose chat it is, and under which key; `None` if the sender has no timeline.
+    pub own: Option<(UserId, ClientMsgId)>,
+    /// Whose timelines have it, and as which number: in ascending id, each user once, at most
+    /// [`MAX_PLACES`].
+    pub places: Arc<[(UserId, Seq)]>,
+}
+
+impl WideEvent {
+    /// The event in each of the timelines.
+    pub fn frames(&self) -> impl Iterator<Item = (UserId, EventFrame)> {
+        self.places.iter().map(|(user, seq)| {
+            let own = self.own.as_ref().filter(|(sender, _)| sender == user);
+            let own = own.map(|(_, key)| key.clone());
+            (*user, EventFrame { seq: *seq, own, body: self.body.clone() })
+        })
+    }
+}
+
+/// The most timelines of one [`WideEvent`].
+pub const MAX_PLACES: usize = 4_096;
 
 /// Which of a user's sockets must close. None names a socket that opened after the reason for it: so an
 /// order that comes late closes nobody who came back.
@@ -64,6 +95,8 @@ pub enum CloseOrder {
 pub enum Incoming {
     /// Another replica published this for a user to whom this one is subscribed.
     Signal(UserId, Signal),
+    /// Another replica published this for whoever has these timelines.
+    Wide(WideEvent),
     /// Signals may have been lost, of any user: compare all with the database.
     Gap,
 }
@@ -83,6 +116,11 @@ pub trait Bus: Send + Sync + 'static {
     /// Hands over a signal and returns at once. Never waits for the link, never fails: a signal that
     /// cannot be queued is dropped.
     fn publish(&self, user: UserId, signal: Signal);
+
+    /// Hands over an event of many users and returns at once, as [`Bus::publish`] does. It crosses the bus
+    /// once for each replica, however many users it has: every other replica hears it, subscribed to them
+    /// or not, at most once. Its order among other signals is not kept.
+    fn publish_wide(&self, event: WideEvent);
 
     /// Subscribes to a user. Once it returns `Ok`, what is published after is heard. Subscribing
     /// twice is no error and takes one unsubscription.

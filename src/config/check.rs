@@ -68,6 +68,8 @@ impl Settings {
         within("chat.classic_limit", self.chat.classic_limit.into(), 1, 1_000)?;
         within("delivery.reconcile_secs", self.delivery.reconcile_secs, 1, 3_600)?;
         within("delivery.replay_limit", self.delivery.replay_limit.into(), 1, 1_000_000)?;
+        within("timeline.keep_days", self.timeline.keep_days.into(), 1, 3_650)?;
+        within("timeline.keep_events", self.timeline.keep_events, 100, 100_000_000)?;
         within("auth.idle_secs", self.auth.idle_secs, 1, 10 * 365 * 86_400)?;
         within("auth.max_secs", self.auth.max_secs, 1, 10 * 365 * 86_400)?;
         within("server.drain_secs", self.server.drain_secs, 0, 3_600)?;

@@ -114,6 +114,8 @@ mod tests {
         let settings = with(&[], &[]).unwrap();
         assert!(settings.demo_login() && settings.anonymous() && settings.directory());
         assert_eq!(settings.metrics.listen, MetricsListen::Unset);
+        assert_eq!((settings.timeline.keep_days, settings.timeline.keep_events), (90, 100_000));
+        assert_eq!(settings.outbox.enabled, None);
         let database = settings.database().unwrap();
         assert!(
             matches!(database, DatabaseUrl::Sqlite(path) if path.ends_with("data/imserver.db"))
@@ -211,6 +213,11 @@ mod tests {
             ("IMSERVER__BUS__URL", "redis://:hunter2@r", "`database.url` to postgres://"),
             ("IMSERVER__BUS__URL", "redis://:hunter2@r", "`bus.url` to memory://"),
             ("IMSERVER__CHAT__MAX_CONTENT_CHARS", "0", "chat.max_content_chars"),
+            ("IMSERVER__TIMELINE__KEEP_DAYS", "0", "timeline.keep_days"),
+            ("IMSERVER__TIMELINE__KEEP_DAYS", "3651", "timeline.keep_days"),
+            ("IMSERVER__TIMELINE__KEEP_EVENTS", "99", "timeline.keep_events"),
+            ("IMSERVER__TIMELINE__KEEP_EVENTS", "-1", "timeline.keep_events"),
+            ("IMSERVER__OUTBOX__ENABLED", "perhaps", "outbox.enabled"),
             ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),
             ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),
             ("IMSERVER__WECHAT__SECRET", "hunter2", "wechat.appid"),

@@ -55,6 +55,10 @@ pub struct Settings {
     pub chat: Chat,
     /// Delivery.
     pub delivery: Delivery,
+    /// What is kept of timelines.
+    pub timeline: Timeline,
+    /// The outbox.
+    pub outbox: Outbox,
     /// Rate limits.
     pub limits: Limits,
     /// Logs.
@@ -259,6 +263,31 @@ pub struct Delivery {
     pub reconcile_secs: u64,
     /// Most events that a socket may be behind.
     pub replay_limit: u32,
+}
+
+/// What is kept of timelines.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeline {
+    /// Days that an event is kept.
+    pub keep_days: u32,
+    /// Most events that are kept.
+    pub keep_events: u64,
+}
+
+impl Timeline {
+    /// How long an event is kept.
+    pub fn age(&self) -> Duration {
+        Duration::from_hours(24) * self.keep_days
+    }
+}
+
+/// The outbox.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    /// As written, if it was: whether it tells of chats from this start on. Otherwise it goes on as it is.
+    pub enabled: Option<bool>,
 }
 
 /// Rate limits.

@@ -5,6 +5,7 @@
 //! often, which bounds what a lost hint can cost.
 
 mod announce;
+mod fan_out;
 mod leave;
 mod recheck;
 mod reconcile;
@@ -24,19 +25,20 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    bus::{self, Bus, CloseOrder, Incoming, Signal},
+    bus::{self, Bus, CloseOrder, Incoming, Signal, WideEvent},
     domain::{ConnectionId, DeviceId, Epoch, Seq, SessionId, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
     presence::Presence,
     protocol::{
         Text,
         close::CloseCode,
-        event::{ChatJson, EventFrame},
+        event::{EventBody, EventFrame},
     },
     store::{Bounds, Committed, EventPage, Standing, Store, StoreError},
 };
 
 pub use announce::announce;
+pub use fan_out::fan_out;
 pub use recheck::recheck;
 pub use reconcile::reconcile;
 pub use review::review;
@@ -52,6 +54,10 @@ const SUBSCRIBE_WAIT: Duration = Duration::from_secs(1);
 
 /// How many events are read for a socket at a time.
 const PAGE: u32 = 100;
+
+/// An event in no more timelines than this goes to each user's channel, which reaches only replicas that
+/// have a socket of the user; one in more is cheaper to send to every replica.
+const FEW: usize = 16;
 
 /// What a socket is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,8 @@ pub struct Delivery {
     epoch: Mutex<Epoch>,
     /// Whose sockets are to be looked at again.
     opened: review::Opened,
+    /// Events of large conversations that the sockets here have not been fed yet.
+    wide: fan_out::Queue,
     /// Whether the replica stops, so that no socket stays.
     is_leaving: AtomicBool,
     /// Whether replicas that live are on another bus.
@@ -116,6 +124,7 @@ impl Delivery {
             presence,
             epoch,
             opened: review::Opened::default(),
+            wide: fan_out::Queue::default(),
             is_leaving: AtomicBool::new(false),
             is_split: AtomicBool::new(false),
             tasks,
@@ -180,17 +189,23 @@ impl Delivery {
         attachment
     }
 
-    /// Feeds a chat that was committed just now to both users' sockets here, and hands it to the
-    /// other replicas.
+    /// Feeds a chat that was committed just now to the sockets here of all who have it, and hands it to
+    /// the other replicas. Of a large conversation it leaves the sockets to [`fan_out`].
     pub fn committed(self: &Arc<Self>, committed: &Committed) {
-        let json = ChatJson::of(&committed.chat);
-        let feed = |user, frame: EventFrame| {
+        let Committed { chat, places } = committed;
+        let event = WideEvent {
+            body: EventBody::chat(chat),
+            own: committed.sender_seq().map(|_| (chat.user_id, chat.client_msg_id.clone())),
+            places: Arc::from(places.as_slice()),
+        };
+        if places.len() > FEW {
+            self.bus.publish_wide(event.clone());
+            self.wide.push(event);
+            return;
+        }
+        for (user, frame) in event.frames() {
             self.hint(user, &frame);
             self.bus.publish(user, Signal::Event(frame));
-        };
-        feed(committed.chat.user_id, json.own_event(committed.sender_seq));
-        if let Some(seq) = committed.target_seq {
-            feed(committed.chat.target_user_id, json.others_event(seq));
         }
     }
 
@@ -223,6 +238,11 @@ impl Delivery {
         while let Some(heard) = incoming.recv().await {
             match heard {
                 Incoming::Signal(user, Signal::Event(frame)) => self.hint(user, &frame),
+                Incoming::Wide(event) => {
+                    for (user, frame) in event.frames() {
+                        self.hint(user, &frame);
+                    }
+                }
                 Incoming::Signal(user, Signal::Notice(text)) => self.show(user, &text, None),
                 Incoming::Signal(user, Signal::Close(order)) => self.obey(user, &order),
                 Incoming::Gap => {

@@ -5,25 +5,162 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ChatId, ClientMsgId, ConversationId, User, UserId, UserName};
+use super::{ChatId, ClientMsgId, ConversationId, Payload, User, UserId, UserName};
 use crate::clock::Timestamp;
 
-/// What a chat is. One kind today; a client ignores those that it does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ChatKind {
-    /// Plain text.
-    #[default]
-    Text,
+/// A word of the wire and of the database of which this version knows some. One that a newer version
+/// wrote passes through.
+macro_rules! open_word {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+            /// A word that this version does not know.
+            Other(Box<str>),
+        }
+
+        impl $name {
+            /// The word.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(word: String) -> Self {
+                match word.as_str() {
+                    $($word => Self::$variant,)*
+                    _ => Self::Other(word.into()),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
 }
 
-impl ChatKind {
-    /// The word of the wire and of the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
+open_word! {
+    /// What a chat is. A client shows one of a kind that it does not know by its content.
+    ChatKind {
+        /// Plain text.
+        Text = "text",
+    }
+}
+
+open_word! {
+    /// What has become of a chat since it was committed.
+    ChatState {
+        /// Its sender, or who keeps order there, took it back: its words are gone.
+        Recalled = "recalled",
+    }
+}
+
+/// Where a sender wants a chat to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// Into the direct conversation with this user, which the first chat begins.
+    Direct(UserId),
+    /// Into this conversation, of which the sender is a member.
+    Conversation(ConversationId),
+}
+
+/// Whom a chat calls by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mentions {
+    /// These members.
+    Users(Arc<[UserId]>),
+    /// Every member.
+    All,
+}
+
+impl Mentions {
+    /// Reads what [`Mentions::to_json`] wrote; `None` if it is anything else.
+    pub fn from_json(json: &str) -> Option<Self> {
+        let (users, all) = (serde_json::from_str::<Vec<UserId>>(json), serde_json::from_str(json));
+        match (users, all) {
+            (Ok(users), _) => Some(Self::Users(users.into())),
+            (Err(_), Ok("all")) => Some(Self::All),
+            _ => None,
         }
     }
+
+    /// A list of ids, or `"all"`.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Users(users) => {
+                let ids: Vec<_> = users.iter().map(ToString::to_string).collect();
+                format!("[{}]", ids.join(","))
+            }
+            Self::All => r#""all""#.to_owned(),
+        }
+    }
+}
+
+impl Serialize for Mentions {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Users(users) => users.serialize(serializer),
+            Self::All => serializer.serialize_str("all"),
+        }
+    }
+}
+
+/// How much of a quoted chat's content a quote shows, in Unicode scalar values.
+const QUOTE_CHARS: usize = 100;
+
+/// A chat that another one quotes, as it is at the time of reading.
+#[derive(Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quote {
+    /// The quoted chat.
+    pub id: ChatId,
+    /// Its sender.
+    pub user_id: UserId,
+    /// What its sender is called now.
+    pub user_name: UserName,
+    /// What it is.
+    #[schema(value_type = String, example = "text")]
+    pub kind: ChatKind,
+    /// The first 100 characters of its content; empty once it was recalled.
+    #[schema(value_type = String)]
+    pub content: Arc<str>,
+    /// What has become of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "recalled")]
+    pub state: Option<ChatState>,
+}
+
+impl Quote {
+    /// The part of a content that a quote shows.
+    pub fn cut(content: &str) -> &str {
+        content.char_indices().nth(QUOTE_CHARS).map_or(content, |(end, _)| &content[..end])
+    }
+}
+
+/// Bodies of chats never reach a log.
+impl std::fmt::Debug for Quote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Quote").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The receiver of a chat in a direct conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Target {
+    /// The receiver; the sender in a chat to oneself.
+    #[serde(rename = "targetUserId")]
+    pub id: UserId,
+    /// What the receiver is called now.
+    #[serde(rename = "targetUserName")]
+    pub name: UserName,
 }
 
 /// A committed chat, as every answer and frame shows it. Names are those at the time of reading.
@@ -34,13 +171,12 @@ pub struct Chat {
     pub id: ChatId,
     /// The sender.
     pub user_id: UserId,
-    /// The receiver.
-    pub target_user_id: UserId,
     /// What the sender is called now.
     pub user_name: UserName,
-    /// What the receiver is called now.
-    pub target_user_name: UserName,
-    /// What it says.
+    /// The receiver; in direct conversations only.
+    #[serde(flatten)]
+    pub target: Option<Target>,
+    /// What it says in plain text, whatever its kind.
     #[schema(value_type = String)]
     pub content: Arc<str>,
     /// When it was committed.
@@ -51,7 +187,27 @@ pub struct Chat {
     /// Where it belongs.
     pub conversation_id: ConversationId,
     /// What it is.
+    #[schema(value_type = String, example = "text")]
     pub kind: ChatKind,
+    /// What it holds beside its content; absent for text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub body: Option<Payload>,
+    /// What has become of it; absent while it is as it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "recalled")]
+    pub state: Option<ChatState>,
+    /// 1, and one more with each change.
+    #[schema(minimum = 1)]
+    pub version: u32,
+    /// The chat that it quotes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reply_to: Option<Quote>,
+    /// The members that it calls by name, or `"all"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<UserId>>)]
+    pub mentions: Option<Mentions>,
 }
 
 /// Bodies of chats never reach a log.
@@ -60,26 +216,16 @@ impl std::fmt::Debug for Chat {
         f.debug_struct("Chat")
             .field("id", &self.id)
             .field("user_id", &self.user_id)
-            .field("target_user_id", &self.target_user_id)
+            .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }
 
-/// What a conversation is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ConversationKind {
-    /// Between two people, or one and oneself.
-    #[default]
-    Direct,
-}
-
-impl ConversationKind {
-    /// The word of the wire and of the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-        }
+open_word! {
+    /// What a conversation is.
+    ConversationKind {
+        /// Between two people, or one and oneself.
+        Direct = "direct",
     }
 }
 
@@ -99,8 +245,8 @@ pub struct Conversation {
     pub id: ConversationId,
     /// What it is.
     pub kind: ConversationKind,
-    /// The other side.
-    pub peer: Peer,
+    /// The other side of a direct conversation.
+    pub peer: Option<Peer>,
     /// The newest chat.
     pub last_chat: Chat,
     /// Chats of the other side past one's read mark, counted to 99; 100 means more.

@@ -84,6 +84,12 @@ id! {
     ReplicaId
 }
 
+id! {
+    /// A row of the outbox. Rises within a conversation, in the order in which both sides see it; not over
+    /// all of them.
+    OutboxId
+}
+
 impl ReplicaId {
     /// One that no other replica has.
     pub fn random() -> Self {

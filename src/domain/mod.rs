@@ -2,14 +2,21 @@
 
 mod characters;
 pub mod chat;
+pub mod identity;
 pub mod ids;
+pub mod payload;
 pub mod text;
 pub mod user;
 
-pub use chat::{Chat, ChatKind, Conversation, ConversationKind, Peer};
-pub use ids::{
-    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, ReplicaId, Seq, SessionId,
-    UserId,
+pub use chat::{
+    Chat, ChatKind, ChatState, Conversation, ConversationKind, Destination, Mentions, Peer, Quote,
+    Target,
 };
+pub use identity::{Identity, Provider};
+pub use ids::{
+    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId, ReplicaId, Seq,
+    SessionId, UserId,
+};
+pub use payload::Payload;
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, User};

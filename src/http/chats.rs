@@ -11,6 +11,7 @@ use super::{
     extract::{Actor, JsonBody},
 };
 use crate::{
+    domain::Destination,
     domain::{Chat, ClientMsgId, Seq, UserId},
     protocol::{fault::Fault, fields::missing},
     service::Service,
@@ -32,9 +33,11 @@ pub(super) struct SendChat {
 /// A committed chat.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SentChat {
-    chat: Chat,
-    /// Its number in the sender's timeline.
-    seq: Seq,
+    #[schema(value_type = Chat)]
+    chat: Arc<Chat>,
+    /// Its number in the sender's timeline; absent if the sender has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<Seq>,
 }
 
 /// Send a chat; a repeat of a key gets the first answer again, with 200
@@ -46,12 +49,10 @@ pub(super) async fn send(
     body: JsonBody,
 ) -> Result<(StatusCode, Json<SentChat>), Fault> {
     let fields = body.fields_of(actor.user)?;
-    let chat = NewChat {
-        sender: actor.user,
-        client_msg_id: fields.client_msg_id()?.ok_or_else(|| missing("clientMsgId"))?,
-        target: fields.required_integer("targetUserId")?,
-        content: fields.content(service.settings.chat.max_content_chars)?,
-    };
+    let client_msg_id = fields.client_msg_id()?.ok_or_else(|| missing("clientMsgId"))?;
+    let destination = Destination::Direct(fields.required_integer("targetUserId")?);
+    let content = fields.content(service.settings.chat.max_content_chars)?;
+    let chat = NewChat::text(actor.user, destination, client_msg_id, content);
     let sent = service.messaging.send(chat).await?;
     let status = if sent.is_repeat { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(SentChat { chat: sent.chat, seq: sent.seq })))

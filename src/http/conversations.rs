@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     error::Problem,
-    extract::{Actor, JsonBody, Params, PathParam, integer},
+    extract::{Actor, After, JsonBody, Params, PathParam, integer},
     views::{ConversationView, PublicUrl},
 };
 use crate::{
@@ -50,13 +50,8 @@ pub(super) async fn list(
         None => service.messaging.conversations(actor.user, before, limit).await?,
     };
     let online = service.messaging.online_peers(&conversations).await;
-    let conversations = conversations
-        .into_iter()
-        .map(|found| {
-            let is_online = online.contains(&found.peer.user.id);
-            ConversationView::of(found, is_online, &url)
-        })
-        .collect();
+    let conversations =
+        conversations.into_iter().map(|found| ConversationView::of(found, &online, &url)).collect();
     Ok(Json(ConversationList { conversations, has_more }))
 }
 
@@ -73,7 +68,7 @@ pub(super) struct ChatList {
     params(
         ("id" = ConversationId, Path),
         ("before" = Option<ChatId>, Query, description = "Exclusive; not together with `after`"),
-        ("after" = Option<ChatId>, Query, description = "Exclusive; not together with `before`"),
+        ("after" = Option<i64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "Exclusive; 0 is the beginning; not together with `before`"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
     responses((status = 200, body = ChatList), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -85,10 +80,11 @@ pub(super) async fn chats(
 ) -> Result<Json<ChatList>, Fault> {
     service.limits.history(actor.user).await?;
     let id = integer("id", &id)?;
-    let window = match (params.integer("before")?, params.integer("after")?) {
+    let window = match (params.integer("before")?, params.after()?) {
         (None, None) => Window::Newest,
         (Some(before), None) => Window::Before(before),
-        (None, Some(after)) => Window::After(after),
+        (None, Some(After::Beginning)) => Window::Oldest,
+        (None, Some(After::Entry(after))) => Window::After(after),
         (Some(_), Some(_)) => {
             return Err(Fault::invalid("`before` and `after` exclude each other"));
         }

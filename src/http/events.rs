@@ -54,7 +54,7 @@ pub(super) async fn events(
     })?;
     let raw = |text: &str| RawValue::from_string(text.to_owned()).map_err(|_| Fault::internal());
     Ok(Json(EventList {
-        events: found.frames.iter().map(|frame| raw(&frame.text)).collect::<Result<_, _>>()?,
+        events: found.frames.iter().map(|frame| raw(&frame.text())).collect::<Result<_, _>>()?,
         last_seq: found.last,
         epoch: found.epoch,
         has_more: found.has_more,

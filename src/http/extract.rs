@@ -13,7 +13,7 @@ use url::form_urlencoded;
 
 use crate::{
     auth::token::Token,
-    domain::{OutOfRange, UserId},
+    domain::{MAX_ID, OutOfRange, UserId},
     protocol::{
         MAX_AVATAR_BYTES, MAX_MESSAGE_BYTES,
         fault::{Code, Fault},
@@ -200,6 +200,18 @@ impl Params {
         self.get(key).map(|text| integer(key, text)).transpose()
     }
 
+    /// Where a list is to begin: after this entry, exclusive, or at its beginning, which is 0.
+    pub fn after<T: TryFrom<i64, Error = OutOfRange>>(&self) -> Result<Option<After<T>>, Fault> {
+        let Some(text) = self.get("after") else { return Ok(None) };
+        if is_digits(text) && text.bytes().all(|digit| digit == b'0') {
+            return Ok(Some(After::Beginning));
+        }
+        let entry = integer("after", text).map_err(|_| {
+            Fault::invalid(format!("`after` must be an integer from 0 to {MAX_ID}"))
+        })?;
+        Ok(Some(After::Entry(entry)))
+    }
+
     /// How many entries are wanted: clamped, and refused where it is no positive number.
     pub fn limit(&self) -> Result<u32, Fault> {
         let Some(text) = self.get("limit") else { return Ok(DEFAULT_LIMIT) };
@@ -221,6 +233,15 @@ impl Params {
             _ => Ok(()),
         }
     }
+}
+
+/// Where a list is to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After<T> {
+    /// At its beginning.
+    Beginning,
+    /// After this entry.
+    Entry(T),
 }
 
 /// The parameter of a path that has one.

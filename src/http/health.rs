@@ -48,7 +48,7 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, 
     };
     let mut reasons = Vec::new();
     // Nearly always the same for all replicas: without any, nobody could read either.
-    if access == Access::Reads || service.batcher.is_failing() {
+    if access == Access::Reads || service.messaging.is_failing() {
         reasons.push("database_writes");
     }
     if service.bus.health().is_err() {

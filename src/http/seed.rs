@@ -11,7 +11,7 @@ use super::{
     extract::{Caller, JsonBody, Params},
 };
 use crate::{
-    domain::{Chat, ClientMsgId, UserId, UserName},
+    domain::{Chat, ClientMsgId, Destination, UserId, UserName},
     protocol::{
         fault::Fault,
         fields::{Fields, missing},
@@ -44,18 +44,19 @@ pub(super) struct SeedChat {
 pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Result<(), Fault> {
     let sender: UserId = fields.required_integer("userId")?;
     caller.act_as(sender)?;
-    let chat = NewChat {
+    let target = fields.required_integer("targetUserId")?;
+    let chat = NewChat::text(
         sender,
-        target: fields.required_integer("targetUserId")?,
-        content: fields.content(service.settings.chat.max_content_chars)?,
-        client_msg_id: fields.client_msg_id()?.unwrap_or_else(ClientMsgId::random),
-    };
+        Destination::Direct(target),
+        fields.client_msg_id()?.unwrap_or_else(ClientMsgId::random),
+        fields.content(service.settings.chat.max_content_chars)?,
+    );
     if matches!(caller, Caller::Anonymous) {
         let name = |key, id: UserId| -> Result<_, Fault> {
             let given = fields.user_name(key)?;
             Ok((id, given.unwrap_or_else(|| UserName::placeholder(id.get()))))
         };
-        let users = [name("userName", sender)?, name("targetUserName", chat.target)?];
+        let users = [name("userName", sender)?, name("targetUserName", target)?];
         service.messaging.ensure_users(&users).await?;
     }
     service.messaging.send(chat).await?;

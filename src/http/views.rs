@@ -1,6 +1,6 @@
 //! Things as JSON, where the domain's own form is not it.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -79,8 +79,11 @@ pub(super) struct PeerView {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConversationView {
     id: ConversationId,
+    #[schema(value_type = String, example = "direct")]
     kind: ConversationKind,
-    peer: PeerView,
+    /// The other side, in a direct conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<PeerView>,
     last_chat: Chat,
     /// Counted to 99; 100 means more.
     #[schema(maximum = 100)]
@@ -88,24 +91,34 @@ pub(super) struct ConversationView {
     /// The last chat that one has read; 0 before the first.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     read_up_to: i64,
-    /// The last chat that the peer has read; 0 before the first.
+    /// The last chat that the peer has read; 0 before the first. In a direct conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    peer_read_up_to: i64,
+    peer_read_up_to: Option<i64>,
 }
 
 impl ConversationView {
-    pub(super) fn of(conversation: Conversation, online: bool, url: &PublicUrl) -> Self {
+    pub(super) fn of(
+        conversation: Conversation,
+        online: &HashSet<UserId>,
+        url: &PublicUrl,
+    ) -> Self {
         let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to, .. } =
             conversation;
-        let user = UserView::of(peer.user, url);
+        let peer_read_up_to = peer.as_ref().map(|_| peer_read_up_to.map_or(0, Into::into));
+        let peer = peer.map(|peer| PeerView {
+            online: online.contains(&peer.user.id),
+            user: UserView::of(peer.user, url),
+            last_seen_at: peer.last_seen_at,
+        });
         Self {
             id,
             kind,
-            peer: PeerView { user, online, last_seen_at: peer.last_seen_at },
+            peer,
             last_chat,
             unread,
             read_up_to: read_up_to.map_or(0, Into::into),
-            peer_read_up_to: peer_read_up_to.map_or(0, Into::into),
+            peer_read_up_to,
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum Letter {
 impl Letter {
     fn len(&self) -> usize {
         match self {
-            Self::Event(event) => event.text.len(),
+            Self::Event(event) => event.size(),
             Self::Notice(text) => text.len(),
         }
     }
@@ -220,10 +220,11 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seq;
+    use crate::{domain::Seq, protocol::event::EventBody};
 
     fn event(seq: i64, len: usize) -> EventFrame {
-        EventFrame { seq: Seq::new(seq).unwrap(), own: None, text: "x".repeat(len).into() }
+        let body = EventBody::from_wire(&"x".repeat(len));
+        EventFrame { seq: Seq::new(seq).unwrap(), own: None, body }
     }
 
     #[tokio::test]
@@ -241,8 +242,8 @@ mod tests {
     #[tokio::test]
     async fn bytes_count_too() {
         let mailbox = Mailbox::default();
-        mailbox.push(event(1, QUEUE_BYTES)).unwrap();
-        assert_eq!(mailbox.push(event(2, 1)), Err(Full));
+        mailbox.push(event(1, QUEUE_BYTES - 100)).unwrap();
+        assert_eq!(mailbox.push(event(2, 100)), Err(Full));
         assert_eq!(mailbox.closing().await, CloseCode::TooSlow);
     }
 

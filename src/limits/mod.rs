@@ -6,7 +6,7 @@
 //! Whoever succeeds is limited by user, whoever fails by address: a carrier puts thousands of phones
 //! behind one address, and none of them may pay for another. `docs/adr/0014-limits.md` says more.
 
-mod admission;
+mod handshakes;
 pub mod local;
 mod policy;
 pub mod redis;
@@ -24,7 +24,7 @@ use futures_util::future::BoxFuture;
 
 use crate::domain::UserId;
 
-pub use admission::{Admission, Permit};
+pub use handshakes::{HandshakeGate, Permit};
 pub use policy::{Limits, Rates};
 
 /// Counts what is done against rates, by the generic cell rate algorithm: a key may be used `burst`

@@ -47,24 +47,6 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => {
-                tracing::warn!(%error, "answered as unavailable");
-                Self::unavailable("the database is away")
-            }
-            StoreError::Rejected(_)
-            | StoreError::Corrupt(_)
-            | StoreError::Unsuitable(_)
-            | StoreError::Migrate(_) => {
-                tracing::error!(%error, "answered as an internal error");
-                Self::internal()
-            }
-        }
-    }
-}
-
 /// The fault of a user who is not there.
 pub fn user_not_found() -> Fault {
     Fault::new(Code::UserNotFound, "there is no user with this id")

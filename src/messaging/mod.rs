@@ -3,14 +3,13 @@
 mod error;
 mod people;
 mod sending;
-mod strangers;
 
 use std::sync::Arc;
 
 use crate::{
+    admission::Door,
     delivery::Delivery,
     domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
-    limits::Limits,
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
     store::{
@@ -22,17 +21,15 @@ use crate::{
 pub use error::{Error, conversation_not_found, user_not_found};
 pub use people::PresenceOf;
 pub use sending::{Sending, Sent};
-use strangers::Strangers;
 
 /// The use cases. Every one takes the acting user, and nothing that is not that user's is touched.
 #[derive(Clone)]
 pub struct Messaging {
     store: Arc<dyn Store>,
+    door: Door,
     batcher: Batcher,
     delivery: Arc<Delivery>,
     presence: Arc<dyn Presence>,
-    limits: Limits,
-    strangers: Strangers,
     visible: Acquaintance,
     replay_limit: u32,
 }
@@ -62,19 +59,18 @@ pub struct Events {
 }
 
 impl Messaging {
-    /// The use cases over these parts. `visible`: who is shown whether somebody is there, or typing.
-    /// `replay_limit`: how many events a client may be behind.
+    /// The use cases over these parts. Every chat goes through the door. `visible`: who is shown
+    /// whether somebody is there, or typing. `replay_limit`: how many events a client may be behind.
     pub fn new(
         store: Arc<dyn Store>,
+        door: Door,
         batcher: Batcher,
         delivery: Arc<Delivery>,
         presence: Arc<dyn Presence>,
-        limits: Limits,
         visible: Acquaintance,
         replay_limit: u32,
     ) -> Self {
-        let strangers = Strangers::new(Arc::clone(&store), limits.clone());
-        Self { store, batcher, delivery, presence, limits, strangers, visible, replay_limit }
+        Self { store, door, batcher, delivery, presence, visible, replay_limit }
     }
 
     /// Decides how a client goes on that has applied `since` in `epoch`. Without `since` it goes on
@@ -185,8 +181,8 @@ impl Messaging {
             let frame =
                 ServerFrame::Read { conversation_id: conversation, user_id: user, up_to }.encode();
             self.delivery.notice(user, &frame, from);
-            if mark.peer != user {
-                self.delivery.notice(mark.peer, &frame, from);
+            if let Some(peer) = mark.peer.filter(|peer| *peer != user) {
+                self.delivery.notice(peer, &frame, from);
             }
         }
         Ok(())

@@ -93,8 +93,10 @@ impl Messaging {
 
     /// Takes from a conversation what its side may not know.
     pub(super) fn hide(&self, conversation: &mut Conversation) {
-        if !self.shows_presence(conversation) {
-            conversation.peer.last_seen_at = None;
+        if !self.shows_presence(conversation)
+            && let Some(peer) = &mut conversation.peer
+        {
+            peer.last_seen_at = None;
         }
     }
 
@@ -102,7 +104,7 @@ impl Messaging {
     /// while that cannot be read: it must not keep anybody from what is beside it.
     pub async fn online_peers(&self, conversations: &[Conversation]) -> HashSet<UserId> {
         let shown = conversations.iter().filter(|conversation| self.shows_presence(conversation));
-        let users: Vec<_> = shown.map(|conversation| conversation.peer.user.id).collect();
+        let users: Vec<_> = shown.filter_map(|shown| Some(shown.peer.as_ref()?.user.id)).collect();
         let users = users.as_slice();
         let online = self.presence.online(users).await.unwrap_or_else(|error| {
             tracing::warn!(%error, users = users.len(), "shown as offline");
@@ -119,7 +121,6 @@ impl Messaging {
         watched: &mut Vec<UserId>,
         users: &[UserId],
     ) -> Result<Vec<PresenceOf>, Error> {
-        self.limits.presence(socket.user).await?;
         let visible = self.visible(socket.user, users).await?;
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);

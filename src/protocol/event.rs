@@ -1,86 +1,118 @@
-//! Events of a timeline as frames: encoded once for each user, shared by that user's sockets.
+//! Events of a timeline as frames. What an event says is encoded once for everybody who gets it; only its
+//! number differs.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::Text;
-use crate::domain::{Chat, ClientMsgId, Seq};
+use crate::domain::{Chat, ClientMsgId, Payload, Seq};
 
 /// One numbered event of one user's timeline, ready to be sent.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EventFrame {
     /// Its number in that timeline.
     pub seq: Seq,
     /// The key of the chat, if the timeline's user sent it.
     pub own: Option<ClientMsgId>,
-    /// The `event` frame.
-    pub text: Text,
+    /// What it says.
+    pub body: EventBody,
 }
+
+/// What an event says, as the JSON that stands after its number. Clones share it.
+#[derive(Clone, PartialEq)]
+pub struct EventBody(Arc<str>);
 
 /// Bodies of chats never reach a log.
-impl fmt::Debug for EventFrame {
+impl fmt::Debug for EventBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventFrame").field("seq", &self.seq).finish_non_exhaustive()
+        write!(f, "EventBody({} bytes)", self.0.len())
     }
 }
 
-/// A chat as JSON, encoded once for all the frames that show it.
-pub struct ChatJson<'a> {
-    chat: &'a Chat,
-    json: String,
-}
-
-/// What stands between an event's number and its chat.
+/// What stands between the number of a new chat's event and the chat.
 const CHAT_MARK: &str = r#","event":"chat","chat":"#;
 
-impl<'a> ChatJson<'a> {
-    /// Encodes a chat.
-    pub fn of(chat: &'a Chat) -> Self {
-        // Strings and integers: this cannot fail.
-        Self { chat, json: serde_json::to_string(chat).unwrap_or_default() }
+/// How many bytes a frame has beside its body, at most.
+const HEAD_BYTES: usize = 40;
+
+impl EventBody {
+    /// Somebody sent a chat.
+    pub fn chat(chat: &Chat) -> Self {
+        Self(format!("{CHAT_MARK}{}}}", json(chat)).into())
     }
 
-    /// The `event` frame in the timeline of the sender.
-    pub fn own_event(&self, seq: Seq) -> EventFrame {
-        self.event(seq, Some(self.chat.client_msg_id.clone()))
+    /// An event of a kind that this version does not know, with what its writer gave it.
+    pub fn other(kind: &str, chat: Option<&Chat>, payload: Option<&Payload>) -> Self {
+        let mut body = format!(r#","event":{}"#, serde_json::Value::from(kind));
+        if let Some(chat) = chat {
+            body += r#","chat":"#;
+            body += &json(chat);
+        }
+        if let Some(members) = payload.map(Payload::members).filter(|members| !members.is_empty()) {
+            body.push(',');
+            body += members;
+        }
+        body.push('}');
+        Self(body.into())
     }
 
-    /// The `event` frame in the timeline of anybody else.
-    pub fn others_event(&self, seq: Seq) -> EventFrame {
-        self.event(seq, None)
+    /// Its length in bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
     }
 
-    /// The `sent` frame that answers a repeat, with the chat's number in the sender's timeline.
-    pub fn sent(&self, seq: Seq) -> Text {
-        sent(seq, &self.chat.client_msg_id, &self.json)
+    /// The JSON that stands after the number.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
-    fn event(&self, seq: Seq, own: Option<ClientMsgId>) -> EventFrame {
-        let text = format!(r#"{{"type":"event","seq":{seq}{CHAT_MARK}{}}}"#, self.json);
-        EventFrame { seq, own, text: text.into() }
+    /// What [`EventBody::as_str`] was.
+    pub fn from_wire(body: &str) -> Self {
+        Self(body.into())
     }
 }
 
 impl EventFrame {
-    /// The frame of an event of a kind that this version does not know.
-    pub fn of_other(seq: Seq, kind: &str) -> Self {
-        let kind = serde_json::Value::from(kind);
-        let text = format!(r#"{{"type":"event","seq":{seq},"event":{kind}}}"#);
-        Self { seq, own: None, text: text.into() }
+    /// Its length in bytes, to within a few.
+    pub fn size(&self) -> usize {
+        HEAD_BYTES + self.body.size()
+    }
+
+    /// The `event` frame.
+    pub fn text(&self) -> Text {
+        format!("{}{}", head(self.seq), self.body.0).into()
+    }
+
+    /// Reads an `event` frame; `None` if the number in it is another.
+    pub fn from_text(seq: Seq, own: Option<ClientMsgId>, text: &str) -> Option<Self> {
+        let body = text.strip_prefix(&head(seq))?;
+        Some(Self { seq, own, body: EventBody::from_wire(body) })
     }
 
     /// How this event is shown on the socket that sent it: as `sent`. `None` if it is not the
     /// timeline's user's own.
     pub fn as_sent(&self) -> Option<Text> {
-        let key = self.own.as_ref()?;
-        let text = self.text.as_str();
-        let chat = text.find(CHAT_MARK)? + CHAT_MARK.len()..text.len() - 1;
-        Some(sent(self.seq, key, text.get(chat)?))
+        let chat = self.body.0.strip_prefix(CHAT_MARK)?.strip_suffix('}')?;
+        Some(sent_text(self.seq, self.own.as_ref()?, chat))
     }
 }
 
-fn sent(seq: Seq, key: &ClientMsgId, chat_json: &str) -> Text {
+/// The `sent` frame that answers a repeat, with the chat's number in the sender's timeline.
+pub fn sent(chat: &Chat, seq: Seq) -> Text {
+    sent_text(seq, &chat.client_msg_id, &json(chat))
+}
+
+fn head(seq: Seq) -> String {
+    format!(r#"{{"type":"event","seq":{seq}"#)
+}
+
+fn sent_text(seq: Seq, key: &ClientMsgId, chat_json: &str) -> Text {
     let key = serde_json::Value::from(key.as_str());
     format!(r#"{{"type":"sent","clientMsgId":{key},"seq":{seq},"chat":{chat_json}}}"#).into()
+}
+
+fn json(chat: &Chat) -> String {
+    // Strings, integers and JSON that was parsed.
+    serde_json::to_string(chat).expect("a chat can be encoded")
 }
 
 #[cfg(test)]
@@ -88,34 +120,56 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        domain::{ChatId, ChatKind, ConversationId, UserId, UserName},
+        domain::{ChatId, ChatKind, ConversationId, Target, UserId, UserName},
     };
 
     fn chat() -> Chat {
         Chat {
             id: ChatId::new(7).unwrap(),
             user_id: UserId::new(2).unwrap(),
-            target_user_id: UserId::new(1).unwrap(),
             user_name: UserName::parse(r#"李","event":"chat","chat":"四"#).unwrap(),
-            target_user_name: UserName::parse("张三").unwrap(),
+            target: Some(Target {
+                id: UserId::new(1).unwrap(),
+                name: UserName::parse("张三").unwrap(),
+            }),
             content: "你好\n\"}".into(),
             create_time: Timestamp::from_millis(1_763_804_459_123),
             client_msg_id: ClientMsgId::parse(r#"a"b\c"#).unwrap(),
             conversation_id: ConversationId::new(3).unwrap(),
             kind: ChatKind::Text,
+            body: None,
+            state: None,
+            version: 1,
+            reply_to: None,
+            mentions: None,
         }
     }
 
     #[test]
     fn an_event_becomes_sent_without_being_encoded_again() {
         let chat = chat();
-        let json = ChatJson::of(&chat);
         let seq = Seq::new(41).unwrap();
-        let sent = json.own_event(seq).as_sent().unwrap();
-        assert_eq!(sent, json.sent(seq));
-        let value: serde_json::Value = serde_json::from_str(&sent).unwrap();
+        let event =
+            EventFrame { seq, own: Some(chat.client_msg_id.clone()), body: EventBody::chat(&chat) };
+        let shown = event.as_sent().unwrap();
+        assert_eq!(shown, sent(&chat, seq));
+        let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(value["chat"], serde_json::to_value(&chat).unwrap());
         assert_eq!(value["clientMsgId"], chat.client_msg_id.as_str());
-        assert!(json.others_event(seq).as_sent().is_none());
+        assert!(EventFrame { own: None, ..event.clone() }.as_sent().is_none());
+        assert!(event.text().len() <= event.size());
+        assert_eq!(EventFrame::from_text(seq, event.own.clone(), &event.text()), Some(event));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_shows_all_that_its_writer_gave_it() {
+        let payload = Payload::parse(r#"{ "a": [1.0], "b":"\u4f60" }"#.to_owned()).unwrap();
+        let body = EventBody::other("\"x\"", Some(&chat()), Some(&payload));
+        let frame = EventFrame { seq: Seq::new(3).unwrap(), own: None, body };
+        let text = frame.text();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["event"], &value["seq"]), (&"\"x\"".into(), &3.into()));
+        assert_eq!(value["chat"], serde_json::to_value(chat()).unwrap());
+        assert!(text.ends_with(r#","a": [1.0], "b":"\u4f60"}"#), "{text}");
     }
 }

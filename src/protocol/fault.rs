@@ -74,6 +74,8 @@ codes! {
     UserNotFound "user_not_found" 404 "No such user";
     /// No such conversation, or not one's own.
     ConversationNotFound "conversation_not_found" 404 "No such conversation";
+    /// No such chat, or not in a conversation of one's own.
+    ChatNotFound "chat_not_found" 404 "No such chat";
     /// The route does not take this method.
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed";
     /// One key for two messages.

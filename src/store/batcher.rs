@@ -8,6 +8,7 @@
 //! lingers for more of them; where there is no such load, nothing waits.
 
 use std::{
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -24,11 +25,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Appended, Committed, NewChat, Store, StoreError};
+use crate::domain::Destination;
 
 /// The most chats that wait. More are refused: they would only wait to time out.
 const QUEUE: usize = 8_192;
 /// The most chats of one transaction: beyond this, more cost as much each and hold locks longer.
 const MAX_BATCH: usize = 500;
+/// The most chats of one transaction that name a conversation by its id: each may have hundreds of
+/// members, and so as many events.
+const MAX_NAMED: usize = 20;
 /// How long a batch lingers at most, where [`Batcher::start`] is asked for it. See
 /// docs/adr/0019-linger-under-load.md.
 pub const LINGER: Duration = Duration::from_millis(10);
@@ -240,7 +245,8 @@ impl Committer {
             }
         };
         // The part to try next is the last one, so that parts commit in the order of the batch.
-        let mut parts: Vec<_> = std::iter::once(0..chats.len()).collect();
+        let mut parts = transactions(&chats);
+        parts.reverse();
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
@@ -297,6 +303,22 @@ impl Committer {
     }
 }
 
+/// Divides a batch so that no part has more than [`MAX_NAMED`] chats that name a conversation.
+fn transactions(chats: &[NewChat]) -> Vec<Range<usize>> {
+    let (mut parts, mut begin, mut named) = (Vec::new(), 0, 0);
+    for (place, chat) in chats.iter().enumerate() {
+        if matches!(chat.destination, Destination::Conversation(_)) {
+            named += 1;
+            if named > MAX_NAMED {
+                parts.push(begin..place);
+                (begin, named) = (place, 1);
+            }
+        }
+    }
+    parts.push(begin..chats.len());
+    parts
+}
+
 /// How long a batch that begins with so many chats waits for more, after one of `last`.
 fn linger(begins: usize, last: usize) -> Duration {
     if begins.max(last / 2) < LOAD {
@@ -318,7 +340,7 @@ async fn collect(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, deadline:
 async fn append(
     store: &Arc<dyn Store>,
     chats: &Arc<[NewChat]>,
-    part: std::ops::Range<usize>,
+    part: Range<usize>,
 ) -> Result<Vec<Appended>, Failure> {
     let size = part.len();
     histogram!("imserver_commit_batch_size").record(u32::try_from(size).unwrap_or(u32::MAX));
@@ -342,7 +364,13 @@ fn count(answer: &Answer) {
     let outcome = match answer {
         Ok(Appended::Committed(_)) => "committed",
         Ok(Appended::Repeat(_)) => "repeat",
-        Ok(Appended::KeyReused | Appended::TargetNotFound | Appended::SenderNotFound) => "refused",
+        Ok(
+            Appended::KeyReused
+            | Appended::TargetNotFound
+            | Appended::ConversationNotFound
+            | Appended::QuoteNotFound
+            | Appended::SenderNotFound,
+        ) => "refused",
         Err(AppendError::Overloaded) => "overloaded",
         Err(AppendError::Unavailable) => "unavailable",
         Err(AppendError::Rejected) => "rejected",
@@ -363,5 +391,30 @@ impl Failure {
             Self::Store(error) => error.to_string(),
             Self::Panicked => "the store panicked".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ClientMsgId, Content, ConversationId, UserId};
+
+    #[test]
+    fn a_transaction_has_few_chats_that_may_have_many_members() {
+        let user = UserId::new(1).unwrap();
+        let chat = |is_named: bool| {
+            let id = ConversationId::new(1).unwrap();
+            let to =
+                if is_named { Destination::Conversation(id) } else { Destination::Direct(user) };
+            let content = Content::parse("x", 1).unwrap();
+            NewChat::text(user, to, ClientMsgId::random(), content)
+        };
+        let parts = |batch: &[bool]| {
+            transactions(&batch.iter().map(|named| chat(*named)).collect::<Vec<_>>())
+        };
+        assert_eq!(parts(&[true; 45]), [0..20, 20..40, 40..45]);
+        assert_eq!(parts(&[false; 500]).len(), 1);
+        let mixed: Vec<_> = (0..100).map(|place| place % 2 == 1).collect();
+        assert_eq!(parts(&mixed), [0..41, 41..81, 81..100]);
     }
 }

@@ -1,9 +1,10 @@
-//! What an error of a driver means to a caller of the store, as far as all databases agree.
+//! What an error of a driver means to a caller of the store, as far as all databases agree, and what a
+//! client is told of it.
 
 use sqlx::{Error as E, error::DatabaseError};
 
 use super::StoreError;
-use crate::domain::UserId;
+use crate::{domain::UserId, protocol::fault::Fault};
 
 /// What a database means by an error of its own.
 pub(super) enum Meaning {
@@ -51,4 +52,23 @@ pub(super) fn corrupt(what: impl Into<String>) -> sqlx::Error {
 /// The refusal of a row for a user who does not exist or was erased.
 pub(super) fn nobody(user: UserId) -> sqlx::Error {
     E::InvalidArgument(format!("there is no user {user}"))
+}
+
+/// Tells the client, and logs what the client is not told: this is where such errors end.
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "answered as unavailable");
+                Self::unavailable("the database is away")
+            }
+            StoreError::Rejected(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Unsuitable(_)
+            | StoreError::Migrate(_) => {
+                tracing::error!(%error, "answered as an internal error");
+                Self::internal()
+            }
+        }
+    }
 }

@@ -6,9 +6,15 @@
 mod batch;
 pub mod batcher;
 mod error;
+mod identities;
+mod latest;
+mod new_chat;
+mod outbox;
 pub mod postgres;
 mod rows;
 pub mod sqlite;
+mod timeline;
+mod trims;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,11 +24,15 @@ use bytes::Bytes;
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Content, Conversation, ConversationId,
-        Epoch, ReplicaId, Seq, SessionId, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
-    protocol::event::{ChatJson, EventFrame},
 };
+
+pub use new_chat::{Appended, Committed, NewChat, Places, RequestDigest};
+pub use outbox::{CHAT_CREATED, InvalidCursor, OutboxCursor, OutboxEntry, OutboxPage};
+pub use timeline::{Bounds, Change, EventPage, Standing, TimelineEvent};
+pub use trims::{TRIM_STEP, Trim, TrimPage};
 
 /// How lately a replica must have been noted to count as living, in milliseconds.
 const REPLICA_FRESH: i64 = 60_000;
@@ -60,110 +70,6 @@ pub enum Access {
     Reads,
 }
 
-/// A chat that somebody wants committed.
-#[derive(Clone, Debug)]
-pub struct NewChat {
-    /// Who sends it; exists.
-    pub sender: UserId,
-    /// Who is to get it.
-    pub target: UserId,
-    /// The sender's key for it.
-    pub client_msg_id: ClientMsgId,
-    /// What it says.
-    pub content: Content,
-}
-
-/// What [`Store::append`] did with one chat of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// It is committed now.
-    Committed(Committed),
-    /// The sender had committed this key before, with the same target and content, in an earlier
-    /// batch or earlier in this one. Nothing was written; this is the first answer again.
-    Repeat(Committed),
-    /// The sender had committed this key before with another target or content. Nothing was written.
-    KeyReused,
-    /// There is no such target. Nothing was written.
-    TargetNotFound,
-    /// There is no such sender. Nothing was written.
-    SenderNotFound,
-}
-
-/// A chat in the database, and where both timelines have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The chat, with the names of now.
-    pub chat: Chat,
-    /// Its number in the sender's timeline.
-    pub sender_seq: Seq,
-    /// Its number in the target's timeline. `None` in a [`Appended::Repeat`] of an earlier batch
-    /// (nobody needs it), and in a chat to oneself, which is one event.
-    pub target_seq: Option<Seq>,
-}
-
-/// What is kept of a timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// The first event that is kept; one more than `last` if none is.
-    pub first: Seq,
-    /// The last event; 0 before the first one.
-    pub last: Seq,
-}
-
-impl Bounds {
-    /// The bounds of a timeline without events.
-    pub const EMPTY: Self = Self { first: Seq::ZERO.next(), last: Seq::ZERO };
-}
-
-/// Where a timeline stands, and in which history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The database's history.
-    pub epoch: Epoch,
-    /// What is kept of the timeline.
-    pub bounds: Bounds,
-}
-
-/// One event of a user's timeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimelineEvent {
-    /// Its number.
-    pub seq: Seq,
-    /// What happened.
-    pub body: EventBody,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventBody {
-    /// Somebody sent a chat.
-    Chat(Box<Chat>),
-    /// A kind that a newer version wrote; clients advance past it.
-    Other(String),
-}
-
-impl TimelineEvent {
-    /// The event's frame in the timeline of `user`.
-    pub fn into_frame(self, user: UserId) -> EventFrame {
-        match self.body {
-            EventBody::Chat(chat) if chat.user_id == user => {
-                ChatJson::of(&chat).own_event(self.seq)
-            }
-            EventBody::Chat(chat) => ChatJson::of(&chat).others_event(self.seq),
-            EventBody::Other(kind) => EventFrame::of_other(self.seq, &kind),
-        }
-    }
-}
-
-/// A stretch of a timeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventPage {
-    /// What is kept, read in the same transaction as the events.
-    pub bounds: Bounds,
-    /// The events after the asked place, without holes, in order.
-    pub events: Vec<TimelineEvent>,
-}
-
 /// Chats of a conversation, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatPage {
@@ -191,6 +97,8 @@ pub enum Window {
     Before(ChatId),
     /// The oldest ones after this.
     After(ChatId),
+    /// The oldest ones.
+    Oldest,
 }
 
 /// Where a read mark stands after it was to be moved.
@@ -200,8 +108,8 @@ pub struct ReadMark {
     pub up_to: Option<ChatId>,
     /// Whether it moved.
     pub moved: bool,
-    /// The other side of the conversation.
-    pub peer: UserId,
+    /// The other side of a direct conversation.
+    pub peer: Option<UserId>,
 }
 
 /// The SHA-256 of a session's token. Tokens themselves are never stored.
@@ -286,13 +194,14 @@ pub trait Store: Send + Sync + 'static {
     /// The users of this list that exist and were not erased, in any order.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
 
-    /// The demo user who first came by this name, whatever that user is called since; made if there
-    /// is none, with that name and an id that nobody has. Concurrent calls give the same user.
-    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError>;
-
-    /// The user with this openid; made if there is none, with a placeholder name and an id that
-    /// nobody has. Concurrent calls give the same user.
-    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError>;
+    /// The user whom this identity leads to, whatever that user is called since; made if there is none,
+    /// with this name, or else a placeholder, and an id that nobody has. Concurrent calls give the same
+    /// user, over all replicas, those of the version before included.
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError>;
 
     /// Makes those of these users that do not exist, under exactly these ids. Changes nobody who
     /// exists.
@@ -353,8 +262,7 @@ pub trait Store: Send + Sync + 'static {
     async fn last_seen(&self, users: &[UserId]) -> Result<HashMap<UserId, Timestamp>, StoreError>;
 
     /// Takes from a user all that says who it is, and the way back in: the name becomes
-    /// [`UserName::erased`], picture, openid, demo name and the time when last seen go. The picture
-    /// itself is deleted, unless somebody else has it. All sessions are revoked; of a user who may have
+    /// [`UserName::erased`], picture, identities and the time when last seen go. The picture itself is deleted, unless somebody else has it. All sessions are revoked; of a user who may have
     /// many, [`Store::revoke_sessions`] takes most first. From then on the user is found
     /// only as a side of conversations that are there; a chat to or from it is
     /// [`Appended::TargetNotFound`] or [`Appended::SenderNotFound`], and the id is never given again.
@@ -435,20 +343,48 @@ pub trait Store: Send + Sync + 'static {
     /// * **Committed before answered.** An answer is given only after a durable commit.
     /// * **Idempotent.** One sender and key is one chat for ever, however often, concurrently, or
     ///   repeated within the batch.
-    /// * **Numbered.** Each committed chat takes the next number of the sender's and of the target's
-    ///   timeline (one number where they are the same), in the order of the batch. Over all
-    ///   replicas, numbers of a timeline have no holes and become visible in their order: a reader
-    ///   who sees `n` sees all before it. Chat ids rise within a conversation in that same order.
+    /// * **Numbered.** Each committed chat takes the next number of the timeline of every member, in the
+    ///   order of the batch. Who is a member is what it is at the commit: nobody who left before gets the
+    ///   chat, and everybody does who joined before. Over all replicas, numbers of a timeline have no
+    ///   holes and become visible in their order: a reader who sees `n` sees all before it. Chat ids rise
+    ///   within a conversation in that same order. Only a person has a timeline; a bot, the service's own
+    ///   user and who was erased get no event.
     /// * **Direct conversations** are made on first use, one for each pair. Who has written in one is
     ///   noted with the chat: [`Acquaintance::BothWrote`] holds from the first answer on.
+    /// * **Members only.** Into any other conversation its members write, and the service's own user.
     ///
-    /// Locking: the counters of all users of the batch, in ascending id, before anything else is
-    /// looked up; so batches of replicas never deadlock.
+    /// Locking: the conversations of the batch that are not direct, then the counters of all who get an
+    /// event, each in ascending id; members are read after their conversation is locked. So batches and
+    /// changes of members never deadlock. Direct conversations are not locked.
     ///
     /// [`StoreError::Rejected`] means that some chat of the batch was refused by the database and
     /// all were rolled back; the caller splits the batch to find it. Any length is valid; an empty
     /// batch touches nothing.
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError>;
+
+    /// Begins a conversation of these users, who exist, each of them once however often named. Not told
+    /// in any timeline.
+    async fn create_group(&self, members: &[UserId]) -> Result<ConversationId, StoreError>;
+
+    /// Makes these users, who exist, members of a conversation that is not direct, unless they are. They
+    /// get the chats that are committed after. `false` if there is no such conversation.
+    ///
+    /// Locking: the conversation, as [`Store::append`] does.
+    async fn add_members(
+        &self,
+        conversation: ConversationId,
+        users: &[UserId],
+    ) -> Result<bool, StoreError>;
+
+    /// Takes a member from a conversation that is not direct: chats that are committed after do not reach
+    /// that user, who cannot read or write there any more. `false` if there is no such member.
+    ///
+    /// Locking: as [`Store::add_members`].
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<bool, StoreError>;
 
     /// What is kept of a user's timeline; [`Bounds::EMPTY`] for whom nothing ever happened.
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError>;
@@ -468,7 +404,20 @@ pub trait Store: Send + Sync + 'static {
     /// number. Chats stay in their conversations.
     async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError>;
 
-    /// The user's latest chats, oldest first, in the order of the user's timeline.
+    /// Looks at no more than `limit` timelines, in the order of the ids of their users after `after`:
+    /// which of their events are before `before`, or followed by `keep` others or more. For
+    /// [`Store::trim_timeline`], so at most [`TRIM_STEP`] of each, the oldest first. An event without a
+    /// time has that of its chat; one without either is as old as those after it.
+    async fn trims(
+        &self,
+        after: Option<UserId>,
+        before: Timestamp,
+        keep: u64,
+        limit: u32,
+    ) -> Result<TrimPage, StoreError>;
+
+    /// The latest chats of the user's direct conversations, oldest first: in the order of the user's
+    /// timeline, however little is kept of that.
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError>;
 
     /// The user's conversations whose last chat is before `before`, newest first.
@@ -503,4 +452,50 @@ pub trait Store: Send + Sync + 'static {
         conversation: ConversationId,
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError>;
+
+    // --- the outbox
+
+    /// Says whether the outbox tells of chats. Each that is appended once this has returned is told or
+    /// not told accordingly; and of the chats of a conversation that are committed meanwhile none that is
+    /// told is followed by one that is not, or the other way round. Says it for all replicas, those that
+    /// start later included.
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError>;
+
+    /// At most `limit` entries after a place, and at least one if there is one; from the oldest that is
+    /// kept on where `after` is `None` or a place in another history.
+    ///
+    /// Who goes on from page to page gets every entry that is committed before it is dropped, those of a
+    /// conversation in their order, each once while the history stays. A transaction that hangs holds back
+    /// its own entries, and no others. [`StoreError::Rejected`]: the place is of another kind of database.
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError>;
+
+    /// Drops entries from before `before`, read or not, among the `limit` oldest. Returns how many: with
+    /// less than `limit` it is done.
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    // --- jobs
+
+    /// Takes the work of this name for so long, or keeps it for so long from now, if no other replica has
+    /// it. Returns the progress that was saved last; empty if none was. Of replicas that call at once, one
+    /// gets it. Time is that of the database.
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Saves how far the work has come, and keeps it for so long from now. `false`: another replica has
+    /// taken it since, or nobody ever took it; nothing was saved.
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError>;
 }

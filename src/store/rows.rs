@@ -2,12 +2,13 @@
 
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
-use super::{Bounds, EventBody, EventPage, ReadMark, Session, TimelineEvent, error::corrupt};
+use super::{Bounds, Change, EventPage, ReadMark, Session, TimelineEvent, error::corrupt};
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ChatKind, ClientMsgId, Conversation, ConversationKind,
-        OutOfRange, Peer, Seq, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ChatKind, ChatState, ClientMsgId, Conversation, ConversationId,
+        ConversationKind, Mentions, OutOfRange, Payload, Peer, Quote, Seq, Target, User, UserId,
+        UserName,
     },
 };
 
@@ -19,19 +20,39 @@ macro_rules! chats_query {
         concat!(
             "SELECT ",
             $columns,
-            " c.id AS chat_id, c.conversation_id, c.sender_id, s.name AS sender_name,",
-            " t.id AS target_id, t.name AS target_name, c.content, c.created_at,",
-            " c.client_msg_id, c.kind ",
+            " c.id AS chat_id, v.id AS conversation_id, c.sender_id, s.name AS sender_name,",
+            " CASE WHEN v.kind <> 'direct' THEN NULL",
+            " WHEN v.low_user = c.sender_id THEN v.high_user ELSE v.low_user END AS target_id,",
+            " t.name AS target_name, c.content, c.created_at,",
+            " c.client_msg_id, c.kind, c.body, c.state, CAST(c.version AS BIGINT) AS version,",
+            " c.mentions, c.reply_to, q.sender_id AS quoted_sender_id,",
+            " qs.name AS quoted_sender_name, q.kind AS quoted_kind, q.content AS quoted_content,",
+            " q.state AS quoted_state ",
             $source,
             " LEFT JOIN conversations v ON v.id = c.conversation_id",
             " LEFT JOIN users s ON s.id = c.sender_id",
-            " LEFT JOIN users t ON t.id =",
-            " CASE WHEN v.low_user = c.sender_id THEN v.high_user ELSE v.low_user END ",
+            " LEFT JOIN users t ON v.kind = 'direct' AND t.id =",
+            " CASE WHEN v.low_user = c.sender_id THEN v.high_user ELSE v.low_user END",
+            " LEFT JOIN chats q ON q.id = c.reply_to",
+            " LEFT JOIN users qs ON qs.id = q.sender_id ",
             $tail
         )
     };
 }
 pub(super) use chats_query;
+
+/// A statement that reads chats to be quoted, where `$which` chooses them as `c`.
+macro_rules! quotes_query {
+    ($which:literal) => {
+        concat!(
+            "SELECT c.id AS chat_id, c.conversation_id, c.sender_id, s.name AS sender_name, c.kind,
+                 c.content, c.state
+             FROM chats c LEFT JOIN users s ON s.id = c.sender_id WHERE ",
+            $which
+        )
+    };
+}
+pub(super) use quotes_query;
 
 /// A statement that reads conversations of user `$1` whose last chat is before `$2`, at most `$3`.
 /// The last chat is one step back from the end of the conversation in an index; only what is on the
@@ -43,7 +64,7 @@ macro_rules! conversations_query {
                  SELECT m.conversation_id, m.read_up_to,
                      (SELECT max(x.id) FROM chats x WHERE x.conversation_id = m.conversation_id)
                          AS last_id
-                 FROM members m WHERE m.user_id = $1 ",
+                 FROM members m WHERE m.user_id = $1 AND m.state = 'member' ",
             $which,
             "), page AS MATERIALIZED (
                  SELECT * FROM mine WHERE last_id < $2 ORDER BY last_id DESC LIMIT $3
@@ -58,7 +79,7 @@ macro_rules! conversations_query {
                          AND x.id > coalesce(page.read_up_to, 0) AND x.sender_id <> $1 LIMIT 100
                  ) unread) AS unread,",
                 "FROM page LEFT JOIN chats c ON c.id = page.last_id",
-                "LEFT JOIN users p ON p.id =
+                "LEFT JOIN users p ON v.kind = 'direct' AND p.id =
                      CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END
                  LEFT JOIN members other
                      ON other.conversation_id = page.conversation_id AND other.user_id = p.id
@@ -77,37 +98,119 @@ pub(super) struct ChatRow {
     conversation_id: i64,
     sender_id: i64,
     sender_name: String,
-    target_id: i64,
-    target_name: String,
+    target_id: Option<i64>,
+    target_name: Option<String>,
     content: String,
     created_at: i64,
     client_msg_id: String,
     kind: String,
+    body: Option<String>,
+    state: Option<String>,
+    version: i64,
+    mentions: Option<String>,
+    reply_to: Option<i64>,
+    quoted_sender_id: Option<i64>,
+    quoted_sender_name: Option<String>,
+    quoted_kind: Option<String>,
+    quoted_content: Option<String>,
+    quoted_state: Option<String>,
+}
+
+/// A chat as `quotes_query!` reads it.
+#[derive(FromRow)]
+pub(super) struct QuotedRow {
+    chat_id: i64,
+    conversation_id: i64,
+    sender_id: i64,
+    sender_name: String,
+    kind: String,
+    content: String,
+    state: Option<String>,
+}
+
+impl QuotedRow {
+    /// Its id, and what can be quoted of it.
+    pub(super) fn entry(self) -> sqlx::Result<(ChatId, (ConversationId, Quote))> {
+        let quote = Quote {
+            id: id(self.chat_id)?,
+            user_id: id(self.sender_id)?,
+            user_name: UserName::stored(self.sender_name),
+            kind: ChatKind::from(self.kind),
+            content: Quote::cut(&self.content).into(),
+            state: self.state.map(ChatState::from),
+        };
+        Ok((quote.id, (id(self.conversation_id)?, quote)))
+    }
+}
+
+impl ChatRow {
+    /// The chat that it quotes.
+    fn quote(&mut self) -> sqlx::Result<Option<Quote>> {
+        let Some(quoted) = self.reply_to else { return Ok(None) };
+        let row = (
+            self.quoted_sender_id.take(),
+            self.quoted_sender_name.take(),
+            self.quoted_kind.take(),
+            self.quoted_content.take(),
+        );
+        let (Some(sender_id), Some(sender_name), Some(kind), Some(content)) = row else {
+            return Err(corrupt(format!("chat {} quotes one that is gone", self.chat_id)));
+        };
+        let (conversation_id, state) = (self.conversation_id, self.quoted_state.take());
+        let row = QuotedRow {
+            chat_id: quoted,
+            conversation_id,
+            sender_id,
+            sender_name,
+            kind,
+            content,
+            state,
+        };
+        Ok(Some(row.entry()?.1.1))
+    }
 }
 
 impl TryFrom<ChatRow> for Chat {
     type Error = sqlx::Error;
 
-    fn try_from(row: ChatRow) -> sqlx::Result<Self> {
-        let kind = match row.kind.as_str() {
-            "text" => ChatKind::Text,
-            _ => return Err(corrupt(format!("chat {} is of an unknown kind", row.chat_id))),
+    fn try_from(mut row: ChatRow) -> sqlx::Result<Self> {
+        let reply_to = row.quote()?;
+        let mentions = row.mentions.map(|json| {
+            let mentions = Mentions::from_json(&json);
+            mentions
+                .ok_or_else(|| corrupt(format!("the mentions of chat {} are none", row.chat_id)))
+        });
+        let target = match (row.target_id, row.target_name) {
+            (Some(target), Some(called)) => {
+                Some(Target { id: id(target)?, name: UserName::stored(called) })
+            }
+            (None, None) => None,
+            _ => return Err(corrupt(format!("the receiver of chat {} is gone", row.chat_id))),
         };
         Ok(Self {
             id: id(row.chat_id)?,
             user_id: id(row.sender_id)?,
-            target_user_id: id(row.target_id)?,
             user_name: UserName::stored(row.sender_name),
-            target_user_name: UserName::stored(row.target_name),
+            target,
             content: row.content.into(),
             create_time: Timestamp::from_millis(row.created_at),
             client_msg_id: ClientMsgId::parse(&row.client_msg_id).map_err(|error| {
                 corrupt(format!("the client's key of chat {} {error}", row.chat_id))
             })?,
             conversation_id: id(row.conversation_id)?,
-            kind,
+            kind: ChatKind::from(row.kind),
+            body: row.body.map(|body| payload(body, "a chat")).transpose()?,
+            state: row.state.map(ChatState::from),
+            version: u32::try_from(row.version).map_err(|_| corrupt("a version is negative"))?,
+            reply_to,
+            mentions: mentions.transpose()?,
         })
     }
+}
+
+/// An object that passes through.
+fn payload(json: String, of: &str) -> sqlx::Result<Payload> {
+    Payload::parse(json).map_err(|error| corrupt(format!("the payload of {of} {error}")))
 }
 
 /// A user's public face.
@@ -213,8 +316,8 @@ impl TryFrom<SessionRow> for Session {
 pub(super) struct ConversationRow {
     conversation_kind: String,
     read_up_to: Option<i64>,
-    peer_id: i64,
-    peer_name: String,
+    peer_id: Option<i64>,
+    peer_name: Option<String>,
     peer_avatar: Option<String>,
     peer_seen_at: Option<i64>,
     peer_read_up_to: Option<i64>,
@@ -229,18 +332,22 @@ impl TryFrom<ConversationRow> for Conversation {
 
     fn try_from(row: ConversationRow) -> sqlx::Result<Self> {
         let last_chat: Chat = row.last_chat.try_into()?;
-        if row.conversation_kind != ConversationKind::Direct.as_str() {
-            let id = last_chat.conversation_id;
-            return Err(corrupt(format!("conversation {id} is of an unknown kind")));
-        }
-        let peer = UserRow { id: row.peer_id, name: row.peer_name, avatar: row.peer_avatar };
+        let kind = ConversationKind::from(row.conversation_kind);
+        let peer = match (&kind, row.peer_id, row.peer_name) {
+            (ConversationKind::Direct, Some(id), Some(name)) => Some(Peer {
+                user: UserRow { id, name, avatar: row.peer_avatar }.try_into()?,
+                last_seen_at: row.peer_seen_at.map(Timestamp::from_millis),
+            }),
+            (ConversationKind::Other(_), None, None) => None,
+            _ => {
+                let id = last_chat.conversation_id;
+                return Err(corrupt(format!("the other side of conversation {id} is gone")));
+            }
+        };
         Ok(Self {
             id: last_chat.conversation_id,
-            kind: ConversationKind::Direct,
-            peer: Peer {
-                user: peer.try_into()?,
-                last_seen_at: row.peer_seen_at.map(Timestamp::from_millis),
-            },
+            kind,
+            peer,
             last_chat,
             unread: u32::try_from(row.unread).map_err(|_| corrupt("a count is negative"))?,
             read_up_to: mark(row.read_up_to)?,
@@ -254,7 +361,7 @@ impl TryFrom<ConversationRow> for Conversation {
 #[derive(FromRow)]
 pub(super) struct MarkRow {
     read_up_to: Option<i64>,
-    peer_id: i64,
+    peer_id: Option<i64>,
     last_id: Option<i64>,
 }
 
@@ -266,12 +373,13 @@ impl MarkRow {
             up_to: mark(wanted.max(self.read_up_to))?,
             // `None` is less than every mark.
             moved: wanted > self.read_up_to,
-            peer: id(self.peer_id)?,
+            peer: self.peer_id.map(id).transpose()?,
         })
     }
 }
 
-/// An event of a timeline, in columns `seq`, `event` and those of `chats_query!`.
+/// An event of a timeline, in columns `seq`, `event`, `event_chat`, `payload` and those of
+/// `chats_query!`.
 pub(super) fn event<'r, R>(row: &'r R) -> sqlx::Result<TimelineEvent>
 where
     R: Row,
@@ -281,12 +389,19 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
     let kind: String = row.try_get("event")?;
-    let body = if kind == "chat" {
-        EventBody::Chat(Box::new(ChatRow::from_row(row)?.try_into()?))
+    let chat = || ChatRow::from_row(row)?.try_into().map(Box::new);
+    let change = if kind == "chat" {
+        Change::Chat(chat()?)
     } else {
-        EventBody::Other(kind)
+        let has_chat = row.try_get::<Option<i64>, _>("event_chat")?.is_some();
+        let payload_of = |json| payload(json, "an event");
+        Change::Other {
+            kind,
+            chat: has_chat.then(chat).transpose()?,
+            payload: row.try_get::<Option<String>, _>("payload")?.map(payload_of).transpose()?,
+        }
     };
-    Ok(TimelineEvent { seq: seq(row.try_get("seq")?)?, body })
+    Ok(TimelineEvent { seq: seq(row.try_get("seq")?)?, change })
 }
 
 /// A page of at most `limit` events of a user after `since`, if none within the bounds is missing.

@@ -58,7 +58,7 @@ pub(super) async fn greet(
     let Resume { last, epoch, from } = loop {
         // The clients of a replica that died all come to this point together.
         let permit = tokio::select! {
-            permit = service.admission.go_on() => permit,
+            permit = service.handshakes.go_on() => permit,
             code = socket.mailbox.closing() => return Err(End::Close(code)),
         };
         let resume = service.messaging.resume(actor.user, hello.since, hello.epoch.as_ref());

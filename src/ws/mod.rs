@@ -3,8 +3,8 @@
 mod classic;
 mod greeting;
 mod link;
-mod outbox;
 mod requests;
+mod send_tracker;
 mod session;
 mod upgrade;
 

@@ -7,23 +7,26 @@ use tokio::sync::Mutex;
 use crate::{
     domain::UserId,
     hub::Socket,
-    messaging::{Error, Messaging},
+    messaging::Error,
     protocol::{Text, client::Request, server::ServerFrame},
+    service::Service,
 };
 
 /// Carries a request out; returns the frames that answer it.
 pub(super) async fn carry_out(
-    messaging: &Messaging,
+    service: &Service,
     socket: &Arc<Socket>,
     watched: &Mutex<Vec<UserId>>,
     request: Request,
 ) -> Result<Vec<Text>, Error> {
+    let messaging = &service.messaging;
     match request {
         Request::Read { conversation, up_to } => {
             messaging.mark_read(socket.user, conversation, up_to, Some(socket.id)).await?;
         }
         Request::Typing { target } => messaging.typing(socket.user, target).await?,
         Request::Watch { users } => {
+            service.limits.presence(socket.user).await?;
             let mut watched = watched.lock().await;
             let presence = messaging.watch(socket, &mut watched, &users).await?;
             let frames = presence.into_iter().map(|of| ServerFrame::Presence {

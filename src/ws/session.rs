@@ -19,18 +19,19 @@ use super::{
     Counted, V1, count_end,
     greeting::{Greeted, greet},
     link::{End, Heard, Link},
-    outbox::{Outbox, Outcome},
     requests,
+    send_tracker::{Outcome, SendTracker},
 };
 use crate::{
+    admission::Admitted,
     delivery::Pulled,
-    domain::{ConnectionId, Epoch, Seq, UserId},
+    domain::{ClientMsgId, ConnectionId, Destination, Epoch, Seq, UserId},
     http::extract::Actor,
     hub::{Letter, Post, Socket},
     messaging::Error,
     protocol::{
         Text,
-        client::{Request, read_frame},
+        client::{Request, Send, read_frame},
         close::CloseCode,
         fault::Fault,
         server::{ServerFrame, millis},
@@ -69,7 +70,7 @@ pub(super) async fn run(
         Ok(Greeted { socket, attachment, cursor, is_behind }) => {
             let mut session = Session::new(Arc::clone(&service), socket, cursor, is_behind);
             let end = session.serve(&mut link).await;
-            session.begin_rest().await;
+            session.commit_rest().await;
             drop(attachment);
             Box::pin(farewell(&service, link, end)).await;
             // A request that is still being carried out may be a `watch`.
@@ -96,8 +97,8 @@ async fn farewell(service: &Service, link: Box<Link>, end: End) {
     link.end(reconnect, end).await;
 }
 
-/// A send, and whether it may begin.
-type Asked = (NewChat, Result<(), Error>);
+/// The key of a send, and whether it was admitted.
+type Admission = (ClientMsgId, Result<Admitted, Error>);
 
 type Watched = Arc<tokio::sync::Mutex<Vec<UserId>>>;
 
@@ -105,15 +106,15 @@ struct Session {
     service: Arc<Service>,
     socket: Arc<Socket>,
     /// What the client has been sent, and which of its sends are open.
-    outbox: Outbox,
+    tracker: SendTracker,
     /// The read of what is missing, while the socket is behind.
     pulling: Option<JoinHandle<Result<Pulled, StoreError>>>,
     is_behind: bool,
     /// Whether the client is to load anew, and it is not read yet from where it goes on.
     is_lost: bool,
-    /// Sends of which it is not known yet whether they are within the limit; in their order, which
-    /// they must not lose by it.
-    asking: FuturesOrdered<BoxFuture<'static, Asked>>,
+    /// Sends that are being admitted, in the order of their frames: they are committed in that order,
+    /// whichever is admitted first.
+    admitting: FuturesOrdered<BoxFuture<'static, Admission>>,
     /// Sends that wait for their commit.
     sends: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Other requests, which are carried out one after another, in their order.
@@ -131,11 +132,11 @@ impl Session {
         Self {
             service,
             socket,
-            outbox: Outbox::new(cursor),
+            tracker: SendTracker::new(cursor),
             pulling: None,
             is_behind,
             is_lost: false,
-            asking: FuturesOrdered::new(),
+            admitting: FuturesOrdered::new(),
             sends: FuturesUnordered::new(),
             requests: VecDeque::new(),
             request: None,
@@ -161,7 +162,7 @@ impl Session {
             if self.leave_by.is_some() && self.is_finished() {
                 return End::Close(CloseCode::Restart);
             }
-            let sends = self.asking.len() + self.sends.len() + self.outbox.waiting();
+            let sends = self.admitting.len() + self.sends.len() + self.tracker.waiting();
             let is_open = sends < MAX_IN_FLIGHT
                 && self.requests.len() < MAX_IN_FLIGHT
                 && self.leave_by.is_none();
@@ -175,12 +176,12 @@ impl Session {
                     self.pulling = None;
                     self.pulled(link, pulled).await
                 }
-                Some(asked) = self.asking.next() => {
-                    let refused = self.begin(asked);
+                Some(admission) = self.admitting.next() => {
+                    let refused = self.commit(admission);
                     link.write(refused, &self.socket.mailbox).await
                 }
                 Some(outcome) = self.sends.next() => {
-                    let frame = self.outbox.settle(outcome);
+                    let frame = self.tracker.settle(outcome);
                     link.write(frame, &self.socket.mailbox).await
                 }
                 frames = joined(&mut self.request), if self.request.is_some() => {
@@ -206,11 +207,11 @@ impl Session {
 
     /// Whether everything that the client asked for was answered.
     fn is_finished(&self) -> bool {
-        self.asking.is_empty()
+        self.admitting.is_empty()
             && self.sends.is_empty()
             && self.requests.is_empty()
             && self.request.is_none()
-            && self.outbox.is_settled()
+            && self.tracker.is_settled()
     }
 
     /// Writes what waited in the mailbox.
@@ -231,7 +232,7 @@ impl Session {
             match letter {
                 // Read again after the reset.
                 Letter::Event(_) if self.is_lost => {}
-                Letter::Event(event) => self.outbox.show(event, &mut frames),
+                Letter::Event(event) => self.tracker.show(&event, &mut frames),
                 Letter::Notice(text) => frames.push(text),
             }
         }
@@ -253,11 +254,11 @@ impl Session {
             Some(Ok(Pulled::Events { frames: events, is_end })) => {
                 let mut frames = Vec::with_capacity(events.len());
                 for event in events {
-                    self.outbox.show(event, &mut frames);
+                    self.tracker.show(&event, &mut frames);
                 }
                 link.write(frames, &self.socket.mailbox).await?;
                 if is_end {
-                    let cursor = self.outbox.cursor();
+                    let cursor = self.tracker.cursor();
                     self.is_behind = !self.service.delivery.go_live(&self.socket, cursor);
                 }
                 Ok(())
@@ -275,7 +276,7 @@ impl Session {
 
     /// Tells the client to load anew, and goes on from the end of the timeline.
     async fn reset(&mut self, link: &mut Link, epoch: Epoch, last: Seq) -> Result<(), End> {
-        let frames = self.outbox.restart(last);
+        let frames = self.tracker.restart(last);
         metrics::counter!("imserver_resets_total").increment(1);
         let reset = ServerFrame::Reset { epoch, last_seq: last }.encode();
         self.is_behind = true;
@@ -286,7 +287,7 @@ impl Session {
     fn pull(&self, wait: Duration) -> JoinHandle<Result<Pulled, StoreError>> {
         let delivery = Arc::clone(&self.service.delivery);
         let socket = Arc::clone(&self.socket);
-        let (after, is_lost) = (self.outbox.cursor(), self.is_lost);
+        let (after, is_lost) = (self.tracker.cursor(), self.is_lost);
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             if is_lost {
@@ -306,15 +307,12 @@ impl Session {
         let frame = match Request::read(&kind, &fields, self.socket.user, max_chars) {
             Ok(Request::Ping) => Some(ServerFrame::Pong.encode()),
             Ok(Request::Send(send)) => {
-                self.outbox.open(&send.client_msg_id);
-                let chat = NewChat {
-                    sender: self.socket.user,
-                    target: send.target,
-                    client_msg_id: send.client_msg_id,
-                    content: send.content,
-                };
-                let asked = self.service.messaging.may_send(chat.sender, chat.target);
-                self.asking.push_back(Box::pin(async move { (chat, asked.await) }));
+                self.tracker.open(&send.client_msg_id);
+                let Send { client_msg_id: key, target, content } = send;
+                let destination = Destination::Direct(target);
+                let chat = NewChat::text(self.socket.user, destination, key.clone(), content);
+                let admitted = self.service.messaging.admit(chat);
+                self.admitting.push_back(Box::pin(async move { (key, admitted.await) }));
                 None
             }
             Ok(Request::Typing { target }) if !self.may_type(target) => None,
@@ -327,23 +325,22 @@ impl Session {
         link.write(frame, &self.socket.mailbox).await
     }
 
-    /// Begins a send, if it may. Returns the frame that says that it did not.
-    fn begin(&mut self, (chat, asked): Asked) -> Option<Text> {
-        let key = chat.client_msg_id.clone();
-        match asked.and_then(|()| self.service.messaging.begin_send(chat)) {
+    /// Commits a send that was admitted. Returns the frame that says that it was not.
+    fn commit(&mut self, (key, admitted): Admission) -> Option<Text> {
+        match admitted.and_then(|admitted| self.service.messaging.commit(admitted)) {
             Ok(sending) => {
                 self.sends.push(Box::pin(async move { (key, sending.done().await) }));
                 None
             }
-            Err(error) => self.outbox.settle((key, Err(error))),
+            Err(error) => self.tracker.settle((key, Err(error))),
         }
     }
 
-    /// Begins the sends that were read before the socket ended, and of which it was not known yet
-    /// whether they may. Limits answer soon, whatever becomes of Redis.
-    async fn begin_rest(&mut self) {
-        while let Some(asked) = self.asking.next().await {
-            self.begin(asked);
+    /// Commits the sends that were read before the socket ended, as far as they are admitted. That
+    /// takes no longer than admission does.
+    async fn commit_rest(&mut self) {
+        while let Some(admission) = self.admitting.next().await {
+            self.commit(admission);
         }
     }
 
@@ -359,10 +356,10 @@ impl Session {
     }
 
     fn carry_out(&self, request: Request) -> JoinHandle<Vec<Text>> {
-        let messaging = self.service.messaging.clone();
+        let service = Arc::clone(&self.service);
         let (socket, watched) = (Arc::clone(&self.socket), Arc::clone(&self.watched));
         tokio::spawn(async move {
-            let done = requests::carry_out(&messaging, &socket, &watched, request).await;
+            let done = requests::carry_out(&service, &socket, &watched, request).await;
             done.unwrap_or_else(|error| {
                 vec![ServerFrame::fault(&Fault::from(error), None).encode()]
             })

@@ -30,7 +30,7 @@ const READ_BUFFER: usize = 512;
 /// Frames of one wake-up are gathered up to this much before they are written. Allocated on use.
 const WRITE_BUFFER: usize = 4 * 1024;
 
-/// Over how many seconds those come back who were not admitted.
+/// Over how many seconds those come back who were not let in.
 const COME_BACK_SECS: std::ops::RangeInclusive<u64> = 1..=4;
 
 /// `GET /imserver/{userId}`.
@@ -46,7 +46,7 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.map_err(|_| {
         Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
     })?;
-    let answer = match service.admission.admit().await {
+    let answer = match service.handshakes.enter().await {
         Some(_permit) => decide(&service, user, &headers, &params, progress, upgrade).await,
         None => Err(full()),
     };

@@ -8,13 +8,13 @@ use std::{
 
 use imserver::{
     bus::{
-        Bus, CloseOrder, INCOMING_QUEUE, Incoming, Receiver, Signal,
+        Bus, CloseOrder, INCOMING_QUEUE, Incoming, MAX_PLACES, Receiver, Signal, WideEvent,
         local::LocalBroker,
         redis::{RedisBus, Timing},
     },
     domain::{ClientMsgId, ConnectionId, DeviceId, ReplicaId, Seq, SessionId, UserId},
     instances::Instances,
-    protocol::event::EventFrame,
+    protocol::event::{EventBody, EventFrame},
 };
 use uuid::Uuid;
 
@@ -77,6 +77,7 @@ macro_rules! bus_contract {
             $name,
             $factory,
             others_who_subscribed_hear_it_once,
+            an_event_of_many_reaches_all_others_once,
             order_holds_for_each_user,
             two_publishers_each_keep_their_order,
             subscribing_twice_takes_one_unsubscription,
@@ -117,6 +118,7 @@ impl Replica {
     async fn hear_signal(&mut self) -> (UserId, Signal) {
         match self.hear().await {
             Incoming::Signal(user, signal) => (user, signal),
+            Incoming::Wide(event) => panic!("{event:?}"),
             Incoming::Gap => panic!("nothing was lost, and yet there is a gap"),
         }
     }
@@ -238,13 +240,45 @@ async fn subscribing_twice_takes_one_unsubscription(factory: impl BusFactory) {
     assert_eq!(heard, [Incoming::Signal(user(1), notice("again"))]);
 }
 
+/// Subscribed or not: whoever of them is there.
+async fn an_event_of_many_reaches_all_others_once(factory: impl BusFactory) {
+    let mut publisher = Replica::of(&factory, &[user(1)]).await;
+    let mut others = [Replica::of(&factory, &[user(1)]).await, Replica::of(&factory, &[]).await];
+    for (own, replica) in (7..).zip(others.iter().chain([&publisher])) {
+        replica.bus.subscribe(user(own)).await.unwrap();
+    }
+    let place = |id| (user(id), Seq::new(id * 7).unwrap());
+    let event = |own, places| WideEvent {
+        body: EventBody::from_wire(r#","event":"chat","chat":{"content":"你好"}}"#),
+        own,
+        places,
+    };
+    let many: Arc<[_]> = (1..=i64::try_from(MAX_PLACES).unwrap()).map(place).collect();
+    let own = Some((user(2), ClientMsgId::parse("k").unwrap()));
+    let events = [event(own, many), event(None, Arc::from([place(3)]))];
+    for event in &events {
+        publisher.bus.publish_wide(event.clone());
+    }
+    for (own, other) in (7..).zip(&mut others) {
+        let heard = publisher.mark(user(own), other).await;
+        assert!(heard == events.clone().map(Incoming::Wide), "{} were heard", heard.len());
+    }
+    assert_eq!(others[0].mark(user(9), &mut publisher).await, [], "not what it published itself");
+    let frames: Vec<_> = events[0].frames().take(2).collect();
+    let of = |(user, frame): &(UserId, EventFrame)| (*user, frame.seq.get(), frame.own.is_some());
+    assert_eq!(
+        frames.iter().map(of).collect::<Vec<_>>(),
+        [(user(1), 7, false), (user(2), 14, true)]
+    );
+}
+
 async fn every_signal_arrives_as_it_was(factory: impl BusFactory) {
     let text = r#"{"content":"你好,世界 👩‍👩‍👧‍👦 \"\\\n\u0000"}"#;
     let event = |own: Option<&str>| {
         Signal::Event(EventFrame {
             seq: Seq::new(42).unwrap(),
             own: own.map(|key| ClientMsgId::parse(key).unwrap()),
-            text: text.into(),
+            body: EventBody::from_wire(text),
         })
     };
     let signals = [
@@ -254,9 +288,13 @@ async fn every_signal_arrives_as_it_was(factory: impl BusFactory) {
         Signal::Event(EventFrame {
             seq: Seq::new(imserver::domain::MAX_ID).unwrap(),
             own: None,
-            text: "".into(),
+            body: EventBody::from_wire(""),
         }),
-        Signal::Event(EventFrame { seq: Seq::ZERO, own: None, text: "界".repeat(20_000).into() }),
+        Signal::Event(EventFrame {
+            seq: Seq::ZERO,
+            own: None,
+            body: EventBody::from_wire(&"界".repeat(20_000)),
+        }),
         notice(text),
         notice(""),
         Signal::Close(CloseOrder::UpTo(ConnectionId::new(1).unwrap())),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use imserver::{
-    domain::{ClientMsgId, Content, UserId},
+    domain::{ClientMsgId, Content, Destination, UserId},
     store::{NewChat, Store, postgres::PgStore},
     telemetry::{Kind, METRICS},
 };
@@ -178,11 +178,10 @@ async fn what_goes_wrong_is_counted() {
 
     // What is committed behind the service's back is a hint that was lost.
     let store = PgStore::open(&database).await.unwrap();
-    let unheard = |key: &str| NewChat {
-        sender: UserId::new(zhang.id).unwrap(),
-        target: UserId::new(li.id).unwrap(),
-        client_msg_id: ClientMsgId::parse(key).unwrap(),
-        content: Content::parse(key, 10).unwrap(),
+    let unheard = |key: &str| {
+        let to = Destination::Direct(UserId::new(li.id).unwrap());
+        let (key, content) = (ClientMsgId::parse(key).unwrap(), Content::parse(key, 10).unwrap());
+        NewChat::text(UserId::new(zhang.id).unwrap(), to, key, content)
     };
     store.append(&[unheard("one")]).await.unwrap();
     assert_eq!(at_li.expect("event").await["seq"], 1);

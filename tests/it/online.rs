@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use imserver::{
+    admission::Door,
     bus::local::LocalBroker,
     clock::Clock,
     delivery::Delivery,
-    domain::{ClientMsgId, ConnectionId, Content, UserId, UserName},
-    limits::Limits,
+    domain::{ClientMsgId, ConnectionId, Content, Destination, UserId, UserName},
     messaging::Messaging,
     presence::{Connection, OnlineUser, Presence, PresenceError, local::LocalPresence},
     store::{
@@ -81,10 +81,10 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
     let messaging = |how| {
         Messaging::new(
             Arc::clone(&store),
+            Door::new([]),
             batcher.clone(),
             Arc::clone(delivery.as_ref().unwrap()),
             Arc::clone(&presence),
-            Limits::none(),
             how,
             1_000,
         )
@@ -97,11 +97,14 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
         asked.join(user(id), ConnectionId::new(id).unwrap()).await.unwrap();
     }
     asked.join(user(2), ConnectionId::new(STRANGERS + 1).unwrap()).await.unwrap();
-    let chats = [(1, 2), (2, 1), (3, 1), (1, 4)].map(|(sender, target)| NewChat {
-        sender: user(sender),
-        target: user(target),
-        client_msg_id: ClientMsgId::random(),
-        content: Content::parse("x", 1).unwrap(),
+    let chats = [(1, 2), (2, 1), (3, 1), (1, 4)].map(|(sender, target)| {
+        let content = Content::parse("x", 1).unwrap();
+        NewChat::text(
+            user(sender),
+            Destination::Direct(user(target)),
+            ClientMsgId::random(),
+            content,
+        )
     });
     store.append(&chats).await.unwrap();
 

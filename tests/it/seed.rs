@@ -66,7 +66,7 @@ async fn two_people_chat() {
     let mut keys: Vec<_> = only.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     let expected = "clientMsgId content conversationId createTime id kind targetUserId \
-                    targetUserName userId userName";
+                    targetUserName userId userName version";
     assert_eq!(keys.join(" "), expected);
     for (key, value) in chat(ZHANG, LI, "你好").as_object().unwrap() {
         assert_eq!(only[key], *value);

@@ -158,8 +158,8 @@ export interface Conversation {
 export interface LastChat {
   readonly id: ChatId;
   readonly mine: boolean;
-  /** Null if this version cannot show this kind of chat. */
-  readonly content: string | null;
+  /** Plain text, whatever the kind of the chat. */
+  readonly content: string;
   /** Milliseconds since 1970. */
   readonly time: number;
 }

@@ -44,7 +44,7 @@ export const createView = (model: Model) => {
     const log = model.log(peerId);
     if (!log) return NOTHING;
     const readUpTo = list.rows.get(peerId)?.peerReadUpTo ?? 0;
-    const chats = log.all().filter(({ kind }) => kind === 'text');
+    const chats = log.all();
     const waiting = outbox.all().filter((entry) => entry.peerId === peerId);
     return {
       items: [...chats.map((chat) => itemOf(chat, readUpTo)), ...waiting.map(unsentItem)],
@@ -62,7 +62,7 @@ export const createView = (model: Model) => {
       lastChat: {
         id: lastChat.id,
         mine: lastChat.userId === me,
-        content: lastChat.kind === 'text' ? lastChat.content : null,
+        content: lastChat.content,
         time: lastChat.createTime,
       },
       unread: Math.min(row.unread + row.since.length, MOST_UNREAD),

@@ -68,11 +68,9 @@ const shape = <T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]
   return made as T;
 };
 
-/** A list, each entry of which can be read. */
-const list = <T>(read: Reader<T>): Reader<readonly T[]> => (json) => {
-  const entries = Array.isArray(json) && json.map(read);
-  return entries && !entries.includes(undefined) ? (entries as T[]) : undefined;
-};
+/** A list, without the entries that cannot be read: a newer service has kinds that this client does not know. */
+const list = <T>(read: Reader<T>): Reader<readonly T[]> => (json) =>
+  Array.isArray(json) ? json.map(read).filter((entry): entry is T => entry !== undefined) : undefined;
 
 const name = or(text, '');
 const word = or(text, null);

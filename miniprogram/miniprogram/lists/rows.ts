@@ -63,7 +63,7 @@ export function conversationRow(
   const { peer, lastChat, unsent } = conversation;
   const hasFailed = unsent?.status === 'failed';
   const mark = hasFailed ? say.conversations.failed : say.conversations.unsent;
-  const last = lastChat.content ?? say.conversations.unknownKind;
+  const last = lastChat.content;
   return {
     peerId: peer.id,
     name: peer.name,

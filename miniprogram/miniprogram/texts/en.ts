@@ -52,7 +52,6 @@ export const en: Texts = {
     unsent: '[Not sent] ',
     failed: '[Failed] ',
     typing: 'Typing…',
-    unknownKind: '[This version cannot show it]',
     loading: 'Loading…',
   },
 

@@ -48,7 +48,6 @@ export const zh = {
     unsent: '[未发送] ',
     failed: '[发送失败] ',
     typing: '对方正在输入…',
-    unknownKind: '[当前版本不能显示的消息]',
     loading: '加载中…',
   },
 

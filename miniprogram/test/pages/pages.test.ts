@@ -111,7 +111,7 @@ test('a chat that is refused says why, and can be sent again or removed', async 
   await opened.until('it is gone', () => opened.bubbles().length === 1);
 });
 
-test('what the other side says comes in, and what is not text is left out', async (t) => {
+test('what the other side says comes in, and what is not text is shown by its content', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]));
   const socket = await opened.signIn();
   await openChat(opened);
@@ -119,10 +119,10 @@ test('what the other side says comes in, and what is not text is left out', asyn
     socket.receive({ type: 'event', seq, event: 'chat', chat: each });
   };
   event(1, chat(2, LI, '<b>粗</b>'));
-  event(2, { ...chat(3, LI, '?'), kind: 'video' });
+  event(2, { ...chat(3, LI, '[视频]'), kind: 'video', body: { url: 'https://x' } });
   event(3, chat(4, LI, '第二句'));
   await opened.find('.text', '第二句');
-  assert.deepEqual(opened.bubbles(), ['在吗', '<b>粗</b>', '第二句']);
+  assert.deepEqual(opened.bubbles(), ['在吗', '<b>粗</b>', '[视频]', '第二句']);
   assert.equal(opened.all('.text b').length, 0);
   socket.receive({ type: 'typing', userId: LI.id });
   await opened.find('.presence', '对方正在输入');

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use self::{link::Link, publisher::Publisher, subscriber::Subscriber, wire::Origin};
-use super::{Bus, BusError, Receiver, Signal, inbox::Inbox};
+use super::{Bus, BusError, Receiver, Signal, WideEvent, inbox::Inbox};
 use crate::{
     domain::{ReplicaId, UserId},
     instances::{ConnectError, Instances, connection_info, place, trouble},
@@ -142,6 +142,13 @@ impl RedisBus {
 impl Bus for RedisBus {
     fn publish(&self, user: UserId, signal: Signal) {
         self.instance(user).publisher.publish(user, signal);
+    }
+
+    fn publish_wide(&self, event: WideEvent) {
+        // By any rule: all replicas hear all instances.
+        if let Some((user, _)) = event.places.first() {
+            self.instance(*user).publisher.publish_wide(event);
+        }
     }
 
     async fn subscribe(&self, user: UserId) -> Result<(), BusError> {

@@ -19,10 +19,10 @@ use tokio::{
 use super::{
     ALIVE, Channels, PUBLISH_TIMEOUT,
     link::Link,
-    wire::{MAX_PAYLOAD_BYTES, Message, weight},
+    wire::{MAX_PAYLOAD_BYTES, Message, weight, wide_weight},
 };
 use crate::{
-    bus::{BusError, Signal},
+    bus::{BusError, Signal, WideEvent},
     domain::{ReplicaId, UserId},
     instances::{self, Backoff, Instance, Renewal, Trouble},
 };
@@ -45,8 +45,27 @@ const KEEP: Duration = Duration::from_secs(1);
 /// At most one announcement of losses in this time: each makes all replicas read the database.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
 
-/// A signal, and since when it waits.
-type Queued = (UserId, Signal, Instant);
+/// What waits, and since when.
+type Queued = (News, Instant);
+
+/// What is published.
+#[derive(Debug)]
+enum News {
+    /// For the sockets of a user.
+    Of(UserId, Signal),
+    /// For those of many.
+    Wide(WideEvent),
+}
+
+impl News {
+    /// How many bytes of it wait, about.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Of(_, signal) => weight(signal),
+            Self::Wide(event) => wide_weight(event),
+        }
+    }
+}
 
 /// The handle of the task.
 #[derive(Debug)]
@@ -121,10 +140,19 @@ impl Publisher {
 
     /// Queues a signal, or drops it.
     pub(super) fn publish(&self, user: UserId, signal: Signal) {
-        let bytes = weight(&signal);
+        self.enqueue(News::Of(user, signal));
+    }
+
+    /// Queues an event of many users, or drops it.
+    pub(super) fn publish_wide(&self, event: WideEvent) {
+        self.enqueue(News::Wide(event));
+    }
+
+    fn enqueue(&self, news: News) {
+        let bytes = news.weight();
         let waiting = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = bytes <= MAX_PAYLOAD_BYTES && waiting + bytes <= PUBLISH_QUEUE_BYTES;
-        if !fits || self.queue.try_send((user, signal, Instant::now())).is_err() {
+        if !fits || self.queue.try_send((news, Instant::now())).is_err() {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.dropped(1, "overflow");
         }
@@ -214,11 +242,11 @@ impl Task {
                     continue;
                 }
             }
-            let bytes = batch.iter().map(|(_, signal, _)| weight(signal)).sum();
+            let bytes = batch.iter().map(|(news, _)| news.weight()).sum();
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let count = batch.len();
             let begun = Instant::now();
-            let oldest = batch.first().map(|(.., since)| *since);
+            let oldest = batch.first().map(|(_, since)| *since);
             match self.send(batch.drain(..), probe).await {
                 Ok(()) => {
                     metrics::counter!("imserver_bus_published_total").increment(count as u64);
@@ -252,8 +280,11 @@ impl Task {
             let payload = message.encode(channels.origin);
             pipeline.cmd("PUBLISH").arg(channel).arg(payload).ignore();
         };
-        for (user, signal, _) in batch {
-            publish(&channels.user(user), Message::Signal(signal));
+        for (news, _) in batch {
+            match news {
+                News::Of(user, signal) => publish(&channels.user(user), Message::Signal(signal)),
+                News::Wide(event) => publish(&channels.all, Message::Wide(event)),
+            }
         }
         if let Some(number) = probe {
             publish(&channels.own, Message::Probe(number));
@@ -350,9 +381,8 @@ impl Task {
     /// the order to close all sockets of a device but the one that was its newest then.
     async fn wait_out(&mut self, begun: Instant) {
         let until = self.backoff.after(begun);
-        while let Ok(Some((_, signal, _))) = tokio::time::timeout_at(until, self.queue.recv()).await
-        {
-            self.shared.queued_bytes.fetch_sub(weight(&signal), Ordering::Relaxed);
+        while let Ok(Some((news, _))) = tokio::time::timeout_at(until, self.queue.recv()).await {
+            self.shared.queued_bytes.fetch_sub(news.weight(), Ordering::Relaxed);
             self.shared.dropped(1, "link");
         }
     }

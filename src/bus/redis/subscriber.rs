@@ -27,7 +27,7 @@ use super::{
     wire::{Message, WireError},
 };
 use crate::{
-    bus::{BusError, inbox::Inbox},
+    bus::{BusError, Incoming, inbox::Inbox},
     domain::UserId,
     instances::{Backoff, Instance, Renewal, Trouble, trouble},
 };
@@ -171,17 +171,21 @@ impl Subscriber {
                 self.heard.fetch_max(number, Ordering::Relaxed);
             }
             (Some(user), Message::Signal(signal)) if !is_own => {
-                if !self.inbox.signal(user, || signal) {
-                    metrics::counter!("imserver_bus_dropped_total", "why" => "undrained")
-                        .increment(1);
-                }
+                self.pass_on(Incoming::Signal(user, signal));
             }
+            (None, Message::Wide(event)) if !is_own => self.pass_on(Incoming::Wide(event)),
             (None, Message::Gap) if is_own => {}
             (None, Message::Gap) => self.gap("another replica lost signals"),
             // What is on a channel where it does not belong is a stranger's.
             (_, _) => return Err(WireError::Value),
         }
         Ok(())
+    }
+
+    fn pass_on(&self, incoming: Incoming) {
+        if !self.inbox.hear(|| incoming) {
+            metrics::counter!("imserver_bus_dropped_total", "why" => "undrained").increment(1);
+        }
     }
 
     fn gap(&self, why: &'static str) {

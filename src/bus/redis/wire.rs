@@ -10,12 +10,17 @@
 //! Integers are big-endian. A version or a kind that is not known comes from a newer replica during
 //! a deployment and is passed over; what it said is found by the reconcile.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
-    bus::{CloseOrder, Signal},
-    domain::{ClientMsgId, DeviceId, OutOfRange, ReplicaId, Seq},
-    protocol::{Text, event::EventFrame},
+    bus::{CloseOrder, MAX_PLACES, Signal, WideEvent},
+    domain::{ClientMsgId, DeviceId, OutOfRange, ReplicaId, Seq, UserId},
+    protocol::{
+        Text,
+        event::{EventBody, EventFrame},
+    },
 };
 
 /// The version of the header. Kinds may be added to it; a change of what a kind holds is a new one.
@@ -34,6 +39,7 @@ const PROBE: u8 = 6;
 const GAP: u8 = 7;
 const CLOSE_SURPLUS: u8 = 8;
 const CLOSE_SESSIONS: u8 = 9;
+const WIDE: u8 = 10;
 
 /// One start of one replica. It knows by this what it published itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ impl From<ReplicaId> for Origin {
 pub(super) enum Message {
     /// News of a user, on the user's channel.
     Signal(Signal),
+    /// To all replicas: an event of many users.
+    Wide(WideEvent),
     /// On a replica's own channel: the link carries what is published.
     Probe(u64),
     /// To all replicas: the one that says it has lost signals before they were published.
@@ -88,11 +96,16 @@ impl WireError {
 /// How many bytes of a signal wait in a queue, about.
 pub(super) fn weight(signal: &Signal) -> usize {
     let text = match signal {
-        Signal::Event(frame) => frame.text.as_str().len(),
+        Signal::Event(frame) => frame.size(),
         Signal::Notice(text) => text.as_str().len(),
         Signal::Close(_) => 0,
     };
     size_of::<Signal>() + text
+}
+
+/// How many bytes a wide event has in a queue, about.
+pub(super) fn wide_weight(event: &WideEvent) -> usize {
+    size_of::<WideEvent>() + event.body.size() + event.places.len() * size_of::<(UserId, Seq)>()
 }
 
 impl Message {
@@ -100,6 +113,7 @@ impl Message {
     pub(super) fn encode(&self, origin: Origin) -> Vec<u8> {
         let mut out = Vec::with_capacity(match self {
             Self::Signal(signal) => 32 + weight(signal),
+            Self::Wide(event) => 32 + wide_weight(event),
             Self::Probe(_) | Self::Gap => 18,
         });
         out.extend([VERSION, self.kind()]);
@@ -108,7 +122,7 @@ impl Message {
             Self::Signal(Signal::Event(frame)) => {
                 out.extend(frame.seq.get().to_be_bytes());
                 put_short(&mut out, frame.own.as_ref().map_or("", ClientMsgId::as_str));
-                out.extend(frame.text.as_str().as_bytes());
+                out.extend(frame.text().as_str().as_bytes());
             }
             Self::Signal(Signal::Notice(text)) => out.extend(text.as_str().as_bytes()),
             Self::Signal(Signal::Close(
@@ -121,13 +135,25 @@ impl Message {
                 out.extend(newest.get().to_be_bytes());
                 out.extend(device.as_str().as_bytes());
             }
+            Self::Wide(WideEvent { body, own, places }) => {
+                let (sender, key) =
+                    own.as_ref().map_or((0, ""), |(sender, key)| (sender.get(), key.as_str()));
+                out.extend(sender.to_be_bytes());
+                put_short(&mut out, key);
+                out.extend((places.len() as u64).to_be_bytes());
+                for (user, seq) in places.iter() {
+                    out.extend(user.get().to_be_bytes());
+                    out.extend(seq.get().to_be_bytes());
+                }
+                out.extend(body.as_str().as_bytes());
+            }
             Self::Probe(number) => out.extend(number.to_be_bytes()),
             Self::Gap => {}
         }
         out
     }
 
-    /// Whether this is a signal that `origin` published, as far as the header tells.
+    /// Whether this is an event or another signal that `origin` published, as far as the header tells.
     pub(super) fn is_signal_of(origin: Origin, payload: &[u8]) -> bool {
         matches!(payload, [VERSION, kind, rest @ ..]
             if !matches!(*kind, PROBE | GAP) && rest.starts_with(&origin.0.to_be_bytes()))
@@ -152,8 +178,10 @@ impl Message {
                     "" => None,
                     key => Some(ClientMsgId::parse(key).map_err(|_| WireError::Value)?),
                 };
-                let text = text(std::mem::take(&mut rest))?;
-                Self::Signal(Signal::Event(EventFrame { seq, own, text }))
+                let text = str::from_utf8(std::mem::take(&mut rest));
+                let text = text.map_err(|_| WireError::Value)?;
+                let frame = EventFrame::from_text(seq, own, text).ok_or(WireError::Value)?;
+                Self::Signal(Signal::Event(frame))
             }
             NOTICE => Self::Signal(Signal::Notice(text(std::mem::take(&mut rest))?)),
             CLOSE_UP_TO => Self::Signal(Signal::Close(CloseOrder::UpTo(take_id(&mut rest)?))),
@@ -172,6 +200,7 @@ impl Message {
                 let device = device.ok_or(WireError::Value)?;
                 Self::Signal(Signal::Close(CloseOrder::Device { device, newest }))
             }
+            WIDE => Self::Wide(take_wide(&mut rest)?),
             PROBE => Self::Probe(take_u64(&mut rest)?),
             GAP => Self::Gap,
             _ => return Err(WireError::Unknown),
@@ -188,10 +217,36 @@ impl Message {
             Self::Signal(Signal::Close(CloseOrder::Sessions(_))) => CLOSE_SESSIONS,
             Self::Signal(Signal::Close(CloseOrder::Device { .. })) => CLOSE_DEVICE,
             Self::Signal(Signal::Close(CloseOrder::Surplus { .. })) => CLOSE_SURPLUS,
+            Self::Wide(_) => WIDE,
             Self::Probe(_) => PROBE,
             Self::Gap => GAP,
         }
     }
+}
+
+fn take_wide(rest: &mut &[u8]) -> Result<WideEvent, WireError> {
+    let (sender, key) = (take_i64(rest)?, take_short(rest)?);
+    let own = match sender {
+        0 => None,
+        sender => {
+            let sender = UserId::new(sender).map_err(|_| WireError::Value)?;
+            Some((sender, ClientMsgId::parse(key).map_err(|_| WireError::Value)?))
+        }
+    };
+    let count = usize::try_from(take_u64(rest)?).map_err(|_| WireError::Value)?;
+    if count > MAX_PLACES {
+        return Err(WireError::TooLong);
+    }
+    let place = |_| {
+        let user: UserId = take_id(rest)?;
+        Ok((user, Seq::new(take_i64(rest)?).map_err(|_| WireError::Value)?))
+    };
+    let places: Arc<[(UserId, Seq)]> = (0..count).map(place).collect::<Result<_, _>>()?;
+    if !places.is_sorted_by(|(user, _), (next, _)| user < next) {
+        return Err(WireError::Value);
+    }
+    let body = str::from_utf8(std::mem::take(rest)).map_err(|_| WireError::Value)?;
+    Ok(WideEvent { body: EventBody::from_wire(body), own, places })
 }
 
 /// A text of at most 255 bytes, after its length. Keys have at most 64, all ASCII.
@@ -243,14 +298,27 @@ mod tests {
 
     fn messages() -> impl Strategy<Value = Message> {
         let event = (0..=MAX_ID, proptest::option::of("[ -~]{1,64}"), ".{0,300}").prop_map(
-            |(seq, own, text)| {
+            |(seq, own, body)| {
                 Signal::Event(EventFrame {
                     seq: Seq::new(seq).unwrap(),
                     own: own.map(|key| ClientMsgId::parse(&key).unwrap()),
-                    text: text.into(),
+                    body: EventBody::from_wire(&body),
                 })
             },
         );
+        let places = proptest::collection::btree_map(1..=MAX_ID, 0..=MAX_ID, 0..20);
+        let own = proptest::option::of((1..=MAX_ID, "[ -~]{1,64}"));
+        let wide = (places, own, ".{0,300}").prop_map(|(places, own, body)| {
+            let user = |id| UserId::new(id).unwrap();
+            Message::Wide(WideEvent {
+                body: EventBody::from_wire(&body),
+                own: own.map(|(id, key)| (user(id), ClientMsgId::parse(&key).unwrap())),
+                places: places
+                    .into_iter()
+                    .map(|(id, seq)| (user(id), Seq::new(seq).unwrap()))
+                    .collect(),
+            })
+        });
         let device =
             ("[^\\pC]{1,64}", 1..=MAX_ID).prop_map(|(device, newest)| CloseOrder::Device {
                 device: DeviceId::parse(&device).unwrap(),
@@ -265,6 +333,7 @@ mod tests {
         ];
         prop_oneof![
             event.prop_map(Message::Signal),
+            wide,
             ".{0,300}".prop_map(|text| Message::Signal(Signal::Notice(text.into()))),
             close.prop_map(|order| Message::Signal(Signal::Close(order))),
             any::<u64>().prop_map(Message::Probe),
@@ -304,10 +373,19 @@ mod tests {
         let event = Message::Signal(Signal::Event(EventFrame {
             seq: Seq::new(258).unwrap(),
             own: Some(ClientMsgId::parse("k1").unwrap()),
-            text: "{}".into(),
+            body: EventBody::from_wire("}"),
         }));
-        let expected = b"\x01\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\x02k1{}";
+        let head = b"\x01\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\x01\x02\x02k1";
+        let expected = [&head[..], br#"{"type":"event","seq":258}"#].concat();
         assert_eq!(event.encode(Origin(7)), expected);
+        let wide = Message::Wide(WideEvent {
+            body: EventBody::from_wire("}"),
+            own: Some((UserId::new(3).unwrap(), ClientMsgId::parse("k1").unwrap())),
+            places: Arc::from([(UserId::new(3).unwrap(), Seq::new(258).unwrap())]),
+        });
+        let expected = b"\x01\x0a\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x03\x02k1\
+            \0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x01\x02}";
+        assert_eq!(wide.encode(Origin(7)), expected);
         let device = DeviceId::parse("手机").unwrap();
         for (order, kind, body) in [
             (CloseOrder::UpTo(connection(258)), 3, b"\0\0\0\0\0\0\x01\x02".as_slice()),
@@ -346,6 +424,17 @@ mod tests {
             (payload(EVENT, &[0xff; 9]), WireError::Value),
             (payload(EVENT, &[zeros, b"\x05abc"].concat()), WireError::Length),
             (payload(EVENT, &[zeros, b"\x01\n"].concat()), WireError::Value),
+            // The number of the frame is another.
+            (
+                payload(EVENT, &[zeros, b"\0{\"type\":\"event\",\"seq\":1}"].concat()),
+                WireError::Value,
+            ),
+            (payload(WIDE, &[zeros, b"\0", &[0xff; 8]].concat()), WireError::TooLong),
+            (payload(WIDE, &[zeros, b"\0\0\0\0\0\0\0\0\x01"].concat()), WireError::Length),
+            (
+                payload(WIDE, &[zeros, b"\0\0\0\0\0\0\0\0\x01", zeros, zeros].concat()),
+                WireError::Value,
+            ),
             (payload(NOTICE, b"\xff"), WireError::Value),
             (payload(NOTICE, &vec![b' '; MAX_PAYLOAD_BYTES]), WireError::TooLong),
         ] {

@@ -1,9 +1,9 @@
 //! Committing a batch of chats: the one write that must be fast, and the one that must be right.
 //!
-//! Two statements, whatever the length of the batch, and others only where it is not as usual. The
-//! first locks the counters of all users of the batch. That is what keeps replicas apart: nobody else
-//! can commit a chat of theirs from then on, so what the statements after it see stays true until the
-//! commit.
+//! Two statements, whatever the length of the batch, and others only where it is not as usual. Groups
+//! are locked first, where there are any. Then the counters of all who get an event are locked. That is
+//! what keeps replicas apart: nobody else can commit a chat of theirs from then on, so what the
+//! statements after it see stays true until the commit.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,15 +12,18 @@ use std::{
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{at_once, conversation_of_pair, now_millis, rows::ids, store_chats};
+use super::{at_once, conversation_of_pair, now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId, Seq},
+    domain::{ChatId, ConversationId, Mentions, Payload, Seq},
     store::{
         Appended, NewChat,
-        batch::{self, Earlier, EarlierRow, Numbered, Pair, People, Plan, Sides},
+        batch::{
+            self, Earlier, EarlierRow, Known, NamedConversations, Numbered, Pair, People, Plan,
+            Quotes, Sides,
+        },
         error::corrupt,
-        rows::{chats_query, id},
+        rows::{QuotedRow, chats_query, id, quotes_query},
     },
 };
 
@@ -73,9 +76,19 @@ async fn attempt(
     is_wary: bool,
 ) -> sqlx::Result<Vec<Appended>> {
     let mut tx = connection.begin().await?;
-    let (mut people, mut talks) = lock(&mut tx, batch).await?;
+    let named = lock_named(&mut tx, batch).await?;
+    let (mut people, mut talks) = lock(&mut tx, batch, &named).await?;
     let earlier = if is_wary { earlier(&mut tx, batch).await? } else { Earlier::new() };
-    let plan = Plan::of(batch, |user| people.contains_key(&user), &earlier);
+    let quotes = quotes(&mut tx, batch).await?;
+    let mut direct = talks.iter().map(|(pair, talk)| (*pair, talk.id)).collect();
+    let known = Known {
+        named: &named,
+        people: &people,
+        direct: &direct,
+        quotes: &quotes,
+        earlier: &earlier,
+    };
+    let mut plan = Plan::of(batch, &known);
     if plan.len() == 0 {
         tx.rollback().await?;
         return Ok(plan.answers(&[]));
@@ -87,10 +100,11 @@ async fn attempt(
         .map(|(pair, sides)| (*pair, *sides))
         .collect();
     if !missing.is_empty() {
-        talks.extend(find_or_begin(&mut tx, missing).await?);
+        let begun = find_or_begin(&mut tx, missing).await?;
+        direct.extend(begun.iter().map(|(pair, talk)| (*pair, talk.id)));
+        talks.extend(begun);
     }
-    let conversations = talks.iter().map(|(pair, talk)| (*pair, talk.id)).collect();
-    let numbered = plan.number(&conversations, &mut people)?;
+    let numbered = plan.number(&direct, &named, &mut people)?;
     let (ids, now) = write(&mut tx, &numbered).await?;
     note(&mut tx, &writing, &talks).await?;
     let committed = batch::committed(numbered, ids, now)?;
@@ -98,28 +112,67 @@ async fn attempt(
     Ok(plan.answers(&committed))
 }
 
-/// Locks the counters of all users of the batch, in ascending id, and reads them. Every replica locks
-/// in this order and before anything else, so none waits for one that waits for it. A user who was
-/// erased has no counter.
+/// Locks the groups that a batch names, in ascending id, and then reads their members: a statement that
+/// waits for a lock sees all else as it was before, so one statement would read the members of then. A
+/// change of members locks the same row. Direct conversations, whose members never change, are read.
+async fn lock_named(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<NamedConversations> {
+    let wanted = batch::named_ids(batch);
+    if wanted.is_empty() {
+        return Ok(NamedConversations::new());
+    }
+    let rows = sqlx::query_as(
+        "WITH locked AS MATERIALIZED (
+             SELECT id FROM conversations WHERE id = ANY($1) AND kind <> 'direct'
+             ORDER BY id FOR NO KEY UPDATE
+         )
+         SELECT id, NULL::bigint, NULL::bigint FROM locked
+         UNION ALL
+         SELECT id, low_user, high_user FROM conversations WHERE id = ANY($1) AND kind = 'direct'",
+    )
+    .bind(ids(&wanted))
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut named = batch::named(rows)?;
+    let groups = batch::groups(&named);
+    if !groups.is_empty() {
+        let rows = sqlx::query_as(
+            "SELECT conversation_id, user_id FROM members
+             WHERE conversation_id = ANY($1) AND state = 'member' ORDER BY user_id",
+        )
+        .bind(ids(&groups))
+        .fetch_all(&mut **tx)
+        .await?;
+        batch::add_members(&mut named, rows)?;
+    }
+    Ok(named)
+}
+
+/// Locks the counters of all who may get an event, in ascending id, and reads them. Every replica locks
+/// in this order, and nothing after it that another one locks before, so none waits for one that waits
+/// for it.
 ///
-/// It brings the conversations between them along, as they were before it waited for the locks: none
-/// goes away, but one that was begun meanwhile is not among them.
-async fn lock(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<(People, Talks)> {
-    let (low, high) = halves(&batch::pairs(batch));
+/// It brings the direct conversations between them along, as they were before it waited for the locks:
+/// none goes away, but one that was begun meanwhile is not among them.
+async fn lock(
+    tx: &mut Tx<'_>,
+    batch: &[NewChat],
+    named: &NamedConversations,
+) -> sqlx::Result<(People, Talks)> {
+    let (low, high) = halves(&batch::pairs(batch, named));
     let rows: Vec<LockedRow> = sqlx::query_as(concat!(
         "WITH locked AS MATERIALIZED (
-             SELECT t.user_id, u.name, t.last_seq
-             FROM timelines t JOIN users u ON u.id = t.user_id
-             WHERE t.user_id = ANY($1)
-             ORDER BY t.user_id FOR NO KEY UPDATE OF t
+             SELECT user_id, last_seq FROM timelines WHERE user_id = ANY($1)
+             ORDER BY user_id FOR NO KEY UPDATE
          )
-         SELECT user_id, name, last_seq, NULL::bigint, false, false FROM locked
+         SELECT u.id, u.name, u.kind, locked.last_seq, NULL::bigint, false, false
+         FROM users u LEFT JOIN locked ON locked.user_id = u.id
+         WHERE u.id = ANY($1) AND u.erased_at IS NULL
          UNION ALL
-         SELECT p.low, NULL, v.id, p.high, v.low_wrote, v.high_wrote
+         SELECT p.low, NULL, NULL, v.id, p.high, v.low_wrote, v.high_wrote
          FROM unnest($2::bigint[], $3::bigint[]) p (low, high), ",
         conversation_of_pair!()
     ))
-    .bind(ids(&batch::users(batch)))
+    .bind(ids(&batch::users(batch, named)))
     .bind(low)
     .bind(high)
     .fetch_all(&mut **tx)
@@ -127,19 +180,21 @@ async fn lock(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<(People, Talks
     let (mut people, mut conversations) = (Vec::new(), Vec::new());
     for row in rows {
         match row {
-            (user, Some(name), last_seq, ..) => people.push((user, name, last_seq)),
-            (low, None, conversation, high, low_wrote, high_wrote) => {
-                let high = high.unwrap_or_default();
+            (user, Some(name), Some(kind), last_seq, ..) => {
+                people.push((user, name, kind, last_seq));
+            }
+            (low, None, None, Some(conversation), Some(high), low_wrote, high_wrote) => {
                 conversations.push((conversation, low, high, low_wrote, high_wrote));
             }
+            _ => return Err(corrupt("a row is neither a user nor a conversation")),
         }
     }
     Ok((batch::people(people)?, talks(conversations)?))
 }
 
-/// A user with a name and a counter; or a conversation: its lower user, no name, its id, its higher
-/// user, and who has written.
-type LockedRow = (i64, Option<String>, i64, Option<i64>, bool, bool);
+/// A user: id, name, kind and counter; or a conversation: its lower user, nothing, nothing, its id, its
+/// higher user, and who has written.
+type LockedRow = (i64, Option<String>, Option<String>, Option<i64>, Option<i64>, bool, bool);
 
 /// A conversation, and who has written in it as far as is known: more may have.
 struct Talk {
@@ -190,7 +245,7 @@ async fn earlier(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<Earlier> {
     let (senders, keys): (Vec<i64>, Vec<&str>) =
         batch::keys(batch).into_iter().map(|(sender, key)| (sender.get(), key)).unzip();
     let rows: Vec<EarlierRow> = sqlx::query_as(chats_query!(
-        "c.sender_seq,",
+        "c.sender_seq, c.request_digest,",
         "FROM unnest($1::bigint[], $2::text[]) k (sender_id, client_msg_id) JOIN chats c
              ON c.sender_id = k.sender_id AND c.client_msg_id = k.client_msg_id",
         ""
@@ -200,6 +255,19 @@ async fn earlier(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<Earlier> {
     .fetch_all(&mut **tx)
     .await?;
     batch::earlier(rows)
+}
+
+/// The chats that are quoted.
+async fn quotes(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<Quotes> {
+    let wanted = batch::quoted(batch);
+    if wanted.is_empty() {
+        return Ok(Quotes::new());
+    }
+    let rows: Vec<QuotedRow> = sqlx::query_as(quotes_query!("c.id = ANY($1)"))
+        .bind(ids(&wanted))
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.into_iter().map(QuotedRow::entry).collect()
 }
 
 /// The conversations of these pairs, which had none a moment ago. Whoever else would begin one waits
@@ -263,6 +331,14 @@ async fn write(
     }
     let (users, last): (Vec<i64>, Vec<i64>) =
         batch::counters(numbered).into_iter().map(|(user, seq)| (user.get(), seq.get())).unzip();
+    let (mut event_chats, mut event_users, mut event_seqs) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, chat) in (1..).zip(numbered) {
+        for (user, seq) in &chat.places {
+            event_chats.push(number);
+            event_users.push(user.get());
+            event_seqs.push(seq.get());
+        }
+    }
     let counters = users.len();
     let (taken, now, moved): (Vec<i64>, i64, i64) = sqlx::query_as(concat!(
         "WITH chat AS MATERIALIZED (
@@ -270,27 +346,45 @@ async fn write(
              FROM (SELECT ",
         now_millis!(),
         " AS now) clock,
-                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-                     $6::text[], $7::text[]) n (conversation_id, sender_id, sender_seq, target_id,
-                     target_seq, client_msg_id, content)
-         ), ",
-        store_chats!(),
-        ", moved AS (
+                 unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+                     $7::text[], $8::bigint[], $9::text[]) n (conversation_id, sender_id, sender_seq,
+                     client_msg_id, kind, content, body, reply_to, mentions)
+         ), stored AS (
+             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
+                 content, created_at, body, reply_to, mentions)
+             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, kind, content, now,
+                 body, reply_to, mentions
+             FROM chat
+         ), told AS (
+             INSERT INTO outbox (kind, conversation_id, chat_id, created_at)
+             SELECT 'chat.created', conversation_id, id, now FROM chat
+             WHERE (SELECT outbox_enabled FROM service WHERE id = 1)
+         ), place AS MATERIALIZED (
+             SELECT array_agg(id) AS ids, max(now) AS now FROM chat
+         ), event AS (
+             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
+             SELECT n.user_id, n.seq, 'chat', place.ids[n.chat]
+             FROM place, unnest($10::integer[], $11::bigint[], $12::bigint[]) n (chat, user_id, seq)
+         ), moved AS (
              UPDATE timelines t SET last_seq = n.last_seq
-             FROM unnest($8::bigint[], $9::bigint[]) n (user_id, last_seq)
+             FROM unnest($13::bigint[], $14::bigint[]) n (user_id, last_seq)
              WHERE t.user_id = n.user_id
              RETURNING 1
          )
-         SELECT ARRAY(SELECT id FROM chat), (SELECT now FROM chat LIMIT 1),
-             (SELECT count(*) FROM moved)"
+         SELECT ids, now, (SELECT count(*) FROM moved) FROM place"
     ))
     .bind(all(numbered, |it| it.conversation.get()))
     .bind(all(numbered, |it| it.chat.sender.get()))
-    .bind(all(numbered, |it| it.sender_seq.get()))
-    .bind(all(numbered, |it| it.chat.target.get()))
-    .bind(all(numbered, |it| it.target_seq.map(Seq::get)))
+    .bind(all(numbered, |it| it.sender_seq().map(Seq::get)))
     .bind(all(numbered, |it| it.chat.client_msg_id.as_str()))
+    .bind(all(numbered, |it| it.chat.kind.as_str()))
     .bind(all(numbered, |it| it.chat.content.as_str()))
+    .bind(all(numbered, |it| it.chat.body.as_ref().map(Payload::as_str)))
+    .bind(all(numbered, |it| it.chat.reply_to.map(ChatId::get)))
+    .bind(all(numbered, |it| it.chat.mentions.as_ref().map(Mentions::to_json)))
+    .bind(event_chats)
+    .bind(event_users)
+    .bind(event_seqs)
     .bind(users)
     .bind(last)
     .fetch_one(&mut **tx)

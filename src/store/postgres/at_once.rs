@@ -9,13 +9,13 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, error::DatabaseError};
 
-use super::{conversation_of_pair, now_millis, rows::ids, store_chats};
+use super::{conversation_of_pair, now_millis, rows::ids};
 use crate::{
     clock::Timestamp,
     domain::UserId,
     store::{
         Appended, NewChat,
-        batch::{self, Earlier, Pair, Places, Plan, Sides},
+        batch::{self, EventSlots, NamedConversations, Pair, Plan, Sides, Slot},
         rows::id,
     },
 };
@@ -28,9 +28,10 @@ struct Done {
     now: i64,
     /// Where the counters stand now, in the order of the users.
     last: Vec<i64>,
-    /// The users in the order of their names.
+    /// The users in the order of their names and kinds.
     called: Vec<i64>,
     names: Vec<String>,
+    kinds: Vec<String>,
     /// In the order of the pairs.
     conversations: Vec<i64>,
 }
@@ -41,11 +42,12 @@ pub(super) async fn append(
     connection: &mut PgConnection,
     batch: &[NewChat],
 ) -> sqlx::Result<Option<Vec<Appended>>> {
-    let plan = Plan::of(batch, |_| true, &Earlier::new());
-    let users: Vec<UserId> = plan.users().into_iter().collect();
+    let Some(mut plan) = Plan::usual(batch) else { return Ok(None) };
+    let none = NamedConversations::new();
+    let users: Vec<UserId> = batch::users(batch, &none).into_iter().collect();
     let (pairs, writing): (Vec<Pair>, Vec<Sides>) = plan.writing().into_iter().unzip();
-    let places = plan.places(&users, &pairs);
-    let done = match write(connection, &plan, &users, &pairs, &writing, &places).await {
+    let slots = plan.slots(&users, &pairs)?;
+    let done = match write(connection, &plan, &users, &pairs, &writing, &slots).await {
         Ok(Some(done)) => done,
         Ok(None) => return Ok(None),
         Err(error) if is_without_counter(&error) => return Ok(None),
@@ -53,15 +55,15 @@ pub(super) async fn append(
     };
     let before: HashMap<i64, i64> = users
         .iter()
-        .zip(done.last.iter().zip(&places.events))
-        .map(|(user, (last, events))| (user.get(), last - events))
+        .zip(done.last.iter().zip(&slots.gained))
+        .map(|(user, (last, gained))| (user.get(), last - gained))
         .collect();
-    let called = done.called.iter().zip(done.names);
-    let people = called.map(|(user, name)| (*user, name, before.get(user).copied().unwrap_or(-1)));
+    let called = done.called.into_iter().zip(done.names).zip(done.kinds);
+    let people = called.map(|((user, name), kind)| (user, name, kind, before.get(&user).copied()));
     let mut people = batch::people(people.collect())?;
     let conversations = done.conversations.into_iter().map(id).collect::<sqlx::Result<Vec<_>>>()?;
     let conversations = pairs.into_iter().zip(conversations).collect();
-    let numbered = plan.number(&conversations, &mut people)?;
+    let numbered = plan.number(&conversations, &none, &mut people)?;
     let ids = done.chats.into_iter().map(id).collect::<sqlx::Result<_>>()?;
     let committed = batch::committed(numbered, ids, Timestamp::from_millis(done.now))?;
     Ok(Some(plan.answers(&committed)))
@@ -87,16 +89,16 @@ async fn write(
     users: &[UserId],
     pairs: &[Pair],
     writing: &[Sides],
-    places: &Places,
+    slots: &EventSlots,
 ) -> sqlx::Result<Option<Done>> {
     // Arrays of Postgres begin with 1.
-    let place = |place: usize| i32::try_from(place + 1).unwrap_or(i32::MAX);
-    let after = |(place, nth): (usize, i64)| places.events[place] - nth;
+    let place = |place: usize| i32::try_from(place + 1).expect("a batch is short");
+    let after = |slot: &Slot| slots.gained[slot.user] - slot.nth;
     let (low, high): (Vec<i64>, Vec<i64>) =
         pairs.iter().map(|(low, high)| (low.get(), high.get())).unzip();
     sqlx::query_as(concat!(
         "WITH person AS MATERIALIZED (
-             SELECT array_agg(id) AS called, array_agg(name) AS names
+             SELECT array_agg(id) AS called, array_agg(name) AS names, array_agg(kind) AS kinds
              FROM users WHERE id = ANY($1)
              HAVING count(*) = cardinality($1)
          ), pair AS MATERIALIZED (
@@ -104,7 +106,7 @@ async fn write(
                  array_agg(v.id) FILTER (WHERE is_new) AS new,
                  array_agg(low_writes) FILTER (WHERE is_new) AS low_new,
                  array_agg(high_writes) FILTER (WHERE is_new) AS high_new
-             FROM unnest($3::bigint[], $4::bigint[], $12::boolean[], $13::boolean[])
+             FROM unnest($3::bigint[], $4::bigint[], $5::boolean[], $6::boolean[])
                  WITH ORDINALITY p (low, high, low_writes, high_writes, n), ",
         conversation_of_pair!(),
         ", LATERAL (SELECT low_writes AND NOT v.low_wrote OR high_writes AND NOT v.high_wrote
@@ -126,36 +128,48 @@ async fn write(
                  pair.conversations[conversation] AS conversation_id,
                  ($1::bigint[])[sender] AS sender_id,
                  counter.last[sender] - sender_after AS sender_seq,
-                 ($1::bigint[])[target] AS target_id,
-                 counter.last[target] - target_after AS target_seq
-             FROM counter, pair, unnest($5::integer[], $6::integer[], $7::bigint[], $8::integer[],
-                 $9::bigint[], $10::text[], $11::text[]) n (conversation, sender, sender_after,
-                 target, target_after, client_msg_id, content)
-         ), ",
-        store_chats!(),
-        ", noted AS (
+                 ($1::bigint[])[other] AS other_id,
+                 counter.last[other] - other_after AS other_seq
+             FROM counter, pair, unnest($7::integer[], $8::integer[], $9::bigint[], $10::integer[],
+                 $11::bigint[], $12::text[], $13::text[]) n (conversation, sender, sender_after,
+                 other, other_after, client_msg_id, content)
+         ), stored AS (
+             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
+                 content, created_at)
+             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
+             FROM chat
+         ), told AS (
+             INSERT INTO outbox (kind, conversation_id, chat_id, created_at)
+             SELECT 'chat.created', conversation_id, id, now FROM chat
+             WHERE (SELECT outbox_enabled FROM service WHERE id = 1)
+         ), event AS (
+             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
+             SELECT sender_id, sender_seq, 'chat', id FROM chat
+             UNION ALL
+             SELECT other_id, other_seq, 'chat', id FROM chat WHERE other_seq IS NOT NULL
+         ), noted AS (
              UPDATE conversations v SET low_wrote = v.low_wrote OR n.low,
                  high_wrote = v.high_wrote OR n.high
              FROM (SELECT u.* FROM counter, pair, unnest(pair.new, pair.low_new, pair.high_new)
                      u (id, low, high) OFFSET 0) n
              WHERE v.id = n.id
          )
-         SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, conversations
+         SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, kinds, conversations
          FROM counter, person, pair"
     ))
     .bind(ids(users))
-    .bind(&places.events)
+    .bind(&slots.gained)
     .bind(low)
     .bind(high)
-    .bind(places.conversations.iter().map(|it| place(*it)).collect::<Vec<_>>())
-    .bind(places.senders.iter().map(|it| place(it.0)).collect::<Vec<_>>())
-    .bind(places.senders.iter().map(|it| after(*it)).collect::<Vec<_>>())
-    .bind(places.targets.iter().map(|it| it.map(|it| place(it.0))).collect::<Vec<_>>())
-    .bind(places.targets.iter().map(|it| it.map(after)).collect::<Vec<_>>())
-    .bind(plan.fresh().iter().map(|chat| chat.client_msg_id.as_str()).collect::<Vec<_>>())
-    .bind(plan.fresh().iter().map(|chat| chat.content.as_str()).collect::<Vec<_>>())
     .bind(writing.iter().map(|sides| sides.low).collect::<Vec<_>>())
     .bind(writing.iter().map(|sides| sides.high).collect::<Vec<_>>())
+    .bind(slots.conversations.iter().map(|it| place(*it)).collect::<Vec<_>>())
+    .bind(slots.senders.iter().map(|it| place(it.user)).collect::<Vec<_>>())
+    .bind(slots.senders.iter().map(after).collect::<Vec<_>>())
+    .bind(slots.others.iter().map(|it| it.as_ref().map(|it| place(it.user))).collect::<Vec<_>>())
+    .bind(slots.others.iter().map(|it| it.as_ref().map(after)).collect::<Vec<_>>())
+    .bind(plan.chats().map(|chat| chat.client_msg_id.as_str()).collect::<Vec<_>>())
+    .bind(plan.chats().map(|chat| chat.content.as_str()).collect::<Vec<_>>())
     .fetch_optional(connection)
     .await
 }

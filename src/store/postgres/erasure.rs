@@ -37,6 +37,7 @@ pub(super) async fn erase_user(connection: &mut PgConnection, user: UserId) -> s
     .await?;
     for statement in [
         "UPDATE sessions SET revoked = true WHERE user_id = $1 AND NOT revoked",
+        "DELETE FROM identities WHERE user_id = $1",
         "DELETE FROM last_seen WHERE user_id = $1",
     ] {
         sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;
@@ -59,7 +60,8 @@ pub(super) async fn blank_chats(
              SELECT id, client_msg_id FROM chats WHERE sender_id = $1 AND client_msg_id > $2
              ORDER BY client_msg_id LIMIT $3
          ), blanked AS (
-             UPDATE chats c SET content = '' FROM page WHERE c.id = page.id AND c.content <> ''
+             UPDATE chats c SET content = '', body = NULL FROM page
+             WHERE c.id = page.id AND (c.content <> '' OR c.body IS NOT NULL)
          )
          SELECT max(client_msg_id) FROM page",
     )

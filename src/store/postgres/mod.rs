@@ -12,14 +12,19 @@ mod error;
 mod gather;
 mod health;
 mod history;
+mod identities;
+mod jobs;
+mod members;
 mod migrating;
 mod opening;
+mod outbox;
 mod pictures;
 mod pool;
 mod replicas;
 mod rows;
 mod sessions;
 mod timelines;
+mod trims;
 mod users;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -38,13 +43,14 @@ use self::{
 };
 use super::{
     Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
+    OutboxCursor, OutboxPage, ReadMark, Session, Standing, Store, StoreError, TokenHash, TrimPage,
+    Window, identities::IdentityColumns,
 };
 use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -75,24 +81,6 @@ macro_rules! conversation_of_pair {
     };
 }
 use conversation_of_pair;
-
-/// Common table expressions that write the rows of `chat`: chats that have everything, and their events.
-macro_rules! store_chats {
-    () => {
-        "stored AS (
-             INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
-                 content, created_at)
-             SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, 'text', content, now
-             FROM chat
-         ), event AS (
-             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
-             SELECT sender_id, sender_seq, 'chat', id FROM chat
-             UNION ALL
-             SELECT target_id, target_seq, 'chat', id FROM chat WHERE target_seq IS NOT NULL
-         )"
-    };
-}
-use store_chats;
 
 /// A store in a Postgres database. Clones share its connections.
 #[derive(Clone)]
@@ -206,14 +194,13 @@ impl Store for PgStore {
         self.run(move |c| users::users(c, ids).boxed()).await
     }
 
-    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError> {
-        let name = name.clone();
-        self.run(move |c| users::demo_user(c, name).boxed()).await
-    }
-
-    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError> {
-        let openid = openid.to_owned();
-        self.run(move |c| users::wechat_user(c, openid).boxed()).await
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError> {
+        let (identity, name) = (IdentityColumns::of(identity), name.cloned());
+        self.run(move |c| identities::user_by_identity(c, identity, name).boxed()).await
     }
 
     async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError> {
@@ -370,6 +357,28 @@ impl Store for PgStore {
         append.await.map_err(classify)
     }
 
+    async fn create_group(&self, members: &[UserId]) -> Result<ConversationId, StoreError> {
+        let members = members.to_vec();
+        self.run(move |c| members::create_group(c, members).boxed()).await
+    }
+
+    async fn add_members(
+        &self,
+        conversation: ConversationId,
+        users: &[UserId],
+    ) -> Result<bool, StoreError> {
+        let users = users.to_vec();
+        self.run(move |c| members::add(c, conversation, users).boxed()).await
+    }
+
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<bool, StoreError> {
+        self.run(move |c| members::remove(c, conversation, user).boxed()).await
+    }
+
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
         self.run(move |c| timelines::bounds(c, user).boxed()).await
     }
@@ -389,6 +398,16 @@ impl Store for PgStore {
 
     async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError> {
         self.run(move |c| timelines::trim(c, user, up_to).boxed()).await
+    }
+
+    async fn trims(
+        &self,
+        after: Option<UserId>,
+        before: Timestamp,
+        keep: u64,
+        limit: u32,
+    ) -> Result<TrimPage, StoreError> {
+        self.run(move |c| trims::page(c, after, before, keep, limit).boxed()).await
     }
 
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError> {
@@ -429,5 +448,43 @@ impl Store for PgStore {
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError> {
         self.run(move |c| conversations::mark_read(c, user, conversation, up_to).boxed()).await
+    }
+
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError> {
+        self.run(move |c| outbox::switch(c, on).boxed()).await
+    }
+
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
+        let after = after.cloned();
+        self.run(move |c| outbox::read(c, after, limit).boxed()).await
+    }
+
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.run(move |c| outbox::drop_before(c, before, limit).boxed()).await
+    }
+
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        self.run(move |c| jobs::take(c, name, replica, lease).boxed()).await
+    }
+
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let (name, progress) = (name.to_owned(), progress.to_owned());
+        self.run(move |c| jobs::save(c, name, replica, progress, lease).boxed()).await
     }
 }

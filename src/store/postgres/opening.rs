@@ -15,7 +15,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 type Setting = (&'static str, &'static str);
 
 /// What every connection asks for.
-const SESSION: [Setting; 12] = [
+const SESSION: [Setting; 13] = [
     ("statement_timeout", "5s"),
     ("default_transaction_isolation", "read committed"),
     // An acknowledged chat must survive a power cut, whatever the server's default is.
@@ -32,6 +32,7 @@ const SESSION: [Setting; 12] = [
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
     // "Exists already, skipping" is no news.
     ("client_min_messages", "warning"),
 ];

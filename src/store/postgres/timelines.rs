@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 
 use super::{history, rows::ids};
 use crate::{
     domain::{Chat, Seq, UserId},
     store::{
         Bounds, EventPage, Standing,
-        rows::{ChatRow, chats_query, event, event_page, id, seq},
+        latest::latest_chats_query,
+        rows::{ChatRow, all, chats_query, event, event_page, id, seq},
     },
 };
 
@@ -64,10 +65,10 @@ pub(super) async fn events(
     limit: u32,
 ) -> sqlx::Result<EventPage> {
     let rows = sqlx::query(chats_query!(
-        "b.first_seq, b.last_seq, e.seq, e.kind AS event,",
+        "b.first_seq, b.last_seq, e.seq, e.kind AS event, e.chat_id AS event_chat, e.payload,",
         "FROM timelines b
          LEFT JOIN LATERAL (
-             SELECT x.seq, x.kind, x.chat_id FROM timeline_events x
+             SELECT x.seq, x.kind, x.chat_id, x.payload FROM timeline_events x
              WHERE x.user_id = b.user_id AND x.seq > $2 AND x.seq <= b.last_seq
              ORDER BY x.seq LIMIT $3
          ) e ON b.first_seq <= $2 + 1
@@ -94,26 +95,25 @@ pub(super) async fn events(
     event_page(user, bounds, since, limit, events)
 }
 
+/// One statement, so that the counter is locked for nothing but the work of the database.
 pub(super) async fn trim(
     connection: &mut PgConnection,
     user: UserId,
     up_to: Seq,
 ) -> sqlx::Result<()> {
-    let mut tx = connection.begin().await?;
-    let first: Option<i64> = sqlx::query_scalar(
-        "UPDATE timelines SET first_seq = greatest(first_seq, least($2, last_seq) + 1)
-         WHERE user_id = $1 RETURNING first_seq",
+    sqlx::query(
+        "WITH trimmed AS (
+             UPDATE timelines SET first_seq = greatest(first_seq, least($2, last_seq) + 1)
+             WHERE user_id = $1 RETURNING first_seq
+         )
+         DELETE FROM timeline_events
+         WHERE user_id = $1 AND seq < (SELECT first_seq FROM trimmed)",
     )
     .bind(user.get())
     .bind(up_to.get())
-    .fetch_optional(&mut *tx)
+    .execute(connection)
     .await?;
-    sqlx::query("DELETE FROM timeline_events WHERE user_id = $1 AND seq < $2")
-        .bind(user.get())
-        .bind(first.unwrap_or_default())
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
+    Ok(())
 }
 
 pub(super) async fn latest_chats(
@@ -121,17 +121,19 @@ pub(super) async fn latest_chats(
     user: UserId,
     limit: u32,
 ) -> sqlx::Result<Vec<Chat>> {
-    let rows: Vec<ChatRow> = sqlx::query_as(chats_query!(
-        "",
-        "FROM (
-             SELECT x.seq, x.chat_id FROM timeline_events x
-             WHERE x.user_id = $1 AND x.kind = 'chat' ORDER BY x.seq DESC LIMIT $2
-         ) e LEFT JOIN chats c ON c.id = e.chat_id",
-        "ORDER BY e.seq"
+    // A limit that the planner does not know counts as small, so it walks the index from the end. It would
+    // rather read and sort the whole of a conversation that it takes for short.
+    let rows: Vec<ChatRow> = sqlx::query_as(latest_chats_query!(
+        "LATERAL (
+             SELECT y.id FROM chats y
+             WHERE y.conversation_id = n.conversation_id
+                 AND y.id >= (SELECT first_id FROM bound)
+             ORDER BY y.id DESC LIMIT (SELECT $2)
+         ) x"
     ))
     .bind(user.get())
     .bind(i64::from(limit))
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(Chat::try_from).collect()
+    all(rows)
 }

@@ -2,7 +2,7 @@
 //!
 //! The number of statements does not depend on the length of the batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 use sqlx::{Sqlite, Transaction};
@@ -10,14 +10,18 @@ use sqlx::{Sqlite, Transaction};
 use super::{
     SqliteStore,
     lists::{ids, list},
+    outbox,
 };
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId, Seq, UserId},
+    domain::{ChatId, ConversationId, Mentions, Payload, Seq, UserId},
     store::{
         Appended, Committed, NewChat,
-        batch::{self, Earlier, EarlierRow, Pair, People, Plan, Sides, by_pair},
-        rows::{chats_query, id},
+        batch::{
+            self, Earlier, EarlierRow, Known, NamedConversations, Pair, People, Plan, Quotes,
+            Sides, by_pair,
+        },
+        rows::{QuotedRow, chats_query, id, quotes_query},
     },
 };
 
@@ -27,35 +31,78 @@ pub(super) async fn append(store: SqliteStore, batch: Vec<NewChat>) -> sqlx::Res
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    // The write lock is the lock of all counters. It comes first: what is read from here on is what
-    // the batches before this one have left.
+    // The write lock is the lock of all conversations and counters. It comes first: what is read from
+    // here on is what the batches before this one have left.
     let mut tx = store.begin().await?;
-    let mut people = people(&mut tx, &batch).await?;
-    let earlier = earlier(&mut tx, &batch).await?;
-    let plan = Plan::of(&batch, |user| people.contains_key(&user), &earlier);
+    let named = named(&mut tx, &batch).await?;
+    let mut people = people(&mut tx, &batch, &named).await?;
+    let found = direct(&mut tx, &batch::pairs(&batch, &named)).await?;
+    let direct = found.iter().map(|(pair, (id, _))| (*pair, *id)).collect();
+    let known = Known {
+        named: &named,
+        people: &people,
+        direct: &direct,
+        quotes: &quotes(&mut tx, &batch).await?,
+        earlier: &earlier(&mut tx, &batch).await?,
+    };
+    let mut plan = Plan::of(&batch, &known);
     if plan.len() == 0 {
         return Ok(plan.answers(&[]));
     }
     // Taken within the lock, so that times rise as ids do.
     let now = store.clock.now();
-    let conversations = conversations(&mut tx, &plan.writing(), now).await?;
-    let ids = reserve_chat_ids(&mut tx, plan.len()).await?;
-    let numbered = plan.number(&conversations, &mut people)?;
+    let direct = conversations(&mut tx, found, &plan.writing(), now).await?;
+    let (ids, is_told) = reserve_chat_ids(&mut tx, plan.len()).await?;
+    let ends = ids.first().copied().zip(ids.last().copied());
+    let numbered = plan.number(&direct, &named, &mut people)?;
     let counters = batch::counters(&numbered);
     let committed = batch::committed(numbered, ids, now)?;
     insert(&mut tx, &committed, counters).await?;
+    if let Some((first, last)) = ends.filter(|_| is_told) {
+        outbox::tell(&mut tx, first, last).await?;
+    }
     tx.commit().await?;
     Ok(plan.answers(&committed))
 }
 
-/// The users of the batch that exist, with their counters.
-async fn people(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<People> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
-        "SELECT u.id, u.name, coalesce(t.last_seq, 0)
+/// The conversations that senders name by their ids, with the members of groups.
+async fn named(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<NamedConversations> {
+    let wanted = batch::named_ids(batch);
+    if wanted.is_empty() {
+        return Ok(NamedConversations::new());
+    }
+    let rows = sqlx::query_as(
+        "SELECT id, iif(kind = 'direct', low_user, NULL), iif(kind = 'direct', high_user, NULL)
+         FROM conversations WHERE id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(ids(&wanted))
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut named = batch::named(rows)?;
+    let rows = sqlx::query_as(
+        "SELECT conversation_id, user_id FROM members
+         WHERE conversation_id IN (SELECT value FROM json_each(?1)) AND state = 'member'
+         ORDER BY user_id",
+    )
+    .bind(ids(&batch::groups(&named)))
+    .fetch_all(&mut **tx)
+    .await?;
+    batch::add_members(&mut named, rows)?;
+    Ok(named)
+}
+
+/// The users who may get an event and exist, with their counters.
+async fn people(
+    tx: &mut Tx,
+    batch: &[NewChat],
+    named: &NamedConversations,
+) -> sqlx::Result<People> {
+    let rows = sqlx::query_as(
+        "SELECT u.id, u.name, u.kind, iif(u.kind = 'person', coalesce(t.last_seq, 0), NULL)
          FROM users u LEFT JOIN timelines t ON t.user_id = u.id
          WHERE u.id IN (SELECT value FROM json_each(?1)) AND u.erased_at IS NULL",
     )
-    .bind(ids(&batch::users(batch)))
+    .bind(ids(&batch::users(batch, named)))
     .fetch_all(&mut **tx)
     .await?;
     batch::people(rows)
@@ -64,7 +111,7 @@ async fn people(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<People> {
 /// The chats that earlier batches committed under keys of this one.
 async fn earlier(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<Earlier> {
     let rows: Vec<EarlierRow> = sqlx::query_as(chats_query!(
-        "c.sender_seq,",
+        "c.sender_seq, c.request_digest,",
         "FROM json_each(?1) k JOIN chats c
              ON c.sender_id = k.value ->> 0 AND c.client_msg_id = k.value ->> 1",
         ""
@@ -75,28 +122,53 @@ async fn earlier(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<Earlier> {
     batch::earlier(rows)
 }
 
-/// The conversations of these chats, made where there are none; it is noted in them who has written.
-async fn conversations(
-    tx: &mut Tx,
-    writing: &BTreeMap<Pair, Sides>,
-    now: Timestamp,
-) -> sqlx::Result<HashMap<Pair, ConversationId>> {
+/// The chats that are quoted.
+async fn quotes(tx: &mut Tx, batch: &[NewChat]) -> sqlx::Result<Quotes> {
+    let wanted = batch::quoted(batch);
+    if wanted.is_empty() {
+        return Ok(Quotes::new());
+    }
+    let rows: Vec<QuotedRow> =
+        sqlx::query_as(quotes_query!("c.id IN (SELECT value FROM json_each(?1))"))
+            .bind(ids(&wanted))
+            .fetch_all(&mut **tx)
+            .await?;
+    rows.into_iter().map(QuotedRow::entry).collect()
+}
+
+/// A direct conversation, and which of its sides have written.
+type Found = (ConversationId, Sides);
+
+/// The direct conversations that have begun.
+async fn direct(tx: &mut Tx, pairs: &BTreeSet<Pair>) -> sqlx::Result<HashMap<Pair, Found>> {
     let rows: Vec<(i64, i64, i64, bool, bool)> = sqlx::query_as(
         "SELECT v.id, v.low_user, v.high_user, v.low_wrote, v.high_wrote
          FROM json_each(?1) p JOIN conversations v
              ON v.kind = 'direct' AND v.low_user = p.value ->> 0 AND v.high_user = p.value ->> 1",
     )
-    .bind(list(writing.keys().map(|pair| json!(pair))))
+    .bind(list(pairs.iter().map(|pair| json!(pair))))
     .fetch_all(&mut **tx)
     .await?;
-    let wrote = rows.iter().map(|&(id, _, _, low, high)| (id, Sides { low, high }));
-    let wrote: HashMap<i64, Sides> = wrote.collect();
-    let mut found = by_pair(rows.into_iter().map(|(id, low, high, ..)| (id, low, high)).collect())?;
-    let new = found.iter().filter_map(|(pair, id)| {
-        let new = writing.get(pair)?.without(*wrote.get(&id.get())?);
+    rows.into_iter()
+        .map(|(conversation, low_user, high_user, low, high)| {
+            Ok(((id(low_user)?, id(high_user)?), (id(conversation)?, Sides { low, high })))
+        })
+        .collect()
+}
+
+/// The direct conversations of these chats, made where there are none; it is noted in them who has written.
+async fn conversations(
+    tx: &mut Tx,
+    found: HashMap<Pair, Found>,
+    writing: &BTreeMap<Pair, Sides>,
+    now: Timestamp,
+) -> sqlx::Result<HashMap<Pair, ConversationId>> {
+    let new = found.iter().filter_map(|(pair, (id, wrote))| {
+        let new = writing.get(pair)?.without(*wrote);
         (!new.is_empty()).then(|| json!([id, new.low, new.high]))
     });
     note(tx, new.collect()).await?;
+    let mut found: HashMap<_, _> = found.into_iter().map(|(pair, (id, _))| (pair, id)).collect();
     let missing = writing.iter().filter(|(pair, _)| !found.contains_key(pair));
     let missing: Vec<_> =
         missing.map(|(pair, to)| json!([pair.0, pair.1, to.low, to.high])).collect();
@@ -145,16 +217,18 @@ async fn note(tx: &mut Tx, new: Vec<serde_json::Value>) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Takes so many ids.
-async fn reserve_chat_ids(tx: &mut Tx, count: usize) -> sqlx::Result<Vec<ChatId>> {
+/// Takes so many ids, which follow each other; and says whether the outbox is to tell of their chats.
+async fn reserve_chat_ids(tx: &mut Tx, count: usize) -> sqlx::Result<(Vec<ChatId>, bool)> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let last: i64 = sqlx::query_scalar(
-        "UPDATE service SET last_chat_id = last_chat_id + ?1 WHERE id = 1 RETURNING last_chat_id",
+    let (last, is_told): (i64, bool) = sqlx::query_as(
+        "UPDATE service SET last_chat_id = last_chat_id + ?1 WHERE id = 1
+         RETURNING last_chat_id, outbox_enabled",
     )
     .bind(count)
     .fetch_one(&mut **tx)
     .await?;
-    (last - count + 1..=last).map(id).collect()
+    let ids = (last - count + 1..=last).map(id).collect::<sqlx::Result<_>>()?;
+    Ok((ids, is_told))
 }
 
 /// Writes the chats, their events, and the counters where they stand now.
@@ -163,32 +237,34 @@ async fn insert(
     committed: &[Committed],
     counters: BTreeMap<UserId, Seq>,
 ) -> sqlx::Result<()> {
-    let chats = committed.iter().map(|Committed { chat, sender_seq, .. }| {
+    let chats = committed.iter().map(|of @ Committed { chat, .. }| {
         json!([
             chat.id,
             chat.conversation_id,
             chat.user_id,
-            sender_seq,
+            of.sender_seq(),
             chat.client_msg_id,
             chat.kind,
             chat.content,
             chat.create_time.as_millis(),
+            chat.body.as_ref().map(Payload::as_str),
+            chat.reply_to.as_ref().map(|quote| quote.id),
+            chat.mentions.as_ref().map(Mentions::to_json),
         ])
     });
     sqlx::query(
         "INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
-             content, created_at)
+             content, created_at, body, reply_to, mentions)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-             value ->> 6, value ->> 7
+             value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
          FROM json_each(?1)",
     )
     .bind(list(chats))
     .execute(&mut **tx)
     .await?;
 
-    let events = committed.iter().flat_map(|Committed { chat, sender_seq, target_seq }| {
-        let of_target = target_seq.map(|seq| json!([chat.target_user_id, seq, chat.id]));
-        [json!([chat.user_id, sender_seq, chat.id])].into_iter().chain(of_target)
+    let events = committed.iter().flat_map(|Committed { chat, places }| {
+        places.iter().map(|(user, seq)| json!([user, seq, chat.id]))
     });
     sqlx::query(
         "INSERT INTO timeline_events (user_id, seq, kind, chat_id)

@@ -63,13 +63,15 @@ pub(super) async fn chats(
         "FROM chats c",
         "WHERE c.conversation_id = ?1 AND c.id > ?2 ORDER BY c.id LIMIT ?3"
     );
-    // A member stays one: this and the page need not be of one moment.
-    let member: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM members WHERE conversation_id = ?1 AND user_id = ?2")
-            .bind(conversation.get())
-            .bind(user.get())
-            .fetch_optional(reader)
-            .await?;
+    // This and the page need not be of one moment: who leaves between them was a member when it was asked.
+    let member: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM members
+             WHERE conversation_id = ?1 AND user_id = ?2 AND state = 'member'",
+    )
+    .bind(conversation.get())
+    .bind(user.get())
+    .fetch_optional(reader)
+    .await?;
     if member.is_none() {
         return Ok(None);
     }
@@ -77,6 +79,7 @@ pub(super) async fn chats(
         Window::Newest => (BACKWARDS, MAX_ID + 1, true),
         Window::Before(id) => (BACKWARDS, id.get(), true),
         Window::After(id) => (FORWARDS, id.get(), false),
+        Window::Oldest => (FORWARDS, 0, false),
     };
     let rows: Vec<ChatRow> = sqlx::query_as(statement)
         .bind(conversation.get())
@@ -100,10 +103,11 @@ pub(super) async fn mark_read(
     let mut tx = store.begin().await?;
     let row: Option<MarkRow> = sqlx::query_as(
         "SELECT m.read_up_to,
-             CASE WHEN v.low_user = m.user_id THEN v.high_user ELSE v.low_user END AS peer_id,
+             CASE WHEN v.kind <> 'direct' THEN NULL
+                 WHEN v.low_user = m.user_id THEN v.high_user ELSE v.low_user END AS peer_id,
              (SELECT max(c.id) FROM chats c WHERE c.conversation_id = v.id) AS last_id
          FROM members m JOIN conversations v ON v.id = m.conversation_id
-         WHERE m.conversation_id = ?1 AND m.user_id = ?2",
+         WHERE m.conversation_id = ?1 AND m.user_id = ?2 AND m.state = 'member'",
     )
     .bind(conversation.get())
     .bind(user.get())

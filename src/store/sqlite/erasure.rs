@@ -30,6 +30,7 @@ pub(super) async fn erase_user(store: SqliteStore, user: UserId) -> sqlx::Result
     for statement in [
         "DELETE FROM timelines WHERE user_id = ?1",
         "UPDATE sessions SET revoked = 1 WHERE user_id = ?1 AND revoked = 0",
+        "DELETE FROM identities WHERE user_id = ?1",
         "DELETE FROM last_seen WHERE user_id = ?1",
     ] {
         sqlx::query(statement).bind(user.get()).execute(&mut *tx).await?;
@@ -60,8 +61,8 @@ pub(super) async fn blank_chats(
         .fetch_one(&mut *tx)
         .await?;
     sqlx::query(
-        "UPDATE chats SET content = ''
-         WHERE sender_id = ?1 AND client_msg_id > ?2 AND client_msg_id <= ?3 AND content <> ''",
+        "UPDATE chats SET content = '', body = NULL
+         WHERE sender_id = ?1 AND client_msg_id > ?2 AND client_msg_id <= ?3 AND (content <> '' OR body IS NOT NULL)",
     )
     .bind(user.get())
     .bind(key(after.as_ref()))

@@ -12,13 +12,18 @@ mod erasure;
 mod error;
 mod file;
 mod health;
+mod identities;
+mod jobs;
 mod lists;
 mod lock;
+mod members;
 mod opening;
+mod outbox;
 mod pictures;
 mod replicas;
 mod sessions;
 mod timelines;
+mod trims;
 mod users;
 
 use std::{
@@ -33,19 +38,20 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteConnectOptions};
+use sqlx::{Sqlite, SqliteExecutor, SqlitePool, Transaction, sqlite::SqliteConnectOptions};
 
 pub use self::lock::{LockError, ServiceLock};
 use self::{connections::Reserved, error::classify, file::OpenFile};
 use super::{
     Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-    ReadMark, Session, Standing, Store, StoreError, TokenHash, Window, error::corrupt,
+    OutboxCursor, OutboxPage, ReadMark, Session, Standing, Store, StoreError, TokenHash, TrimPage,
+    Window, error::corrupt, identities::IdentityColumns,
 };
 use crate::{
     clock::{Clock, Timestamp},
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
 };
 
@@ -139,7 +145,7 @@ async fn begin_history(store: SqliteStore) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn epoch(reader: &SqlitePool) -> sqlx::Result<Epoch> {
+async fn epoch(reader: impl SqliteExecutor<'_>) -> sqlx::Result<Epoch> {
     let epoch: String =
         sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1").fetch_one(reader).await?;
     Epoch::parse(&epoch).ok_or_else(|| corrupt("the epoch is no uuid"))
@@ -184,12 +190,13 @@ impl Store for SqliteStore {
         read(users::users(&self.reader, ids)).await
     }
 
-    async fn demo_user(&self, name: &UserName) -> Result<User, StoreError> {
-        self.write(users::demo_user(self.clone(), name.clone())).await
-    }
-
-    async fn wechat_user(&self, openid: &str) -> Result<User, StoreError> {
-        self.write(users::wechat_user(self.clone(), openid.to_owned())).await
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError> {
+        let identity = IdentityColumns::of(identity);
+        self.write(identities::user_by_identity(self.clone(), identity, name.cloned())).await
     }
 
     async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), StoreError> {
@@ -326,6 +333,26 @@ impl Store for SqliteStore {
         self.write(append::append(self.clone(), batch.to_vec())).await
     }
 
+    async fn create_group(&self, members: &[UserId]) -> Result<ConversationId, StoreError> {
+        self.write(members::create_group(self.clone(), members.to_vec())).await
+    }
+
+    async fn add_members(
+        &self,
+        conversation: ConversationId,
+        users: &[UserId],
+    ) -> Result<bool, StoreError> {
+        self.write(members::add(self.clone(), conversation, users.to_vec())).await
+    }
+
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<bool, StoreError> {
+        self.write(members::remove(self.clone(), conversation, user)).await
+    }
+
     async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
         read(timelines::bounds(&self.reader, user)).await
     }
@@ -348,6 +375,16 @@ impl Store for SqliteStore {
 
     async fn trim_timeline(&self, user: UserId, up_to: Seq) -> Result<(), StoreError> {
         self.write(timelines::trim(self.clone(), user, up_to)).await
+    }
+
+    async fn trims(
+        &self,
+        after: Option<UserId>,
+        before: Timestamp,
+        keep: u64,
+        limit: u32,
+    ) -> Result<TrimPage, StoreError> {
+        read(trims::page(&self.reader, after, before, keep, limit)).await
     }
 
     async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, StoreError> {
@@ -388,6 +425,42 @@ impl Store for SqliteStore {
         up_to: ChatId,
     ) -> Result<Option<ReadMark>, StoreError> {
         self.write(conversations::mark_read(self.clone(), user, conversation, up_to)).await
+    }
+
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError> {
+        self.write(outbox::switch(self.clone(), on)).await
+    }
+
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
+        read(outbox::read(&self.reader, after, limit)).await
+    }
+
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write(outbox::drop_before(self.clone(), before, limit)).await
+    }
+
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        self.write(jobs::take(self.clone(), name.to_owned(), replica, lease)).await
+    }
+
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let (name, progress) = (name.to_owned(), progress.to_owned());
+        self.write(jobs::save(self.clone(), name, replica, progress, lease)).await
     }
 }
 

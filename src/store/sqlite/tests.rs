@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{ClientMsgId, Content};
+use crate::domain::{ClientMsgId, Content, Destination};
 
 fn user() -> UserId {
     UserId::new(1).unwrap()
@@ -31,12 +31,12 @@ async fn behind(folder: &TempDir) -> SqliteConnection {
 }
 
 fn chat(bytes: usize) -> NewChat {
-    NewChat {
-        sender: user(),
-        target: user(),
-        client_msg_id: ClientMsgId::random(),
-        content: Content::parse(&"x".repeat(bytes), 100_000).unwrap(),
-    }
+    NewChat::text(
+        user(),
+        Destination::Direct(user()),
+        ClientMsgId::random(),
+        Content::parse(&"x".repeat(bytes), 100_000).unwrap(),
+    )
 }
 
 async fn append(store: &SqliteStore, bytes: usize) -> Result<(), StoreError> {

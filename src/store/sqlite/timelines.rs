@@ -9,7 +9,8 @@ use crate::{
     domain::{Chat, Seq, UserId},
     store::{
         Bounds, EventPage,
-        rows::{ChatRow, chats_query, event, event_page, id, seq},
+        latest::latest_chats_query,
+        rows::{ChatRow, all, chats_query, event, event_page, id, seq},
     },
 };
 
@@ -49,7 +50,7 @@ pub(super) async fn events(
         return Ok(EventPage { bounds, events: Vec::new() });
     }
     let rows = sqlx::query(chats_query!(
-        "e.seq, e.kind AS event,",
+        "e.seq, e.kind AS event, e.chat_id AS event_chat, e.payload,",
         "FROM timeline_events e LEFT JOIN chats c ON c.id = e.chat_id",
         "WHERE e.user_id = ?1 AND e.seq > ?2 AND e.seq <= ?3 ORDER BY e.seq LIMIT ?4"
     ))
@@ -89,14 +90,16 @@ pub(super) async fn latest_chats(
     user: UserId,
     limit: u32,
 ) -> sqlx::Result<Vec<Chat>> {
-    let rows: Vec<ChatRow> = sqlx::query_as(chats_query!(
-        "",
-        "FROM timeline_events e LEFT JOIN chats c ON c.id = e.chat_id",
-        "WHERE e.user_id = ?1 AND e.kind = 'chat' ORDER BY e.seq DESC LIMIT ?2"
+    let rows: Vec<ChatRow> = sqlx::query_as(latest_chats_query!(
+        "chats x WHERE x.conversation_id = n.conversation_id
+             AND x.id >= max((SELECT first_id FROM bound), coalesce((
+                 SELECT y.id FROM chats y WHERE y.conversation_id = n.conversation_id
+                 ORDER BY y.id DESC LIMIT 1 OFFSET $2 - 1
+             ), 0))"
     ))
     .bind(user.get())
     .bind(limit)
     .fetch_all(reader)
     .await?;
-    rows.into_iter().rev().map(Chat::try_from).collect()
+    all(rows)
 }

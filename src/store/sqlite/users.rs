@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::SqlitePool;
 
 use super::{
     SqliteStore,
@@ -27,80 +27,6 @@ pub(super) async fn users(reader: &SqlitePool, users: &[UserId]) -> sqlx::Result
     .fetch_all(reader)
     .await?;
     all(rows)
-}
-
-pub(super) async fn demo_user(store: SqliteStore, name: UserName) -> sqlx::Result<User> {
-    const FIND: &str = "SELECT id, name, avatar FROM users WHERE demo_name = ?1";
-
-    let found: Option<UserRow> =
-        sqlx::query_as(FIND).bind(name.as_str()).fetch_optional(&store.reader).await?;
-    if let Some(row) = found {
-        return row.try_into();
-    }
-    let mut tx = store.begin().await?;
-    let found: Option<UserRow> =
-        sqlx::query_as(FIND).bind(name.as_str()).fetch_optional(&mut *tx).await?;
-    let row = if let Some(row) = found {
-        row
-    } else {
-        let id = next_id(&mut tx).await?;
-        sqlx::query_as(
-            "INSERT INTO users (id, name, demo_name, created_at) VALUES (?1, ?2, ?2, ?3)
-             RETURNING id, name, avatar",
-        )
-        .bind(id)
-        .bind(name.as_str())
-        .bind(store.clock.now().as_millis())
-        .fetch_one(&mut *tx)
-        .await?
-    };
-    tx.commit().await?;
-    row.try_into()
-}
-
-pub(super) async fn wechat_user(store: SqliteStore, openid: String) -> sqlx::Result<User> {
-    const FIND: &str = "SELECT id, name, avatar FROM users WHERE openid = ?1";
-
-    let found: Option<UserRow> =
-        sqlx::query_as(FIND).bind(&openid).fetch_optional(&store.reader).await?;
-    if let Some(row) = found {
-        return row.try_into();
-    }
-    let mut tx = store.begin().await?;
-    let found: Option<UserRow> =
-        sqlx::query_as(FIND).bind(&openid).fetch_optional(&mut *tx).await?;
-    let row = if let Some(row) = found {
-        row
-    } else {
-        let id = next_id(&mut tx).await?;
-        sqlx::query_as(
-            "INSERT INTO users (id, name, openid, created_at) VALUES (?1, ?2, ?3, ?4)
-             RETURNING id, name, avatar",
-        )
-        .bind(id)
-        .bind(UserName::placeholder(id).as_str())
-        .bind(&openid)
-        .bind(store.clock.now().as_millis())
-        .fetch_one(&mut *tx)
-        .await?
-    };
-    tx.commit().await?;
-    row.try_into()
-}
-
-/// Takes the next id that nobody has: clients of the seed's routes may have named it as theirs.
-async fn next_id(tx: &mut Transaction<'static, Sqlite>) -> sqlx::Result<i64> {
-    sqlx::query_scalar(
-        "WITH RECURSIVE candidate (id) AS (
-             SELECT next_user_id FROM service WHERE id = 1
-             UNION ALL
-             SELECT candidate.id + 1 FROM candidate JOIN users ON users.id = candidate.id
-         )
-         UPDATE service SET next_user_id = (SELECT max(id) FROM candidate) + 1 WHERE id = 1
-         RETURNING next_user_id - 1",
-    )
-    .fetch_one(&mut **tx)
-    .await
 }
 
 pub(super) async fn ensure_users(

@@ -77,11 +77,12 @@ async fn numbers_in_a_query_are_numbers() {
     let zhang = &stage.zhang;
     let chats = format!("/v1/conversations/{}/chats", stage.conversation);
     let all = NO_IDS.iter().copied().chain([""]);
+    // The last says whether 0 is a bound.
     for (path, key, zero) in [
         ("/v1/conversations", "before", false),
         ("/v1/conversations", "peerId", false),
         (&chats, "before", false),
-        (&chats, "after", false),
+        (&chats, "after", true),
         ("/v1/events", "since", true),
         ("/v1/presence", "userIds", false),
         ("/getMessage", "userId", false),
@@ -93,6 +94,8 @@ async fn numbers_in_a_query_are_numbers() {
             assert_eq!(answer.status(), 400, "{path}?{key}={value}");
             assert_problem(answer, 400, "invalid_request").await;
         }
+        let is_bound = zhang.get(&format!("{path}?{key}=0")).await.status() == 200;
+        assert_eq!(is_bound, zero, "{path}?{key}=0");
     }
     for list in ["1,", ",1", "1,,2", "1;2", "1,x", "1, 2", "[1]"] {
         let answer = zhang.get(&format!("/v1/presence?userIds={list}")).await;

@@ -1,7 +1,7 @@
 //! Clients over all replicas that write until they are told to stop, and the reading back of it all.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::Future,
     net::SocketAddr,
     sync::Arc,
@@ -128,6 +128,12 @@ impl Load {
     /// The books, as long as nobody else needs them.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock()
+    }
+
+    /// Whose clients these are, each once.
+    pub fn users(&self) -> Vec<i64> {
+        let users: BTreeSet<_> = self.clients.iter().map(|member| member.user).collect();
+        users.into_iter().collect()
     }
 
     /// How each client is doing.

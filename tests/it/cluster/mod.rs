@@ -10,6 +10,7 @@ mod chat;
 mod client;
 mod commits;
 mod figures;
+mod future;
 mod ledger;
 mod ledger_faults;
 mod load;
@@ -20,6 +21,7 @@ mod reading;
 mod redis_faults;
 mod replica_faults;
 mod restoring;
+mod upgrading;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

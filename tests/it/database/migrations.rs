@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     harness::{DEADLINE, eventually, postgres},
-    store_contract::{name, send},
+    store_contract::{demo_user, send},
 };
 
 /// The folder of the version after this one: its migrations, and these.
@@ -66,7 +66,7 @@ async fn applied(database: &str) -> (i64, bool) {
 async fn a_migration_that_waits_for_a_dump_stops_nobody() {
     let database = postgres::database().await;
     let store = Arc::new(PgStore::open(&database).await.unwrap());
-    let zhang = store.demo_user(&name("张三")).await.unwrap().id;
+    let zhang = demo_user(&*store, "张三").await.id;
     send(&*store, zhang.get(), zhang.get(), "before").await;
     let mut dump = dump(&database).await;
 
@@ -137,7 +137,7 @@ async fn an_index_waits_for_a_dump_and_begins_anew_after_an_interruption() {
         .unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let zhang = store.demo_user(&name("张三")).await.unwrap().id;
+    let zhang = demo_user(&*store, "张三").await.id;
     send(&*store, zhang.get(), zhang.get(), "meanwhile").await;
     assert!(!applied(&database).await.1);
     sqlx::query("SELECT pg_terminate_backend($1)")

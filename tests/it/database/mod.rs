@@ -2,6 +2,7 @@
 //! acknowledged that is not kept, whoever asks for its health is told, and it recovers by itself.
 
 mod migrations;
+mod old;
 mod pooler;
 mod postgres;
 mod sqlite;

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use imserver::store::{Store, postgres::PgStore};
+use imserver::store::postgres::PgStore;
 use tempfile::TempDir;
 
 use crate::harness::{DEADLINE, postgres};
@@ -101,7 +101,7 @@ async fn a_pooler_that_swallows_settings_takes_none_away() {
     );
     let store = PgStore::open(&bouncer.url(&database)).await.unwrap();
     postgres::execute(&database, WITNESS).await;
-    let zhang = store.demo_user(&crate::store_contract::name("张三")).await.unwrap();
+    let zhang = crate::store_contract::demo_user(&store, "张三").await;
     crate::store_contract::send(&store, zhang.id.get(), zhang.id.get(), "x").await;
     let mut connection = postgres::connect(&database).await;
     let expected = [

@@ -2,6 +2,7 @@
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
 pub mod cutter;
+pub mod here;
 pub mod person;
 pub mod postgres;
 pub mod process;
@@ -15,6 +16,7 @@ pub mod start;
 use std::time::Duration;
 
 pub use cutter::Cutter;
+pub use here::Here;
 pub use person::Person;
 pub use process::Run;
 pub use proxy::Proxy;

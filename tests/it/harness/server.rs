@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{
     DEADLINE, Person, Start,
-    start::{Files, greeted, program, spawn},
+    start::{Files, PROGRAM, greeted, program, spawn},
 };
 
 /// An HTTP client that follows nothing and asks no proxy.
@@ -143,6 +143,11 @@ impl Server {
         let (addr, metrics) = greeted(&mut child, &heard, &self.home);
         assert_eq!(addr, self.addr);
         (self.child, self.metrics) = (child, metrics);
+    }
+
+    /// From the next start on it is the program under test.
+    pub fn upgrade(&mut self) {
+        self.settings.retain(|(key, _)| key != PROGRAM);
     }
 
     /// Runs an `imserver` command on this server's data, such as `["admin", "rotate-epoch"]`.

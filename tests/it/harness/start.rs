@@ -44,6 +44,12 @@ impl Start {
         self
     }
 
+    /// Runs this program, until [`Server::upgrade`].
+    pub fn program(mut self, path: &str) -> Self {
+        self.settings.push((PROGRAM.to_owned(), path.to_owned()));
+        self
+    }
+
     /// With no more than so many file descriptors.
     pub fn files(mut self, most: u32) -> Self {
         self.files = Some(Files { flag: "-n", most });
@@ -104,9 +110,14 @@ impl Drop for Starting {
     }
 }
 
+/// What stands among the settings for another program than the one under test.
+pub(super) const PROGRAM: &str = "PROGRAM";
+
 /// The program, with an environment that holds nothing but these settings.
 pub fn program(settings: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imserver"));
+    let other = settings.iter().find(|(key, _)| key == PROGRAM);
+    let path = other.map_or(env!("CARGO_BIN_EXE_imserver"), |(_, path)| path);
+    let mut command = Command::new(path);
     command.env_clear().envs(settings.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
     command
 }

@@ -28,7 +28,7 @@ async fn a_chat_is_created_once_and_a_repeat_gets_the_same_answer() {
     let expected = json!({
         "id": chat["id"], "conversationId": chat["conversationId"], "createTime": chat["createTime"],
         "userId": zhang.id, "targetUserId": li.id, "userName": "张三", "targetUserName": "李四",
-        "content": "你好", "clientMsgId": "k1", "kind": "text",
+        "content": "你好", "clientMsgId": "k1", "kind": "text", "version": 1,
     });
     assert_eq!(*chat, expected);
 

@@ -166,10 +166,16 @@ async fn chats_come_oldest_first_and_page_exactly_both_ways() {
     assert_eq!(page(after(99, 1)).await, part(100..101, true));
     assert_eq!(page(after(101, 9)).await, part(0..0, false));
     assert_eq!(page("after=9007199254740991".into()).await, part(0..0, false));
+    assert_eq!(page("after=0".into()).await, part(0..50, true), "from the beginning");
+    assert_eq!(page("after=0&limit=1".into()).await, part(0..1, true));
+    assert_eq!(page("limit=100&after=000".into()).await, part(0..100, true));
     assert_eq!(page("before=9007199254740991&limit=1".into()).await, part(101..102, true));
 
-    let both = format!("/v1/conversations/{conversation}/chats?before={0}&after={0}", all[5]);
-    assert_problem(li.get(&both).await, 400, "invalid_request").await;
+    for after in [all[5], 0] {
+        let query = format!("before={}&after={after}", all[5]);
+        let both = format!("/v1/conversations/{conversation}/chats?{query}");
+        assert_problem(li.get(&both).await, 400, "invalid_request").await;
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use imserver::{
-    bus::{Bus, BusError, CloseOrder, Incoming, Signal},
+    bus::{Bus, BusError, CloseOrder, Incoming, Signal, WideEvent},
     clock::Clock,
     delivery::{Attachment, Delivery, Kind},
     domain::{ConnectionId, DeviceId, ReplicaId, UserId},
@@ -33,6 +33,10 @@ struct NotingBus(Mutex<Vec<Asked>>);
 impl Bus for NotingBus {
     fn publish(&self, _: UserId, signal: Signal) {
         self.0.lock().push(Asked::Published(signal));
+    }
+
+    fn publish_wide(&self, _: WideEvent) {
+        unreachable!("nobody here is in a large conversation");
     }
 
     async fn subscribe(&self, _: UserId) -> Result<(), BusError> {

@@ -2,12 +2,12 @@
 
 use imserver::{
     clock::Clock,
-    domain::Seq,
     store::{Appended, Bounds, Committed, StoreError, Window},
 };
 
 use super::{
-    Database, chat, committed, name, poisoned, populated, repeat, send, seq, timeline, user,
+    Database, chat, committed, name, peer, places, poisoned, populated, repeat, send, seq, target,
+    timeline, user,
 };
 
 pub(super) async fn commits_are_numbered_and_answered_in_order<D: Database>() {
@@ -27,9 +27,8 @@ pub(super) async fn commits_are_numbered_and_answered_in_order<D: Database>() {
     let all: Vec<_> = answers.into_iter().map(committed).collect();
     let said: Vec<_> = all.iter().map(|c| &*c.chat.content).collect();
     assert_eq!(said, ["one", "two", "three", "four"]);
-    let numbers: Vec<_> =
-        all.iter().map(|c| (c.sender_seq.get(), c.target_seq.map(Seq::get))).collect();
-    assert_eq!(numbers, [(1, Some(1)), (2, Some(2)), (3, Some(1)), (4, Some(3))]);
+    let numbers: Vec<_> = all.iter().map(places).collect();
+    assert_eq!(numbers, [[(1, 1), (2, 1)], [(1, 2), (2, 2)], [(1, 3), (3, 1)], [(1, 4), (2, 3)]]);
     assert!(all.is_sorted_by(|a, b| a.chat.id < b.chat.id), "ids rise in the order of the batch");
     assert!(all.is_sorted_by_key(|c| c.chat.create_time));
     for Committed { chat, .. } in &all {
@@ -37,8 +36,8 @@ pub(super) async fn commits_are_numbered_and_answered_in_order<D: Database>() {
     }
 
     let first = &all[0].chat;
-    assert_eq!((first.user_id, first.target_user_id), (user(1), user(2)));
-    assert_eq!((first.user_name.as_str(), first.target_user_name.as_str()), ("user-1", "user-2"));
+    assert_eq!((first.user_id, target(first).id), (user(1), user(2)));
+    assert_eq!((first.user_name.as_str(), target(first).name.as_str()), ("user-1", "user-2"));
     assert_eq!(first.client_msg_id.as_str(), "a");
     assert_eq!(first.conversation_id, all[1].chat.conversation_id, "one for both directions");
     assert_ne!(first.conversation_id, all[2].chat.conversation_id);
@@ -50,7 +49,7 @@ pub(super) async fn commits_are_numbered_and_answered_in_order<D: Database>() {
 
     let next = send(&*store, 3, 1, "five").await;
     assert!(next.chat.id > ids[3]);
-    assert_eq!((next.sender_seq, next.target_seq), (seq(2), Some(seq(5))));
+    assert_eq!(places(&next), [(1, 5), (3, 2)]);
     assert_eq!(next.chat.conversation_id, all[2].chat.conversation_id);
 }
 
@@ -62,14 +61,13 @@ pub(super) async fn the_same_key_is_the_same_chat_for_ever<D: Database>() {
 
     let again = repeat(store.append(std::slice::from_ref(&new)).await.unwrap().remove(0));
     assert_eq!(again.chat, first.chat);
-    assert_eq!(again.sender_seq, first.sender_seq);
-    assert_eq!(again.target_seq, None);
+    assert_eq!(places(&again), [(1, 1)], "where its sender has it");
     assert_eq!(timeline(&*store, 1).await.len(), 2);
     assert_eq!(timeline(&*store, 2).await.len(), 2);
 
     store.rename(user(2), &name("renamed")).await.unwrap();
     let again = repeat(store.append(&[new]).await.unwrap().remove(0));
-    assert_eq!(again.chat.target_user_name.as_str(), "renamed", "names are the current ones");
+    assert_eq!(target(&again.chat).name.as_str(), "renamed", "names are the current ones");
 
     // A key is its sender's own.
     committed(store.append(&[chat(2, 1, "k", "hello")]).await.unwrap().remove(0));
@@ -117,31 +115,31 @@ pub(super) async fn repeats_within_a_batch_are_folded<D: Database>() {
     assert_eq!(answers[3], Appended::KeyReused);
     assert!(matches!(&answers[4], Appended::Committed(c) if c.chat.user_id == user(2)));
     assert_eq!(answers[5], Appended::Repeat(first.clone()));
-    assert_eq!((last.sender_seq, last.target_seq), (seq(3), Some(seq(3))));
+    assert_eq!(places(&last), [(1, 3), (2, 3)]);
     assert_eq!(timeline(&*store, 1).await.len(), 3);
 }
 
 pub(super) async fn a_chat_to_oneself_is_one_event<D: Database>() {
     let (_database, store) = populated::<D>(1).await;
     let first = send(&*store, 1, 1, "a note").await;
-    assert_eq!((first.sender_seq, first.target_seq), (seq(1), None));
-    assert_eq!(first.chat.target_user_id, user(1));
+    assert_eq!(places(&first), [(1, 1)]);
+    assert_eq!(target(&first.chat).id, user(1));
     let second = send(&*store, 1, 1, "another").await;
-    assert_eq!(second.sender_seq, seq(2));
+    assert_eq!(places(&second), [(1, 2)]);
     assert_eq!(second.chat.conversation_id, first.chat.conversation_id);
     assert_eq!(timeline(&*store, 1).await, [(1, first.chat.id), (2, second.chat.id)]);
 
     let page = store.conversations(user(1), None, 10).await.unwrap();
     assert_eq!(page.conversations.len(), 1);
     let conversation = &page.conversations[0];
-    assert_eq!((conversation.unread, conversation.peer.user.id), (0, user(1)));
+    assert_eq!((conversation.unread, peer(conversation).user.id), (0, user(1)));
     assert_eq!(
         store.conversation_with(user(1), user(1)).await.unwrap().as_ref(),
         Some(conversation)
     );
     let window = (conversation.id, Window::Newest);
     let chats = store.chats(user(1), window.0, window.1, 10).await.unwrap().unwrap();
-    assert_eq!(chats.chats, [first.chat, second.chat]);
+    assert_eq!(chats.chats, [(*first.chat).clone(), (*second.chat).clone()]);
 }
 
 pub(super) async fn unknown_users_are_told_apart<D: Database>() {
@@ -165,7 +163,7 @@ pub(super) async fn unknown_users_are_told_apart<D: Database>() {
             Appended::SenderNotFound
         ]
     );
-    assert!(matches!(&answers[4], Appended::Committed(c) if c.sender_seq == seq(1)));
+    assert!(matches!(&answers[4], Appended::Committed(c) if c.sender_seq() == Some(seq(1))));
     assert_eq!(store.bounds(user(98)).await.unwrap(), Bounds::EMPTY);
     assert_eq!(store.bounds(user(99)).await.unwrap(), Bounds::EMPTY);
 
@@ -191,7 +189,7 @@ pub(super) async fn a_refused_chat_takes_its_batch_along<D: Database>() {
 
     // The store goes on, and nothing of the batch is known to it.
     let sent = committed(store.append(&batch[..1]).await.unwrap().remove(0));
-    assert_eq!((sent.sender_seq, sent.target_seq), (seq(1), Some(seq(1))));
+    assert_eq!(places(&sent), [(1, 1), (2, 1)]);
 }
 
 pub(super) async fn content_comes_back_exactly<D: Database>() {
@@ -263,15 +261,10 @@ pub(super) async fn a_batch_may_be_large<D: Database>() {
     assert_eq!(answers.len(), 2_000);
     let mut last = [0; 41];
     for answer in answers {
-        let Committed { chat, sender_seq, target_seq } = committed(answer);
-        let mut number = |of: i64, seq: Seq| {
+        for (of, seq) in places(&committed(answer)) {
             let last = &mut last[usize::try_from(of).unwrap()];
             *last += 1;
-            assert_eq!(*last, seq.get());
-        };
-        number(chat.user_id.get(), sender_seq);
-        if let Some(target_seq) = target_seq {
-            number(chat.target_user_id.get(), target_seq);
+            assert_eq!(*last, seq);
         }
     }
 }

@@ -35,7 +35,9 @@ pub(super) async fn a_key_fifty_times_at_once_is_one_chat<D: Database>() {
     for answer in callers.join_all().await {
         firsts += usize::from(matches!(answer, Appended::Committed(_)));
         match answer {
-            Appended::Committed(c) | Appended::Repeat(c) => chats.push((c.chat, c.sender_seq)),
+            Appended::Committed(c) | Appended::Repeat(c) => {
+                chats.push((c.chat.clone(), c.sender_seq()));
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -59,7 +61,7 @@ pub(super) async fn chats_of_one_task_commit_in_their_order<D: Database>() {
                 })
                 .collect();
             for (number, ticket) in (1..).zip(tickets) {
-                assert_eq!(committed(ticket.wait().await.unwrap()).sender_seq, seq(number));
+                assert_eq!(committed(ticket.wait().await.unwrap()).sender_seq(), Some(seq(number)));
             }
         });
     }
@@ -115,7 +117,7 @@ pub(super) async fn a_poisoned_chat_fails_alone<D: Database>() {
             if culprits.contains(&i) {
                 assert_eq!(answer, Err(AppendError::Rejected));
             } else {
-                let number = Some(committed(answer.unwrap()).sender_seq);
+                let number = committed(answer.unwrap()).sender_seq();
                 assert!(number > last, "those around it keep their order");
                 last = number;
             }

@@ -13,13 +13,13 @@ use futures_util::poll;
 use imserver::{
     domain::{ChatId, Seq, UserId},
     store::{
-        Appended, Committed, EventBody, Store,
+        Appended, Change, Committed, Store,
         batcher::{Batcher, LINGER},
     },
 };
 use tokio::task::JoinSet;
 
-use super::{Database, chat, populated, timeline, user};
+use super::{Database, chat, places, populated, timeline, user};
 
 pub(super) async fn a_key_at_two_replicas_is_one_chat<D: Database>() {
     let (database, store) = populated::<D>(2).await;
@@ -31,7 +31,7 @@ pub(super) async fn a_key_at_two_replicas_is_one_chat<D: Database>() {
         let chats: Vec<_> = answers
             .iter()
             .map(|answer| match answer {
-                Appended::Committed(c) | Appended::Repeat(c) => (c.chat.clone(), c.sender_seq),
+                Appended::Committed(c) | Appended::Repeat(c) => (c.chat.clone(), c.sender_seq()),
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -144,9 +144,9 @@ async fn look(store: &dyn Store, of: UserId, known: &mut Vec<ChatId>) {
     let chats: Vec<_> = page
         .events
         .iter()
-        .map(|event| match &event.body {
-            EventBody::Chat(chat) => chat.id,
-            EventBody::Other(kind) => panic!("{kind}"),
+        .map(|event| match &event.change {
+            Change::Chat(chat) => chat.id,
+            other @ Change::Other { .. } => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(i64::try_from(chats.len()).unwrap(), page.bounds.last.get());
@@ -156,12 +156,9 @@ async fn look(store: &dyn Store, of: UserId, known: &mut Vec<ChatId>) {
 
 async fn check(store: &dyn Store, answers: Vec<Committed>) {
     let mut expected: HashMap<i64, HashSet<(i64, ChatId)>> = HashMap::new();
-    for Committed { chat, sender_seq, target_seq } in &answers {
-        let sender = expected.entry(chat.user_id.get()).or_default();
-        assert!(sender.insert((sender_seq.get(), chat.id)));
-        if let Some(target_seq) = target_seq {
-            let target = expected.entry(chat.target_user_id.get()).or_default();
-            assert!(target.insert((target_seq.get(), chat.id)));
+    for committed in &answers {
+        for (of, seq) in places(committed) {
+            assert!(expected.entry(of).or_default().insert((seq, committed.chat.id)));
         }
     }
     for (of, expected) in expected {
@@ -169,7 +166,7 @@ async fn check(store: &dyn Store, answers: Vec<Committed>) {
         assert_eq!(events.len(), expected.len());
         let mut newest: HashMap<_, ChatId> = HashMap::new();
         for event in events {
-            let EventBody::Chat(chat) = event.body else { panic!("{:?}", event.body) };
+            let Change::Chat(chat) = event.change else { panic!("{:?}", event.change) };
             assert!(expected.contains(&(event.seq.get(), chat.id)), "as it was answered");
             let before = newest.insert(chat.conversation_id, chat.id);
             assert!(before < Some(chat.id), "ids rise within a conversation");

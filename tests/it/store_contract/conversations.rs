@@ -3,10 +3,10 @@
 use imserver::{
     clock::Timestamp,
     domain::{ChatId, ConversationId, ConversationKind},
-    store::{ChatPage, ReadMark, Store, Window},
+    store::{Change, ChatPage, ReadMark, Store, Window},
 };
 
-use super::{Database, chat, committed, populated, send, user};
+use super::{Database, chat, committed, peer, populated, send, seq, user};
 
 fn ids(page: &ChatPage) -> Vec<ChatId> {
     page.chats.iter().map(|chat| chat.id).collect()
@@ -31,15 +31,15 @@ pub(super) async fn both_sides_see_one_conversation<D: Database>() {
     store.mark_read(user(2), first.conversation_id, first.id).await.unwrap();
 
     let mine = store.conversation_with(user(1), user(2)).await.unwrap().unwrap();
-    assert_eq!((mine.id, mine.kind), (first.conversation_id, ConversationKind::Direct));
-    assert_eq!((mine.peer.user.id, mine.peer.user.name.as_str()), (user(2), "user-2"));
-    assert_eq!(mine.peer.last_seen_at, Some(seen));
-    assert_eq!(mine.last_chat, last);
+    assert_eq!((mine.id, &mine.kind), (first.conversation_id, &ConversationKind::Direct));
+    assert_eq!((peer(&mine).user.id, peer(&mine).user.name.as_str()), (user(2), "user-2"));
+    assert_eq!(peer(&mine).last_seen_at, Some(seen));
+    assert_eq!(mine.last_chat, *last);
     assert_eq!((mine.unread, mine.read_up_to, mine.peer_read_up_to), (1, None, Some(first.id)));
 
     let theirs = store.conversation_with(user(2), user(1)).await.unwrap().unwrap();
-    assert_eq!((theirs.id, theirs.peer.user.id), (mine.id, user(1)));
-    assert_eq!(theirs.peer.last_seen_at, None);
+    assert_eq!((theirs.id, peer(&theirs).user.id), (mine.id, user(1)));
+    assert_eq!(peer(&theirs).last_seen_at, None);
     assert_eq!((theirs.unread, theirs.read_up_to), (1, Some(first.id)));
     assert_eq!(theirs.peer_read_up_to, None);
 
@@ -58,7 +58,7 @@ pub(super) async fn conversations_come_in_pages<D: Database>() {
     send(&*store, 3, 1, "again").await;
 
     let whole = store.conversations(user(1), None, 5).await.unwrap();
-    let peers: Vec<_> = whole.conversations.iter().map(|c| c.peer.user.id.get()).collect();
+    let peers: Vec<_> = whole.conversations.iter().map(|c| peer(c).user.id.get()).collect();
     assert_eq!(peers, [3, 6, 5, 4, 2]);
     assert!(!whole.has_more, "exactly full");
     assert!(store.conversations(user(1), None, 4).await.unwrap().has_more);
@@ -101,6 +101,8 @@ pub(super) async fn chats_come_in_pages_at_both_ends<D: Database>() {
     assert_eq!(page(Window::Before(sent[4]), 4).await, (sent[..4].to_vec(), false));
     assert_eq!(page(Window::Before(sent[4]), 3).await, (sent[1..4].to_vec(), true));
     assert_eq!(page(Window::Before(sent[0]), 3).await, (vec![], false));
+    assert_eq!(page(Window::Oldest, 7).await, (sent.clone(), false));
+    assert_eq!(page(Window::Oldest, 6).await, (sent[..6].to_vec(), true));
     assert_eq!(page(Window::After(sent[2]), 4).await, (sent[3..].to_vec(), false));
     assert_eq!(page(Window::After(sent[2]), 3).await, (sent[3..6].to_vec(), true));
     assert_eq!(page(Window::After(sent[6]), 3).await, (vec![], false));
@@ -139,7 +141,7 @@ pub(super) async fn a_read_mark_only_rises_and_stays_within<D: Database>() {
         let mark = store.mark_read(user(2), conversation, up_to).await.unwrap().unwrap();
         let listed = store.conversation_with(user(2), user(1)).await.unwrap().unwrap();
         assert_eq!(listed.read_up_to, mark.up_to);
-        assert_eq!(mark.peer, user(1));
+        assert_eq!(mark.peer, Some(user(1)));
         (mark.up_to, mark.moved)
     };
     assert_eq!(mark(sent[1].id).await, (Some(sent[1].id), true));
@@ -154,7 +156,10 @@ pub(super) async fn a_read_mark_only_rises_and_stays_within<D: Database>() {
 
     // The other side's mark is its own.
     let theirs = store.mark_read(user(1), conversation, sent[0].id).await.unwrap();
-    assert_eq!(theirs, Some(ReadMark { up_to: Some(sent[0].id), moved: true, peer: user(2) }));
+    assert_eq!(
+        theirs,
+        Some(ReadMark { up_to: Some(sent[0].id), moved: true, peer: Some(user(2)) })
+    );
 }
 
 pub(super) async fn strangers_see_no_conversation<D: Database>() {
@@ -167,4 +172,37 @@ pub(super) async fn strangers_see_no_conversation<D: Database>() {
         assert_eq!(store.mark_read(user(who), conversation, chat.id).await.unwrap(), None);
     }
     assert!(store.conversations(user(3), None, 10).await.unwrap().conversations.is_empty());
+}
+
+pub(super) async fn conversations_of_unknown_kinds_pass_through<D: Database>() {
+    let (database, store) = populated::<D>(3).await;
+    let direct = send(&*store, 1, 2, "x").await.chat;
+    for statement in [
+        "INSERT INTO conversations (kind, created_at) VALUES ('council', 1)",
+        "INSERT INTO members (conversation_id, user_id)
+         SELECT v.id, u.id FROM conversations v, users u WHERE v.kind = 'council'",
+        "INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind, content,
+             created_at)
+         SELECT 900, id, 3, 1, 'future', 'text', 'to all', 1 FROM conversations WHERE kind = 'council'",
+        "INSERT INTO timeline_events (user_id, seq, kind, chat_id) VALUES (1, 2, 'chat', 900)",
+        "UPDATE timelines SET last_seq = 2 WHERE user_id = 1",
+    ] {
+        database.tamper(statement).await;
+    }
+    let page = store.conversations(user(1), None, 10).await.unwrap();
+    let kinds: Vec<_> = page.conversations.iter().map(|c| c.kind.as_str()).collect();
+    assert_eq!(kinds, ["council", "direct"]);
+    let council = &page.conversations[0];
+    assert_eq!((&council.peer, council.unread, council.peer_read_up_to), (&None, 1, None));
+    let chat = council.last_chat.clone();
+    assert_eq!((chat.user_id, &chat.target, &*chat.content), (user(3), &None, "to all"));
+
+    let history = store.chats(user(1), council.id, Window::Newest, 10).await.unwrap().unwrap();
+    assert_eq!(history.chats, std::slice::from_ref(&chat));
+    let event = store.events(user(1), seq(1), 10).await.unwrap().events.remove(0);
+    assert_eq!(event.change, Change::Chat(Box::new(chat.clone())));
+    let mark = store.mark_read(user(1), council.id, chat.id).await.unwrap().unwrap();
+    assert_eq!(mark, ReadMark { up_to: Some(chat.id), moved: true, peer: None });
+    // The clients of these know two people.
+    assert_eq!(store.latest_chats(user(1), 1).await.unwrap(), [(*direct).clone()]);
 }

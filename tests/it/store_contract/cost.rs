@@ -1,5 +1,5 @@
 //! What a message costs Postgres. Not tests but measurements, run by hand:
-//! `./dev test -- --ignored --nocapture cost_of_a_message`, or `what_lingering_gains`.
+//! `./dev test -- --ignored --nocapture cost_of_a_message`, `cost_of_the_outbox`, or `what_lingering_gains`.
 
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,35 @@ async fn cost_of_a_message() {
             (wall / u32::try_from(count).unwrap()).as_micros(),
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, which takes a minute"]
+async fn cost_of_the_outbox() {
+    let mut random = SmallRng::seed_from_u64(7);
+    let database = peopled(&mut random).await;
+    let store = database.open().await;
+    for (size, count) in [(1, 2_000), (20, 500), (200, 75)] {
+        for is_on in [false, true, false, true] {
+            store.switch_outbox(is_on).await.unwrap();
+            let (before, begun) = (spent(database.url()).await, Instant::now());
+            batches(&*store, size, count, &mut random).await;
+            let (cpu, wall) = (spent(database.url()).await.saturating_sub(before), begun.elapsed());
+            println!(
+                "batches of {size:>3}, {}: {:>5} µs of Postgres CPU a message, {:>6} µs a batch",
+                if is_on { "outbox on " } else { "outbox off" },
+                (cpu / u32::try_from(size * count).unwrap()).as_micros(),
+                (wall / u32::try_from(count).unwrap()).as_micros(),
+            );
+        }
+    }
+    let mut connection = postgres::connect(database.url()).await;
+    let (bytes, rows): (i64, i64) =
+        sqlx::query_as("SELECT pg_total_relation_size('outbox'), (SELECT count(*) FROM outbox)")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    println!("{} bytes of disk a row", bytes / rows);
 }
 
 /// Sends for some seconds at random moments, at this rate on average, whether or not earlier sends

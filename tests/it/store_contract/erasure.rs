@@ -11,7 +11,7 @@ use imserver::{
 };
 use tokio::task::JoinSet;
 
-use super::{Database, chat, name, populated, send, timeline, user};
+use super::{Database, chat, demo_user, name, populated, send, timeline, user, wechat_user};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 const LONG: Duration = Duration::from_hours(1);
@@ -22,8 +22,7 @@ async fn log_in(store: &dyn Store, id: i64, token: u8) -> Result<(), StoreError>
 
 pub(super) async fn what_says_who_it_was_goes<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
-    let (demo, wechat) =
-        (store.demo_user(&name("张三")).await.unwrap(), store.wechat_user("oA").await.unwrap());
+    let (demo, wechat) = (demo_user(&*store, "张三").await, wechat_user(&*store, "oA").await);
     let pictures = [b"first", b"other"].map(|bytes| {
         let bytes = Bytes::from_static(bytes);
         (AvatarHash::of(&bytes), bytes)
@@ -58,9 +57,9 @@ pub(super) async fn what_says_who_it_was_goes<D: Database>() {
     let refused = log_in(&*store, demo.id.get(), 3).await.unwrap_err();
     assert!(matches!(refused, StoreError::Rejected(_)), "{refused:?}");
     // The same way in leads to somebody else.
-    assert_ne!(store.demo_user(&name("张三")).await.unwrap().id, demo.id);
+    assert_ne!(demo_user(&*store, "张三").await.id, demo.id);
     assert!(store.erase_user(wechat.id).await.unwrap());
-    assert_ne!(store.wechat_user("oA").await.unwrap().id, wechat.id);
+    assert_ne!(wechat_user(&*store, "oA").await.id, wechat.id);
 }
 
 pub(super) async fn its_words_go_and_timelines_of_others_stay<D: Database>() {
@@ -83,7 +82,8 @@ pub(super) async fn its_words_go_and_timelines_of_others_stay<D: Database>() {
         "another's words are another's"
     );
     assert_eq!(page.chats[0].user_name, UserName::erased());
-    let peer = store.conversations(user(2), None, 1).await.unwrap().conversations.remove(0).peer;
+    let peer =
+        store.conversations(user(2), None, 1).await.unwrap().conversations.remove(0).peer.unwrap();
     assert_eq!((peer.user.name, peer.user.avatar), (UserName::erased(), None));
     assert_eq!(store.bounds(user(1)).await.unwrap(), Bounds::EMPTY);
 

@@ -13,11 +13,12 @@ use imserver::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ClientMsgId, ConnectionId, Conversation, ConversationId, Epoch,
-        ReplicaId, Seq, SessionId, User, UserId, UserName,
+        Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     store::{
         Access, Acquaintance, Appended, Bounds, ChatPage, ConversationPage, EventPage, NewChat,
-        ReadMark, Session, Standing, Store, StoreError, TokenHash, Window,
+        OutboxCursor, OutboxPage, ReadMark, Session, Standing, Store, StoreError, TokenHash,
+        TrimPage, Window,
     },
 };
 use parking_lot::Mutex;
@@ -59,6 +60,9 @@ type Answer<T> = Result<T, StoreError>;
 #[async_trait]
 #[rustfmt::skip]
 impl Store for FakeStore {
+    async fn create_group(&self, _: &[UserId]) -> Answer<ConversationId> { unimplemented!() }
+    async fn add_members(&self, _: ConversationId, _: &[UserId]) -> Answer<bool> { unimplemented!() }
+    async fn remove_member(&self, _: ConversationId, _: UserId) -> Answer<bool> { unimplemented!() }
     async fn append(&self, batch: &[NewChat]) -> Answer<Vec<Appended>> {
         let keys = batch.iter().map(|chat| chat.client_msg_id.as_str().to_owned()).collect();
         self.batches.lock().push(keys);
@@ -77,8 +81,8 @@ impl Store for FakeStore {
     async fn note_replica(&self, _: ReplicaId, _: bool)
         -> Answer<HashMap<ReplicaId, Timestamp>> { unimplemented!() }
     async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }
-    async fn demo_user(&self, _: &UserName) -> Answer<User> { unimplemented!() }
-    async fn wechat_user(&self, _: &str) -> Answer<User> { unimplemented!() }
+    async fn user_by_identity(&self, _: &Identity, _: Option<&UserName>)
+        -> Answer<User> { unimplemented!() }
     async fn ensure_users(&self, _: &[(UserId, UserName)]) -> Answer<()> { unimplemented!() }
     async fn rename(&self, _: UserId, _: &UserName) -> Answer<Option<User>> { unimplemented!() }
     async fn set_avatar(&self, _: UserId, _: &AvatarHash, _: &str, _: Bytes)
@@ -118,6 +122,8 @@ impl Store for FakeStore {
     }
     async fn events(&self, _: UserId, _: Seq, _: u32) -> Answer<EventPage> { unimplemented!() }
     async fn trim_timeline(&self, _: UserId, _: Seq) -> Answer<()> { unimplemented!() }
+    async fn trims(&self, _: Option<UserId>, _: Timestamp, _: u64, _: u32)
+        -> Answer<TrimPage> { unimplemented!() }
     async fn latest_chats(&self, _: UserId, _: u32) -> Answer<Vec<Chat>> { unimplemented!() }
     async fn conversations(&self, _: UserId, _: Option<ChatId>, _: u32)
         -> Answer<ConversationPage> { unimplemented!() }
@@ -127,4 +133,12 @@ impl Store for FakeStore {
         -> Answer<Option<ChatPage>> { unimplemented!() }
     async fn mark_read(&self, _: UserId, _: ConversationId, _: ChatId)
         -> Answer<Option<ReadMark>> { unimplemented!() }
+    async fn switch_outbox(&self, _: bool) -> Answer<()> { unimplemented!() }
+    async fn read_outbox(&self, _: Option<&OutboxCursor>, _: u32)
+        -> Answer<OutboxPage> { unimplemented!() }
+    async fn drop_outbox(&self, _: Timestamp, _: u32) -> Answer<u64> { unimplemented!() }
+    async fn take_job(&self, _: &str, _: ReplicaId, _: Duration)
+        -> Answer<Option<String>> { unimplemented!() }
+    async fn save_job(&self, _: &str, _: ReplicaId, _: &str, _: Duration)
+        -> Answer<bool> { unimplemented!() }
 }

@@ -11,24 +11,38 @@ mod cost;
 mod erasure;
 mod erasure_postgres;
 pub(crate) mod fake;
+mod groups;
+mod identities;
+mod jobs;
+mod latest;
 mod linger;
+mod outbox;
+mod outbox_postgres;
 mod pictures;
 mod postgres;
+mod readers;
 mod service;
 mod sessions;
 mod sqlite;
 mod timelines;
+mod trims;
 mod users;
 
 use std::sync::Arc;
 
 use imserver::{
-    domain::{ChatId, ClientMsgId, Content, Seq, UserId, UserName},
-    store::{Appended, Committed, EventBody, NewChat, Store},
+    domain::{
+        Chat, ChatId, ClientMsgId, Content, Conversation, Destination, Identity, Peer, Seq, Target,
+        User, UserId, UserName,
+    },
+    store::{Appended, Change, Committed, NewChat, Store},
 };
 
 /// A database of one test's own.
 pub(super) trait Database: Sized + Send + Sync + 'static {
+    /// How its SQL writes bytes, `{}` being their hexadecimal digits.
+    const BYTES: &'static str;
+
     /// Makes an empty one.
     async fn create() -> Self;
 
@@ -37,6 +51,9 @@ pub(super) trait Database: Sized + Send + Sync + 'static {
 
     /// Runs a statement behind the store's back.
     async fn tamper(&self, statement: &str);
+
+    /// How many rows these are: what stands behind `FROM`.
+    async fn count(&self, rows: &str) -> i64;
 }
 
 /// Runs the suite on a database. Each case is a function of the module that its list is headed by.
@@ -69,9 +86,43 @@ macro_rules! store_contract {
                     a_trimmed_timeline_keeps_its_numbers,
                     a_hole_is_found,
                     a_lost_chat_is_found,
-                    unknown_kinds_are_passed_on,
+                    events_of_unknown_kinds_pass_through,
+                    chats_of_unknown_kinds_pass_through,
                     latest_chats_are_in_the_order_of_the_timeline,
                     a_standing_is_of_its_user_and_of_now,
+                ];
+                groups: [
+                    every_member_gets_each_chat_and_nobody_else,
+                    a_direct_conversation_can_be_named_by_its_id,
+                    who_has_no_timeline_gets_no_event,
+                    what_a_chat_holds_comes_back_as_it_was,
+                    a_changed_chat_still_tells_a_repeat_from_another_request,
+                    exactly_the_members_of_that_moment_get_a_chat,
+                    crossed_changes_and_batches_do_not_deadlock,
+                ];
+                latest: [
+                    latest_chats_outlive_the_timeline,
+                    latest_chats_are_those_of_the_timeline_whatever_the_limit,
+                    latest_chats_are_direct,
+                ];
+                trims: [
+                    events_are_as_old_as_they_say_or_as_their_chats,
+                    timelines_are_trimmed_in_steps_and_one_round_a_day,
+                ];
+                outbox: [
+                    it_tells_of_chats_while_it_is_on,
+                    a_reader_goes_on_from_the_text_of_its_place,
+                    a_new_history_is_read_from_the_beginning,
+                    a_place_in_another_kind_of_database_is_refused,
+                    old_entries_are_dropped_page_by_page,
+                    kinds_of_a_newer_version_are_passed_on,
+                    readers_that_die_miss_nothing,
+                    what_a_handler_does_not_take_comes_again,
+                ];
+                jobs: [
+                    work_is_done_by_one_replica_at_a_time,
+                    of_replicas_that_ask_at_once_one_has_the_work,
+                    work_that_rests_is_taken_by_nobody,
                 ];
                 conversations: [
                     both_sides_see_one_conversation,
@@ -80,12 +131,11 @@ macro_rules! store_contract {
                     unread_is_counted_to_a_hundred,
                     a_read_mark_only_rises_and_stays_within,
                     strangers_see_no_conversation,
+                    conversations_of_unknown_kinds_pass_through,
                 ];
                 users: [
                     names_are_those_of_now,
-                    a_demo_user_is_found_by_the_first_name,
                     ids_never_collide_with_those_that_clients_chose,
-                    a_wechat_user_is_made_once,
                     ensuring_changes_nobody,
                     a_search_is_by_the_letter,
                     acquaintances_share_a_conversation,
@@ -93,6 +143,19 @@ macro_rules! store_contract {
                     that_somebody_wrote_is_noted_whatever_the_batch,
                     who_wrote_before_it_was_noted_is_found,
                     last_seen_only_rises,
+                ];
+                identities: [
+                    a_demo_user_is_found_by_the_first_name,
+                    a_wechat_user_is_made_once,
+                    a_name_is_given_to_who_is_new,
+                    each_mini_program_has_openids_of_its_own,
+                    an_openid_of_the_version_before_leads_in_from_any_mini_program,
+                    whom_the_version_before_made_is_found,
+                    whom_this_version_made_the_version_before_finds,
+                    both_versions_make_one_user_at_the_same_time,
+                    an_erasure_by_either_version_takes_all_identities,
+                    this_version_needs_no_trigger,
+                    an_identity_that_was_lost_is_noticed,
                 ];
                 pictures: [
                     avatars_are_kept_by_their_hash,
@@ -164,13 +227,29 @@ pub(super) fn name(name: &str) -> UserName {
     UserName::parse(name).unwrap()
 }
 
-fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
-    NewChat {
-        sender: user(sender),
-        target: user(target),
-        client_msg_id: ClientMsgId::parse(key).unwrap(),
-        content: Content::parse(content, 100_000).unwrap(),
-    }
+/// The demo user who came by this name.
+pub(super) async fn demo_user(store: &dyn Store, called: &str) -> User {
+    let called = name(called);
+    store.user_by_identity(&Identity::demo(&called), Some(&called)).await.unwrap()
+}
+
+/// The user with this openid in the mini program of most tests.
+pub(super) async fn wechat_user(store: &dyn Store, openid: &str) -> User {
+    store.user_by_identity(&Identity::wechat("wx-1".into(), openid), None).await.unwrap()
+}
+
+pub(super) fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
+    NewChat::text(
+        user(sender),
+        Destination::Direct(user(target)),
+        ClientMsgId::parse(key).unwrap(),
+        Content::parse(content, 100_000).unwrap(),
+    )
+}
+
+/// Whose timelines have a chat, and where.
+fn places(of: &Committed) -> Vec<(i64, i64)> {
+    of.places.iter().map(|(user, seq)| (user.get(), seq.get())).collect()
 }
 
 /// A chat that passes every check but the database's own.
@@ -185,6 +264,16 @@ async fn populated<D: Database>(count: i64) -> (D, Arc<dyn Store>) {
     let users: Vec<_> = (1..=count).map(|id| (user(id), name(&format!("user-{id}")))).collect();
     store.ensure_users(&users).await.unwrap();
     (database, store)
+}
+
+/// The receiver of a chat of a direct conversation.
+fn target(chat: &Chat) -> &Target {
+    chat.target.as_ref().unwrap()
+}
+
+/// The other side of a direct conversation.
+fn peer(conversation: &Conversation) -> &Peer {
+    conversation.peer.as_ref().unwrap()
 }
 
 fn committed(appended: Appended) -> Committed {
@@ -213,9 +302,9 @@ async fn timeline(store: &dyn Store, of: i64) -> Vec<(i64, ChatId)> {
     let page = store.events(user(of), Seq::ZERO, 100_000).await.unwrap();
     page.events
         .into_iter()
-        .map(|event| match event.body {
-            EventBody::Chat(chat) => (event.seq.get(), chat.id),
-            EventBody::Other(kind) => panic!("an event of kind {kind}"),
+        .map(|event| match event.change {
+            Change::Chat(chat) => (event.seq.get(), chat.id),
+            other @ Change::Other { .. } => panic!("{other:?}"),
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use imserver::{
     store::{Store, StoreError, TokenHash, postgres::PgStore},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use sqlx::{Connection, PgConnection, migrate::Migrate};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrate};
 use tokio::task::JoinSet;
 
 use super::{Database, chat, poisoned, populated, send, timeline};
@@ -27,6 +27,8 @@ impl PgDatabase {
 }
 
 impl Database for PgDatabase {
+    const BYTES: &'static str = r"'\x{}'::bytea";
+
     async fn create() -> Self {
         Self { url: postgres::database().await }
     }
@@ -37,6 +39,12 @@ impl Database for PgDatabase {
 
     async fn tamper(&self, statement: &str) {
         postgres::execute(&self.url, statement).await;
+    }
+
+    async fn count(&self, rows: &str) -> i64 {
+        let mut connection = postgres::connect(&self.url).await;
+        let query = AssertSqlSafe(format!("SELECT count(*) FROM {rows}"));
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
     }
 }
 

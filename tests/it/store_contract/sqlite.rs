@@ -20,9 +20,17 @@ impl SqliteFile {
     fn path(&self) -> PathBuf {
         self.folder.path().join("data/imserver.db")
     }
+
+    /// A connection behind the store's back.
+    pub(super) async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path());
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
 }
 
 impl Database for SqliteFile {
+    const BYTES: &'static str = "X'{}'";
+
     async fn create() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -32,9 +40,14 @@ impl Database for SqliteFile {
     }
 
     async fn tamper(&self, statement: &str) {
-        let options = SqliteConnectOptions::new().filename(self.path());
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut connection = self.connect().await;
         sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+    }
+
+    async fn count(&self, rows: &str) -> i64 {
+        let mut connection = self.connect().await;
+        let query = AssertSqlSafe(format!("SELECT count(*) FROM {rows}"));
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
     }
 }

@@ -1,12 +1,12 @@
 //! Reading what happened to a user.
 
 use imserver::{
-    domain::Seq,
-    store::{Bounds, EventBody, EventPage, Standing, StoreError, Window},
+    domain::{Chat, ChatKind, Payload, Seq},
+    store::{Appended, Bounds, Change, EventPage, Standing, StoreError, Window},
 };
 use tokio::task::JoinSet;
 
-use super::{Database, chat, populated, send, seq, timeline, user};
+use super::{Database, chat, places, populated, send, seq, timeline, user};
 
 const EMPTY: EventPage = EventPage { bounds: Bounds::EMPTY, events: Vec::new() };
 
@@ -44,7 +44,7 @@ pub(super) async fn events_come_in_pages_without_holes<D: Database>() {
     assert_eq!(numbers(&page), [4, 5, 6, 7]);
     let page = store.events(user(1), seq(6), 100).await.unwrap();
     assert_eq!(numbers(&page), [7]);
-    assert_eq!(page.events[0].body, EventBody::Chat(Box::new(sent[6].clone())));
+    assert_eq!(page.events[0].change, Change::Chat(Box::new((*sent[6]).clone())));
     let lasts = store.last_seqs(&[user(1), user(2), user(3), user(9)]).await.unwrap();
     assert_eq!(lasts, [(user(1), seq(7)), (user(2), seq(8)), (user(3), seq(1))].into());
 }
@@ -78,7 +78,7 @@ pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
         assert_eq!(page, EventPage { bounds, events: Vec::new() });
     }
     assert_eq!(numbers(&store.events(user(2), seq(2), 10).await.unwrap()), [3, 4, 5]);
-    assert_eq!(store.latest_chats(user(2), 10).await.unwrap().len(), 3);
+    assert_eq!(store.latest_chats(user(2), 10).await.unwrap().len(), 5);
     let chats = store.chats(user(2), conversation.unwrap(), Window::Newest, 10).await.unwrap();
     assert_eq!(chats.unwrap().chats.len(), 5, "chats stay in their conversation");
     assert_eq!(timeline(&*store, 1).await.len(), 5, "other timelines stay");
@@ -88,7 +88,7 @@ pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
     let bounds = Bounds { first: seq(6), last: seq(5) };
     assert_eq!(store.bounds(user(2)).await.unwrap(), bounds);
     assert!(store.events(user(2), seq(5), 10).await.unwrap().events.is_empty());
-    assert_eq!(send(&*store, 1, 2, "x").await.target_seq, Some(seq(6)));
+    assert_eq!(places(&send(&*store, 1, 2, "x").await), [(1, 6), (2, 6)]);
     let page = store.events(user(2), seq(5), 10).await.unwrap();
     assert_eq!((page.bounds.first, numbers(&page)), (seq(6), vec![6]));
 }
@@ -123,8 +123,6 @@ pub(super) async fn a_lost_chat_is_found<D: Database>() {
 
     let found = store.events(user(2), Seq::ZERO, 10).await.unwrap_err();
     assert!(matches!(found, StoreError::Corrupt(_)), "{found:?}");
-    let found = store.latest_chats(user(2), 10).await.unwrap_err();
-    assert!(matches!(found, StoreError::Corrupt(_)), "{found:?}");
     assert_eq!(numbers(&store.events(user(2), seq(1), 10).await.unwrap()), [2]);
 
     // The newest may be lost too; its id does not come back.
@@ -132,28 +130,88 @@ pub(super) async fn a_lost_chat_is_found<D: Database>() {
     assert!(send(&*store, 2, 1, "x").await.chat.id.get() > lost.get() + 1);
 }
 
-pub(super) async fn unknown_kinds_are_passed_on<D: Database>() {
+pub(super) async fn events_of_unknown_kinds_pass_through<D: Database>() {
     let (database, store) = populated::<D>(2).await;
-    send(&*store, 1, 2, "x").await;
+    let first = send(&*store, 1, 2, "x").await.chat;
     send(&*store, 1, 2, "y").await;
+    send(&*store, 1, 2, "z").await;
     database
         .tamper(
-            "UPDATE timeline_events SET kind = 'recall', chat_id = NULL
-             WHERE user_id = 2 AND seq = 1",
+            r#"UPDATE timeline_events SET kind = 'poll', chat_id = NULL, payload = '{"b":1.50, "a":[]}'
+             WHERE user_id = 2 AND seq = 2"#,
         )
         .await;
+    database
+        .tamper("UPDATE timeline_events SET kind = 'pinned' WHERE user_id = 2 AND seq = 1")
+        .await;
     let page = store.events(user(2), Seq::ZERO, 10).await.unwrap();
-    assert_eq!(numbers(&page), [1, 2]);
-    assert_eq!(page.events[0].body, EventBody::Other("recall".to_owned()));
-    assert!(matches!(page.events[1].body, EventBody::Chat(_)));
-    assert_eq!(store.latest_chats(user(2), 10).await.unwrap().len(), 1);
+    assert_eq!(numbers(&page), [1, 2, 3]);
+    let chat = Some(Box::new((*first).clone()));
+    let pinned = Change::Other { kind: "pinned".to_owned(), chat, payload: None };
+    assert_eq!(page.events[0].change, pinned);
+    let payload = Some(Payload::parse(r#"{"b":1.50, "a":[]}"#.to_owned()).unwrap());
+    let poll = Change::Other { kind: "poll".to_owned(), chat: None, payload };
+    assert_eq!(page.events[1].change, poll);
+    assert!(matches!(page.events[2].change, Change::Chat(_)));
+
+    let frames: Vec<_> =
+        page.events.into_iter().map(|event| event.into_frame(user(2)).text()).collect();
+    let chat = serde_json::to_string(&first).unwrap();
+    assert_eq!(
+        frames[0].as_str(),
+        format!(r#"{{"type":"event","seq":1,"event":"pinned","chat":{chat}}}"#)
+    );
+    assert_eq!(
+        frames[1].as_str(),
+        r#"{"type":"event","seq":2,"event":"poll","b":1.50, "a":[]}"#,
+        "to the letter"
+    );
+}
+
+pub(super) async fn chats_of_unknown_kinds_pass_through<D: Database>() {
+    const BODY: &str = r#"{"url":"https://x", "width":1e3}"#;
+    let (database, store) = populated::<D>(2).await;
+    let plain = send(&*store, 1, 2, "[全息]").await.chat;
+    database
+        .tamper(&format!(
+            "UPDATE chats SET kind = 'hologram', body = '{BODY}' WHERE id = {}",
+            plain.id
+        ))
+        .await;
+    let expected = Chat {
+        kind: ChatKind::Other("hologram".into()),
+        body: Some(Payload::parse(BODY.to_owned()).unwrap()),
+        ..(*plain).clone()
+    };
+    let conversation = plain.conversation_id;
+    let history = store.chats(user(1), conversation, Window::Newest, 10).await.unwrap().unwrap();
+    assert_eq!(history.chats, std::slice::from_ref(&expected));
+    let event = store.events(user(2), Seq::ZERO, 10).await.unwrap().events.remove(0);
+    assert_eq!(event.change, Change::Chat(Box::new(expected.clone())));
+    assert_eq!(store.latest_chats(user(2), 10).await.unwrap(), std::slice::from_ref(&expected));
+    let listed = store.conversations(user(2), None, 10).await.unwrap().conversations.remove(0);
+    assert_eq!(listed.last_chat, expected);
+    assert!(serde_json::to_string(&expected).unwrap().contains(BODY), "to the letter");
+
+    // The key belongs to it, whatever it is.
+    let key = plain.client_msg_id.as_str();
+    let again = store.append(&[super::chat(1, 2, key, "[全息]")]).await.unwrap();
+    assert_eq!(again, [Appended::KeyReused]);
+
+    store.blank_chats(user(1), None, 10).await.unwrap();
+    let blank = store.latest_chats(user(2), 10).await.unwrap().remove(0);
+    assert_eq!(
+        (&*blank.content, blank.body),
+        ("", None),
+        "an erased user's words, wherever they stand"
+    );
 }
 
 pub(super) async fn latest_chats_are_in_the_order_of_the_timeline<D: Database>() {
     let (_database, store) = populated::<D>(4).await;
     let mut sent = Vec::new();
     for (sender, target) in [(1, 2), (3, 1), (1, 1), (4, 1), (1, 3)] {
-        sent.push(send(&*store, sender, target, "x").await.chat);
+        sent.push((*send(&*store, sender, target, "x").await.chat).clone());
         send(&*store, 2, 4, "of others").await;
     }
     assert_eq!(store.latest_chats(user(1), 100).await.unwrap(), sent);

@@ -7,9 +7,11 @@ use imserver::{
     domain::{User, UserId, UserName},
     store::{Acquaintance, Store},
 };
-use tokio::task::JoinSet;
 
-use super::{Database, chat, committed, name, poisoned, populated, repeat, send, user};
+use super::{
+    Database, chat, committed, demo_user, name, peer, poisoned, populated, repeat, send, target,
+    user, wechat_user,
+};
 
 fn sorted(mut ids: Vec<UserId>) -> Vec<i64> {
     ids.sort_unstable();
@@ -26,37 +28,12 @@ pub(super) async fn names_are_those_of_now<D: Database>() {
 
     let chat = store.latest_chats(user(2), 1).await.unwrap().remove(0);
     assert_eq!(
-        (chat.id, chat.user_name, chat.target_user_name.as_str()),
-        (sent.id, renamed.name.clone(), "user-2")
+        (chat.id, &chat.user_name, target(&chat).name.as_str()),
+        (sent.id, &renamed.name, "user-2")
     );
-    assert_eq!(send(&*store, 2, 1, "x").await.chat.target_user_name, renamed.name);
+    assert_eq!(target(&send(&*store, 2, 1, "x").await.chat).name, renamed.name);
     let page = store.conversations(user(2), None, 1).await.unwrap();
-    assert_eq!(page.conversations[0].peer.user, renamed);
-}
-
-pub(super) async fn a_demo_user_is_found_by_the_first_name<D: Database>() {
-    let database = D::create().await;
-    let stores = [database.open().await, database.open().await];
-    let mut calls = JoinSet::new();
-    for i in 0..20 {
-        let store = stores[i % 2].clone();
-        calls.spawn(async move { store.demo_user(&name("张三")).await.unwrap() });
-    }
-    let answers: HashSet<_> = calls.join_all().await.into_iter().map(|user| user.id).collect();
-    assert_eq!(answers.len(), 1);
-    let first = stores[0].demo_user(&name("张三")).await.unwrap();
-    assert_eq!(first.name.as_str(), "张三");
-    assert!(first.id.get() >= UserId::FIRST_REGISTERED);
-
-    let renamed = stores[0].rename(first.id, &name("李四")).await.unwrap().unwrap();
-    assert_eq!(stores[0].demo_user(&name("张三")).await.unwrap(), renamed);
-    // The display name of another is no login.
-    let other = stores[0].demo_user(&name("李四")).await.unwrap();
-    assert_ne!(other.id, first.id);
-    // To the letter.
-    assert_ne!(stores[0].demo_user(&name("张 三")).await.unwrap().id, first.id);
-    let lower = stores[0].demo_user(&name("bob")).await.unwrap();
-    assert_ne!(stores[0].demo_user(&name("Bob")).await.unwrap().id, lower.id);
+    assert_eq!(peer(&page.conversations[0]).user, renamed);
 }
 
 pub(super) async fn ids_never_collide_with_those_that_clients_chose<D: Database>() {
@@ -69,9 +46,9 @@ pub(super) async fn ids_never_collide_with_those_that_clients_chose<D: Database>
     store.ensure_users(&chosen).await.unwrap();
     let mut ids = HashSet::new();
     for i in 0..3 {
-        let demo = store.demo_user(&name(&format!("demo-{i}"))).await.unwrap();
+        let demo = demo_user(&*store, &format!("demo-{i}")).await;
         assert_eq!(demo.name.as_str(), format!("demo-{i}"));
-        let wechat = store.wechat_user(&format!("openid-{i}")).await.unwrap();
+        let wechat = wechat_user(&*store, &format!("openid-{i}")).await;
         for made in [demo.id, wechat.id] {
             assert!(made.get() >= UserId::FIRST_REGISTERED);
             assert!(chosen.iter().all(|(id, _)| *id != made));
@@ -82,28 +59,8 @@ pub(super) async fn ids_never_collide_with_those_that_clients_chose<D: Database>
         assert_eq!(store.users(&[*id]).await.unwrap()[0].name, *name);
     }
     // An anonymous user is no demo user, whatever the name.
-    let demo = store.demo_user(&chosen[0].1).await.unwrap();
+    let demo = demo_user(&*store, chosen[0].1.as_str()).await;
     assert_ne!(demo.id, chosen[0].0);
-}
-
-pub(super) async fn a_wechat_user_is_made_once<D: Database>() {
-    let database = D::create().await;
-    let stores = [database.open().await, database.open().await];
-    let mut calls = JoinSet::new();
-    for i in 0..20 {
-        let store = stores[i % 2].clone();
-        calls.spawn(async move { store.wechat_user("oA-b_1").await.unwrap() });
-    }
-    let answers: HashSet<_> = calls.join_all().await.into_iter().map(|user| user.id).collect();
-    assert_eq!(answers.len(), 1);
-    let same = stores[0].wechat_user("oA-b_1").await.unwrap();
-    assert!(answers.contains(&same.id) && same.id.get() >= UserId::FIRST_REGISTERED);
-    assert!(!same.name.as_str().contains("oA-b_1"), "an openid is shown to nobody");
-    let renamed = stores[0].rename(same.id, &name("me")).await.unwrap().unwrap();
-    assert_eq!(stores[0].wechat_user("oA-b_1").await.unwrap(), renamed);
-    assert_ne!(stores[0].wechat_user("oa-b_1").await.unwrap().id, same.id);
-    // The same word is not the same user on both ways in.
-    assert_ne!(stores[0].demo_user(&name("oA-b_1")).await.unwrap().id, same.id);
 }
 
 pub(super) async fn ensuring_changes_nobody<D: Database>() {
@@ -219,7 +176,8 @@ async fn answered(store: &dyn Store, of: i64) -> Vec<i64> {
     let mut acquainted = store.acquainted(user(of), &everybody, how).await.unwrap();
     let acquaintances = store.acquaintances(user(of), how, 10).await.unwrap();
     let page = store.conversations(user(of), None, 10).await.unwrap();
-    let shown = page.conversations.into_iter().filter(|it| it.both_wrote).map(|it| it.peer.user.id);
+    let shown =
+        page.conversations.into_iter().filter(|it| it.both_wrote).map(|it| peer(&it).user.id);
     let shown = sorted(shown.collect());
     assert_eq!(sorted(acquaintances), shown);
     // Oneself is on the first list in any case.

@@ -13,7 +13,7 @@ mod slow;
 
 use imserver::{
     clock::Clock,
-    domain::{ClientMsgId, Content, UserId},
+    domain::{ClientMsgId, Content, Destination, UserId},
     store::{NewChat, Store, sqlite::SqliteStore},
 };
 use serde_json::{Value, json};
@@ -124,11 +124,10 @@ async fn tamper(server: &Server, statement: &str) {
 async fn commit(server: &Server, from: &Person, to: &Person, count: usize, padding: &str) {
     let store = store(server).await;
     let chats: Vec<_> = (0..count)
-        .map(|n| NewChat {
-            sender: UserId::new(from.id).unwrap(),
-            target: UserId::new(to.id).unwrap(),
-            client_msg_id: ClientMsgId::random(),
-            content: Content::parse(&format!("{n}{padding}"), 100_000).unwrap(),
+        .map(|n| {
+            let content = Content::parse(&format!("{n}{padding}"), 100_000).unwrap();
+            let to = Destination::Direct(UserId::new(to.id).unwrap());
+            NewChat::text(UserId::new(from.id).unwrap(), to, ClientMsgId::random(), content)
         })
         .collect();
     for batch in chats.chunks(500) {

@@ -7,24 +7,26 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
 use parking_lot::Mutex;
 
-use super::Error;
+use super::Rule;
 use crate::{
-    domain::UserId,
+    domain::{Destination, UserId},
     limits::Limits,
     protocol::fault::Fault,
-    store::{Acquaintance, Store},
+    store::{Acquaintance, NewChat, Store},
 };
 
 /// Of how many pairs a replica knows that they may write, in each of two generations: 2 MiB each.
 const GENERATION: usize = 65_536;
 
-/// How long the database may take to say whether there is a conversation. A send is answered within 5 s.
+/// How long the database may take to say whether there is a conversation: less than the door waits for
+/// all rules.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
 
 /// Two users, the lower id first.
@@ -32,9 +34,8 @@ type Pair = (UserId, UserId);
 /// Whether the two may write.
 type Look = Shared<BoxFuture<'static, Result<(), Fault>>>;
 
-/// Limits the conversations that users begin. Clones share what is known.
-#[derive(Clone)]
-pub(super) struct Strangers(Arc<Inner>);
+/// Limits the conversations that users begin.
+pub struct Strangers(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
@@ -52,14 +53,30 @@ struct Pairs {
     looks: HashMap<Pair, Look>,
 }
 
+#[async_trait]
+impl Rule for Strangers {
+    fn name(&self) -> &'static str {
+        "strangers"
+    }
+
+    async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
+        match chat.destination {
+            Destination::Direct(target) => self.may_write(chat.sender, target).await,
+            // It has begun.
+            Destination::Conversation(_) => Ok(()),
+        }
+    }
+}
+
 impl Strangers {
-    pub(super) fn new(store: Arc<dyn Store>, limits: Limits) -> Self {
+    /// The rate of these limits, for pairs without a conversation in this database.
+    pub fn new(store: Arc<dyn Store>, limits: Limits) -> Self {
         Self(Arc::new(Inner { store, limits, pairs: Mutex::default() }))
     }
 
     /// Whether the sender may write to the target: not if that would begin a conversation, and the sender
     /// has begun too many. Of those who have one a replica asks the database once.
-    pub(super) async fn may_write(self, sender: UserId, target: UserId) -> Result<(), Fault> {
+    async fn may_write(&self, sender: UserId, target: UserId) -> Result<(), Fault> {
         if sender == target || !self.0.limits.are_enforced() {
             return Ok(());
         }
@@ -96,7 +113,7 @@ impl Inner {
                     }
                     Ok(())
                 }
-                Ok(Err(error)) => Err(error.into()),
+                Ok(Err(fault)) => Err(fault),
                 Err(_) => Err(Fault::unavailable("the database did not answer in time")),
             }
         });
@@ -113,7 +130,7 @@ impl Inner {
 
     /// Whether the two may write from now on without a look; an error if they must not. Nobody can begin
     /// a conversation with somebody who does not exist, so that is not counted, and is told later.
-    async fn look(&self, sender: UserId, target: UserId) -> Result<bool, Error> {
+    async fn look(&self, sender: UserId, target: UserId) -> Result<bool, Fault> {
         let how = Acquaintance::Conversation;
         if !self.store.acquainted(sender, &[target], how).await?.is_empty() {
             return Ok(true);

@@ -1,13 +1,13 @@
 //! What one client has been sent, and which of its sends are still open. No I/O.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     domain::{Chat, ClientMsgId, Seq},
     messaging::{Error, Sent},
     protocol::{
         Text,
-        event::{ChatJson, EventFrame},
+        event::{EventFrame, sent},
         fault::Fault,
         server::ServerFrame,
     },
@@ -20,7 +20,7 @@ pub(super) type Outcome = (ClientMsgId, Result<Sent, Error>);
 ///
 /// A chat that this socket sent is shown as `sent` in its place in the timeline. The answer to a
 /// repeat is a `sent` beside it, whose number the client has passed: it waits until that is so.
-pub(super) struct Outbox {
+pub(super) struct SendTracker {
     cursor: Seq,
     open: HashMap<ClientMsgId, Open>,
     waiting: Vec<Answer>,
@@ -37,14 +37,14 @@ struct Open {
 
 /// A `sent` about a chat that the client has not been shown yet.
 struct Answer {
-    chat: Chat,
+    chat: Arc<Chat>,
     seq: Seq,
     /// Whether it answers a repeat. Otherwise the event itself is the answer, and this one is needed
     /// only where a `reset` skips the event.
     is_repeat: bool,
 }
 
-impl Outbox {
+impl SendTracker {
     /// A client that has applied everything up to `cursor`.
     pub(super) fn new(cursor: Seq) -> Self {
         Self { cursor, open: HashMap::new(), waiting: Vec::new() }
@@ -55,7 +55,7 @@ impl Outbox {
         self.cursor
     }
 
-    /// Notes a send, before it is handed over.
+    /// Notes a send, before it is admitted.
     pub(super) fn open(&mut self, key: &ClientMsgId) {
         self.open.entry(key.clone()).or_default().count += 1;
     }
@@ -72,25 +72,25 @@ impl Outbox {
 
     /// Adds the frames that show an event and what has waited for it. An event that was shown before
     /// adds nothing.
-    pub(super) fn show(&mut self, event: EventFrame, frames: &mut Vec<Text>) {
+    pub(super) fn show(&mut self, event: &EventFrame, frames: &mut Vec<Text>) {
         if event.seq <= self.cursor {
             return;
         }
         debug_assert_eq!(event.seq, self.cursor.next(), "events have no holes");
         self.cursor = event.seq;
         let open = event.own.as_ref().and_then(|key| self.open.get_mut(key));
-        let sent = open.filter(|open| !open.is_shown).and_then(|open| {
+        let shown = open.filter(|open| !open.is_shown).and_then(|open| {
             open.is_shown = true;
             event.as_sent()
         });
-        if let Some(key) = event.own.as_ref().filter(|_| sent.is_some()) {
+        if let Some(key) = event.own.as_ref().filter(|_| shown.is_some()) {
             let answers = self.waiting.len();
             self.waiting.retain(|answer| answer.is_repeat || answer.seq != event.seq);
             if self.waiting.len() < answers {
                 self.close(key);
             }
         }
-        frames.push(sent.unwrap_or(event.text));
+        frames.push(shown.unwrap_or_else(|| event.text()));
         frames.extend(self.due());
     }
 
@@ -103,6 +103,8 @@ impl Outbox {
                 return Some(ServerFrame::fault(&Fault::from(error), Some(&key)).encode());
             }
         };
+        // Who has no timeline is shown no event.
+        let seq = seq.unwrap_or(Seq::ZERO);
         let is_shown = !is_repeat && self.open.get(&key).is_some_and(|open| open.is_shown);
         if !is_shown && seq > self.cursor {
             if is_repeat {
@@ -112,7 +114,7 @@ impl Outbox {
             return None;
         }
         self.close(&key);
-        (!is_shown).then(|| ChatJson::of(&chat).sent(seq))
+        (!is_shown).then(|| sent(&chat, seq))
     }
 
     /// Goes on from the end of a timeline that the client loads anew. Returns answers that need not
@@ -130,7 +132,7 @@ impl Outbox {
                 if !is_repeat {
                     self.close(&chat.client_msg_id);
                 }
-                ChatJson::of(&chat).sent(seq)
+                sent(&chat, seq)
             })
             .collect()
     }
@@ -151,21 +153,29 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        domain::{ChatId, ChatKind, ConversationId, UserId, UserName},
+        domain::{Chat, ChatId, ChatKind, ConversationId, Target, UserId, UserName},
+        protocol::event::EventBody,
     };
 
     fn chat(key: &str) -> Chat {
         Chat {
             id: ChatId::new(1).unwrap(),
             user_id: UserId::new(1).unwrap(),
-            target_user_id: UserId::new(2).unwrap(),
             user_name: UserName::parse("a").unwrap(),
-            target_user_name: UserName::parse("b").unwrap(),
+            target: Some(Target {
+                id: UserId::new(2).unwrap(),
+                name: UserName::parse("b").unwrap(),
+            }),
             content: "hi".into(),
             create_time: Timestamp::from_millis(0),
             client_msg_id: ClientMsgId::parse(key).unwrap(),
             conversation_id: ConversationId::new(1).unwrap(),
             kind: ChatKind::Text,
+            body: None,
+            state: None,
+            version: 1,
+            reply_to: None,
+            mentions: None,
         }
     }
 
@@ -175,28 +185,30 @@ mod tests {
 
     fn ended(key: &str, n: i64, is_repeat: bool) -> Outcome {
         let chat = chat(key);
-        (chat.client_msg_id.clone(), Ok(Sent { chat, seq: seq(n), is_repeat }))
+        let key = chat.client_msg_id.clone();
+        (key, Ok(Sent { chat: Arc::new(chat), seq: Some(seq(n)), is_repeat }))
     }
 
     /// Does these steps; returns what was written, as `type seq`.
     fn written(cursor: i64, steps: &[&str]) -> Vec<String> {
-        let mut outbox = Outbox::new(seq(cursor));
+        let mut tracker = SendTracker::new(seq(cursor));
         let key = ClientMsgId::parse("k").unwrap();
         let mut frames = Vec::new();
         for step in steps {
             match step.split_at(1) {
-                ("o", _) => outbox.open(&key),
-                ("f", n) => frames.extend(outbox.settle(ended("k", n.parse().unwrap(), false))),
-                ("r", n) => frames.extend(outbox.settle(ended("k", n.parse().unwrap(), true))),
+                ("o", _) => tracker.open(&key),
+                ("f", n) => frames.extend(tracker.settle(ended("k", n.parse().unwrap(), false))),
+                ("r", n) => frames.extend(tracker.settle(ended("k", n.parse().unwrap(), true))),
                 ("s", n) => {
-                    let event = ChatJson::of(&chat("k")).own_event(seq(n.parse().unwrap()));
-                    outbox.show(event, &mut frames);
+                    let (seq, body) = (seq(n.parse().unwrap()), EventBody::chat(&chat("k")));
+                    let own = Some(key.clone());
+                    tracker.show(&EventFrame { seq, own, body }, &mut frames);
                 }
-                ("R", n) => frames.extend(outbox.restart(seq(n.parse().unwrap()))),
+                ("R", n) => frames.extend(tracker.restart(seq(n.parse().unwrap()))),
                 _ => unreachable!(),
             }
         }
-        assert!(outbox.is_settled(), "{steps:?} leaves something");
+        assert!(tracker.is_settled(), "{steps:?} leaves something");
         let of = |text: &Text| -> serde_json::Value { serde_json::from_str(text).unwrap() };
         frames
             .iter()

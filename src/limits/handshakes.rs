@@ -11,12 +11,12 @@ use tokio::{
 /// How long a handshake waits to be let in. Clients give up later than this.
 const LINE_WAIT: Duration = Duration::from_secs(5);
 
-/// The door for handshakes. Clones are the same door.
+/// Lets handshakes begin, so many at once. Clones are the same gate.
 #[derive(Clone, Debug)]
-pub struct Admission(Arc<Door>);
+pub struct HandshakeGate(Arc<Gate>);
 
 #[derive(Debug)]
-struct Door {
+struct Gate {
     most: usize,
     /// The rights to work.
     permits: Arc<Semaphore>,
@@ -29,36 +29,36 @@ struct Door {
 /// The right to work on one handshake; given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
-    door: Arc<Door>,
+    gate: Arc<Gate>,
     right: Option<OwnedSemaphorePermit>,
     step: &'static str,
     since: Instant,
 }
 
-impl Admission {
+impl HandshakeGate {
     /// At most `most` at once, while as many as `line` wait to be let in.
     pub fn new(most: usize, line: usize) -> Self {
         let permits = Arc::new(Semaphore::new(most));
-        Self(Arc::new(Door { most, permits, line: Semaphore::new(line), first: Mutex::default() }))
+        Self(Arc::new(Gate { most, permits, line: Semaphore::new(line), first: Mutex::default() }))
     }
 
     /// Lets a handshake begin, after 5 s at most; `None`: it is to come back later.
-    pub async fn admit(&self) -> Option<Permit> {
+    pub async fn enter(&self) -> Option<Permit> {
         let permits = Arc::clone(&self.0.permits);
         let permit = if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
             permit
         } else {
             let _place = self.0.line.try_acquire().ok()?;
-            let admitted = async {
+            let entered = async {
                 let _first = self.0.first.lock().await;
                 permits.acquire_owned().await.ok()
             };
-            timeout(LINE_WAIT, admitted).await.ok()??
+            timeout(LINE_WAIT, entered).await.ok()??
         };
         Some(self.permit(permit, "begin"))
     }
 
-    /// Goes on with a handshake that was admitted before and waited for its client meanwhile. It
+    /// Goes on with a handshake that entered before and waited for its client meanwhile. It
     /// comes before those that have not begun.
     pub async fn go_on(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.ok()?;
@@ -66,13 +66,13 @@ impl Admission {
     }
 
     fn permit(&self, permit: OwnedSemaphorePermit, step: &'static str) -> Permit {
-        self.0.gauge();
-        Permit { door: Arc::clone(&self.0), right: Some(permit), step, since: Instant::now() }
+        self.0.set_gauge();
+        Permit { gate: Arc::clone(&self.0), right: Some(permit), step, since: Instant::now() }
     }
 }
 
-impl Door {
-    fn gauge(&self) {
+impl Gate {
+    fn set_gauge(&self) {
         let under_way = self.most.saturating_sub(self.permits.available_permits());
         metrics::gauge!("imserver_handshakes_in_flight")
             .set(u32::try_from(under_way).unwrap_or(u32::MAX));
@@ -84,7 +84,7 @@ impl Drop for Permit {
         self.right = None;
         metrics::histogram!("imserver_handshake_seconds", "step" => self.step)
             .record(self.since.elapsed());
-        self.door.gauge();
+        self.gate.set_gauge();
     }
 }
 
@@ -93,17 +93,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_admitted_goes_on_before_others_begin() {
-        let admission = Admission::new(1, 8);
+    async fn what_entered_goes_on_before_others_begin() {
+        let gate = HandshakeGate::new(1, 8);
         let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
-        let begun = admission.admit().await.unwrap();
+        let begun = gate.enter().await.unwrap();
         let mut waiting = Vec::new();
         for number in 0..6 {
-            let (admission, order) = (admission.clone(), Arc::clone(&order));
+            let (gate, order) = (gate.clone(), Arc::clone(&order));
             waiting.push(tokio::spawn(async move {
                 let goes_on = number >= 4;
-                let permit =
-                    if goes_on { admission.go_on().await } else { admission.admit().await };
+                let permit = if goes_on { gate.go_on().await } else { gate.enter().await };
                 assert!(permit.is_some());
                 order.lock().push(number);
             }));
@@ -119,17 +118,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_line_is_short_and_moves_or_is_left() {
-        let admission = Admission::new(1, 2);
-        let _begun = admission.admit().await.unwrap();
+        let gate = HandshakeGate::new(1, 2);
+        let _begun = gate.enter().await.unwrap();
         let waiting: Vec<_> = (0..2)
             .map(|_| {
-                let admission = admission.clone();
-                tokio::spawn(async move { admission.admit().await.is_some() })
+                let gate = gate.clone();
+                tokio::spawn(async move { gate.enter().await.is_some() })
             })
             .collect();
         tokio::task::yield_now().await;
         let now = Instant::now();
-        assert!(admission.admit().await.is_none());
+        assert!(gate.enter().await.is_none());
         assert_eq!(now.elapsed(), Duration::ZERO);
         for waiting in waiting {
             assert!(!waiting.await.unwrap());

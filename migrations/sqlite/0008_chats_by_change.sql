@@ -1,3 +1,0 @@
--- The chats of a conversation that were changed after a version of it. One that never was is found by its
--- id, and costs this index nothing.
-CREATE INDEX chats_by_change ON chats (conversation_id, change_id) WHERE change_id IS NOT NULL;

@@ -1,0 +1,27 @@
+//! How often a user may send.
+
+use async_trait::async_trait;
+
+use super::Rule;
+use crate::{limits::Limits, protocol::fault::Fault, store::NewChat};
+
+/// Counts the sends of each user, and refuses those beyond the rate.
+pub struct SendLimit(Limits);
+
+impl SendLimit {
+    /// The rate of these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self(limits)
+    }
+}
+
+#[async_trait]
+impl Rule for SendLimit {
+    fn name(&self) -> &'static str {
+        "send_limit"
+    }
+
+    async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
+        self.0.send(chat.sender).await
+    }
+}

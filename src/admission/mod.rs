@@ -1,0 +1,45 @@
+//! Whether a chat may be sent: the one door that every send goes through, and its rules.
+//!
+//! The [`Door`] asks its rules about a chat. A chat that passes all of them becomes an [`Admitted`],
+//! which only the door can make, and `messaging` commits nothing else.
+
+mod door;
+mod limits;
+mod strangers;
+
+use async_trait::async_trait;
+
+use crate::{protocol::fault::Fault, store::NewChat};
+
+pub use door::{ADMISSION_WAIT, Admitted, Door};
+pub use limits::SendLimit;
+pub use strangers::Strangers;
+
+/// A rule about chats, asked before one is committed.
+///
+/// - **Order.** A door asks its rules one after another, in the order of its list. The first refusal
+///   is the answer, and the rules after it are not asked. So cheap rules stand before dear ones.
+/// - **At once.** [`Door::admit`] asks before it returns, up to the first rule that must wait. What the
+///   first rule does before its first await, it does in the order in which `admit` is called: on a
+///   socket, the order of the frames. The rules after one that waits are asked when it has answered,
+///   in no order among chats.
+/// - **Concurrency.** A rule is asked about other chats while it waits for one, chats of the same sender
+///   included. A socket commits its chats in the order of their frames all the same: a chat that
+///   waits holds up the later chats of its socket, and nothing else.
+/// - **Time.** A rule may wait. All rules together have [`ADMISSION_WAIT`] for one chat; then the door
+///   drops the future and refuses the chat as `unavailable`. The future is dropped too when the client
+///   of an HTTP request goes away. What must not stop halfway, such as a read of the database, runs in
+///   a task of its own.
+/// - **Refusal.** The client is told the fault. Nothing of a refused chat is stored, and its key is
+///   free: it may be sent again with this chat or another one, and all rules are asked anew. What a
+///   rule has counted stays counted.
+/// - **Duplicates.** A rule is asked about every send, also where a chat with this key was committed
+///   before.
+#[async_trait]
+pub trait Rule: Send + Sync {
+    /// Its name in the log.
+    fn name(&self) -> &'static str;
+
+    /// Lets the chat pass, or says why not.
+    async fn check(&self, chat: &NewChat) -> Result<(), Fault>;
+}

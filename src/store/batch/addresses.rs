@@ -1,0 +1,159 @@
+//! Where the chats of a batch go, and who is a member there.
+
+use std::collections::{BTreeSet, HashMap};
+
+use smallvec::SmallVec;
+
+use crate::{
+    domain::{ConversationId, Destination, UserId},
+    store::{NewChat, error::corrupt, rows::id},
+};
+
+/// The users of a direct conversation, the lower id first.
+pub(in crate::store) type Pair = (UserId, UserId);
+
+/// Which sides of a direct conversation write in it, or have written: both, where they are the same user.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Sides {
+    pub(in crate::store) low: bool,
+    pub(in crate::store) high: bool,
+}
+
+impl Sides {
+    /// Those that are not among others.
+    pub(in crate::store) fn without(self, others: Self) -> Self {
+        Self { low: self.low && !others.low, high: self.high && !others.high }
+    }
+
+    /// Whether it is none.
+    pub(in crate::store) fn is_empty(self) -> bool {
+        !self.low && !self.high
+    }
+}
+
+/// A conversation that a sender named by its id.
+pub(in crate::store) enum Named {
+    Direct(Pair),
+    /// Any other kind, with its members, in ascending id.
+    Group(Vec<UserId>),
+}
+
+/// The conversations that senders named by their ids, and that there are.
+pub(in crate::store) type NamedConversations = HashMap<ConversationId, Named>;
+
+/// Rows of conversations: id, and the two users of a direct one.
+pub(in crate::store) fn named(
+    rows: Vec<(i64, Option<i64>, Option<i64>)>,
+) -> sqlx::Result<NamedConversations> {
+    rows.into_iter()
+        .map(|(conversation, low, high)| {
+            let named = match (low, high) {
+                (Some(low), Some(high)) => Named::Direct((id(low)?, id(high)?)),
+                _ => Named::Group(Vec::new()),
+            };
+            Ok((id(conversation)?, named))
+        })
+        .collect()
+}
+
+/// Adds the members of groups, from rows in ascending id of the user: conversation, user.
+pub(in crate::store) fn add_members(
+    named: &mut NamedConversations,
+    rows: Vec<(i64, i64)>,
+) -> sqlx::Result<()> {
+    for (conversation, user) in rows {
+        match named.get_mut(&id(conversation)?) {
+            Some(Named::Group(members)) => members.push(id(user)?),
+            _ => return Err(corrupt("members of a conversation that was not asked for")),
+        }
+    }
+    Ok(())
+}
+
+/// The groups among these conversations.
+pub(in crate::store) fn groups(named: &NamedConversations) -> Vec<ConversationId> {
+    let groups = named.iter().filter(|(_, named)| matches!(named, Named::Group(_)));
+    groups.map(|(id, _)| *id).collect()
+}
+
+/// The conversations that senders name by their ids.
+pub(in crate::store) fn named_ids(batch: &[NewChat]) -> BTreeSet<ConversationId> {
+    let named = batch.iter().filter_map(|chat| match chat.destination {
+        Destination::Conversation(id) => Some(id),
+        Destination::Direct(_) => None,
+    });
+    named.collect()
+}
+
+/// The conversation that a chat goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::store) enum Address {
+    /// The direct one of two users, which may not have begun.
+    Direct(Pair),
+    /// Any other, of which the sender may write in.
+    Group(ConversationId),
+}
+
+impl Address {
+    /// Where a chat goes; `None` if there is no such conversation for its sender. `is_system`: whether a
+    /// user is the service's own, who writes anywhere.
+    pub(super) fn of(
+        chat: &NewChat,
+        named: &NamedConversations,
+        is_system: impl Fn(UserId) -> bool,
+    ) -> Option<Self> {
+        let sender = chat.sender;
+        match chat.destination {
+            Destination::Direct(target) => {
+                Some(Self::Direct((sender.min(target), sender.max(target))))
+            }
+            Destination::Conversation(id) => match named.get(&id)? {
+                Named::Direct(pair) => {
+                    (pair.0 == sender || pair.1 == sender).then_some(Self::Direct(*pair))
+                }
+                Named::Group(members) => {
+                    let is_member = members.binary_search(&sender).is_ok();
+                    (is_member || is_system(sender)).then_some(Self::Group(id))
+                }
+            },
+        }
+    }
+
+    /// Its members, in ascending id.
+    pub(super) fn members(self, named: &NamedConversations) -> SmallVec<[UserId; 2]> {
+        match self {
+            Self::Direct((low, high)) if low == high => SmallVec::from_slice(&[low]),
+            Self::Direct((low, high)) => SmallVec::from_buf([low, high]),
+            Self::Group(id) => match named.get(&id) {
+                Some(Named::Group(members)) => SmallVec::from_slice(members),
+                _ => SmallVec::new(),
+            },
+        }
+    }
+}
+
+/// The users whom a batch names, and the members of the groups that it names.
+pub(in crate::store) fn users(batch: &[NewChat], named: &NamedConversations) -> BTreeSet<UserId> {
+    let mut users: BTreeSet<_> = batch.iter().map(|chat| chat.sender).collect();
+    users.extend(batch.iter().filter_map(|chat| match chat.destination {
+        Destination::Direct(target) => Some(target),
+        Destination::Conversation(_) => None,
+    }));
+    for named in named.values() {
+        match named {
+            Named::Direct((low, high)) => users.extend([*low, *high]),
+            Named::Group(members) => users.extend(members),
+        }
+    }
+    users
+}
+
+/// Between whom the direct chats of a batch are.
+pub(in crate::store) fn pairs(batch: &[NewChat], named: &NamedConversations) -> BTreeSet<Pair> {
+    let addresses = batch.iter().filter_map(|chat| Address::of(chat, named, |_| false));
+    let pairs = addresses.filter_map(|address| match address {
+        Address::Direct(pair) => Some(pair),
+        Address::Group(_) => None,
+    });
+    pairs.collect()
+}

@@ -1,0 +1,150 @@
+//! What the database knows of the users, keys and chats of a batch before it is decided upon.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use sqlx::FromRow;
+
+use super::{Address, NamedConversations, Pair};
+use crate::{
+    domain::{
+        Chat, ChatId, ClientMsgId, ConversationId, Destination, Quote, Seq, UserId, UserName,
+    },
+    store::{
+        Committed, NewChat,
+        rows::{ChatRow, id, seq},
+    },
+};
+
+/// The users of a batch who exist.
+pub(in crate::store) type People = HashMap<UserId, Person>;
+/// The chats that earlier batches committed under keys of this one.
+pub(in crate::store) type Earlier = HashMap<(UserId, ClientMsgId), EarlierChat>;
+/// The chats that are quoted, and in which conversation they are.
+pub(in crate::store) type Quotes = HashMap<ChatId, (ConversationId, Quote)>;
+
+/// A user of the batch.
+pub(in crate::store) struct Person {
+    pub(super) name: UserName,
+    pub(super) is_system: bool,
+    /// The counter, which is locked; raised as chats are numbered. `None`: the user has no timeline.
+    pub(super) last_seq: Option<Seq>,
+}
+
+/// What the word of a user's kind says.
+const PERSON: &str = "person";
+const SYSTEM: &str = "system";
+
+/// Rows of users: id, name, kind and counter. A person without a counter was erased a moment ago.
+pub(in crate::store) fn people(
+    rows: Vec<(i64, String, String, Option<i64>)>,
+) -> sqlx::Result<People> {
+    rows.into_iter()
+        .filter(|(_, _, kind, last)| last.is_some() || kind != PERSON)
+        .map(|(user, called, kind, last)| {
+            let person = Person {
+                name: UserName::stored(called),
+                is_system: kind == SYSTEM,
+                last_seq: last.map(seq).transpose()?,
+            };
+            Ok((id(user)?, person))
+        })
+        .collect()
+}
+
+/// A chat of an earlier batch.
+pub(in crate::store) struct EarlierChat {
+    pub(super) committed: Committed,
+    request_digest: Option<Vec<u8>>,
+}
+
+impl EarlierChat {
+    /// Whether this asks for the same again.
+    pub(super) fn is_asked_by(&self, chat: &NewChat) -> bool {
+        let first = &self.committed.chat;
+        let is_there = match chat.destination {
+            Destination::Direct(target) => {
+                first.target.as_ref().is_some_and(|first| first.id == target)
+            }
+            Destination::Conversation(id) => first.conversation_id == id,
+        };
+        is_there
+            && match &self.request_digest {
+                Some(digest) => *digest == chat.digest().0,
+                None => {
+                    first.kind == chat.kind
+                        && *first.content == *chat.content.as_str()
+                        && first.body == chat.body
+                        && first.reply_to.as_ref().map(|quote| quote.id) == chat.reply_to
+                        && first.mentions == chat.mentions
+                }
+            }
+    }
+}
+
+/// A row of an earlier batch.
+#[derive(FromRow)]
+pub(in crate::store) struct EarlierRow {
+    sender_seq: Option<i64>,
+    request_digest: Option<Vec<u8>>,
+    #[sqlx(flatten)]
+    chat: ChatRow,
+}
+
+/// Rows of chats that earlier batches committed.
+pub(in crate::store) fn earlier(rows: Vec<EarlierRow>) -> sqlx::Result<Earlier> {
+    rows.into_iter()
+        .map(|row| {
+            let chat: Chat = row.chat.try_into()?;
+            let key = (chat.user_id, chat.client_msg_id.clone());
+            let place =
+                row.sender_seq.map(|number| Ok::<_, sqlx::Error>((chat.user_id, seq(number)?)));
+            let places = place.transpose()?.into_iter().collect();
+            let committed = Committed { chat: Arc::new(chat), places };
+            Ok((key, EarlierChat { committed, request_digest: row.request_digest }))
+        })
+        .collect()
+}
+
+/// Rows of direct conversations: id, lower user, higher user.
+pub(in crate::store) fn by_pair(
+    rows: Vec<(i64, i64, i64)>,
+) -> sqlx::Result<HashMap<Pair, ConversationId>> {
+    rows.into_iter()
+        .map(|(conversation, low, high)| Ok(((id(low)?, id(high)?), id(conversation)?)))
+        .collect()
+}
+
+/// What is known of a batch before it is decided upon.
+pub(in crate::store) struct Known<'a> {
+    pub(in crate::store) named: &'a NamedConversations,
+    pub(in crate::store) people: &'a People,
+    /// The direct conversations that have begun.
+    pub(in crate::store) direct: &'a HashMap<Pair, ConversationId>,
+    pub(in crate::store) quotes: &'a Quotes,
+    pub(in crate::store) earlier: &'a Earlier,
+}
+
+/// The keys of a batch, each once.
+pub(in crate::store) fn keys(batch: &[NewChat]) -> BTreeSet<(UserId, &str)> {
+    batch.iter().map(|chat| (chat.sender, chat.client_msg_id.as_str())).collect()
+}
+
+/// The chats that a batch quotes.
+pub(in crate::store) fn quoted(batch: &[NewChat]) -> BTreeSet<ChatId> {
+    batch.iter().filter_map(|chat| chat.reply_to).collect()
+}
+
+impl Known<'_> {
+    /// A quoted chat, if it is in the conversation of this address.
+    pub(super) fn quote(&self, id: ChatId, address: Address) -> Option<Quote> {
+        let here = match address {
+            Address::Direct(pair) => *self.direct.get(&pair)?,
+            Address::Group(id) => id,
+        };
+        let (conversation, quote) = self.quotes.get(&id)?;
+        (*conversation == here).then(|| quote.clone())
+    }
+}

@@ -1,0 +1,93 @@
+//! Trims timelines by age and by length, once a day, in small steps, on one replica at a time. A client
+//! that was away for longer loads anew; chats stay in their conversations.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::Clock,
+    domain::UserId,
+    jobs::Job,
+    store::{Store, StoreError, Trim},
+};
+
+/// How many timelines are looked at with one question.
+const PAGE: u32 = 100;
+
+/// The time between two steps, which others have the database for.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The time from the end of a round to the beginning of the next.
+const REST: Duration = Duration::from_hours(24);
+
+/// How often it is asked for the work.
+const INTERVAL: Duration = Duration::from_mins(5);
+
+/// What is kept of a timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// How long an event is kept.
+    pub age: Duration,
+    /// The most events that are kept.
+    pub events: u64,
+}
+
+/// Trims all timelines again and again, for ever.
+pub async fn keep_trimming(store: Arc<dyn Store>, clock: Clock, keep: Keep, mut job: Job) {
+    loop {
+        if let Err(error) = round(&*store, &clock, keep, &mut job).await {
+            tracing::warn!(%error, "timelines not trimmed, later on from there");
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Trims all timelines, from where the replica before has left off; unless another one does so, or a
+/// round was ended lately.
+async fn round(
+    store: &dyn Store,
+    clock: &Clock,
+    keep: Keep,
+    job: &mut Job,
+) -> Result<(), StoreError> {
+    let Some(mut progress) = job.take().await? else { return Ok(()) };
+    let (mut timelines, mut events) = (0_u64, 0_u64);
+    loop {
+        let after = parse(&progress)?;
+        let before = clock.now().before(keep.age);
+        let page = store.trims(after, before, keep.events, PAGE).await?;
+        for Trim { user, up_to, events: trimmed, .. } in &page.trims {
+            if !job.keep(&progress).await? {
+                return Ok(());
+            }
+            store.trim_timeline(*user, *up_to).await?;
+            metrics::counter!("imserver_timeline_events_trimmed_total")
+                .increment((*trimmed).into());
+            events += u64::from(*trimmed);
+            tokio::time::sleep(PAUSE).await;
+        }
+        timelines += page.trims.iter().filter(|trim| !trim.has_more).count() as u64;
+        // As long as one of the page is not done, the page comes again.
+        if !page.trims.iter().any(|trim| trim.has_more) {
+            let Some(last) = page.last else { break };
+            progress = last.to_string();
+            if !job.save(&progress).await? {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    job.rest("", REST).await?;
+    tracing::info!(timelines, events, "timelines are trimmed");
+    Ok(())
+}
+
+/// The user after whom it goes on; `None` at the beginning.
+fn parse(progress: &str) -> Result<Option<UserId>, StoreError> {
+    if progress.is_empty() {
+        return Ok(None);
+    }
+    let user = progress.parse().ok().and_then(|id| UserId::new(id).ok());
+    let problem =
+        || StoreError::Corrupt(format!("trimming has come to {progress}, which is no user"));
+    user.map(Some).ok_or_else(problem)
+}

@@ -1,0 +1,123 @@
+//! How long the door may take, and what a sender is told then.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use imserver::{
+    admission::{ADMISSION_WAIT, Door, Rule},
+    bus::local::LocalBroker,
+    clock::Clock,
+    delivery::Delivery,
+    domain::{ClientMsgId, Content, Destination, UserId},
+    messaging::Messaging,
+    presence::{Presence, local::LocalPresence},
+    protocol::fault::{Code, Fault},
+    store::{Acquaintance, NewChat, Store, batcher::Batcher},
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+use super::{Does, Planned, send};
+use crate::{harness::server::assert_problem, store_contract::fake::FakeStore};
+
+#[tokio::test]
+async fn a_rule_that_never_answers_costs_its_chat_alone() {
+    let (here, rule) = Planned::start();
+    let (zhang, li) = (here.person("张三").await, here.person("李四").await);
+    let mut socket = zhang.online().await;
+    rule.plan("hangs", Some(Does::Hangs));
+    for key in ["one", "hangs", "two", "three"] {
+        socket.send(&send(key, &li, key)).await;
+    }
+    assert_eq!(socket.expect("sent").await["clientMsgId"], "one");
+    let error = socket.expect("error").await;
+    assert_eq!((&error["code"], &error["clientMsgId"]), (&json!("unavailable"), &json!("hangs")));
+    assert!(error["retryAfterMs"].is_u64(), "{error}");
+    for (seq, key) in [(2, "two"), (3, "three")] {
+        let sent = socket.expect("sent").await;
+        assert_eq!((&sent["seq"], &sent["clientMsgId"]), (&json!(seq), &json!(key)));
+    }
+    let chat = json!({"clientMsgId": "hangs", "targetUserId": li.id, "content": "hangs"});
+    assert_problem(zhang.post("/v1/chats", &chat).await, 503, "unavailable").await;
+
+    // The key is free, for other words too.
+    socket.send(&send("hangs", &li, "goes on")).await;
+    let sent = socket.expect("sent").await;
+    assert_eq!((&sent["seq"], &sent["clientMsgId"]), (&json!(4), &json!("hangs")));
+}
+
+/// A rule that takes so long over each chat.
+struct Takes(Duration);
+
+#[async_trait]
+impl Rule for Takes {
+    fn name(&self) -> &'static str {
+        "takes"
+    }
+
+    async fn check(&self, _: &NewChat) -> Result<(), Fault> {
+        sleep(self.0).await;
+        Ok(())
+    }
+}
+
+/// The use cases over a store that commits nothing as long as it has no permits.
+async fn messaging(store: &Arc<FakeStore>, rule: Takes) -> Messaging {
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    let (presence, _) = LocalPresence::new(Clock::default());
+    let presence: Arc<dyn Presence> = Arc::new(presence);
+    let (bus, _) = LocalBroker::default().connect();
+    let delivery = Delivery::start(
+        Arc::clone(&store),
+        Arc::new(bus),
+        Arc::clone(&presence),
+        TaskTracker::new(),
+    );
+    Messaging::new(
+        Arc::clone(&store),
+        Door::new([Arc::new(rule) as Arc<dyn Rule>]),
+        Batcher::start(store, Duration::ZERO, Box::new(|_| {})),
+        delivery.await.unwrap(),
+        presence,
+        Acquaintance::Conversation,
+        1_000,
+    )
+}
+
+fn chat(key: &str) -> NewChat {
+    NewChat::text(
+        UserId::new(1).unwrap(),
+        Destination::Direct(UserId::new(2).unwrap()),
+        ClientMsgId::parse(key).unwrap(),
+        Content::parse("x", 1).unwrap(),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn admission_and_commit_share_the_time_of_an_answer() {
+    const PROMISED: Duration = Duration::from_secs(5);
+    let just_in_time = ADMISSION_WAIT.saturating_sub(Duration::from_millis(1));
+    for takes in [Duration::ZERO, Duration::from_millis(300), just_in_time, ADMISSION_WAIT * 2] {
+        let store = FakeStore::new([], 0);
+        let messaging = messaging(&store, Takes(takes)).await;
+        let begun = Instant::now();
+        let error = Fault::from(messaging.send(chat("k")).await.unwrap_err());
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(begun.elapsed() < PROMISED, "{:?} after {takes:?}", begun.elapsed());
+        assert_eq!(store.batches.lock().is_empty(), takes > ADMISSION_WAIT, "{takes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chat_that_waited_after_its_admission_has_time_to_be_committed() {
+    let store = FakeStore::new([], 0);
+    let messaging = messaging(&store, Takes(Duration::ZERO)).await;
+    let admitted = messaging.admit(chat("k")).await.unwrap();
+    // As on a socket whose client reads nothing for a while.
+    sleep(Duration::from_secs(8)).await;
+    let sending = messaging.commit(admitted).unwrap();
+    let begun = Instant::now();
+    assert!(sending.done().await.is_err());
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}

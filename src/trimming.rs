@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many timelines are looked at with one question.
-const PAGE: u32 = 100;
+const PAGE: u32 = 20;
 
 /// The time between two steps, which others have the database for.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The time from the end of a round to the beginning of the next.
 const REST: Duration = Duration::from_hours(24);
 
-/// How often it is asked for the work.
+/// Polling interval for the job.
 const INTERVAL: Duration = Duration::from_mins(5);
 
 /// What is kept of a timeline.

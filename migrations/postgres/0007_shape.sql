@@ -31,6 +31,6 @@ ALTER TABLE chats
 ALTER TABLE timeline_events
     -- What an event says beside its chat: a JSON object, kept to the letter.
     ADD COLUMN payload TEXT,
-    -- For trimming by age. NULL where there is a chat, which has the time.
+    -- For trimming by age. NULL in events of kind 'chat', whose chat has the time.
     ADD COLUMN created_at BIGINT,
     ADD CONSTRAINT timeline_events_payload_size CHECK (octet_length(payload) <= 1024) NOT VALID;

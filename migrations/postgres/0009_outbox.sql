@@ -41,6 +41,11 @@ CREATE TABLE jobs (
     progress TEXT NOT NULL
 ) WITH (fillfactor = 50);
 
+-- The first round of trimming: a day later, when no replica of the version before, which reads the legacy
+-- snapshots from timelines, runs any more, and going back to it costs nothing.
+INSERT INTO jobs (name, holder, until, progress)
+VALUES ('timelines.trim', 0, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + 86400000, '');
+
 -- Whether chats are written into the outbox: said here, and not in the settings of each replica, of which
 -- some would write and others not while a change of settings rolls.
 ALTER TABLE service ADD COLUMN outbox_enabled BOOLEAN NOT NULL DEFAULT false;

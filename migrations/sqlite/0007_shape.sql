@@ -53,5 +53,5 @@ CREATE INDEX chats_by_conversation ON chats (conversation_id, id, sender_id);
 -- What an event says beside its chat: a JSON object, kept to the letter.
 ALTER TABLE timeline_events ADD COLUMN payload TEXT
     CONSTRAINT timeline_events_payload_size CHECK (octet_length(payload) <= 1024);
--- For trimming by age. NULL where there is a chat, which has the time.
+-- For trimming by age. NULL in events of kind 'chat', whose chat has the time.
 ALTER TABLE timeline_events ADD COLUMN created_at INTEGER;

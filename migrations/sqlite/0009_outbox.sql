@@ -25,5 +25,10 @@ CREATE TABLE jobs (
     progress TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The first round of trimming: a day later, when no replica of the version before, which reads the legacy
+-- snapshots from timelines, runs any more, and going back to it costs nothing.
+INSERT INTO jobs (name, holder, until, progress)
+VALUES ('timelines.trim', 0, (unixepoch() + 86400) * 1000, '');
+
 -- Whether chats are written into the outbox.
 ALTER TABLE service ADD COLUMN outbox_enabled INTEGER NOT NULL DEFAULT 0;

@@ -406,8 +406,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Looks at no more than `limit` timelines, in the order of the ids of their users after `after`:
     /// which of their events are before `before`, or followed by `keep` others or more. For
-    /// [`Store::trim_timeline`], so at most [`TRIM_STEP`] of each, the oldest first. An event without a
-    /// time has that of its chat; one without either is as old as those after it.
+    /// [`Store::trim_timeline`], so at most [`TRIM_STEP`] of each, the oldest first. An event of kind
+    /// `chat` without a time has that of its chat; any other without one is as old as those after it.
     async fn trims(
         &self,
         after: Option<UserId>,

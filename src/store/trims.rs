@@ -4,7 +4,7 @@ use super::rows::{id, seq};
 use crate::domain::{Seq, UserId};
 
 /// The most events of a timeline that are to be trimmed at once: its counter is locked meanwhile.
-pub const TRIM_STEP: u32 = 1_000;
+pub const TRIM_STEP: u32 = 250;
 
 /// Events at the beginning of a timeline that need not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +78,10 @@ mod tests {
 
     #[test]
     fn a_step_has_an_end() {
-        assert_eq!(trimmed(11, 5_000, None, 10_000), Some((1_010, true)));
-        assert_eq!(trimmed(11, 1_010, None, 10_000), Some((1_010, false)));
-        assert_eq!(trimmed(11, 5_000, Some(11), 2_000), Some((1_010, true)));
-        assert_eq!(trimmed(2_011, 5_000, Some(2_011), 2_000), Some((3_000, false)));
+        let end = 10 + i64::from(TRIM_STEP);
+        assert_eq!(trimmed(11, 5_000, None, 10_000), Some((end, true)));
+        assert_eq!(trimmed(11, end, None, 10_000), Some((end, false)));
+        assert_eq!(trimmed(11, 5_000, Some(11), 2_000), Some((end, true)));
+        assert_eq!(trimmed(2_911, 5_000, Some(2_911), 2_000), Some((3_000, false)));
     }
 }

@@ -1,11 +1,14 @@
 //! Timelines that are trimmed under a service that runs: a client that was away for too long loads anew.
 
+use std::time::Duration;
+
 use imserver::{
     clock::Clock,
-    domain::{Seq, UserId},
+    domain::{ReplicaId, Seq, UserId},
     store::{Store, postgres::PgStore, sqlite::SqliteStore},
 };
 use serde_json::json;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     harness::{Person, Redis, Server, Start, eventually, postgres, server::assert_problem},
@@ -20,6 +23,15 @@ async fn talked(store: &dyn Store, chats: usize) -> [UserId; 2] {
         send(store, zhang.get(), li.get(), "x").await;
     }
     [zhang, li]
+}
+
+/// Until this has run no round begins: the first one waits for a day after the upgrade.
+const BEGIN_NOW: &str = "UPDATE jobs SET until = until - 86400000";
+
+/// Asks for the work of trimming, for no time.
+async fn is_due(store: &dyn Store) -> bool {
+    let replica = ReplicaId::new(7).unwrap();
+    store.take_job("timelines.trim", replica, Duration::ZERO).await.unwrap().is_some()
 }
 
 async fn until_first(store: &dyn Store, user: UserId, first: i64) {
@@ -49,6 +61,9 @@ async fn what_is_too_old_is_trimmed_by_one_of_two_replicas() {
     let database = postgres::database().await;
     let store = PgStore::open(&database).await.unwrap();
     let [zhang, li] = talked(&store, 12).await;
+    assert!(!is_due(&store).await);
+    postgres::execute(&database, BEGIN_NOW).await;
+    assert!(is_due(&store).await);
     let age =
         "UPDATE chats SET created_at = created_at - 86400000::bigint * 91 WHERE sender_seq <= 8";
     postgres::execute(&database, age).await;
@@ -83,6 +98,12 @@ async fn what_is_too_much_is_trimmed() {
     let path = home.path().join("imserver.db");
     let store = SqliteStore::open(&path, Clock::system()).await.unwrap();
     let [zhang, li] = talked(&store, 130).await;
+    assert!(!is_due(&store).await);
+    let mut connection =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
+    sqlx::query(BEGIN_NOW).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert!(is_due(&store).await);
     let server = tokio::task::block_in_place(|| {
         Start::default()
             .set("database.url", format!("sqlite://{}", path.display()))

@@ -24,7 +24,7 @@ pub(super) async fn page(
              (SELECT e.seq FROM timeline_events e
               WHERE e.user_id = t.user_id AND e.seq >= t.first_seq AND e.seq < t.first_seq + ?3
                   AND coalesce(e.created_at,
-                      (SELECT c.created_at FROM chats c WHERE c.id = e.chat_id)) >= ?4
+                      (SELECT c.created_at FROM chats c WHERE c.id = e.chat_id AND e.kind = 'chat')) >= ?4
               ORDER BY e.seq LIMIT 1)
          FROM timelines t WHERE t.user_id > ?1 ORDER BY t.user_id LIMIT ?2",
     )

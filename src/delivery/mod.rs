@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    bus::{self, Bus, CloseOrder, Incoming, Signal, WideEvent},
+    bus::{self, Bus, CloseOrder, Incoming, MAX_PLACES, Signal, WideEvent},
     domain::{ConnectionId, DeviceId, Epoch, Seq, SessionId, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
     presence::Presence,
@@ -193,17 +193,22 @@ impl Delivery {
     /// the other replicas. Of a large conversation it leaves the sockets to [`fan_out`].
     pub fn committed(self: &Arc<Self>, committed: &Committed) {
         let Committed { chat, places } = committed;
-        let event = WideEvent {
-            body: EventBody::chat(chat),
-            own: committed.sender_seq().map(|_| (chat.user_id, chat.client_msg_id.clone())),
-            places: Arc::from(places.as_slice()),
+        let body = EventBody::chat(chat);
+        let own = committed.sender_seq().map(|_| (chat.user_id, chat.client_msg_id.clone()));
+        let event = |places: &[_]| WideEvent {
+            body: body.clone(),
+            own: own.clone(),
+            places: Arc::from(places),
         };
         if places.len() > FEW {
-            self.bus.publish_wide(event.clone());
-            self.wide.push(event);
+            for places in places.chunks(MAX_PLACES) {
+                let event = event(places);
+                self.bus.publish_wide(event.clone());
+                self.wide.push(event);
+            }
             return;
         }
-        for (user, frame) in event.frames() {
+        for (user, frame) in event(places).frames() {
             self.hint(user, &frame);
             self.bus.publish(user, Signal::Event(frame));
         }

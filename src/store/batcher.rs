@@ -225,15 +225,31 @@ impl Committer {
                 collect(&mut jobs, &mut batch, Instant::now() + linger).await;
             }
             last = batch.len();
-            // Whoever has been told that it took too long is not kept in the way of the others.
-            let now = Instant::now();
-            batch.retain(|job| job.deadline > now);
-            self.commit(std::mem::take(&mut batch)).await;
+            self.commit_in_turn(std::mem::take(&mut batch)).await;
         }
     }
 
-    /// Commits a batch. One that the database refuses is split until the culprit stands alone.
-    async fn commit(&mut self, jobs: Vec<Job>) {
+    /// Commits what came together, in as many transactions as it takes. After one of which nothing is
+    /// known no other is tried: a chat must not overtake an earlier one of its sender.
+    async fn commit_in_turn(&mut self, mut jobs: Vec<Job>) {
+        let mut is_lost = false;
+        while !jobs.is_empty() {
+            // Whoever has been told that it took too long is not kept in the way of the others.
+            let now = Instant::now();
+            jobs.retain(|job| job.deadline > now);
+            let rest = jobs.split_off(transaction(jobs.iter().map(|job| &job.chat)));
+            if is_lost {
+                refuse(jobs);
+            } else {
+                is_lost = !self.commit(jobs).await;
+            }
+            jobs = rest;
+        }
+    }
+
+    /// Commits a batch; `false`: of some of it nothing is known. One that the database refuses is split
+    /// until the culprit stands alone.
+    async fn commit(&mut self, jobs: Vec<Job>) -> bool {
         let (chats, mut callers): (Vec<NewChat>, Vec<_>) =
             jobs.into_iter().map(|job| (job.chat, Some(job.answer))).unzip();
         let chats: Arc<[NewChat]> = chats.into();
@@ -245,8 +261,7 @@ impl Committer {
             }
         };
         // The part to try next is the last one, so that parts commit in the order of the batch.
-        let mut parts = transactions(&chats);
-        parts.reverse();
+        let mut parts: Vec<_> = std::iter::once(0..chats.len()).collect();
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
@@ -286,10 +301,11 @@ impl Committer {
                     for place in part.start..chats.len() {
                         answer(place, Err(AppendError::Unavailable));
                     }
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 
     fn announce(&mut self, committed: &Committed) {
@@ -303,20 +319,26 @@ impl Committer {
     }
 }
 
-/// Divides a batch so that no part has more than [`MAX_NAMED`] chats that name a conversation.
-fn transactions(chats: &[NewChat]) -> Vec<Range<usize>> {
-    let (mut parts, mut begin, mut named) = (Vec::new(), 0, 0);
-    for (place, chat) in chats.iter().enumerate() {
-        if matches!(chat.destination, Destination::Conversation(_)) {
-            named += 1;
-            if named > MAX_NAMED {
-                parts.push(begin..place);
-                (begin, named) = (place, 1);
-            }
-        }
+/// Tells senders that nothing is known of their chats.
+fn refuse(jobs: Vec<Job>) {
+    for job in jobs {
+        let answer = Err(AppendError::Unavailable);
+        count(&answer);
+        // A caller that went away does not want to know.
+        let _ = job.answer.send(answer);
     }
-    parts.push(begin..chats.len());
-    parts
+}
+
+/// How many of these chats, from the first on, go into one transaction: not more than [`MAX_NAMED`] that
+/// name a conversation.
+fn transaction<'a>(chats: impl Iterator<Item = &'a NewChat>) -> usize {
+    let mut named = 0;
+    chats
+        .take_while(|chat| {
+            named += usize::from(matches!(chat.destination, Destination::Conversation(_)));
+            named <= MAX_NAMED
+        })
+        .count()
 }
 
 /// How long a batch that begins with so many chats waits for more, after one of `last`.
@@ -409,12 +431,13 @@ mod tests {
             let content = Content::parse("x", 1).unwrap();
             NewChat::text(user, to, ClientMsgId::random(), content)
         };
-        let parts = |batch: &[bool]| {
-            transactions(&batch.iter().map(|named| chat(*named)).collect::<Vec<_>>())
+        let first = |batch: &[bool]| {
+            let chats: Vec<_> = batch.iter().map(|named| chat(*named)).collect();
+            transaction(chats.iter())
         };
-        assert_eq!(parts(&[true; 45]), [0..20, 20..40, 40..45]);
-        assert_eq!(parts(&[false; 500]).len(), 1);
+        assert_eq!(first(&[false; 500]), 500);
+        assert_eq!(first(&[true; 45]), MAX_NAMED);
         let mixed: Vec<_> = (0..100).map(|place| place % 2 == 1).collect();
-        assert_eq!(parts(&mixed), [0..41, 41..81, 81..100]);
+        assert_eq!(first(&mixed), 2 * MAX_NAMED + 1);
     }
 }

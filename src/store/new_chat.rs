@@ -85,7 +85,8 @@ pub enum Appended {
     Repeat(Committed),
     /// The sender had committed this key before with anything else. Nothing was written.
     KeyReused,
-    /// There is no such user to begin a direct conversation with. Nothing was written.
+    /// There is no such user to begin a direct conversation with, or neither of the two has a timeline.
+    /// Nothing was written.
     TargetNotFound,
     /// There is no such conversation, or the sender is no member of it. Nothing was written.
     ConversationNotFound,

@@ -38,7 +38,7 @@ pub(in crate::store) enum Named {
     Group(Vec<UserId>),
 }
 
-/// The conversations that senders named by their ids, and that there are.
+/// The conversations that senders named by their ids. An id of none is not among them.
 pub(in crate::store) type NamedConversations = HashMap<ConversationId, Named>;
 
 /// Rows of conversations: id, and the two users of a direct one.

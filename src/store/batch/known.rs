@@ -34,7 +34,7 @@ pub(in crate::store) struct Person {
 }
 
 /// What the word of a user's kind says.
-const PERSON: &str = "person";
+pub(in crate::store) const PERSON: &str = "person";
 const SYSTEM: &str = "system";
 
 /// Rows of users: id, name, kind and counter. A person without a counter was erased a moment ago.
@@ -138,6 +138,15 @@ pub(in crate::store) fn quoted(batch: &[NewChat]) -> BTreeSet<ChatId> {
 }
 
 impl Known<'_> {
+    /// Whether two users can have a direct conversation: both exist, and one of them has a counter, whose
+    /// lock keeps replicas apart.
+    pub(super) fn can_talk(&self, low: UserId, high: UserId) -> bool {
+        match (self.people.get(&low), self.people.get(&high)) {
+            (Some(low), Some(high)) => low.last_seq.is_some() || high.last_seq.is_some(),
+            _ => false,
+        }
+    }
+
     /// A quoted chat, if it is in the conversation of this address.
     pub(super) fn quote(&self, id: ChatId, address: Address) -> Option<Quote> {
         let here = match address {

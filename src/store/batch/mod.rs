@@ -22,7 +22,7 @@ pub(super) use addresses::{
     NamedConversations, Pair, Sides, add_members, groups, named, named_ids, pairs, users,
 };
 pub(super) use known::{
-    Earlier, EarlierRow, Known, People, Quotes, by_pair, earlier, keys, people, quoted,
+    Earlier, EarlierRow, Known, PERSON, People, Quotes, by_pair, earlier, keys, people, quoted,
 };
 
 /// What makes a chat the same chat: its sender and the sender's key.
@@ -97,7 +97,7 @@ impl<'a> Plan<'a> {
             return Outcome::Settled(Appended::ConversationNotFound);
         };
         if let Address::Direct((low, high)) = address
-            && !(known.people.contains_key(&low) && known.people.contains_key(&high))
+            && !known.can_talk(low, high)
         {
             return Outcome::Settled(Appended::TargetNotFound);
         }
@@ -149,7 +149,7 @@ impl<'a> Plan<'a> {
         writing
     }
 
-    /// Where the events of a usual batch will be, as far as it is known before the counters are.
+    /// Numbers the events of a usual batch within it, before the counters are read.
     /// `users`: those of the pairs; both ascend.
     pub(super) fn slots(&self, users: &[UserId], pairs: &[Pair]) -> sqlx::Result<EventSlots> {
         let mut slots = EventSlots { gained: vec![0; users.len()], ..EventSlots::default() };

@@ -112,7 +112,8 @@ async fn attempt(
     Ok(plan.answers(&committed))
 }
 
-/// Locks the groups that a batch names, in ascending id, and then reads their members: a statement that
+/// Locks the groups that a batch names, in ascending id, if any of its senders may write there, so that a
+/// stranger locks nobody out; and then reads their members: a statement that
 /// waits for a lock sees all else as it was before, so one statement would read the members of then. A
 /// change of members locks the same row. Direct conversations, whose members never change, are read.
 async fn lock_named(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<NamedConversations> {
@@ -122,14 +123,19 @@ async fn lock_named(tx: &mut Tx<'_>, batch: &[NewChat]) -> sqlx::Result<NamedCon
     }
     let rows = sqlx::query_as(
         "WITH locked AS MATERIALIZED (
-             SELECT id FROM conversations WHERE id = ANY($1) AND kind <> 'direct'
-             ORDER BY id FOR NO KEY UPDATE
+             SELECT v.id FROM conversations v
+             WHERE v.id = ANY($1) AND v.kind <> 'direct' AND (
+                 EXISTS (SELECT 1 FROM members m WHERE m.conversation_id = v.id
+                     AND m.user_id = ANY($2) AND m.state = 'member')
+                 OR EXISTS (SELECT 1 FROM users u WHERE u.id = ANY($2) AND u.kind = 'system'))
+             ORDER BY v.id FOR NO KEY UPDATE OF v
          )
          SELECT id, NULL::bigint, NULL::bigint FROM locked
          UNION ALL
          SELECT id, low_user, high_user FROM conversations WHERE id = ANY($1) AND kind = 'direct'",
     )
     .bind(ids(&wanted))
+    .bind(ids(batch.iter().map(|chat| &chat.sender)))
     .fetch_all(&mut **tx)
     .await?;
     let mut named = batch::named(rows)?;

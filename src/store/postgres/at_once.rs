@@ -15,7 +15,7 @@ use crate::{
     domain::UserId,
     store::{
         Appended, NewChat,
-        batch::{self, EventSlots, NamedConversations, Pair, Plan, Sides, Slot},
+        batch::{self, EventSlots, NamedConversations, PERSON, Pair, Plan, Sides, Slot},
         rows::id,
     },
 };
@@ -28,10 +28,9 @@ struct Done {
     now: i64,
     /// Where the counters stand now, in the order of the users.
     last: Vec<i64>,
-    /// The users in the order of their names and kinds.
+    /// The users in the order of their names.
     called: Vec<i64>,
     names: Vec<String>,
-    kinds: Vec<String>,
     /// In the order of the pairs.
     conversations: Vec<i64>,
 }
@@ -58,8 +57,9 @@ pub(super) async fn append(
         .zip(done.last.iter().zip(&slots.gained))
         .map(|(user, (last, gained))| (user.get(), last - gained))
         .collect();
-    let called = done.called.into_iter().zip(done.names).zip(done.kinds);
-    let people = called.map(|((user, name), kind)| (user, name, kind, before.get(&user).copied()));
+    let called = done.called.into_iter().zip(done.names);
+    let people =
+        called.map(|(user, name)| (user, name, PERSON.to_owned(), before.get(&user).copied()));
     let mut people = batch::people(people.collect())?;
     let conversations = done.conversations.into_iter().map(id).collect::<sqlx::Result<Vec<_>>>()?;
     let conversations = pairs.into_iter().zip(conversations).collect();
@@ -98,8 +98,8 @@ async fn write(
         pairs.iter().map(|(low, high)| (low.get(), high.get())).unzip();
     sqlx::query_as(concat!(
         "WITH person AS MATERIALIZED (
-             SELECT array_agg(id) AS called, array_agg(name) AS names, array_agg(kind) AS kinds
-             FROM users WHERE id = ANY($1)
+             SELECT array_agg(id) AS called, array_agg(name) AS names
+             FROM users WHERE id = ANY($1) AND kind = 'person' AND erased_at IS NULL
              HAVING count(*) = cardinality($1)
          ), pair AS MATERIALIZED (
              SELECT array_agg(v.id ORDER BY p.n) AS conversations,
@@ -154,7 +154,7 @@ async fn write(
                      u (id, low, high) OFFSET 0) n
              WHERE v.id = n.id
          )
-         SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, kinds, conversations
+         SELECT ARRAY(SELECT id FROM chat) AS chats, now, last, called, names, conversations
          FROM counter, person, pair"
     ))
     .bind(ids(users))

@@ -1,12 +1,21 @@
 //! Conversations of any number of members: how they begin, who comes and who goes.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::{now_millis, rows::ids};
 use crate::{
     domain::{ConversationId, UserId},
     store::rows::id,
 };
+
+/// Locks a conversation that is not direct, so that no chat is committed to it meanwhile.
+macro_rules! locked {
+    () => {
+        "WITH locked AS MATERIALIZED (
+             SELECT id FROM conversations WHERE id = $1 AND kind <> 'direct' FOR NO KEY UPDATE
+         )"
+    };
+}
 
 pub(super) async fn create_group(
     connection: &mut PgConnection,
@@ -29,27 +38,26 @@ pub(super) async fn create_group(
     id(group)
 }
 
+/// One statement: a transaction of several would keep the conversation locked while its replica is frozen.
 pub(super) async fn add(
     connection: &mut PgConnection,
     conversation: ConversationId,
     users: Vec<UserId>,
 ) -> sqlx::Result<bool> {
-    let mut tx = connection.begin().await?;
-    let is_there = lock(&mut tx, conversation).await?;
-    if is_there {
-        sqlx::query(
-            "INSERT INTO members (conversation_id, user_id)
-             SELECT $1, n.id FROM (SELECT DISTINCT unnest($2::bigint[]) AS id) n
+    sqlx::query_scalar(concat!(
+        locked!(),
+        ", added AS (
+             INSERT INTO members (conversation_id, user_id)
+             SELECT locked.id, n.id FROM locked, (SELECT DISTINCT unnest($2::bigint[]) AS id) n
              ON CONFLICT (conversation_id, user_id) DO UPDATE SET state = 'member'
-                 WHERE members.state <> 'member'",
-        )
-        .bind(conversation.get())
-        .bind(ids(&users))
-        .execute(&mut *tx)
-        .await?;
-    }
-    tx.commit().await?;
-    Ok(is_there)
+                 WHERE members.state <> 'member'
+         )
+         SELECT EXISTS (SELECT 1 FROM locked)"
+    ))
+    .bind(conversation.get())
+    .bind(ids(&users))
+    .fetch_one(connection)
+    .await
 }
 
 pub(super) async fn remove(
@@ -57,32 +65,14 @@ pub(super) async fn remove(
     conversation: ConversationId,
     user: UserId,
 ) -> sqlx::Result<bool> {
-    let mut tx = connection.begin().await?;
-    let is_there = lock(&mut tx, conversation).await?;
-    let mut removed = 0;
-    if is_there {
-        removed = sqlx::query(
-            "UPDATE members SET state = 'left'
-             WHERE conversation_id = $1 AND user_id = $2 AND state = 'member'",
-        )
-        .bind(conversation.get())
-        .bind(user.get())
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-    }
-    tx.commit().await?;
-    Ok(removed > 0)
-}
-
-/// Locks a conversation that is not direct, so that no chat is committed to it meanwhile. `false`: there
-/// is none.
-async fn lock(connection: &mut PgConnection, conversation: ConversationId) -> sqlx::Result<bool> {
-    let found: Option<i64> = sqlx::query_scalar(
-        "SELECT id FROM conversations WHERE id = $1 AND kind <> 'direct' FOR NO KEY UPDATE",
-    )
+    let removed = sqlx::query(concat!(
+        locked!(),
+        " UPDATE members m SET state = 'left' FROM locked
+         WHERE m.conversation_id = locked.id AND m.user_id = $2 AND m.state = 'member'"
+    ))
     .bind(conversation.get())
-    .fetch_optional(connection)
+    .bind(user.get())
+    .execute(connection)
     .await?;
-    Ok(found.is_some())
+    Ok(removed.rows_affected() > 0)
 }

@@ -28,7 +28,7 @@ const LOCK_TIMEOUT: &str = "500ms";
 const PAUSE: Duration = Duration::from_secs(2);
 /// Polling interval for the lock of migrations.
 const POLL: Duration = Duration::from_millis(200);
-/// How often it is said who is waited for.
+/// Interval between log lines that name who holds the locks.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// The driver's list of migrations that are applied.
 const APPLIED: &str = "_sqlx_migrations";

@@ -63,7 +63,7 @@ impl Opening {
             .application_name("imserver")
             // No float is read, and a pooler refuses what it does not know.
             .extra_float_digits(None)
-            // Postgres logs slow statements itself, if it is told to; see log_min_duration_statement.
+            // Postgres can log slow statements itself: set log_min_duration_statement.
             .disable_statement_logging();
         Ok(Self { options, settings: SESSION.into() })
     }
@@ -118,9 +118,9 @@ impl Opening {
     }
 }
 
-/// Whether a pooler gives what is a session to one connection to another in between. It does so
-/// between transactions, so it is seen while the other one has begun one: that has taken the session
-/// of the first, or the first has to take another.
+/// Whether a pooler in transaction mode moves connections between server sessions. It reassigns a session
+/// only between transactions, so the other connection opens one first: it then holds the session of the
+/// first, or the first gets another.
 async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     const MARK: &str = "SELECT set_config('imserver.session', pg_backend_pid()::text, false)";
     const MARKED: &str = "SELECT coalesce(current_setting('imserver.session', true), '')";

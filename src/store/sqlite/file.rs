@@ -14,7 +14,7 @@ use std::{
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 
-/// How often it is looked, when nobody writes.
+/// Interval between checks of the file while nobody writes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The database's file and its WAL, as they were when they were opened.

@@ -137,6 +137,10 @@ pub(super) async fn who_has_no_timeline_gets_no_event<D: Database>() {
     assert_eq!((places(&by_service), by_service.sender_seq()), (vec![(1, 3), (2, 3)], None));
     assert_eq!(places(&send(&*store, 3, 1, "hello").await), [(1, 4)]);
     assert_eq!(places(&send(&*store, 1, 3, "hello").await), [(1, 5)]);
+    // Nobody's counter would keep replicas apart.
+    for (key, target) in [("g", 3), ("h", 4)] {
+        assert_eq!(append(&*store, chat(3, target, key, "x")).await, Appended::TargetNotFound);
+    }
 
     // Who was erased is still a member, and has no timeline either.
     store.erase_user(user(2)).await.unwrap();

@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use imserver::store::batcher::{Batcher, LINGER, Ticket};
+use imserver::{
+    domain::{ConversationId, Destination},
+    store::{
+        NewChat,
+        batcher::{AppendError, Batcher, LINGER, Ticket},
+    },
+};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -43,6 +49,42 @@ async fn with_waiting(count: usize, linger: Duration) -> (Arc<FakeStore>, Batche
     tickets.extend(enqueue(&batcher, count));
     store.permits.add_permits(100);
     (store, batcher, tickets)
+}
+
+/// Chats that may have hundreds of members each.
+fn enqueue_named(batcher: &Batcher, count: usize) -> Vec<Ticket> {
+    let to = Destination::Conversation(ConversationId::new(1).unwrap());
+    let named = |i: usize| NewChat { destination: to, ..chat(1, 2, &format!("n{i}"), "x") };
+    (0..count).map(|i| batcher.enqueue(named(i)).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn chats_with_many_members_are_divided_among_transactions() {
+    let store = FakeStore::new([], 100);
+    let batcher = lingering(&store, Duration::ZERO);
+    answered(enqueue_named(&batcher, 45)).await;
+    assert_eq!(sizes(&store), [20, 20, 5]);
+
+    // After one of which nothing is known, no later chat is tried.
+    let store = FakeStore::new([Outcome::Unavailable], 100);
+    let batcher = lingering(&store, Duration::ZERO);
+    for ticket in enqueue_named(&batcher, 45) {
+        assert_eq!(ticket.wait().await, Err(AppendError::Unavailable));
+    }
+    assert_eq!(sizes(&store), [20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_told_that_it_took_too_long_is_not_committed_after_a_slow_transaction() {
+    let store = FakeStore::new([], 0);
+    let batcher = lingering(&store, Duration::ZERO);
+    let tickets = enqueue_named(&batcher, 45);
+    for ticket in tickets {
+        assert_eq!(ticket.wait().await, Err(AppendError::Unavailable));
+    }
+    store.permits.add_permits(100);
+    batcher.close().await;
+    assert_eq!(sizes(&store), [20], "the first one had begun");
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,7 @@ impl Write for Output {
 
 impl Shared {
     fn write_to(&self, mut target: impl Write) {
-        // Whether the last lines went out, so that there is somebody to tell what is missing.
+        // Whether the last write succeeded. Dropped lines are reported to a reader that is there.
         let mut is_heard = false;
         loop {
             let (lines, dropped) = self.take(is_heard);

@@ -96,7 +96,7 @@ async fn bodies_that_nobody_reads_cost_nobody_a_replica() {
                 })
         })
         .collect();
-    let count = attacks.len() * 4;
+    let count = attacks.len() * 12;
     let work = stream::iter(attacks.iter().cycle().take(count))
         .map(async |(bytes, status, length)| {
             let mut stream = TcpStream::connect(addr).await.unwrap();
@@ -124,8 +124,7 @@ async fn bodies_that_nobody_reads_cost_nobody_a_replica() {
         .collect::<Vec<()>>();
     let (_, asked, failed) = beside(addr, work).await;
     println!("{count} bodies that nobody reads, and {asked} requests of others beside them");
-    // How many depends on the machine; that there were some is what the rest rests upon.
-    assert!(asked >= 20, "{asked}");
+    assert!(asked >= 100, "{asked}");
     assert_eq!(failed, Vec::<String>::new());
     let log = stack.log("nginx");
     assert!(!has_failed(&log), "a replica was blamed: {log}");

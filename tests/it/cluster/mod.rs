@@ -11,6 +11,7 @@ mod client;
 mod commits;
 mod figures;
 mod future;
+mod large;
 mod ledger;
 mod ledger_faults;
 mod load;

@@ -1,6 +1,7 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod cpu;
 pub mod cutter;
 pub mod here;
 pub mod person;

@@ -14,14 +14,11 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::task::JoinSet;
 
 use super::{Database, chat, name, postgres::PgDatabase, user};
-use crate::harness::postgres;
+use crate::harness::{cpu, postgres};
 
 const PAIRS: i64 = 10_000;
-/// A tick of the times in `/proc`: 10 ms on every Linux that runs this.
-const TICK: Duration = Duration::from_millis(10);
-
 /// The processor time of the server's processes for this database, so far.
-async fn spent(url: &str) -> Duration {
+pub async fn spent(url: &str) -> Duration {
     let mut connection = postgres::connect(url).await;
     let processes: Vec<i32> = sqlx::query_scalar(
         "SELECT pid FROM pg_stat_activity
@@ -30,13 +27,7 @@ async fn spent(url: &str) -> Duration {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    let ticks = processes.iter().map(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // After the name, which may hold blanks; user and system time are fields 14 and 15.
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap()
-    });
-    TICK * ticks.sum::<u32>()
+    processes.iter().map(|pid| cpu::of_process(pid.cast_unsigned())).sum()
 }
 
 async fn batches(store: &dyn Store, size: usize, count: usize, random: &mut SmallRng) {

@@ -7,7 +7,7 @@ mod batcher;
 mod concurrency;
 mod connections;
 mod conversations;
-mod cost;
+pub mod cost;
 mod erasure;
 mod erasure_postgres;
 pub(crate) mod fake;
@@ -238,7 +238,7 @@ pub(super) async fn wechat_user(store: &dyn Store, openid: &str) -> User {
     store.user_by_identity(&Identity::wechat("wx-1".into(), openid), None).await.unwrap()
 }
 
-pub(super) fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
+pub fn chat(sender: i64, target: i64, key: &str, content: &str) -> NewChat {
     NewChat::text(
         user(sender),
         Destination::Direct(user(target)),

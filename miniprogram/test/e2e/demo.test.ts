@@ -19,7 +19,7 @@ test('two phones on one page talk to each other', async () => {
     [li, zhang, '好啊，老地方见 😄'],
   ] as const) {
     await from.locator('textarea').fill(text);
-    await from.locator('.send').click();
+    await from.locator('composer [class$=--send]').click();
     await to.locator('.chat', { hasText: text }).waitFor();
   }
   await zhang.locator('.note', { hasText: '已读' }).waitFor();

@@ -103,7 +103,7 @@ test('the list follows the newest chat, unless the reader has scrolled up', asyn
   await atEnd(reading);
 
   // The panel of emoji takes room from the list, which stays at its end.
-  await reading.screen.locator('.smile').click();
+  await reading.screen.locator('composer [class$=--smile]').click();
   await reading.screen.locator('emoji-panel').waitFor();
   await atEnd(reading);
   reading.assertQuiet();

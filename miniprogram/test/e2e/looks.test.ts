@@ -62,7 +62,7 @@ for (const dark of [false, true]) {
       await zhang.shoot(`chat-${look}`);
       await assertFits(zhang);
       await zhang.field.fill('好的');
-      await zhang.screen.locator('.smile').click();
+      await zhang.screen.locator('composer [class$=--smile]').click();
       await zhang.screen.locator('emoji-panel').waitFor();
       await zhang.shoot(`emoji-${look}`);
       await assertFits(zhang);

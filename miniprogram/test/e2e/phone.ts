@@ -130,7 +130,7 @@ export class Phone {
 
   async send(text: string): Promise<void> {
     await this.field.fill(text);
-    await this.screen.locator('.send').click();
+    await this.screen.locator('composer [class$=--send]').click();
   }
 
   get bubbles(): Locator {

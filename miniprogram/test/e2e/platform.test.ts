@@ -59,10 +59,10 @@ test('the bars stay clear of the notch and of the line at the bottom', async () 
   assert.equal(await padding('.mp-screen:not([hidden]) .mp-nav', 'Top'), '40px');
   assert.equal(await padding('.mp-tabs', 'Bottom'), '30px');
   await zhang.openChat('刘海的朋友');
-  const safe = zhang.screen.locator('.bar .safe');
+  const safe = zhang.screen.locator('composer [class$=--safe]');
   assert.equal((await safe.boundingBox())?.height, 30);
   // Nothing of the field is under the line.
-  const [field, bar] = [await zhang.field.boundingBox(), await zhang.screen.locator('.bar').boundingBox()];
+  const [field, bar] = [await zhang.field.boundingBox(), await zhang.screen.locator('composer [class$=--bar]').boundingBox()];
   assert.ok(field && bar && field.y + field.height <= bar.y + bar.height - 30);
 });
 
@@ -74,26 +74,26 @@ test('the keyboard lifts the bar, takes the place of the safe area, and the list
   for (let at = 1; at <= 30; at++) await writer.send(me.id, `第${at}条`);
   await zhang.openChat('键盘的朋友');
   await zhang.sees('第30条');
-  const bar = zhang.screen.locator('.bar');
-  const inputs = async () => (await zhang.screen.locator('.inputs').boundingBox())?.y ?? 0;
+  const bar = zhang.screen.locator('composer [class$=--bar]');
+  const inputs = async () => (await zhang.screen.locator('composer [class$=--inputs]').boundingBox())?.y ?? 0;
   const low = await inputs();
-  /** A browser has no such event: the page's handler is called as WeChat does it. */
+  /** A browser has no such event: the composer's handler is called as WeChat does it. */
   const keyboard = (height: number) =>
     zhang.page.evaluate((pixels) => {
-      interface ChatPage {
+      interface Composer {
         onKeyboard: (event: { detail: { height: number } }) => void;
       }
-      const app = window as unknown as { getCurrentPages: () => ChatPage[] };
-      app.getCurrentPages().at(-1)?.onKeyboard({ detail: { height: pixels } });
+      const app = window as unknown as { getCurrentPages: () => { composer: () => Composer }[] };
+      app.getCurrentPages().at(-1)?.composer().onKeyboard({ detail: { height: pixels } });
     }, height);
   await keyboard(280);
   await eventually('the bar is above the keyboard', async () => low - (await inputs()) > 250);
   assert.equal(await bar.evaluate((element) => element.style.paddingBottom), '280px');
-  assert.equal(await zhang.screen.locator('.bar .safe').count(), 0);
+  assert.equal(await zhang.screen.locator('composer [class$=--safe]').count(), 0);
   await eventually('the list is at its end', async () => (await zhang.distanceToEnd()) < 2);
   await keyboard(0);
   await eventually('the bar is where it was', async () => Math.abs((await inputs()) - low) < 1);
-  await zhang.screen.locator('.bar .safe').waitFor({ state: 'attached' });
+  await zhang.screen.locator('composer [class$=--safe]').waitFor({ state: 'attached' });
   await eventually('the list is at its end', async () => (await zhang.distanceToEnd()) < 2);
   zhang.assertQuiet();
 });

@@ -81,14 +81,14 @@ test('what looks like HTML is text, and every character comes through', async ()
 
 test('emoji, the keyboard, the growing field and a long press', async () => {
   const { zhang, li } = await pair();
-  const send = zhang.screen.locator('.send');
+  const send = zhang.screen.locator('composer [class$=--send]');
   assert.equal(await send.count(), 0, 'nothing to send');
   await zhang.field.fill('   ');
   assert.equal(await send.count(), 0, 'white space is nothing');
 
   // A choice of emoji goes where the cursor is, and is erased whole.
   await zhang.field.fill('好的');
-  await zhang.screen.locator('.smile').click();
+  await zhang.screen.locator('composer [class$=--smile]').click();
   const emoji = zhang.screen.locator('emoji-panel [class*="emoji"]');
   await emoji.filter({ hasText: '😂' }).click();
   await emoji.filter({ hasText: '👍' }).click();
@@ -96,7 +96,7 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   assert.equal(await zhang.field.inputValue(), '好的😂');
   await send.click();
   await zhang.sees('好的😂');
-  await zhang.screen.locator('.keyboard').click();
+  await zhang.screen.locator('composer [class$=--keyboard]').click();
 
   // Enter sends; with Shift it begins a line, and the field grows.
   const height = () => zhang.field.evaluate((field) => field.clientHeight);

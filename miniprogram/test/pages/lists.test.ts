@@ -1,11 +1,12 @@
-// The pure parts of the pages: rows, patches, times, drafts.
+// The pure parts of the pages: rows, patches, times, drafts, the end of a list.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { patch } from '../../miniprogram/lists/patch';
 import { badge } from '../../miniprogram/lists/rows';
-import { insert, removeBefore } from '../../miniprogram/pages/chat/draft';
+import { insert, removeBefore } from '../../miniprogram/components/composer/draft';
+import { arrived, asked, OPENED, rested, restMs, scrolled, seen } from '../../miniprogram/pages/chat/end';
 import { en } from '../../miniprogram/texts/en';
 import { longTime, shortTime } from '../../miniprogram/texts/time';
 import { zh } from '../../miniprogram/texts/zh';
@@ -70,4 +71,20 @@ test('emoji go where the cursor is, and are removed whole', () => {
   assert.deepEqual(removeBefore('好😂的', 3), { text: '好的', cursor: 1 });
   assert.deepEqual(removeBefore('好', 0), { text: '好', cursor: 0 });
   assert.deepEqual(removeBefore('', null), { text: '', cursor: 0 });
+});
+
+test('a list follows its end until the reader leaves it, and new chats are counted from then on', () => {
+  const moved = scrolled(OPENED, 1_000);
+  // New chats push the end off the screen while the page scrolls to it.
+  const pushed = seen(arrived(moved, 2), false);
+  assert.equal(restMs(pushed, 1_100), 300);
+  assert.deepEqual([pushed.isFollowing, pushed.unseen], [true, 0]);
+  assert.equal(rested(seen(pushed, true)).isFollowing, true);
+  const left = rested(pushed);
+  assert.equal(left.isFollowing, false);
+  assert.equal(arrived(arrived(left, 2), 1).unseen, 3);
+  for (const back of [seen(arrived(left, 2), true), asked(arrived(left, 2))]) {
+    assert.deepEqual([back.isFollowing, back.unseen], [true, 0]);
+  }
+  assert.equal(restMs(left, 9_000), 0);
 });

@@ -77,7 +77,7 @@ test('a chat is pending, then sent, then read', async (t) => {
   await openChat(opened);
   await opened.find('.text', '在吗');
   await opened.type('textarea', '在');
-  opened.tap(await opened.find('.send'));
+  opened.tap(await opened.find('composer [class$=--send]'));
   await opened.find('.mine .spinner');
   assert.equal(((await opened.find('textarea')) as HTMLTextAreaElement).value, '');
   const frame = await opened.until('send', () => socket.sent.find(({ type }) => type === 'send'));
@@ -97,7 +97,7 @@ test('a chat that is refused says why, and can be sent again or removed', async 
   const socket = await opened.signIn();
   await openChat(opened);
   await opened.type('textarea', '坏');
-  opened.tap(await opened.find('.send'));
+  opened.tap(await opened.find('composer [class$=--send]'));
   const sends = () => socket.sent.filter(({ type }) => type === 'send');
   const frame = await opened.until('send', () => sends()[0]);
   socket.receive({ type: 'error', code: 'invalid_content', detail: '', clientMsgId: frame.clientMsgId });
@@ -168,7 +168,7 @@ test('a stranger whom the service does not show is written to by the number', as
   opened.tap(await opened.find('.row', String(LI.id)));
   await opened.find('.mp-nav h1', String(LI.id));
   await opened.type('textarea', '在吗');
-  opened.tap(await opened.find('.send'));
+  opened.tap(await opened.find('composer [class$=--send]'));
   const frame = await opened.until('send', () => socket.sent.find(({ type }) => type === 'send'));
   assert.equal(frame.targetUserId, LI.id);
   socket.receive({ type: 'error', code: 'user_not_found', detail: '', clientMsgId: frame.clientMsgId });

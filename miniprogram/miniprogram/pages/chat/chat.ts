@@ -14,21 +14,16 @@ import { patch } from '../../lists/patch';
 import { chatRow, type ChatRow } from '../../lists/rows';
 import { longTime } from '../../texts/time';
 import { sayError, texts } from '../../texts/index';
-import { insert, removeBefore } from './draft';
+import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
+import { choices, offer } from './menu';
 
 const say = texts();
 
 /** More than any list is high, in pixels: where the newest chat is. */
 const BOTTOM = 10_000_000;
 
-/** Milliseconds in which a list comes to rest after it was scrolled by the page itself. */
-const SETTLE_MS = 400;
-
 /** Pixels above the end that count as the end. */
 const NEAR_END_PX = 80;
-
-/** What was typed and not sent, for as long as the app runs. */
-const DRAFTS = new Map<UserId, string>();
 
 interface Face {
   id: number;
@@ -51,31 +46,18 @@ Page({
     isLoading: false,
     /** Whether older chats were loaded: then it is worth saying that there are no more. */
     hasLoadedOlder: false,
-    /** Whether the list shows the newest chat, and goes on showing it. */
-    isFollowing: true,
-    /** Chats that came since it does not. */
-    unseen: 0,
+    end: OPENED,
     isTyping: false,
     isOnline: false,
     presence: '',
-    draft: '',
-    canSend: false,
-    panel: false,
-    hasFocus: false,
-    keyboardHeight: 0,
+    draftOf: '',
     scrollTop: 0,
     scrollInto: '',
   },
 
   peerId: null as UserId | null,
   isShown: false,
-  /** Whether the end of the list is on the screen. */
-  isEndVisible: true,
-  /** Until when the list moves because of the page, in ms since 1970. */
-  settledAt: 0,
   timer: 0,
-  /** Where the next emoji goes; null: at the end. */
-  cursor: null as number | null,
 
   leave() {
     // Replaced when the page follows a client.
@@ -94,8 +76,7 @@ Page({
       unsubscribe();
       current.close(peerId);
     };
-    const draft = DRAFTS.get(peerId) ?? '';
-    this.setData({ me: face(current.me), draft, canSend: draft.trim() !== '' });
+    this.setData({ me: face(current.me), draftOf: String(peerId) });
     this.draw(current, peerId);
     void this.meet(current, peerId);
   },
@@ -169,10 +150,9 @@ Page({
     const render = (at: number) => chatRow(items, at, Date.now(), say);
     const rows = chats.items ? patch('rows', chats.items, before, items.length, render, true) : {};
     const grown = chats.items && chats.items.index + chats.items.removed >= before ? chats.items.inserted : 0;
-    const arrived = items.slice(items.length - grown).filter((item) => !item.mine).length;
-    const unseen = this.data.isFollowing ? 0 : this.data.unseen + arrived;
-    this.setData({ ...rows, hasMore, isLoaded: loaded, unseen }, () => {
-      if (this.data.isFollowing) this.toEnd();
+    const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
+    this.setData({ ...rows, hasMore, isLoaded: loaded, end: arrived(this.data.end, count) }, () => {
+      this.onLayout();
     });
     this.markRead();
   },
@@ -204,40 +184,36 @@ Page({
   // ---- The list
 
   /** Shows the newest chat, and stays there. */
-  toEnd() {
-    this.settledAt = Date.now() + SETTLE_MS;
+  toEnd(end?: End) {
     // Another value each time: the same one again would not scroll.
     const scrollTop = this.data.scrollTop === BOTTOM ? BOTTOM + 1 : BOTTOM;
-    this.setData({ scrollTop });
+    this.setData({ scrollTop, end: scrolled(end ?? this.data.end, Date.now()) });
   },
 
   /** The end of the list came on the screen, or left it. */
-  see(isEndVisible: boolean) {
-    this.isEndVisible = isEndVisible;
+  see(isVisible: boolean) {
     clearTimeout(this.timer);
-    if (isEndVisible) {
-      if (!this.data.isFollowing) this.setData({ isFollowing: true, unseen: 0 });
+    this.setData({ end: seen(this.data.end, isVisible) });
+    if (isVisible) {
       this.markRead();
       return;
     }
-    // New chats push the end off the screen for a moment; a reader who scrolls up leaves it there.
-    const rest = Math.max(0, this.settledAt - Date.now());
-    this.timer = setTimeout(() => {
-      if (!this.isEndVisible && this.data.isFollowing) this.setData({ isFollowing: false });
-    }, rest);
+    const settle = () => {
+      this.setData({ end: rested(this.data.end) });
+    };
+    this.timer = setTimeout(settle, restMs(this.data.end, Date.now()));
   },
 
   markRead() {
-    if (this.isShown && this.data.isFollowing && this.peerId !== null) client()?.markRead(this.peerId);
+    if (this.isShown && this.data.end.isFollowing && this.peerId !== null) client()?.markRead(this.peerId);
   },
 
   onLayout() {
-    if (this.data.isFollowing) this.toEnd();
+    if (this.data.end.isFollowing) this.toEnd();
   },
 
   onNewest() {
-    this.setData({ isFollowing: true, unseen: 0 });
-    this.toEnd();
+    this.toEnd(asked(this.data.end));
     this.markRead();
   },
 
@@ -252,7 +228,7 @@ Page({
       // Changes are told after the call, so that what was the first chat is on the screen with those above it.
       wx.nextTick(() => {
         this.setData({ isLoading: false, hasLoadedOlder: true, scrollInto: '' });
-        if (!this.data.isFollowing) this.setData({ scrollInto: first });
+        if (!this.data.end.isFollowing) this.setData({ scrollInto: first });
       });
     } catch (error) {
       this.setData({ isLoading: false });
@@ -261,104 +237,42 @@ Page({
   },
 
   onList() {
-    if (this.data.panel || this.data.hasFocus) this.setData({ panel: false, hasFocus: false });
+    this.composer().rest();
   },
 
-  async onBubble({ currentTarget }: WechatMiniprogram.TouchEvent) {
-    const { index } = currentTarget.dataset as { index: number };
-    await this.offer(index, true);
+  onBubble({ currentTarget }: WechatMiniprogram.TouchEvent) {
+    this.offer(currentTarget, true);
   },
 
-  async onFailed({ currentTarget }: WechatMiniprogram.TouchEvent) {
-    const { index } = currentTarget.dataset as { index: number };
-    await this.offer(index, false);
+  onFailed({ currentTarget }: WechatMiniprogram.TouchEvent) {
+    this.offer(currentTarget, false);
   },
 
-  /** What can be done with a chat. */
-  async offer(index: number, canCopy: boolean) {
-    const row = this.data.rows[index];
+  offer({ dataset }: WechatMiniprogram.Target, isText: boolean) {
+    const row = this.data.rows[(dataset as { index: number }).index];
     const current = client();
-    const { peerId } = this;
-    if (!row || !current || peerId === null) return;
-    const copy = () => {
-      void wx.setClipboardData({ data: row.text });
-      void wx.showToast({ title: say.chat.copied, icon: 'none' });
-    };
-    const choices = [
-      ...(row.status === 'failed'
-        ? [
-            { text: say.chat.resend, run: () => current.resend(peerId, row.key) },
-            { text: say.chat.remove, run: () => current.discard(peerId, row.key) },
-          ]
-        : []),
-      ...(canCopy ? [{ text: say.chat.copy, run: copy }] : []),
-    ];
-    try {
-      const { tapIndex } = await wx.showActionSheet({ itemList: choices.map(({ text }) => text) });
-      choices[tapIndex]?.run();
-    } catch {
-      // Closed without a choice.
-    }
+    if (row && current && this.peerId !== null) void offer(choices(current, this.peerId, row, isText));
   },
 
   // ---- The bar at the bottom
 
-  setDraft(draft: string) {
-    if (this.peerId !== null) DRAFTS.set(this.peerId, draft);
-    this.setData({ draft, canSend: draft.trim() !== '' });
+  composer() {
+    return this.selectComponent('#composer') as unknown as { rest(): void; clear(): void };
   },
 
-  onInput({ detail }: WechatMiniprogram.TextareaInput) {
-    this.cursor = detail.cursor;
-    this.setDraft(detail.value);
-    if (this.peerId !== null && detail.value !== '') client()?.typing(this.peerId);
+  onTyping() {
+    if (this.peerId !== null) client()?.typing(this.peerId);
   },
 
-  onFocus() {
-    this.setData({ panel: false, hasFocus: true });
-    this.onLayout();
-  },
-
-  onBlur({ detail }: WechatMiniprogram.TextareaBlur) {
-    this.cursor = (detail as { cursor?: number }).cursor ?? this.cursor;
-    if (this.data.hasFocus) this.setData({ hasFocus: false });
-  },
-
-  onKeyboard({ detail }: WechatMiniprogram.TextareaKeyboardHeightChange) {
-    this.setData({ keyboardHeight: detail.height });
-    this.onLayout();
-  },
-
-  onPanel() {
-    const panel = !this.data.panel;
-    this.setData({ panel, hasFocus: !panel }, () => {
-      this.onLayout();
-    });
-  },
-
-  onEmoji({ detail }: WechatMiniprogram.CustomEvent<{ emoji: string }>) {
-    const { text, cursor } = insert(this.data.draft, this.cursor, detail.emoji);
-    this.cursor = cursor;
-    this.setDraft(text);
-  },
-
-  onErase() {
-    const { text, cursor } = removeBefore(this.data.draft, this.cursor);
-    this.cursor = cursor;
-    this.setDraft(text);
-  },
-
-  onSend() {
+  onSend({ detail }: WechatMiniprogram.CustomEvent<{ text: string }>) {
     const current = client();
-    const { peerId } = this;
-    if (!current || peerId === null || !this.data.canSend) return;
-    const result = current.send(peerId, this.data.draft);
+    if (!current || this.peerId === null) return;
+    const result = current.send(this.peerId, detail.text);
     if (!result.ok) {
       void wx.showToast({ title: refusal(result.code), icon: 'none' });
       return;
     }
-    this.cursor = null;
-    this.setDraft('');
+    this.composer().clear();
     this.onNewest();
   },
 });

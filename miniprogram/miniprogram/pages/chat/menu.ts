@@ -1,0 +1,34 @@
+// What can be done with a bubble.
+
+import type { ImClient, UserId } from '../../im/index';
+import type { ChatRow } from '../../lists/rows';
+import { texts } from '../../texts/index';
+
+interface Choice {
+  readonly text: string;
+  readonly run: () => unknown;
+}
+
+/** The choices for a bubble, without those that need its text if it was not what was pressed. */
+export function choices(client: ImClient, peerId: UserId, { key, status, text }: ChatRow, isText: boolean): Choice[] {
+  const { chat: say } = texts();
+  const failed = [
+    { text: say.resend, run: () => client.resend(peerId, key) },
+    { text: say.remove, run: () => client.discard(peerId, key) },
+  ];
+  const copy = () => {
+    void wx.setClipboardData({ data: text });
+    void wx.showToast({ title: say.copied, icon: 'none' });
+  };
+  return [...(status === 'failed' ? failed : []), ...(isText ? [{ text: say.copy, run: copy }] : [])];
+}
+
+/** Lets the user choose. */
+export async function offer(list: readonly Choice[]): Promise<void> {
+  try {
+    const { tapIndex } = await wx.showActionSheet({ itemList: list.map(({ text }) => text) });
+    list[tapIndex]?.run();
+  } catch {
+    // Closed without a choice.
+  }
+}

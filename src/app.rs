@@ -82,8 +82,8 @@ pub struct App {
 
 /// Opens the database that the settings name, and brings its schema up to date.
 pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
-    let database = settings.database()?;
-    let store: Result<Arc<dyn Store>, _> = match &database {
+    let database = &settings.database.url;
+    let store: Result<Arc<dyn Store>, _> = match database {
         DatabaseUrl::Sqlite(path) => {
             SqliteStore::open(path, clock.clone()).await.map(|store| Arc::new(store) as _)
         }
@@ -101,19 +101,19 @@ pub async fn open_store(settings: &Settings, clock: &Clock) -> anyhow::Result<Ar
 
 /// The right to serve the database, where only one process at a time may.
 fn lock(settings: &Settings) -> anyhow::Result<Option<ServiceLock>> {
-    let database = settings.database()?;
-    let DatabaseUrl::Sqlite(path) = &database else { return Ok(None) };
+    let database = &settings.database.url;
+    let DatabaseUrl::Sqlite(path) = database else { return Ok(None) };
     let lock = ServiceLock::take(path);
     lock.map(Some).with_context(|| format!("setting `database.url`: {database}"))
 }
 
 /// How long batches linger under load. A process that has its database for itself has no use for it:
 /// nobody divides its batches, and a commit takes it longer than to gather the next batch.
-fn linger(settings: &Settings) -> anyhow::Result<Duration> {
-    Ok(match settings.database()? {
+fn linger(settings: &Settings) -> Duration {
+    match settings.database.url {
         DatabaseUrl::Sqlite(_) => Duration::ZERO,
         DatabaseUrl::Postgres(_) => batcher::LINGER,
-    })
+    }
 }
 
 /// To whom it is shown that somebody is there.
@@ -125,11 +125,11 @@ fn visible(settings: &Settings) -> Acquaintance {
 }
 
 /// The Redis instances of the settings, of which all that connects to them is to know together.
-fn instances(settings: &Settings) -> anyhow::Result<Instances> {
-    Ok(Instances::new(match settings.bus_kind()? {
+fn instances(settings: &Settings) -> Instances {
+    Instances::new(match &settings.bus.kind {
         BusKind::Local => 0,
         BusKind::Redis(urls) => urls.len(),
-    }))
+    })
 }
 
 /// Connects to the other replicas, if the settings say that there may be some.
@@ -137,7 +137,7 @@ async fn open_bus(
     settings: &Settings,
     instances: &Instances,
 ) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
-    match settings.bus_kind()? {
+    match &settings.bus.kind {
         BusKind::Local => {
             let (bus, incoming) = LocalBroker::default().connect();
             Ok((Arc::new(bus), incoming))
@@ -145,7 +145,7 @@ async fn open_bus(
         BusKind::Redis(urls) => {
             let timing = Timing::default();
             let connected =
-                RedisBus::connect(&urls, &settings.bus.namespace, timing, instances).await;
+                RedisBus::connect(urls, &settings.bus.namespace, timing, instances).await;
             let (bus, incoming) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(bus), incoming))
         }
@@ -158,13 +158,13 @@ async fn open_presence(
     clock: &Clock,
     instances: &Instances,
 ) -> anyhow::Result<(Arc<dyn Presence>, mpsc::Receiver<Transition>)> {
-    match settings.bus_kind()? {
+    match &settings.bus.kind {
         BusKind::Local => {
             let (presence, transitions) = LocalPresence::new(clock.clone());
             Ok((Arc::new(presence), transitions))
         }
         BusKind::Redis(urls) => {
-            let connected = RedisPresence::connect(&urls, &settings.bus.namespace, instances).await;
+            let connected = RedisPresence::connect(urls, &settings.bus.namespace, instances).await;
             let (presence, transitions) = connected.context("setting `bus.url`")?;
             Ok((Arc::new(presence), transitions))
         }
@@ -177,10 +177,10 @@ async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Resu
     if !limits.enabled {
         return Ok(Limits::none());
     }
-    let limiter: Arc<dyn Limiter> = match settings.bus_kind()? {
+    let limiter: Arc<dyn Limiter> = match &settings.bus.kind {
         BusKind::Local => Arc::new(LocalLimiter::default()),
         BusKind::Redis(urls) => {
-            let connected = RedisLimiter::connect(&urls, &settings.bus.namespace, instances).await;
+            let connected = RedisLimiter::connect(urls, &settings.bus.namespace, instances).await;
             Arc::new(connected.context("setting `bus.url`")?)
         }
     };
@@ -211,7 +211,7 @@ fn shared_work(
     clock: &Clock,
 ) -> [BoxFuture<'static, ()>; 2] {
     let job = |name| Job::new(Arc::clone(store), name, jobs::LEASE);
-    let keep = Keep { age: settings.timeline.age(), events: settings.timeline.keep_events };
+    let keep = Keep { age: settings.timeline.keep, events: settings.timeline.keep_events };
     let trim = job("timelines.trim");
     [
         Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
@@ -263,7 +263,7 @@ impl App {
         let store = open_store(&settings, &clock).await?;
         switch_outbox(&settings, &*store).await?;
         let shared_work = shared_work(&settings, &store, &clock);
-        let instances = instances(&settings)?;
+        let instances = instances(&settings);
         let (bus, incoming) = open_bus(&settings, &instances).await?;
         let (presence, transitions) = open_presence(&settings, &clock, &instances).await?;
         let limits = open_limits(&settings, &instances).await?;
@@ -281,12 +281,12 @@ impl App {
             let delivery = Arc::clone(&delivery);
             Batcher::start(
                 Arc::clone(&store),
-                linger(&settings)?,
+                linger(&settings),
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
-        let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle(), settings.auth.max());
-        let reconcile_every = Duration::from_secs(settings.delivery.reconcile_secs);
+        let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
+        let reconcile_every = settings.delivery.reconcile_every;
         let work: [BoxFuture<'static, ()>; 9] = [
             Box::pin(Arc::clone(&delivery).listen(incoming)),
             Box::pin(delivery::fan_out(Arc::clone(&delivery))),
@@ -307,7 +307,7 @@ impl App {
                 Arc::clone(&store),
                 auth,
                 wechat(&settings)?,
-                settings.demo_login(),
+                settings.auth.demo_login,
                 limits.clone(),
             ),
             messaging: Messaging::new(
@@ -341,9 +341,9 @@ impl App {
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
             drain: Drain::new(
-                settings.drain_pause(),
-                Duration::from_secs(settings.server.drain_secs),
-                settings.bus_kind()? != BusKind::Local,
+                settings.server.drain_pause,
+                settings.server.drain,
+                settings.bus.kind != BusKind::Local,
             ),
             started: AtomicBool::new(false),
             settings,

@@ -206,13 +206,13 @@ fn greeting(app: &App) -> anyhow::Result<String> {
     } else {
         "on"
     };
-    let demo = if settings.demo_login() { "; two people at once are at /demo" } else { "" };
+    let demo = if settings.auth.demo_login { "; two people at once are at /demo" } else { "" };
     let mut text = String::new();
     writeln!(text, "imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
-    writeln!(text, "  data         {}", settings.database()?)?;
+    writeln!(text, "  data         {}", settings.database.url)?;
     writeln!(text, "  metrics      {metrics}")?;
-    writeln!(text, "  demo login   {}", on_off(settings.demo_login()))?;
-    writeln!(text, "  anonymous    {} (the seed's routes)", on_off(settings.anonymous()))?;
+    writeln!(text, "  demo login   {}", on_off(settings.auth.demo_login))?;
+    writeln!(text, "  anonymous    {} (the seed's routes)", on_off(settings.auth.anonymous))?;
     writeln!(text, "  WeChat login {by_wechat}")?;
     writeln!(text, "Next: open http://{address}/ in a browser, it is the chat{demo}.")?;
     Ok(text)
@@ -234,7 +234,7 @@ fn print_aside(text: String) {
 }
 
 fn warn_if_open(settings: &Settings) {
-    if !settings.server.listen.ip().is_loopback() && settings.demo_login() {
+    if !settings.server.listen.ip().is_loopback() && settings.auth.demo_login {
         tracing::warn!(
             listen = %settings.server.listen,
             "demo login is on and not only for this machine: anybody who reaches it can be anybody \

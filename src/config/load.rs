@@ -1,13 +1,16 @@
 //! Where settings come from, and which of them win.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
-use config::{Config, Environment, File, FileFormat};
+use config::{Config, ConfigBuilder, Environment, File, FileFormat, builder::DefaultState};
 
-use super::{ConfigError, Settings};
+use super::{BusKind, ConfigError, DatabaseUrl, Settings};
 
 /// Compiled in, so that the program runs alone.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// How long load balancers take to notice that a replica is not ready. Alone there is none to wait for.
+const DRAIN_PAUSE_SECS: u64 = 2;
 
 /// What the command line says about settings.
 #[derive(Clone, Debug, Default)]
@@ -50,12 +53,24 @@ fn load_from(
             .set_override(key.as_str(), value.as_str())
             .map_err(|error| ConfigError::new(key, error))?;
     }
-    let settings: Settings = builder
-        .build()
-        .and_then(Config::try_deserialize)
+    let settings = parse(builder)
         .map_err(|error| ConfigError(format!("{}; see config/default.toml", describe(&error))))?;
     settings.check()?;
     Ok(settings)
+}
+
+/// Fills in the defaults that depend on other settings, and gives everything its type.
+fn parse(mut builder: ConfigBuilder<DefaultState>) -> Result<Settings, config::ConfigError> {
+    let read = builder.build_cloned()?;
+    let is_loopback = read.get::<SocketAddr>("server.listen")?.ip().is_loopback();
+    // SQLite on a loopback address: somebody's own machine.
+    let is_at_home = is_loopback && matches!(read.get("database.url")?, DatabaseUrl::Sqlite(_));
+    for key in ["auth.demo_login", "auth.anonymous", "users.directory"] {
+        builder = builder.set_default(key, is_at_home)?;
+    }
+    let is_alone = read.get::<BusKind>("bus.url")? == BusKind::Local;
+    let drain_pause = if is_alone { 0 } else { DRAIN_PAUSE_SECS };
+    builder.set_default("server.drain_pause_secs", drain_pause)?.build()?.try_deserialize()
 }
 
 /// Says which key is wrong, and where it stands, but never its value: that may be a secret.
@@ -92,10 +107,10 @@ fn without_value(problem: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{io::Write, time::Duration};
 
     use super::*;
-    use crate::config::{BusKind, DatabaseUrl, MetricsListen};
+    use crate::config::MetricsListen;
 
     fn with(env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -112,14 +127,14 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_somebodys_own_machine() {
         let settings = with(&[], &[]).unwrap();
-        assert!(settings.demo_login() && settings.anonymous() && settings.directory());
+        assert!(settings.auth.demo_login && settings.auth.anonymous && settings.users.directory);
         assert_eq!(settings.metrics.listen, MetricsListen::Unset);
-        assert_eq!((settings.timeline.keep_days, settings.timeline.keep_events), (90, 100_000));
+        assert_eq!(settings.timeline.keep, Duration::from_hours(90 * 24));
+        assert_eq!(settings.timeline.keep_events, 100_000);
         assert_eq!(settings.outbox.enabled, None);
-        let database = settings.database().unwrap();
-        assert!(
-            matches!(database, DatabaseUrl::Sqlite(path) if path.ends_with("data/imserver.db"))
-        );
+        assert_eq!(settings.server.drain_pause, Duration::ZERO);
+        let DatabaseUrl::Sqlite(path) = settings.database.url else { panic!("no SQLite") };
+        assert!(path.ends_with("data/imserver.db"));
     }
 
     #[test]
@@ -127,9 +142,9 @@ mod tests {
         let url = "postgres://ann:hunter2@db.example:5433/chat?sslmode=require&password=hunter2";
         let env = [("IMSERVER__DATABASE__URL", url), ("IMSERVER__BUS__SINGLE_REPLICA", "true")];
         let settings = with(&env, &[]).unwrap();
-        assert!(!settings.demo_login() && !settings.anonymous() && !settings.directory());
-        assert_eq!(settings.database().unwrap().to_string(), "postgres://db.example:5433/chat");
-        assert!(!format!("{settings:?} {:?}", settings.database()).contains("hunter2"));
+        assert!(!settings.auth.demo_login && !settings.auth.anonymous && !settings.users.directory);
+        assert_eq!(settings.database.url.to_string(), "postgres://db.example:5433/chat");
+        assert!(!format!("{settings:?}").contains("hunter2"));
 
         let text = refusal(&env[..1]);
         for named in ["bus.url", "bus.single_replica", "database.url", "true"] {
@@ -141,7 +156,7 @@ mod tests {
     #[test]
     fn off_loopback_nothing_is_open_by_default() {
         let settings = with(&[("IMSERVER__SERVER__LISTEN", "0.0.0.0:80")], &[]).unwrap();
-        assert!(!settings.demo_login() && !settings.anonymous() && !settings.directory());
+        assert!(!settings.auth.demo_login && !settings.auth.anonymous && !settings.users.directory);
     }
 
     #[test]
@@ -160,7 +175,7 @@ mod tests {
         let settings = load_from(&overrides, Some(env.into_iter().collect())).unwrap();
         assert_eq!(settings.chat.classic_limit, 7);
         assert_eq!(settings.chat.max_content_chars, 80);
-        assert_eq!(settings.auth.idle_secs, 99);
+        assert_eq!(settings.auth.idle, Duration::from_secs(99));
     }
 
     #[test]
@@ -187,12 +202,13 @@ mod tests {
 
     #[test]
     fn one_redis_or_several_are_a_bus_and_their_passwords_stay_hidden() {
-        let mut settings = with(&[], &[]).unwrap();
-        assert!(settings.bus_kind().unwrap() == BusKind::Local);
+        let database = ("IMSERVER__DATABASE__URL", "postgres://h/d");
+        assert_eq!(with(&[], &[]).unwrap().bus.kind, BusKind::Local);
         let urls = ["redis://:hunter2@a:7000/1", "redis://b"];
-        settings.bus.url = urls.map(str::to_owned).to_vec();
-        let expected = urls.map(|url| url.parse().unwrap()).to_vec();
-        assert!(settings.bus_kind().unwrap() == BusKind::Redis(expected));
+        let bus = urls.join(",");
+        let settings = with(&[database, ("IMSERVER__BUS__URL", &bus)], &[]).unwrap();
+        assert_eq!(settings.bus.kind, BusKind::Redis(urls.map(|url| url.parse().unwrap()).into()));
+        assert_eq!(settings.server.drain_pause, Duration::from_secs(DRAIN_PAUSE_SECS));
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
@@ -217,6 +233,8 @@ mod tests {
             ("IMSERVER__TIMELINE__KEEP_DAYS", "3651", "timeline.keep_days"),
             ("IMSERVER__TIMELINE__KEEP_EVENTS", "99", "timeline.keep_events"),
             ("IMSERVER__TIMELINE__KEEP_EVENTS", "-1", "timeline.keep_events"),
+            ("IMSERVER__BUS__NAMESPACE", "im server", "bus.namespace"),
+            ("IMSERVER__SERVER__PUBLIC_URL", "ftp://a", "http or https"),
             ("IMSERVER__OUTBOX__ENABLED", "perhaps", "outbox.enabled"),
             ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),
             ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),

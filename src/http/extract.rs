@@ -80,7 +80,7 @@ impl Caller {
         if let Some(token) = token {
             return Ok(Self::User(Actor::of_token(service, token).await?));
         }
-        if !service.settings.anonymous() {
+        if !service.settings.auth.anonymous {
             return Err(unauthorized());
         }
         if !service.origins.is_local(headers) {

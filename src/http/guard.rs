@@ -93,7 +93,7 @@ fn refused_host(code: Code) -> Fault {
 fn is_anonymous(service: &Service, request: &Request) -> bool {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     path.is_some_and(|path| !path.starts_with("/v1/") && !PUBLIC.contains(&path))
-        && service.settings.anonymous()
+        && service.settings.auth.anonymous
         && !has_token(request.headers())
 }
 

@@ -84,7 +84,7 @@ pub(super) fn router() -> Router<Arc<Service>> {
 
 /// Two phones, which sign in by their names.
 async fn demo(State(service): State<Arc<Service>>) -> Result<Response, Fault> {
-    if service.settings.demo_login() {
+    if service.settings.auth.demo_login {
         Ok(html(DEMO))
     } else {
         Err(Fault::new(Code::NotFound, "demo login is off"))
@@ -132,9 +132,9 @@ pub(super) struct ServiceView {
 pub(super) async fn service(State(service): State<Arc<Service>>) -> Json<ServiceView> {
     let settings = &service.settings;
     Json(ServiceView {
-        demo_login: settings.demo_login(),
+        demo_login: settings.auth.demo_login,
         wechat_login: settings.wechat_login(),
-        directory: settings.directory(),
+        directory: settings.users.directory,
     })
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn search(
     url: PublicUrl,
     params: Params,
 ) -> Result<Json<UserList>, Fault> {
-    if !service.settings.directory() {
+    if !service.settings.users.directory {
         return Err(Fault::new(Code::NotFound, "the directory is off"));
     }
     service.limits.history(actor.user).await?;
@@ -64,7 +64,7 @@ pub(super) async fn user(
 ) -> Result<Json<UserView>, Fault> {
     service.limits.history(actor.user).await?;
     let id = integer("id", &id)?;
-    let user = if service.settings.directory() {
+    let user = if service.settings.users.directory {
         service.messaging.user(id).await?
     } else {
         service.messaging.acquaintance(actor.user, id).await?

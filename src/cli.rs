@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::{self, Overrides, Settings},
     descriptors,
-    domain::{OutOfRange, UserId},
+    domain::UserId,
     healthcheck,
     output::Output,
     telemetry,
@@ -83,13 +83,9 @@ enum Admin {
     /// Erase a user for good: name, picture, logins, sessions, and the words of every chat it sent
     EraseUser {
         /// Whom
-        #[arg(value_name = "ID", value_parser = user_id)]
+        #[arg(value_name = "ID")]
         user: UserId,
     },
-}
-
-fn user_id(text: &str) -> Result<UserId, OutOfRange> {
-    UserId::new(text.parse().map_err(|_| OutOfRange)?)
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

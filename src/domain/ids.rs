@@ -1,8 +1,11 @@
 //! Ids, each a type of its own, so that none is taken for another.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, Visitor},
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -10,23 +13,50 @@ use uuid::Uuid;
 /// represents exactly.
 pub const MAX_ID: i64 = (1 << 53) - 1;
 
-/// An integer that is no id: it is not within 1 to 2^53 - 1.
+/// An integer that is no id and no sequence number: below the least or above 2^53 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an integer from 1 to 9007199254740991")]
-pub struct OutOfRange;
+#[error("must be an integer from {least} to {MAX_ID}")]
+pub struct OutOfRange {
+    least: i64,
+}
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+/// Reads an integer.
+struct Integer(OutOfRange);
+
+impl Visitor<'_> for Integer {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an integer from {} to {MAX_ID}", self.0.least)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(|_| E::custom(self.0))
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident from $least:tt) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-        #[serde(try_from = "i64", into = "i64")]
-        #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+        #[serde(into = "i64")]
+        #[schema(value_type = i64, minimum = $least, maximum = 9_007_199_254_740_991_i64)]
         pub struct $name(i64);
 
         impl $name {
-            /// Takes an integer from 1 to 2^53 - 1.
-            pub const fn new(id: i64) -> Result<Self, OutOfRange> {
-                if id >= 1 && id <= MAX_ID { Ok(Self(id)) } else { Err(OutOfRange) }
+            const OUT_OF_RANGE: OutOfRange = OutOfRange { least: $least };
+
+            /// Takes an integer up to 2^53 - 1.
+            pub const fn new(number: i64) -> Result<Self, OutOfRange> {
+                if number >= $least && number <= MAX_ID {
+                    Ok(Self(number))
+                } else {
+                    Err(Self::OUT_OF_RANGE)
+                }
             }
 
             /// The integer.
@@ -38,14 +68,31 @@ macro_rules! id {
         impl TryFrom<i64> for $name {
             type Error = OutOfRange;
 
-            fn try_from(id: i64) -> Result<Self, OutOfRange> {
-                Self::new(id)
+            fn try_from(number: i64) -> Result<Self, OutOfRange> {
+                Self::new(number)
             }
         }
 
         impl From<$name> for i64 {
-            fn from(id: $name) -> i64 {
-                id.0
+            fn from(number: $name) -> i64 {
+                number.0
+            }
+        }
+
+        /// Reads decimal digits, and no sign.
+        impl FromStr for $name {
+            type Err = OutOfRange;
+
+            fn from_str(text: &str) -> Result<Self, OutOfRange> {
+                let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+                number.ok_or(Self::OUT_OF_RANGE).and_then(Self::new)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = deserializer.deserialize_i64(Integer(Self::OUT_OF_RANGE))?;
+                Self::new(number).map_err(D::Error::custom)
             }
         }
 
@@ -57,37 +104,37 @@ macro_rules! id {
     };
 }
 
-id! {
+number! {
     /// A person. Registered users start at [`UserId::FIRST_REGISTERED`]; smaller ids are free for
     /// clients of the seed's routes, which name their own.
-    UserId
+    UserId from 1
 }
-id! {
+number! {
     /// A chat. Rises strictly within a conversation, in the order in which both sides see it.
-    ChatId
+    ChatId from 1
 }
-id! {
+number! {
     /// A conversation between its members.
-    ConversationId
+    ConversationId from 1
 }
-id! {
+number! {
     /// A login of a user on a device; its token is known only as a hash.
-    SessionId
+    SessionId from 1
 }
-id! {
+number! {
     /// One socket. Given out by the store: rises over all replicas in the order of opening.
-    ConnectionId
+    ConnectionId from 1
 }
 
-id! {
+number! {
     /// One start of one replica that shares a bus with others.
-    ReplicaId
+    ReplicaId from 1
 }
 
-id! {
+number! {
     /// A row of the outbox. Rises within a conversation, in the order in which both sides see it; not over
     /// all of them.
-    OutboxId
+    OutboxId from 1
 }
 
 impl ReplicaId {
@@ -102,63 +149,20 @@ impl UserId {
     pub const FIRST_REGISTERED: i64 = 1_000_000;
 }
 
-/// A place in a user's timeline. Events are numbered from 1 without holes; 0 is before the first.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    ToSchema,
-)]
-#[serde(try_from = "i64", into = "i64")]
-#[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-pub struct Seq(i64);
+number! {
+    /// A place in a user's timeline. Events are numbered from 1 without holes; 0 is before the first.
+    #[derive(Default)]
+    Seq from 0
+}
 
 impl Seq {
     /// Before the first event.
     pub const ZERO: Self = Self(0);
 
-    /// Takes an integer from 0 to 2^53 - 1.
-    pub const fn new(seq: i64) -> Result<Self, OutOfRange> {
-        if seq >= 0 && seq <= MAX_ID { Ok(Self(seq)) } else { Err(OutOfRange) }
-    }
-
-    /// The integer.
-    pub const fn get(self) -> i64 {
-        self.0
-    }
-
     /// The number after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
-    }
-}
-
-impl TryFrom<i64> for Seq {
-    type Error = OutOfRange;
-
-    fn try_from(seq: i64) -> Result<Self, OutOfRange> {
-        Self::new(seq)
-    }
-}
-
-impl From<Seq> for i64 {
-    fn from(seq: Seq) -> i64 {
-        seq.0
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

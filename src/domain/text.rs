@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
@@ -136,24 +136,30 @@ impl UserName {
     }
 }
 
+/// Checks a text of 1 to 64 characters that has none of `what`.
+fn check_short(text: &str, is_fit: fn(char) -> bool, what: &'static str) -> Result<(), TextError> {
+    const MAX_CHARS: usize = 64;
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
+    if text.chars().count() > MAX_CHARS {
+        return Err(TextError::TooLong { max: MAX_CHARS });
+    }
+    if text.chars().all(is_fit) { Ok(()) } else { Err(TextError::Forbidden { what }) }
+}
+
 /// The sender's idempotency key: 1 to 64 printable ASCII characters.
 // Clones share the text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[ -~]+$")]
 pub struct ClientMsgId(Arc<str>);
 
 impl ClientMsgId {
     /// Checks a key.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        if text.is_empty() {
-            return Err(TextError::Empty);
-        }
-        if text.chars().count() > 64 {
-            return Err(TextError::TooLong { max: 64 });
-        }
-        if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(TextError::Forbidden { what: "anything but printable ASCII characters" });
-        }
+        let is_fit = |c| (' '..='~').contains(&c);
+        check_short(text, is_fit, "anything but printable ASCII characters")?;
         Ok(Self(text.into()))
     }
 
@@ -168,28 +174,37 @@ impl ClientMsgId {
     }
 }
 
+impl TryFrom<String> for ClientMsgId {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        Self::parse(&text)
+    }
+}
+
 /// The name a client gives to its device or tab: 1 to 64 characters, none of them control.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct DeviceId(Box<str>);
 
 impl DeviceId {
     /// Checks a device's name.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        if text.is_empty() {
-            return Err(TextError::Empty);
-        }
-        if text.chars().count() > 64 {
-            return Err(TextError::TooLong { max: 64 });
-        }
-        if text.chars().any(char::is_control) {
-            return Err(TextError::Forbidden { what: "control characters" });
-        }
+        check_short(text, |c| !c.is_control(), "control characters")?;
         Ok(Self(text.into()))
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for DeviceId {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        Self::parse(&text)
     }
 }
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    error::Problem,
     extract::{Actor, After, JsonBody, Params, PathParam, integer},
     views::{ConversationView, PublicUrl},
 };
@@ -33,7 +32,7 @@ pub(super) struct ConversationList {
         ("peerId" = Option<UserId>, Query, description = "Only the conversation with this user"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
-    responses((status = 200, body = ConversationList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = ConversationList)))]
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -71,7 +70,7 @@ pub(super) struct ChatList {
         ("after" = Option<i64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "Exclusive; 0 is the beginning; not together with `before`"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
-    responses((status = 200, body = ChatList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = ChatList)))]
 pub(super) async fn chats(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -94,9 +93,8 @@ pub(super) async fn chats(
 }
 
 /// How far one has read.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
 pub(super) struct ReadUpTo {
     up_to: ChatId,
 }
@@ -104,7 +102,7 @@ pub(super) struct ReadUpTo {
 /// Move my read mark; never backwards, never past the last chat
 #[utoipa::path(post, path = "/v1/conversations/{id}/read", tag = "conversations",
     params(("id" = ConversationId, Path)), request_body = ReadUpTo,
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(super) async fn read(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -113,7 +111,7 @@ pub(super) async fn read(
 ) -> Result<StatusCode, Fault> {
     service.limits.write(actor.user).await?;
     let id = integer("id", &id)?;
-    let up_to = body.fields_of(actor.user)?.required_integer("upTo")?;
+    let ReadUpTo { up_to } = body.read_as(actor.user)?;
     service.messaging.mark_read(actor.user, id, up_to, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

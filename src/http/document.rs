@@ -12,6 +12,8 @@ use utoipa::{
     },
 };
 
+use super::error::Problem;
+
 /// The statuses by which a route may refuse, each of which is described once.
 const FAULTS: [u16; 9] = [400, 401, 403, 404, 409, 413, 429, 500, 503];
 
@@ -41,6 +43,7 @@ pub(super) struct Text(pub(super) Arc<str>);
         title = "imserver",
         description = "Real-time chat for WeChat mini programs. The WebSocket and all rules are described in docs/protocol.md."
     ),
+    components(schemas(Problem)),
     modifiers(&BearerToken),
     security(("token" = []))
 )]
@@ -86,8 +89,7 @@ pub(super) fn complete(document: &mut OpenApi, max_content_chars: usize) -> Text
     Text(document.to_json().unwrap_or_default().into())
 }
 
-/// Names each status by which the route may refuse. `default` stays: a client takes those that it does
-/// not know by their class.
+/// Names each status by which the route may refuse. For those that a client does not know there is `default`.
 fn describe_faults(path: &str, operation: &mut Operation) {
     // A token in the URL, a host, an origin.
     let mut statuses = vec![400, 403, 500];
@@ -102,10 +104,11 @@ fn describe_faults(path: &str, operation: &mut Operation) {
     }
     let further = FURTHER.iter().filter(|(further, _)| *further == path);
     statuses.extend(further.flat_map(|(_, statuses)| *statuses));
+    let responses = &mut operation.responses.responses;
+    responses.insert("default".to_owned(), RefOr::T(problem("default")));
     for status in statuses {
         let mut response = Ref::from_response_name(fault_name(status));
         response.description = words_of(&status.to_string());
-        let responses = &mut operation.responses.responses;
         responses.entry(status.to_string()).or_insert(RefOr::Ref(response));
     }
 }
@@ -115,16 +118,21 @@ fn fault_name(status: u16) -> String {
 }
 
 fn fault(status: u16) -> Response {
-    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let mut fault = Response::new(words_of(&status.to_string()));
-    fault.content.insert("application/problem+json".to_owned(), RefOr::T(content));
+    let mut fault = problem(&status.to_string());
     if matches!(status, 429 | 503) {
         let seconds = HeaderBuilder::new().schema(Some(u32::schema()));
         let seconds = seconds.description(Some("After how many seconds to try again")).build();
         fault.headers.insert("Retry-After".to_owned(), RefOr::T(seconds));
     }
     fault
+}
+
+fn problem(status: &str) -> Response {
+    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let mut problem = Response::new(words_of(status));
+    problem.content.insert("application/problem+json".to_owned(), RefOr::T(content));
+    problem
 }
 
 /// Says what each response is, as OpenAPI wants: the words of its status.

@@ -7,10 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{
-    error::Problem,
-    extract::{Actor, Params},
-};
+use super::extract::{Actor, Params};
 use crate::{
     domain::{Epoch, Seq},
     protocol::{
@@ -39,7 +36,7 @@ pub(super) struct EventList {
         ("epoch" = Option<String>, Query, description = "The history in which `since` counts"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
-    responses((status = 200, body = EventList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = EventList)))]
 pub(super) async fn events(
     State(service): State<Arc<Service>>,
     actor: Actor,

@@ -1,6 +1,6 @@
 //! What handlers take from a request: who acts, parameters, bodies.
 
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -9,6 +9,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use crate::{
@@ -193,29 +194,26 @@ impl Params {
     }
 
     /// An id or a sequence number.
-    pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(
-        &self,
-        key: &str,
-    ) -> Result<Option<T>, Fault> {
+    pub fn integer<T: FromStr<Err = OutOfRange>>(&self, key: &str) -> Result<Option<T>, Fault> {
         self.get(key).map(|text| integer(key, text)).transpose()
     }
 
     /// Where a list is to begin: after this entry, exclusive, or at its beginning, which is 0.
-    pub fn after<T: TryFrom<i64, Error = OutOfRange>>(&self) -> Result<Option<After<T>>, Fault> {
+    pub fn after<T: FromStr>(&self) -> Result<Option<After<T>>, Fault> {
         let Some(text) = self.get("after") else { return Ok(None) };
-        if is_digits(text) && text.bytes().all(|digit| digit == b'0') {
-            return Ok(Some(After::Beginning));
+        match text.parse() {
+            Ok(entry) => Ok(Some(After::Entry(entry))),
+            Err(_) if text.bytes().all(|digit| digit == b'0') && !text.is_empty() => {
+                Ok(Some(After::Beginning))
+            }
+            Err(_) => Err(Fault::invalid(format!("`after` must be an integer from 0 to {MAX_ID}"))),
         }
-        let entry = integer("after", text).map_err(|_| {
-            Fault::invalid(format!("`after` must be an integer from 0 to {MAX_ID}"))
-        })?;
-        Ok(Some(After::Entry(entry)))
     }
 
     /// How many entries are wanted: clamped, and refused where it is no positive number.
     pub fn limit(&self) -> Result<u32, Fault> {
         let Some(text) = self.get("limit") else { return Ok(DEFAULT_LIMIT) };
-        if !is_digits(text) {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Fault::invalid("`limit` must be a positive integer"));
         }
         match text.parse::<u32>() {
@@ -259,14 +257,8 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParam {
 }
 
 /// Reads an integer that stands in a path or a query.
-pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(key: &str, text: &str) -> Result<T, Fault> {
-    let number = text.parse::<i64>().ok().filter(|_| is_digits(text)).ok_or(OutOfRange);
-    number.and_then(T::try_from).map_err(|error| Fault::invalid(format!("`{key}` {error}")))
-}
-
-/// Whether this is how the contract writes a number: `+1` is not.
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+pub fn integer<T: FromStr<Err = OutOfRange>>(key: &str, text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|error| Fault::invalid(format!("`{key}` {error}")))
 }
 
 /// The body of a request that is a JSON object, of at most 64 KiB.
@@ -279,11 +271,11 @@ impl JsonBody {
         Fields::parse(&self.0).map_err(|error| Fault::invalid(format!("the body {error}")))
     }
 
-    /// The object's fields, of which `userId` must not name anybody but the actor.
-    pub fn fields_of(&self, actor: UserId) -> Result<Fields<'_>, Fault> {
+    /// Reads the object's fields, of which `userId` must not name anybody but the actor.
+    pub fn read_as<T: DeserializeOwned>(&self, actor: UserId) -> Result<T, Fault> {
         let fields = self.fields()?;
         fields.check_user(actor)?;
-        Ok(fields)
+        fields.read()
     }
 }
 
@@ -295,16 +287,9 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// The body of a request that is a picture, of at most 256 KiB.
-#[derive(Debug)]
-pub struct PictureBody(pub Bytes);
-
-impl<S: Sync> FromRequest<S> for PictureBody {
-    type Rejection = Fault;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        read(request, MAX_AVATAR_BYTES).await.map(Self)
-    }
+/// Reads a picture of at most 256 KiB.
+pub async fn picture(request: Request) -> Result<Bytes, Fault> {
+    read(request, MAX_AVATAR_BYTES).await
 }
 
 /// Reads a body whole. What is left of one that is refused, the connection reads away.

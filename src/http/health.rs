@@ -6,7 +6,6 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Problem;
 use crate::{service::Service, store::Access};
 
 /// How long the database may take to answer.
@@ -24,14 +23,14 @@ pub(super) struct Health {
 
 /// Whether the process is up
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()),
-    responses((status = 200, body = Health), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Health)))]
 pub(super) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", reasons: Vec::new() })
 }
 
 /// Whether traffic is welcome
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
-    responses((status = 200, body = Health), (status = 503, body = Health), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, Json<Health>) {
     let unavailable = |reason| {
         let health = Health { status: "unavailable", reasons: vec![reason] };

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    error::Problem,
     extract::{Actor, JsonBody},
     peer::ClientAddress,
     views::{PublicUrl, UserView},
@@ -18,7 +17,7 @@ use crate::{
     domain::User,
     protocol::{
         fault::{Code, Fault},
-        fields::missing,
+        fields::{Words, missing},
     },
     service::Service,
 };
@@ -46,8 +45,7 @@ impl LoginView {
 }
 
 /// A code of `wx.login`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct WechatLogin {
     #[schema(min_length = 1)]
     code: String,
@@ -55,15 +53,17 @@ pub(super) struct WechatLogin {
 
 /// Log in by WeChat
 #[utoipa::path(post, path = "/v1/login/wechat", tag = "login", security(()), request_body = WechatLogin,
-    responses((status = 200, body = LoginView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = LoginView)))]
 pub(super) async fn wechat(
     State(service): State<Arc<Service>>,
     ClientAddress(address): ClientAddress,
     url: PublicUrl,
     body: JsonBody,
 ) -> Result<Json<LoginView>, Fault> {
-    let code = body.fields()?.string("code")?.filter(|code| !code.is_empty());
-    let code = code.ok_or_else(|| missing("code"))?;
+    let WechatLogin { code } = body.fields()?.read()?;
+    if code.is_empty() {
+        return Err(missing("code"));
+    }
     service.limits.may_try_login(address).await?;
     match service.accounts.log_in_wechat(&code).await.map_err(Fault::from) {
         Ok(login) => Ok(LoginView::of(login, &url)),
@@ -77,28 +77,27 @@ pub(super) async fn wechat(
 }
 
 /// A name, which is enough where demo login is on.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct DemoLogin {
-    #[schema(min_length = 1, max_length = 32)]
-    name: String,
+    #[schema(value_type = String, min_length = 1, max_length = 32)]
+    name: Words,
 }
 
 /// Log in by a name, where demo login is on
 #[utoipa::path(post, path = "/v1/login/demo", tag = "login", security(()), request_body = DemoLogin,
-    responses((status = 200, body = LoginView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = LoginView)))]
 pub(super) async fn demo(
     State(service): State<Arc<Service>>,
     url: PublicUrl,
     body: JsonBody,
 ) -> Result<Json<LoginView>, Fault> {
-    let name = body.fields()?.user_name("name")?.ok_or_else(|| missing("name"))?;
-    Ok(LoginView::of(service.accounts.log_in_demo(&name).await?, &url))
+    let DemoLogin { name } = body.fields()?.read()?;
+    let login = service.accounts.log_in_demo(&name.user_name("name")?).await?;
+    Ok(LoginView::of(login, &url))
 }
 
 /// What to end.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Logout {
     /// Whether all of one's sessions end.
     everywhere: Option<bool>,
@@ -106,22 +105,18 @@ pub(super) struct Logout {
 
 /// End this session, or all of mine, and close their sockets; no body is needed
 #[utoipa::path(post, path = "/v1/logout", tag = "login", request_body = Option<Logout>,
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(super) async fn logout(
     State(service): State<Arc<Service>>,
     actor: Actor,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
     service.limits.write(actor.user).await?;
-    // No body is needed; in one that is there, `userId` counts as in every other.
-    let everywhere = match body.fields() {
-        Ok(fields) => {
-            fields.check_user(actor.user)?;
-            fields.flag("everywhere")?.unwrap_or_default()
-        }
-        Err(_) => false,
+    let Logout { everywhere } = match body.fields() {
+        Ok(_) => body.read_as(actor.user)?,
+        Err(_) => Logout { everywhere: None },
     };
-    if everywhere {
+    if everywhere == Some(true) {
         if let Some(last) = service.accounts.log_out_everywhere(actor.user).await? {
             service.messaging.close_sessions(actor.user, last);
         }

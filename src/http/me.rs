@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{FromRequest, Request, State},
+    extract::{Request, State},
 };
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    error::Problem,
-    extract::{Actor, JsonBody, PictureBody},
+    extract::{Actor, JsonBody, picture},
     views::{PublicUrl, UserView},
 };
-use crate::{protocol::fault::Fault, service::Service};
+use crate::{
+    protocol::{fault::Fault, fields::Words},
+    service::Service,
+};
 
 /// Who I am
 #[utoipa::path(get, path = "/v1/me", tag = "me",
-    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = UserView)))]
 pub(super) async fn me(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -28,16 +31,15 @@ pub(super) async fn me(
 }
 
 /// What to change about oneself.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Change {
-    #[schema(min_length = 1, max_length = 32)]
-    name: Option<String>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 32)]
+    name: Option<Words>,
 }
 
 /// Change my name
 #[utoipa::path(patch, path = "/v1/me", tag = "me", request_body = Change,
-    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = UserView)))]
 pub(super) async fn rename(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -45,8 +47,9 @@ pub(super) async fn rename(
     body: JsonBody,
 ) -> Result<Json<UserView>, Fault> {
     service.limits.write(actor.user).await?;
-    let user = match body.fields_of(actor.user)?.user_name("name")? {
-        Some(name) => service.messaging.rename(actor.user, &name).await?,
+    let Change { name } = body.read_as(actor.user)?;
+    let user = match name {
+        Some(name) => service.messaging.rename(actor.user, &name.user_name("name")?).await?,
         None => service.messaging.user(actor.user).await?,
     };
     Ok(Json(UserView::of(user, &url)))
@@ -54,7 +57,7 @@ pub(super) async fn rename(
 
 /// Change my name, for clients that know no PATCH
 #[utoipa::path(put, path = "/v1/me", tag = "me", request_body = Change,
-    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = UserView)))]
 pub(super) async fn put(
     service: State<Arc<Service>>,
     actor: Actor,
@@ -67,7 +70,7 @@ pub(super) async fn put(
 /// Change my picture: a PNG, JPEG or WebP of at most 256 KB
 #[utoipa::path(put, path = "/v1/me/avatar", tag = "me",
     request_body(content_type = "image/*"),
-    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = UserView)))]
 pub(super) async fn set_avatar(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -76,7 +79,7 @@ pub(super) async fn set_avatar(
 ) -> Result<Json<UserView>, Fault> {
     // Before the body is read: what waits in memory is bounded.
     let place = service.accounts.upload_place(actor.user).await?;
-    let PictureBody(upload) = PictureBody::from_request(request, &()).await?;
+    let upload = picture(request).await?;
     let user = service.accounts.set_avatar(actor.user, upload, place).await?;
     Ok(Json(UserView::of(user, &url)))
 }

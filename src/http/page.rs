@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{document, error::Problem};
+use super::document;
 use crate::{
     protocol::fault::{Code, Fault},
     service::Service,
@@ -29,46 +29,31 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
-const INDEX: &str = include_str!("../../miniprogram/web/dist/index.html");
-const DEMO: &str = include_str!("../../miniprogram/web/dist/demo.html");
-
-/// A file that a page refers to.
-struct Asset {
-    name: &'static str,
-    content_type: &'static str,
-    text: &'static str,
+/// A text that the mini program's build made.
+macro_rules! built {
+    ($name:literal) => {
+        include_str!(concat!("../../miniprogram/web/dist/", $name))
+    };
 }
+
+const INDEX: &str = built!("index.html");
+const DEMO: &str = built!("demo.html");
 
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 4] = [
-    Asset {
-        name: "app.css",
-        content_type: STYLE,
-        text: include_str!("../../miniprogram/web/dist/app.css"),
-    },
-    Asset {
-        name: "app.js",
-        content_type: SCRIPT,
-        text: include_str!("../../miniprogram/web/dist/app.js"),
-    },
-    Asset {
-        name: "demo.css",
-        content_type: STYLE,
-        text: include_str!("../../miniprogram/web/dist/demo.css"),
-    },
-    Asset {
-        name: "demo.js",
-        content_type: SCRIPT,
-        text: include_str!("../../miniprogram/web/dist/demo.js"),
-    },
+/// The files that a page refers to: name, type and text.
+const ASSETS: [(&str, &str, &str); 4] = [
+    ("app.css", STYLE, built!("app.css")),
+    ("app.js", SCRIPT, built!("app.js")),
+    ("demo.css", STYLE, built!("demo.css")),
+    ("demo.js", SCRIPT, built!("demo.js")),
 ];
 
 /// The query under which a page asks for each of `ASSETS`: its version, by its content.
 static VERSIONS: LazyLock<[String; ASSETS.len()]> = LazyLock::new(|| {
-    ASSETS.each_ref().map(|asset| {
-        let digest = Sha256::digest(asset.text);
+    ASSETS.map(|(_, _, text)| {
+        let digest = Sha256::digest(text);
         let bytes = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
         format!("v={}", bytes.collect::<String>())
     })
@@ -98,11 +83,11 @@ fn html(text: &'static str) -> Response {
 /// A file of the pages. Under the version that it has it may be kept for ever; while replicas differ in
 /// their version, an answer for another one may not.
 async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
-    let found = ASSETS.iter().zip(VERSIONS.iter()).find(|(asset, _)| asset.name == file);
-    let (asset, version) =
+    let found = ASSETS.iter().zip(VERSIONS.iter()).find(|((name, _, _), _)| *name == file);
+    let ((_, content_type, text), version) =
         found.ok_or_else(|| Fault::new(Code::NotFound, "there is no such file"))?;
     let caching = if query.as_ref() == Some(version) { FOR_EVER } else { ASK_AGAIN };
-    Ok(served(asset.content_type, caching, asset.text))
+    Ok(served(content_type, caching, text))
 }
 
 fn served(content_type: &'static str, caching: &'static str, text: &'static str) -> Response {
@@ -128,7 +113,7 @@ pub(super) struct ServiceView {
 
 /// What the service offers
 #[utoipa::path(get, path = "/v1/service", tag = "document", security(()),
-    responses((status = 200, body = ServiceView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = ServiceView)))]
 pub(super) async fn service(State(service): State<Arc<Service>>) -> Json<ServiceView> {
     let settings = &service.settings;
     Json(ServiceView {
@@ -140,7 +125,7 @@ pub(super) async fn service(State(service): State<Arc<Service>>) -> Json<Service
 
 /// This document
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "document", security(()),
-    responses((status = 200, body = Object), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Object)))]
 pub(super) async fn openapi(Extension(text): Extension<document::Text>) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, ASK_AGAIN)];
     (headers, text.0.to_string()).into_response()

@@ -13,7 +13,6 @@ use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
 use super::{
-    error::Problem,
     extract::{Actor, Params, PathParam, integer},
     views::{PresenceView, PublicUrl, UserView},
 };
@@ -35,7 +34,7 @@ pub(super) struct UserList {
 /// Find people by the beginning of their name, where the directory is on
 #[utoipa::path(get, path = "/v1/users", tag = "people",
     params(("query" = String, Query, min_length = 1), ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100")),
-    responses((status = 200, body = UserList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = UserList)))]
 pub(super) async fn search(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -55,7 +54,7 @@ pub(super) async fn search(
 
 /// A user's public face; with the directory off, only of oneself and of people with whom I share a conversation
 #[utoipa::path(get, path = "/v1/users/{id}", tag = "people", params(("id" = UserId, Path)),
-    responses((status = 200, body = UserView), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = UserView)))]
 pub(super) async fn user(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -81,7 +80,7 @@ pub(super) struct PresenceList {
 /// Whether people with whom I share a conversation are online; others are left out
 #[utoipa::path(get, path = "/v1/presence", tag = "people",
     params(("userIds" = Vec<UserId>, Query, style = Form, explode = false, min_items = 1, max_items = 100, description = "Ids, separated by commas", example = json!([1, 2]))),
-    responses((status = 200, body = PresenceList), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = PresenceList)))]
 pub(super) async fn presence(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -99,7 +98,7 @@ pub(super) async fn presence(
 
 /// A picture, which never changes under its name
 #[utoipa::path(get, path = "/v1/avatars/{hash}", tag = "people", security(()), params(("hash" = String, Path, pattern = "^[0-9a-f]{64}$")),
-    responses((status = 200, content_type = "image/*"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, content_type = "image/*")))]
 pub(super) async fn avatar(
     State(service): State<Arc<Service>>,
     PathParam(hash): PathParam,

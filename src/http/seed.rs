@@ -3,18 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    error::Problem,
-    extract::{Caller, JsonBody, Params},
-};
+use super::extract::{Caller, JsonBody, Params};
 use crate::{
     domain::{Chat, ClientMsgId, Destination, UserId, UserName},
     protocol::{
         fault::Fault,
-        fields::{Fields, missing},
+        fields::{Fields, Words, missing},
     },
     service::Service,
     store::NewChat,
@@ -24,48 +21,51 @@ use crate::{
 const SUCCESS: &str = "MSG SEND SUCCESS";
 
 /// A chat as the seed sends it.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes a body whose fields are read one by one")]
 pub(super) struct SeedChat {
     user_id: UserId,
     target_user_id: UserId,
     /// `chat.max_content_chars` characters at most, and at least one that is visible.
-    #[schema(min_length = 1)]
-    content: String,
+    #[schema(value_type = String, min_length = 1)]
+    content: Words,
     /// Names an anonymous user who is new; otherwise ignored.
-    user_name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    user_name: Option<Words>,
     /// Names an anonymous user who is new; otherwise ignored.
-    target_user_name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    target_user_name: Option<Words>,
     client_msg_id: Option<ClientMsgId>,
 }
 
 /// Stores a chat that the seed's client sent, over HTTP or its socket.
 pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Result<(), Fault> {
-    let sender: UserId = fields.required_integer("userId")?;
+    let chat: SeedChat = fields.read()?;
+    let (sender, target) = (chat.user_id, chat.target_user_id);
     caller.act_as(sender)?;
-    let target = fields.required_integer("targetUserId")?;
-    let chat = NewChat::text(
-        sender,
-        Destination::Direct(target),
-        fields.client_msg_id()?.unwrap_or_else(ClientMsgId::random),
-        fields.content(service.settings.chat.max_content_chars)?,
-    );
+    let content = chat.content.content(service.settings.chat.max_content_chars)?;
     if matches!(caller, Caller::Anonymous) {
-        let name = |key, id: UserId| -> Result<_, Fault> {
-            let given = fields.user_name(key)?;
-            Ok((id, given.unwrap_or_else(|| UserName::placeholder(id.get()))))
+        let name = |key, id: UserId, given: Option<Words>| {
+            let given = given.map(|name| name.user_name(key)).transpose()?;
+            Ok::<_, Fault>((id, given.unwrap_or_else(|| UserName::placeholder(id.get()))))
         };
-        let users = [name("userName", sender)?, name("targetUserName", target)?];
+        let users = [
+            name("userName", sender, chat.user_name)?,
+            name("targetUserName", target, chat.target_user_name)?,
+        ];
         service.messaging.ensure_users(&users).await?;
     }
-    service.messaging.send(chat).await?;
+    let key = chat.client_msg_id.unwrap_or_else(ClientMsgId::random);
+    service
+        .messaging
+        .send(NewChat::text(sender, Destination::Direct(target), key, content))
+        .await?;
     Ok(())
 }
 
 /// Send a chat
 #[utoipa::path(post, path = "/push", tag = "seed", request_body = SeedChat,
-    responses((status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn push_route(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -77,7 +77,7 @@ pub(super) async fn push_route(
 
 /// A user's latest chats, oldest first
 #[utoipa::path(get, path = "/getMessage", tag = "seed", params(("userId" = UserId, Query)),
-    responses((status = 200, body = Vec<Chat>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Vec<Chat>)))]
 pub(super) async fn get_message(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -101,7 +101,7 @@ pub(super) struct OnlineUserView {
 
 /// Who is online, by user id
 #[utoipa::path(get, path = "/getOnlineUser", tag = "seed",
-    responses((status = 200, body = BTreeMap<String, OnlineUserView>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = BTreeMap<String, OnlineUserView>)))]
 pub(super) async fn get_online_user(
     State(service): State<Arc<Service>>,
     caller: Caller,
@@ -118,7 +118,7 @@ pub(super) async fn get_online_user(
 
 /// Close a user's sockets (a GET that changes state: the seed's)
 #[utoipa::path(get, path = "/close", tag = "seed", params(("userId" = UserId, Query)),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn close(
     State(service): State<Arc<Service>>,
     caller: Caller,

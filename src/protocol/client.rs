@@ -1,24 +1,30 @@
 //! Frames that a client sends.
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 use super::{
+    MAX_WATCHED,
     fault::{Code, Fault},
-    fields::{Fields, missing},
+    fields::{Fields, Words},
 };
 use crate::domain::{ChatId, ClientMsgId, Content, ConversationId, DeviceId, Epoch, Seq, UserId};
 
 /// The first frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Hello {
     /// The last event that the client has applied; `None`: from now on.
     pub since: Option<Seq>,
     /// The history in which it counted; `None`: on trust.
     pub epoch: Option<ClientEpoch>,
-    /// The device, of whose sockets this is to be the only one.
+    /// The device; this socket replaces the other ones of it.
+    #[serde(rename = "deviceId")]
     pub device: Option<DeviceId>,
 }
 
 /// An epoch as a client names it. One that is no UUID is just a foreign one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct ClientEpoch(Option<Epoch>);
 
 impl ClientEpoch {
@@ -33,29 +39,20 @@ impl ClientEpoch {
     }
 }
 
+impl From<String> for ClientEpoch {
+    fn from(text: String) -> Self {
+        Self::parse(&text)
+    }
+}
+
 impl Hello {
     /// Reads the fields of a `hello`.
     pub fn read(fields: &Fields<'_>, user: UserId) -> Result<Self, Fault> {
-        let invalid = |fault: Fault| Fault { code: Code::InvalidHello, ..fault };
-        let device = fields
-            .string("deviceId")
-            .map_err(invalid)?
-            .map(|text| {
-                DeviceId::parse(&text)
-                    .map_err(|error| Fault::new(Code::InvalidHello, format!("`deviceId` {error}")))
-            })
-            .transpose()?;
-        let since = fields.integer("since").map_err(|fault| Fault {
-            code: Code::InvalidHello,
-            detail: "`since` must be an integer from 0 to 9007199254740991".into(),
-            ..fault
-        })?;
-        let epoch = fields.string("epoch").map_err(invalid)?;
-        fields.check_user(user).map_err(|fault| match fault.code {
+        let hello = fields.read().and_then(|hello| fields.check_user(user).map(|()| hello));
+        hello.map_err(|fault| match fault.code {
             Code::Forbidden => fault,
-            _ => invalid(fault),
-        })?;
-        Ok(Self { since, epoch: epoch.as_deref().map(ClientEpoch::parse), device })
+            _ => Fault { code: Code::InvalidHello, ..fault },
+        })
     }
 }
 
@@ -66,9 +63,9 @@ pub enum Request {
     Send(Send),
     /// Move a read mark.
     Read {
-        /// Where.
+        /// The conversation that was read.
         conversation: ConversationId,
-        /// How far.
+        /// The last chat that was read.
         up_to: ChatId,
     },
     /// Somebody is typing.
@@ -76,9 +73,9 @@ pub enum Request {
         /// The user whose sockets show it.
         target: UserId,
     },
-    /// Whose presence this screen shows.
+    /// Replace the users whose presence this socket is shown.
     Watch {
-        /// All of them.
+        /// At most [`MAX_WATCHED`].
         users: Vec<UserId>,
     },
     /// Is anybody there?
@@ -96,10 +93,29 @@ pub struct Send {
     pub content: Content,
 }
 
+/// A chat to be sent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendChat {
+    client_msg_id: ClientMsgId,
+    target_user_id: UserId,
+    /// `chat.max_content_chars` characters at most, and at least one that is visible.
+    #[schema(value_type = String, min_length = 1)]
+    content: Words,
+}
+
+impl SendChat {
+    /// Checks the content against the limit of characters.
+    pub fn check(self, max_content_chars: usize) -> Result<Send, Fault> {
+        let content = self.content.content(max_content_chars)?;
+        Ok(Send { client_msg_id: self.client_msg_id, target: self.target_user_id, content })
+    }
+}
+
 /// What is wrong with a frame after the first.
 #[derive(Debug)]
 pub struct BadFrame {
-    /// The fault.
+    /// What its sender is told.
     pub fault: Fault,
     /// The key of the send that it answers.
     pub client_msg_id: Option<ClientMsgId>,
@@ -117,23 +133,27 @@ impl Request {
             fields.check_user(user).and_then(|()| Self::read_kind(kind, fields, max_content_chars));
         parsed.map_err(|fault| BadFrame {
             fault,
-            client_msg_id: fields.client_msg_id().ok().flatten(),
+            client_msg_id: fields.optional("clientMsgId").ok().flatten(),
         })
     }
 
     fn read_kind(kind: &str, fields: &Fields<'_>, max_chars: usize) -> Result<Self, Fault> {
         Ok(match kind {
-            "send" => Self::Send(Send {
-                client_msg_id: fields.client_msg_id()?.ok_or_else(|| missing("clientMsgId"))?,
-                target: fields.required_integer("targetUserId")?,
-                content: fields.content(max_chars)?,
-            }),
+            "send" => Self::Send(fields.read::<SendChat>()?.check(max_chars)?),
             "read" => Self::Read {
-                conversation: fields.required_integer("conversationId")?,
-                up_to: fields.required_integer("upTo")?,
+                conversation: fields.required("conversationId")?,
+                up_to: fields.required("upTo")?,
             },
-            "typing" => Self::Typing { target: fields.required_integer("targetUserId")? },
-            "watch" => Self::Watch { users: fields.user_ids("userIds")? },
+            "typing" => Self::Typing { target: fields.required("targetUserId")? },
+            "watch" => {
+                let invalid = |fault| Fault { code: Code::InvalidUserIds, ..fault };
+                let users: Vec<UserId> = fields.required("userIds").map_err(invalid)?;
+                if users.len() > MAX_WATCHED {
+                    let detail = format!("`userIds` must name at most {MAX_WATCHED} users");
+                    return Err(Fault::new(Code::InvalidUserIds, detail));
+                }
+                Self::Watch { users }
+            }
             "ping" => Self::Ping,
             "hello" => {
                 return Err(Fault::new(Code::UnexpectedHello, "this socket has said hello before"));
@@ -146,11 +166,10 @@ impl Request {
 /// Reads the type and the fields of a text frame. `None`: it is no protocol, and the socket closes.
 pub fn read_frame(text: &str) -> Option<(String, Fields<'_>)> {
     let fields = Fields::parse(text.as_bytes()).ok()?;
-    let kind = match fields.string("type") {
-        Ok(kind) => kind?,
+    let kind = match fields.required::<Words>("type").ok()?.decode() {
         // A type that no text can hold is one that nobody knows.
-        Err(_) if fields.is_string("type") => String::new(),
-        Err(_) => return None,
+        Err(error) if error.is_syntax() => String::new(),
+        kind => kind.ok()?,
     };
     Some((kind, fields))
 }

@@ -28,37 +28,29 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    const fn on_the_wire(self) -> (u16, &'static str) {
+        match self {
+            Self::Normal => (1000, ""),
+            Self::BadUtf8 => (1007, "text is not UTF-8"),
+            Self::TooBig => (1009, "frame over 64 KiB"),
+            Self::Restart => (1012, "replica restarts"),
+            Self::NoProtocol => (4400, "not the protocol"),
+            Self::SessionEnded => (4401, "session ended"),
+            Self::Kicked => (4403, "closed by request"),
+            Self::TooSlow => (4408, "too slow a reader"),
+            Self::Replaced => (4409, "replaced by a newer socket"),
+            Self::Silent => (4410, "silent for too long"),
+            Self::TooManyFrames => (4429, "too many frames"),
+        }
+    }
+
     /// The number on the wire.
     pub const fn code(self) -> u16 {
-        match self {
-            Self::Normal => 1000,
-            Self::BadUtf8 => 1007,
-            Self::TooBig => 1009,
-            Self::Restart => 1012,
-            Self::NoProtocol => 4400,
-            Self::SessionEnded => 4401,
-            Self::Kicked => 4403,
-            Self::TooSlow => 4408,
-            Self::Replaced => 4409,
-            Self::Silent => 4410,
-            Self::TooManyFrames => 4429,
-        }
+        self.on_the_wire().0
     }
 
     /// The reason on the wire: at most 123 bytes.
     pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Normal => "",
-            Self::BadUtf8 => "text is not UTF-8",
-            Self::TooBig => "frame over 64 KiB",
-            Self::Restart => "replica restarts",
-            Self::NoProtocol => "not the protocol",
-            Self::SessionEnded => "session ended",
-            Self::Kicked => "closed by request",
-            Self::TooSlow => "too slow a reader",
-            Self::Replaced => "replaced by a newer socket",
-            Self::Silent => "silent for too long",
-            Self::TooManyFrames => "too many frames",
-        }
+        self.on_the_wire().1
     }
 }

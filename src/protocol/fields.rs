@@ -1,181 +1,92 @@
-//! Reads the fields of a JSON object one by one, so that each wrong one is named.
+//! Reads JSON objects that clients send into structs, so that a fault names its field.
 //!
-//! Unknown keys are skipped without being decoded, however deep they are. Each known one is decoded
-//! by itself: a lone surrogate in one string is a fault of that field, not of the frame.
+//! An object is first split into its keys and undecoded values. So an unknown key may hold anything, however
+//! deeply nested, and a lone surrogate in one string is a fault of that field, not of the whole frame.
 
-use std::{borrow::Cow, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{DeserializeOwned, value::MapDeserializer},
 };
-use serde_json::value::RawValue;
+use serde_json::{Error, value::RawValue};
 
 use super::fault::{Code, Fault};
-use crate::domain::{ClientMsgId, Content, OutOfRange, TextError, UserId, UserName};
-
-/// How many fields there is room for at first: a `send` has four.
-const FIELDS: usize = 6;
+use crate::domain::{Content, TextError, UserId, UserName};
 
 /// Bytes that are no JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a JSON object")]
 pub struct NotAnObject;
 
-/// The fields of one object, as they stand there: a handful, which need no index. Where a key stands
-/// twice, the last one counts; `null` is absent.
-#[derive(Debug)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The fields of one object, undecoded. Where a key stands twice, the last one counts; `null` is absent.
+#[derive(Debug, Deserialize)]
+pub struct Fields<'a>(#[serde(borrow)] BTreeMap<Key, &'a RawValue>);
 
-/// Borrows keys that have no escapes.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+/// `None`: it has a lone surrogate, so it is no key that anybody knows.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(Option<String>);
 
-/// A key that is not decoded yet.
-#[derive(Deserialize)]
-struct RawKey<'a>(#[serde(borrow)] &'a RawValue);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::with_capacity(FIELDS);
-                while let Some((RawKey(key), value)) = map.next_entry()? {
-                    // A key with a lone surrogate is none that anybody knows.
-                    if let Ok(Key(key)) = serde_json::from_str(key.get()) {
-                        fields.push((key, value));
-                    }
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
+        let json = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(json.get()).ok()))
     }
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an object.
+    /// Splits an object.
     pub fn parse(json: &'a [u8]) -> Result<Self, NotAnObject> {
         serde_json::from_slice(json).map_err(|_| NotAnObject)
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
-        let (_, raw) = self.0.iter().rev().find(|(name, _)| name == key)?;
-        Some(raw.get()).filter(|json| *json != "null")
+    /// The keys that a client may know, and their values.
+    fn known(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        let fields = self.0.iter().filter(|(_, json)| json.get() != "null");
+        fields.filter_map(|(key, json)| Some((key.0.as_deref()?, *json)))
     }
 
-    /// Whether the key stands there with a string, be it one that no text can hold.
-    pub fn is_string(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|json| json.starts_with('"'))
-    }
-
-    /// A string.
-    pub fn string(&self, key: &str) -> Result<Option<String>, Fault> {
-        let text = self.get(key).map(serde_json::from_str).transpose();
-        text.map_err(|_| {
-            // The object was well-formed, so all that can be wrong with a string is this.
-            let wrong = if self.is_string(key) {
-                "must not contain lone surrogates"
-            } else {
-                "must be a string"
-            };
-            Fault::invalid(format!("`{key}` {wrong}"))
+    /// Reads all fields that `T` has. The fault names the first one that is wrong or missing.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        serde_path_to_error::deserialize(MapDeserializer::new(self.known())).map_err(|error| {
+            let (path, wrong) = (error.path(), problem(error.inner()));
+            let is_missing = path.iter().next().is_none();
+            Fault::invalid(if is_missing { wrong } else { format!("`{path}` {wrong}") })
         })
     }
 
-    /// `true` or `false`.
-    pub fn flag(&self, key: &str) -> Result<Option<bool>, Fault> {
-        let flag = self.get(key).map(serde_json::from_str).transpose();
-        flag.map_err(|_| Fault::invalid(format!("`{key}` must be true or false")))
+    /// Reads one field, if it is there.
+    pub fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
+        let field = self.known().find(|(name, _)| *name == key);
+        let value = field.map(|(_, json)| serde_json::from_str(json.get())).transpose();
+        value.map_err(|error| Fault::invalid(format!("`{key}` {}", problem(&error))))
     }
 
-    /// An id or a sequence number.
-    pub fn integer<T: TryFrom<i64, Error = OutOfRange>>(
-        &self,
-        key: &str,
-    ) -> Result<Option<T>, Fault> {
-        self.get(key)
-            .map(|json| {
-                serde_json::from_str::<i64>(json)
-                    .map_err(|_| OutOfRange)
-                    .and_then(T::try_from)
-                    .map_err(|error| Fault::invalid(format!("`{key}` {error}")))
-            })
-            .transpose()
+    /// Reads one field, which must be there.
+    pub fn required<T: DeserializeOwned>(&self, key: &str) -> Result<T, Fault> {
+        self.optional(key)?.ok_or_else(|| missing(key))
     }
 
-    /// An id that must be there.
-    pub fn required_integer<T: TryFrom<i64, Error = OutOfRange>>(
-        &self,
-        key: &str,
-    ) -> Result<T, Fault> {
-        self.integer(key)?.ok_or_else(|| missing(key))
-    }
-
-    /// `userId`, a known key of everything: one that names somebody else is forbidden.
+    /// Refuses a `userId` that names somebody else than the actor.
     pub fn check_user(&self, actor: UserId) -> Result<(), Fault> {
-        match self.integer::<UserId>("userId")? {
+        match self.optional::<UserId>("userId")? {
             Some(named) if named != actor => Err(Fault::foreign_user()),
             _ => Ok(()),
         }
     }
+}
 
-    /// `clientMsgId`, if there is one.
-    pub fn client_msg_id(&self) -> Result<Option<ClientMsgId>, Fault> {
-        self.string("clientMsgId")?
-            .map(|text| {
-                ClientMsgId::parse(&text)
-                    .map_err(|error| Fault::invalid(format!("`clientMsgId` {error}")))
-            })
-            .transpose()
-    }
-
-    /// `content`, which must be there.
-    pub fn content(&self, max_chars: usize) -> Result<Content, Fault> {
-        let text = self.string("content").map_err(|fault| {
-            let code = if self.is_string("content") { Code::InvalidContent } else { fault.code };
-            Fault { code, ..fault }
-        })?;
-        let text = text.ok_or_else(|| missing("content"))?;
-        Content::parse(&text, max_chars)
-            .map_err(|error| Fault::new(Code::InvalidContent, format!("`content` {error}")))
-    }
-
-    /// A user's name under this key, if there is one.
-    pub fn user_name(&self, key: &str) -> Result<Option<UserName>, Fault> {
-        let text = self.string(key).map_err(|fault| {
-            let code = if self.is_string(key) { Code::InvalidName } else { fault.code };
-            Fault { code, ..fault }
-        })?;
-        let name = text.map(|text| UserName::parse(&text)).transpose();
-        name.map_err(|error| {
-            let code = match error {
-                TextError::Empty | TextError::TooLong { .. } => Code::InvalidRequest,
-                _ => Code::InvalidName,
-            };
-            Fault::new(code, format!("`{key}` {error}"))
-        })
-    }
-
-    /// A list of users under this key: at most [`super::MAX_WATCHED`].
-    pub fn user_ids(&self, key: &str) -> Result<Vec<UserId>, Fault> {
-        let invalid = |detail: String| Fault::new(Code::InvalidUserIds, detail);
-        let json = self.get(key).ok_or_else(|| invalid(format!("`{key}` is missing")))?;
-        let ids: Vec<UserId> = serde_json::from_str(json)
-            .map_err(|_| invalid(format!("`{key}` must be a list of user ids")))?;
-        if ids.len() > super::MAX_WATCHED {
-            return Err(invalid(format!("`{key}` must name at most {} users", super::MAX_WATCHED)));
-        }
-        Ok(ids)
+/// Says what a value must be, and not what it is.
+fn problem(error: &Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    match (text.rsplit_once(", expected "), text.strip_prefix("missing field ")) {
+        _ if text == "number out of range" => "is out of range".to_owned(),
+        // The value is well-formed JSON, so nothing else can be wrong with its syntax.
+        _ if error.is_syntax() => "must not contain lone surrogates".to_owned(),
+        (Some((_, expected)), _) => format!("must be {expected}"),
+        (None, Some(field)) => format!("{field} is missing"),
+        (None, None) => text.to_owned(),
     }
 }
 
@@ -184,23 +95,90 @@ pub fn missing(key: &str) -> Fault {
     Fault::invalid(format!("`{key}` is missing"))
 }
 
+/// What people read: the body of a chat, or a name. Decoded later than the other fields, because what is
+/// wrong with it has a code of its own.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Words(Box<RawValue>);
+
+/// It never reaches a log.
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Words({} bytes)", self.0.get().len())
+    }
+}
+
+impl Words {
+    /// The text. The error says that this is no string, or that it has lone surrogates.
+    pub fn decode(&self) -> Result<String, Error> {
+        serde_json::from_str(self.0.get())
+    }
+
+    fn text(&self, key: &str, code: Code) -> Result<String, Fault> {
+        self.decode().map_err(|error| {
+            let code = if error.is_syntax() { code } else { Code::InvalidRequest };
+            Fault::new(code, format!("`{key}` {}", problem(&error)))
+        })
+    }
+
+    /// The field `content`, checked against the limit of Unicode scalar values.
+    pub fn content(&self, max_chars: usize) -> Result<Content, Fault> {
+        let text = self.text("content", Code::InvalidContent)?;
+        Content::parse(&text, max_chars)
+            .map_err(|error| Fault::new(Code::InvalidContent, format!("`content` {error}")))
+    }
+
+    /// The field `key` as a user's name.
+    pub fn user_name(&self, key: &str) -> Result<UserName, Fault> {
+        UserName::parse(&self.text(key, Code::InvalidName)?).map_err(|error| {
+            let code = match error {
+                TextError::Empty | TextError::TooLong { .. } => Code::InvalidRequest,
+                _ => Code::InvalidName,
+            };
+            Fault::new(code, format!("`{key}` {error}"))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        domain::{ClientMsgId, DeviceId},
+        protocol::client::SendChat,
+    };
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Object {
+        user_id: Option<UserId>,
+        content: Option<Words>,
+        client_msg_id: Option<ClientMsgId>,
+        device_id: Option<DeviceId>,
+        everywhere: Option<bool>,
+        user_ids: Vec<UserId>,
+        code: Option<String>,
+    }
+
+    fn read(json: &str) -> Result<Object, Fault> {
+        Fields::parse(json.as_bytes()).unwrap().read()
+    }
 
     #[test]
     fn a_lone_surrogate_is_a_fault_of_its_field() {
-        let fields =
-            Fields::parse(br#"{"type":"send","content":"a\ud800b","deviceId":"\udc00"}"#).unwrap();
-        assert_eq!(fields.string("type").unwrap().as_deref(), Some("send"));
-        assert_eq!(fields.content(10).unwrap_err().code, Code::InvalidContent);
-        assert_eq!(fields.string("deviceId").unwrap_err().code, Code::InvalidRequest);
+        let object = read(r#"{"content":"a\ud800b"}"#).unwrap();
+        let fault = object.content.unwrap().content(10).unwrap_err();
+        assert_eq!(fault.code, Code::InvalidContent);
+        assert_eq!(fault.detail, "`content` must not contain lone surrogates");
+        let fault = read(r#"{"content":"\ud800","deviceId":"\udc00"}"#).unwrap_err();
+        assert_eq!(fault.detail, "`deviceId` must not contain lone surrogates");
+        assert_eq!(fault.code, Code::InvalidRequest);
     }
 
     #[test]
     fn a_key_that_is_no_text_is_unknown() {
-        let fields = Fields::parse(br#"{"\ud800":1,"\u0074ype":"ping","type":"send"}"#).unwrap();
-        assert_eq!(fields.string("type").unwrap().as_deref(), Some("send"));
+        let object = read(r#"{"\ud800":1,"\u0063ode":"a","\ud800":2,"code":"b"}"#).unwrap();
+        assert_eq!(object.code.as_deref(), Some("b"));
         assert!(Fields::parse(b"{\"a\xff\":1}").is_err());
         assert!(Fields::parse(b"{\"a\n\":1}").is_err());
     }
@@ -208,30 +186,36 @@ mod tests {
     #[test]
     fn unknown_keys_may_be_as_deep_as_they_like() {
         let deep = format!(r#"{{"x":{}{},"userId":3}}"#, "[".repeat(20_000), "]".repeat(20_000));
-        let fields = Fields::parse(deep.as_bytes()).unwrap();
-        assert_eq!(fields.integer::<UserId>("userId").unwrap().unwrap().get(), 3);
+        assert_eq!(read(&deep).unwrap().user_id.unwrap().get(), 3);
         assert!(Fields::parse("[".repeat(20_000).as_bytes()).is_err());
     }
 
     #[test]
-    fn ids_out_of_range_are_named() {
-        for wrong in [
-            "0",
-            "-1",
-            "9007199254740992",
-            "9223372036854775808",
-            "1.5",
-            "1e3",
-            "\"1\"",
-            "true",
-            "[]",
+    fn a_fault_says_what_its_field_must_be_and_not_what_it_is() {
+        let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+        for (key, value, wrong) in [
+            ("code", "7", "must be a string"),
+            ("code", &deep, "must be a string"),
+            ("everywhere", r#"", expected x at line 1""#, "must be a boolean"),
+            ("clientMsgId", r#""""#, "must not be empty"),
+            ("clientMsgId", r#""é""#, "must not contain anything but printable ASCII characters"),
+            ("userIds", "{}", "must be a sequence"),
         ] {
-            let json = format!(r#"{{"targetUserId":{wrong}}}"#);
-            let fields = Fields::parse(json.as_bytes()).unwrap();
-            let fault = fields.required_integer::<UserId>("targetUserId").unwrap_err();
-            assert!(fault.detail.contains("targetUserId"), "{wrong}: {fault}");
+            let fault = read(&format!(r#"{{"{key}":{value}}}"#)).unwrap_err();
+            assert_eq!(fault, Fault::invalid(format!("`{key}` {wrong}")));
         }
-        let fields = Fields::parse(br#"{"targetUserId":9007199254740991}"#).unwrap();
-        assert!(fields.required_integer::<UserId>("targetUserId").is_ok());
+        let fault = read(r#"{"userIds":[1,0]}"#).unwrap_err();
+        let range = "must be an integer from 1 to 9007199254740991";
+        assert_eq!(fault.detail, format!("`userIds[1]` {range}"));
+        let id = |json: &str| Fields::parse(json.as_bytes()).unwrap().read::<SendChat>();
+        for wrong in ["0", "-1", "9007199254740992", "9223372036854775808", "1.5", "1e3", "\"1\""] {
+            let fault = id(&format!(r#"{{"targetUserId":{wrong}}}"#)).unwrap_err();
+            assert_eq!(fault.detail, format!("`targetUserId` {range}"), "{wrong}");
+        }
+        let fault = id(r#"{"targetUserId":1e400}"#).unwrap_err();
+        assert_eq!(fault.detail, "`targetUserId` is out of range");
+        let fault = id(r#"{"clientMsgId":"k","targetUserId":null,"content":"x"}"#).unwrap_err();
+        assert_eq!(fault, missing("targetUserId"));
+        assert!(id(r#"{"clientMsgId":"k","targetUserId":9007199254740991,"content":7}"#).is_ok());
     }
 }

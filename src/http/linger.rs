@@ -1,27 +1,40 @@
-//! The end of a connection and of requests that nobody has read whole.
+//! The requests of one connection: whether the client owes one, and what nobody has read of them.
 //!
 //! A kernel that closes a connection with bytes unread resets it, and a reset destroys the answer that
 //! is on its way. A load balancer that still sends then takes the replica for dead, and tries the next
 //! one with the same. So what nobody reads is read away before a connection closes, within bounds.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use axum::{
+    BoxError,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::{
+    Request,
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+};
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    idle_connections::{IdleConnections, Slot},
+    progress::Progress,
 };
 
 /// How many bytes of a body are read away after its request was answered, so that the connection can
@@ -36,60 +49,74 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 const LINGER_WAIT: Duration = Duration::from_secs(5);
 const LINGER_BYTES: u64 = 8 * 1024 * 1024;
 
-/// What is left of a request that was answered.
-pub(super) enum Leftover {
-    /// A body that may be read away.
-    Drain(Incoming),
-    /// A body that is too long, or that the client sends only if it is asked to: the connection ends.
-    Close,
+/// What the requests of one connection share.
+pub(super) struct Requests {
+    /// Cancelled where the connection has to make room.
+    pub(super) evicted: CancellationToken,
+    idle: Arc<IdleConnections>,
+    /// Held while the next request is awaited.
+    slot: Mutex<Option<Slot>>,
+    progress: Progress,
+    /// How many bytes had been read when the last request that came whole had come.
+    whole: AtomicU64,
+    /// Whether the connection ends with the next answer.
+    is_last: AtomicBool,
 }
 
-impl Leftover {
-    /// `is_awaited`: the client waits for a word before it sends the body.
-    pub(super) fn of(body: Incoming, is_awaited: bool) -> Self {
-        if is_awaited || body.size_hint().lower() > DRAIN_BYTES as u64 {
-            Self::Close
-        } else {
-            Self::Drain(body)
-        }
-    }
-}
-
-/// Reads a body away. `true`: all of it came.
-pub(super) async fn drain(mut body: Incoming) -> bool {
-    let mut left = DRAIN_BYTES;
-    let drain = async {
-        while let Some(frame) = body.frame().await {
-            let length = frame.map_or(usize::MAX, |frame| frame.data_ref().map_or(0, Bytes::len));
-            let Some(rest) = left.checked_sub(length) else { return false };
-            left = rest;
-        }
-        true
-    };
-    timeout(DRAIN_WAIT, drain).await.unwrap_or(false)
-}
-
-/// What outlives the HTTP of a connection.
-#[derive(Debug, Default)]
-pub(super) struct Remains {
-    /// Whether bytes came after the last request that came whole.
-    is_within: AtomicBool,
-    stream: Mutex<Option<TcpStream>>,
-}
-
-impl Remains {
-    /// Notes that a request has come whole.
-    pub(super) fn request_ended(&self) {
-        self.is_within.store(false, Ordering::Relaxed);
+impl Requests {
+    /// Those of a connection that has just been accepted.
+    pub(super) fn new(idle: &Arc<IdleConnections>, progress: Progress) -> Arc<Self> {
+        let evicted = CancellationToken::new();
+        Arc::new(Self {
+            slot: Mutex::new(Some(idle.enter(&evicted))),
+            idle: Arc::clone(idle),
+            evicted,
+            progress,
+            whole: AtomicU64::new(0),
+            is_last: AtomicBool::new(false),
+        })
     }
 
-    /// Closes the connection so that its last answer arrives. Only after its HTTP is over.
-    pub(super) async fn close(&self) {
-        let stream = self.stream.lock().take();
-        // Nothing is unread of a client that waits between two requests.
-        let Some(mut stream) = stream.filter(|_| self.is_within.load(Ordering::Relaxed)) else {
+    /// Takes a request of which the head has come.
+    pub(super) fn begin(self: &Arc<Self>, request: Request<Incoming>) -> Request<RequestBody> {
+        let is_held_back = request.headers().contains_key(header::EXPECT);
+        request.map(|body| {
+            let (slot, requests) = (self.slot.lock().take(), Arc::clone(self));
+            let mut body = RequestBody { body: Some(body), slot, is_held_back, requests };
+            if body.is_end_stream() {
+                body.end();
+            }
+            body
+        })
+    }
+
+    /// Completes the answer to a request, and waits for the next one.
+    pub(super) fn answer(&self, answer: &mut Response) {
+        if self.is_last.load(Ordering::Relaxed) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        // A socket has deadlines of its own.
+        let is_socket = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if !is_socket && !self.evicted.is_cancelled() {
+            *self.slot.lock() = Some(self.idle.enter(&self.evicted));
+        }
+    }
+
+    /// Whether a request is being received or answered.
+    pub(super) fn is_busy(&self) -> bool {
+        self.slot.lock().is_none()
+    }
+
+    fn came_whole(&self) {
+        self.whole.store(self.progress.bytes_read(), Ordering::Relaxed);
+    }
+
+    /// Closes a connection whose HTTP is over, so that its last answer arrives.
+    pub(super) async fn close(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        if self.progress.bytes_read() == self.whole.load(Ordering::Relaxed) {
+            // Nothing is unread of a client that waits between two requests.
             return;
-        };
+        }
         let linger = async {
             stream.shutdown().await?;
             let mut rest = stream.take(LINGER_BYTES);
@@ -101,72 +128,80 @@ impl Remains {
     }
 }
 
-/// A connection lent to the HTTP library, which gives it back by dropping it.
-#[derive(Debug)]
-pub(super) struct Lent {
-    /// There until it is dropped.
-    stream: Option<TcpStream>,
-    remains: Arc<Remains>,
+/// The body of a request. The connection is idle until all of it has come. What its route does not read of
+/// it is read away.
+pub(super) struct RequestBody {
+    /// `None` once all of it has come.
+    body: Option<Incoming>,
+    slot: Option<Slot>,
+    /// The client waits for `100 Continue` before it sends anything. The first read causes that.
+    is_held_back: bool,
+    requests: Arc<Requests>,
 }
 
-impl Lent {
-    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Remains>) {
-        let remains = Arc::new(Remains::default());
-        (Self { stream: Some(stream), remains: Arc::clone(&remains) }, remains)
-    }
-
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+impl RequestBody {
+    fn end(&mut self) {
+        self.slot = None;
+        self.body = None;
+        self.requests.came_whole();
     }
 }
 
-impl Drop for Lent {
+impl Drop for RequestBody {
     fn drop(&mut self) {
-        *self.remains.stream.lock() = self.stream.take();
-    }
-}
-
-impl AsyncRead for Lent {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = self.stream()?.poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.remains.is_within.store(true, Ordering::Relaxed);
+        let Some(body) = self.body.take() else { return };
+        if self.is_held_back || body.size_hint().lower() > DRAIN_BYTES as u64 {
+            self.requests.is_last.store(true, Ordering::Relaxed);
+            return;
         }
-        read
+        let requests = Arc::clone(&self.requests);
+        // It ends with the connection at the latest.
+        tokio::spawn(async move {
+            if timeout(DRAIN_WAIT, drain(body)).await == Ok(true) {
+                requests.came_whole();
+            }
+        });
     }
 }
 
-impl AsyncWrite for Lent {
-    fn poll_write(
+/// Reads a body away. `true`: all of it came.
+async fn drain(mut body: Incoming) -> bool {
+    let mut left = DRAIN_BYTES;
+    while let Some(frame) = body.frame().await {
+        let length = frame.map_or(usize::MAX, |frame| frame.data_ref().map_or(0, Bytes::len));
+        let Some(rest) = left.checked_sub(length) else { return false };
+        left = rest;
+    }
+    true
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, bytes)
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.requests.evicted.is_cancelled() {
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())));
+        }
+        self.is_held_back = false;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if frame.is_none() || body.is_end_stream() {
+            self.end();
+        } else if matches!(frame, Some(Err(_))) {
+            self.slot = None;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(cx, bytes)
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

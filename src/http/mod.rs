@@ -8,6 +8,7 @@ mod events;
 pub mod extract;
 mod guard;
 mod health;
+mod idle_connections;
 mod linger;
 mod login;
 mod me;
@@ -19,7 +20,6 @@ pub mod progress;
 mod seed;
 mod serve;
 mod views;
-mod waiting;
 
 use std::sync::Arc;
 

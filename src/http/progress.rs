@@ -1,22 +1,23 @@
 //! When a connection last took bytes, which tells a client that reads slowly from one that reads nothing;
 //! and how many bytes it has brought.
+//!
+//! Not `tokio-io-timeout`: its deadline would also hold for answers over HTTP, and the bytes would still have
+//! to be counted here.
 
 use std::{
-    io::{self, IoSlice},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, timeout_at},
 };
+use tokio_util::io::{InspectReader, InspectWriter};
 
 /// When bytes were last taken, and how many were read. Clones tell of the same connection.
 #[derive(Clone, Debug)]
@@ -56,72 +57,21 @@ impl Progress {
     }
 }
 
-/// A stream whose progress is noted: what the kernel takes, which it does as the peer reads.
-#[derive(Debug)]
-pub(super) struct Watched<S> {
+/// Notes the progress of a stream. The kernel takes bytes as the peer reads.
+pub(super) fn watch<S>(
     stream: S,
-    progress: Progress,
-}
-
-impl<S> Watched<S> {
-    /// Watches a stream.
-    pub(super) fn new(stream: S) -> (Self, Progress) {
-        let progress = Progress::new();
-        (Self { stream, progress: progress.clone() }, progress)
-    }
-
-    fn note(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
-        if matches!(written, Ok(1..)) {
-            *self.progress.0.written_at.lock() = Instant::now();
-        }
-        Poll::Ready(written)
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let read = (buffer.filled().len() - before) as u64;
-        self.progress.0.read.fetch_add(read, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        self.note(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes));
-        self.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+) -> (impl AsyncRead + AsyncWrite + Unpin + Send + 'static, Progress)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let progress = Progress::new();
+    let (reading, writing) = (progress.clone(), progress.clone());
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+        reading.0.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    });
+    let stream =
+        InspectWriter::new(stream, move |_: &[u8]| *writing.0.written_at.lock() = Instant::now());
+    (stream, progress)
 }
 
 #[cfg(test)]
@@ -136,7 +86,7 @@ mod tests {
     /// of 100 bytes after each of these pauses.
     async fn written(bytes: usize, pauses: &[u64]) -> (bool, Duration) {
         let (peer, stream) = duplex(100);
-        let (mut stream, progress) = Watched::new(stream);
+        let (mut stream, progress) = watch(stream);
         let mut peer = peer;
         let pauses = pauses.to_vec();
         let reading = tokio::spawn(async move {

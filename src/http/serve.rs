@@ -1,13 +1,9 @@
 //! Accepts connections and serves HTTP/1.1 on them, with the bounds that the framework's own loop
 //! does not set.
 
-use std::{convert::Infallible, future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::ConnectInfo,
-    http::{HeaderValue, StatusCode, header},
-};
+use axum::{Router, extract::ConnectInfo};
 use hyper::{
     Request,
     body::{Body, Incoming},
@@ -16,17 +12,12 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{
-    linger::{Leftover, Lent, drain},
-    progress::Watched,
-    waiting::{Arriving, WaitingRoom},
-};
+use super::{idle_connections::IdleConnections, linger::Requests, progress::watch};
 
 /// How long the head of a request may take, and how long an idle connection is kept.
 const HEADER_WAIT: Duration = Duration::from_secs(30);
@@ -57,18 +48,17 @@ const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 * 1024;
 
-/// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `waiting`
+/// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `idle`
 /// connections may stand without having sent a whole request.
-pub async fn serve(listener: TcpListener, router: Router, waiting: usize, stop: CancellationToken) {
-    let room = WaitingRoom::new(waiting);
+pub async fn serve(listener: TcpListener, router: Router, idle: usize, stop: CancellationToken) {
+    let idle = IdleConnections::new(idle);
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener)).await {
         match accepted {
             Ok((stream, peer)) => {
-                let router = router.clone();
-                let (room, stop) = (Arc::clone(&room), stop.clone());
+                let requests = connection(stream, peer, router.clone(), &idle, stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = connection(stream, peer, router, room, stop).await {
+                    if let Err(error) = requests.await {
                         tracing::debug!(%error, "connection ended early");
                     }
                 });
@@ -78,7 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, waiting: usize, stop: 
             Err(error) => {
                 tracing::error!(%error, "no connection could be accepted");
                 // Those that send nothing make room for one that may.
-                room.close_oldest();
+                idle.evict_oldest();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -96,108 +86,74 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream, peer))
 }
 
-async fn connection(
+/// Serves a connection to its end.
+fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    room: Arc<WaitingRoom>,
+    idle: &Arc<IdleConnections>,
     stop: CancellationToken,
-) -> Result<(), hyper::Error> {
-    let (stream, remains) = Lent::new(stream);
-    let (stream, progress) = Watched::new(stream);
-    let silent = CancellationToken::new();
-    let place = Arc::new(Mutex::new(Some(room.enter(&silent))));
-    let leftover = Arc::new(Mutex::new(None));
-    let service = service_fn(|request: Request<Incoming>| {
-        let waited = place.lock().take();
-        let mut request = Arriving::new(request, waited, &silent, &remains, &leftover);
-        if !request.body().is_end_stream() {
-            // Not of one with a body, whose bytes would be taken for frames.
-            request.extensions_mut().remove::<OnUpgrade>();
-        }
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(progress.clone());
-        let answer = router.clone().oneshot(request);
-        let (room, silent, place) = (Arc::clone(&room), silent.clone(), Arc::clone(&place));
-        let leftover = Arc::clone(&leftover);
-        async move {
-            let mut answer = answer.await?;
-            if matches!(*leftover.lock(), Some(Leftover::Close)) {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+) -> impl Future<Output = Result<(), hyper::Error>> + Send + use<> {
+    let (stream, progress) = watch(stream);
+    let requests = Requests::new(idle, progress.clone());
+    async move {
+        let service = service_fn(|request: Request<Incoming>| {
+            let mut request = requests.begin(request);
+            if !request.body().is_end_stream() {
+                // Not of one with a body, whose bytes would be taken for frames.
+                request.extensions_mut().remove::<OnUpgrade>();
             }
-            // A socket has deadlines of its own; of all others the next request is awaited.
-            let is_over =
-                answer.status() == StatusCode::SWITCHING_PROTOCOLS || silent.is_cancelled();
-            if !is_over {
-                *place.lock() = Some(room.enter(&silent));
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(progress.clone());
+            let answer = router.clone().oneshot(request);
+            let requests = Arc::clone(&requests);
+            async move {
+                let mut answer = answer.await?;
+                requests.answer(&mut answer);
+                Ok::<_, Infallible>(answer)
             }
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WAIT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    // Gives the stream back when it is over.
-    let served = async {
-        let mut connection = std::pin::pin!(connection);
-        let mut draining = None;
-        let mut stopped = std::pin::pin!(first(&stop, &silent));
-        let mut is_stopped = false;
-        poll_fn(|cx| {
-            if !is_stopped && stopped.as_mut().poll(cx).is_ready() {
-                is_stopped = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            let ended = connection.as_mut().poll(cx);
-            // As soon as it is answered, or refused: the library reads on while somebody takes it.
-            loop {
-                if draining.is_none()
-                    && let Some(Leftover::Drain(body)) = leftover.lock().take()
-                {
-                    let remains = Arc::clone(&remains);
-                    draining = Some(Box::pin(async move {
-                        if drain(body).await {
-                            remains.request_ended();
-                        }
-                    }));
+        });
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_WAIT)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let served = async {
+            let stopping = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = requests.evicted.cancelled() => {}
                 }
-                let Some(drain) = &mut draining else { break };
-                if drain.as_mut().poll(cx).is_pending() {
-                    break;
+            };
+            let ended = tokio::select! {
+                ended = &mut connection => Some(ended),
+                () = stopping => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    (&mut connection).await
                 }
-                draining = None;
+            };
+            if let Some(parts) = connection.into_parts() {
+                requests.close(parts.io.into_inner()).await;
             }
             ended
-        })
-        .await
-    };
-    let closing = async {
-        let ended = served.await;
-        remains.close().await;
-        ended
-    };
-    let evicted = async {
-        silent.cancelled().await;
-        // A client whose body is awaited gets an answer; any other has had its last one.
-        if place.lock().is_none() {
-            tokio::time::sleep(EVICTED_WAIT).await;
+        };
+        let evicted = async {
+            requests.evicted.cancelled().await;
+            // A client whose body is awaited gets an answer; any other has had its last one.
+            if requests.is_busy() {
+                tokio::time::sleep(EVICTED_WAIT).await;
+            }
+        };
+        tokio::select! {
+            ended = served => ended,
+            () = evicted => Ok(()),
         }
-    };
-    tokio::select! {
-        ended = closing => ended,
-        () = evicted => Ok(()),
-    }
-}
-
-/// Waits for one of both.
-async fn first(one: &CancellationToken, other: &CancellationToken) {
-    tokio::select! {
-        () = one.cancelled() => {}
-        () = other.cancelled() => {}
     }
 }
 

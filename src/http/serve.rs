@@ -12,6 +12,7 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -97,11 +98,13 @@ fn connection(
     let (stream, progress) = watch(stream);
     let requests = Requests::new(idle, progress.clone());
     async move {
+        // An upgrade that is refused: the library still hands the connection over to it at the end.
+        let refused = Mutex::new(None);
         let service = service_fn(|request: Request<Incoming>| {
             let mut request = requests.begin(request);
             if !request.body().is_end_stream() {
                 // Not of one with a body, whose bytes would be taken for frames.
-                request.extensions_mut().remove::<OnUpgrade>();
+                *refused.lock() = request.extensions_mut().remove::<OnUpgrade>();
             }
             let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -131,15 +134,21 @@ fn connection(
                 ended = &mut connection => Some(ended),
                 () = stopping => None,
             };
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    Pin::new(&mut connection).graceful_shutdown();
-                    (&mut connection).await
-                }
+            let ended = if let Some(ended) = ended {
+                ended
+            } else {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
             };
-            if let Some(parts) = connection.into_parts() {
-                requests.close(parts.io.into_inner()).await;
+            let upgrade = refused.lock().take();
+            match (connection.into_parts(), upgrade) {
+                (Some(parts), _) => requests.close(parts.io.into_inner()).await,
+                (None, Some(upgrade)) => {
+                    if let Ok(upgraded) = upgrade.await {
+                        requests.close(TokioIo::new(upgraded)).await;
+                    }
+                }
+                (None, None) => {}
             }
             ended
         };

@@ -241,7 +241,7 @@ pub struct Peer {
 /// A conversation, as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
-    /// Which one.
+    /// The same for all members.
     pub id: ConversationId,
     /// What it is.
     pub kind: ConversationKind,

@@ -40,6 +40,7 @@ pub(super) async fn send(
         chat.check(service.settings.chat.max_content_chars)?;
     let chat = NewChat::text(actor.user, Destination::Direct(target), client_msg_id, content);
     let sent = service.messaging.send(chat).await?;
+    tracing::debug!(chat = %sent.chat.id, is_repeat = sent.is_repeat, "sent");
     let status = if sent.is_repeat { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(SentChat { chat: sent.chat, seq: sent.seq })))
 }

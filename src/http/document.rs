@@ -86,7 +86,7 @@ pub(super) fn complete(document: &mut OpenApi, max_content_chars: usize) -> Text
             content.max_length = Some(max_content_chars);
         }
     }
-    Text(document.to_json().unwrap_or_default().into())
+    Text(document.to_json().expect("a document can be encoded").into())
 }
 
 /// Names each status by which the route may refuse. For those that a client does not know there is `default`.

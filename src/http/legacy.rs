@@ -1,4 +1,4 @@
-//! The seed's routes, which its mini program uses unchanged.
+//! The legacy routes, which the seed's mini program uses unchanged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,10 +56,9 @@ pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Re
         service.messaging.ensure_users(&users).await?;
     }
     let key = chat.client_msg_id.unwrap_or_else(ClientMsgId::random);
-    service
-        .messaging
-        .send(NewChat::text(sender, Destination::Direct(target), key, content))
-        .await?;
+    let chat = NewChat::text(sender, Destination::Direct(target), key, content);
+    let sent = service.messaging.send(chat).await?;
+    tracing::debug!(chat = %sent.chat.id, is_repeat = sent.is_repeat, "sent");
     Ok(())
 }
 

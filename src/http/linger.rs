@@ -1,4 +1,4 @@
-//! The requests of one connection: whether the client owes one, and what nobody has read of them.
+//! The requests of one connection: whether the next one is awaited, and what nobody has read of them.
 //!
 //! A kernel that closes a connection with bytes unread resets it, and a reset destroys the answer that
 //! is on its way. A load balancer that still sends then takes the replica for dead, and tries the next

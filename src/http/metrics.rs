@@ -1,9 +1,11 @@
 //! `/metrics`, on a listener of its own.
 
-use axum::{Router, http::header, middleware, response::IntoResponse, routing::get};
+use axum::{
+    Router, http::header, middleware::from_fn_with_state, response::IntoResponse, routing::get,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::{guard, no_such_method, no_such_route};
+use super::{middleware, no_such_method, no_such_route};
 use crate::auth::host::HostPolicy;
 
 /// The routes of the metrics' listener.
@@ -16,5 +18,5 @@ pub fn router(handle: PrometheusHandle, hosts: HostPolicy) -> Router {
         .route("/metrics", get(render))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(hosts, guard::metrics_host))
+        .layer(from_fn_with_state(hosts, middleware::metrics_host))
 }

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use super::extract::{Params, bearer, offered};
 use crate::{
@@ -149,7 +149,8 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or("unmatched");
-    let span = tracing::info_span!("request", id, %method, route);
+    // Its extractor fills in the user.
+    let span = tracing::info_span!("request", id, %method, route, user = field::Empty);
     let begun = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();

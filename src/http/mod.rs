@@ -1,4 +1,4 @@
-//! HTTP: the routes, what guards all of them, and their OpenAPI document.
+//! HTTP: the routes, the middleware of all of them, and their OpenAPI document.
 
 mod chats;
 mod conversations;
@@ -6,24 +6,28 @@ mod document;
 mod error;
 mod events;
 pub mod extract;
-mod guard;
 mod health;
 mod idle_connections;
+mod legacy;
 mod linger;
 mod login;
 mod me;
 mod metrics;
+mod middleware;
 mod page;
 pub mod peer;
 mod people;
 pub mod progress;
-mod seed;
 mod serve;
 mod views;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, http::Uri, middleware};
+use axum::{
+    Extension, Router,
+    http::Uri,
+    middleware::{from_fn, from_fn_with_state},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -32,8 +36,8 @@ use crate::{
 };
 
 pub use error::Problem;
+pub use legacy::push;
 pub use metrics::router as metrics_router;
-pub use seed::push;
 pub use serve::serve;
 
 /// The routes that are described, and their description.
@@ -57,10 +61,10 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(page::openapi))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
-        .routes(routes!(seed::push_route))
-        .routes(routes!(seed::get_message))
-        .routes(routes!(seed::get_online_user))
-        .routes(routes!(seed::close))
+        .routes(routes!(legacy::push_route))
+        .routes(routes!(legacy::get_message))
+        .routes(routes!(legacy::get_online_user))
+        .routes(routes!(legacy::close))
         .split_for_parts()
 }
 
@@ -77,7 +81,7 @@ async fn no_such_method() -> Fault {
 }
 
 /// Everything that is served on the main listener: the routes here and those of the `sockets`, behind
-/// the same guards.
+/// the same middleware.
 pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
     let (api, mut document) = described();
     let text = document::complete(&mut document, service.settings.chat.max_content_chars);
@@ -86,12 +90,12 @@ pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(Extension(text))
-        .layer(guard::cors(service))
+        .layer(middleware::cors(service))
         // Around CORS: an origin that is refused is told nothing of what it might do.
-        .layer(middleware::from_fn_with_state(Arc::clone(service), guard::origin))
-        .layer(middleware::from_fn(guard::no_token_in_url))
-        .layer(middleware::from_fn_with_state(Arc::clone(service), guard::host))
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(guard::panicked))
-        .layer(middleware::from_fn(guard::trace))
+        .layer(from_fn_with_state(Arc::clone(service), middleware::origin))
+        .layer(from_fn(middleware::no_token_in_url))
+        .layer(from_fn_with_state(Arc::clone(service), middleware::host))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(middleware::panicked))
+        .layer(from_fn(middleware::trace))
         .with_state(Arc::clone(service))
 }

@@ -36,25 +36,25 @@ pub enum ServerFrame<'a> {
     },
     /// Somebody has read.
     Read {
-        /// Where.
+        /// The conversation that was read.
         conversation_id: ConversationId,
-        /// Who.
+        /// The member whose read mark moved.
         user_id: UserId,
-        /// How far.
+        /// The last chat that this member has read.
         up_to: ChatId,
     },
     /// Somebody is typing.
     Typing {
-        /// Who.
+        /// The user who types to the receiver of this frame.
         user_id: UserId,
     },
     /// Somebody came or went.
     Presence {
-        /// Who.
+        /// A user that this socket watches.
         user_id: UserId,
         /// Whether that user is online.
         online: bool,
-        /// When that user was last seen going offline.
+        /// When that user last went offline; `None` if never.
         last_seen_at: Option<Timestamp>,
     },
     /// Something is wrong with a frame.
@@ -92,8 +92,8 @@ impl<'a> ServerFrame<'a> {
 
     /// Encodes it.
     pub fn encode(&self) -> Text {
-        // Maps with string keys, strings and integers: this cannot fail.
-        serde_json::to_string(self).unwrap_or_default().into()
+        // Strings, integers and booleans.
+        serde_json::to_string(self).expect("a frame can be encoded").into()
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{is_time, keys};
 use crate::harness::{
-    Person, Server,
+    Person, Server, Start, eventually,
     server::{assert_problem, json_of},
 };
 
@@ -41,6 +41,33 @@ async fn a_chat_is_created_once_and_a_repeat_gets_the_same_answer() {
     let path = format!("/v1/conversations/{}/chats", chat["conversationId"]);
     let stored = li.get_json(&path).await;
     assert_eq!(stored["chats"], json!([chat, second["chat"]]));
+}
+
+#[tokio::test]
+async fn the_log_leads_from_a_request_to_its_user_and_its_chat() {
+    let server = Start::default().set("log.filter", "info,imserver::http=debug").run();
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    for (path, key) in [("/v1/chats", "k1"), ("/push", "k2")] {
+        let body = json!({
+            "userId": zhang.id, "clientMsgId": key, "targetUserId": li.id, "content": "marked-body",
+        });
+        let answer = zhang.post(path, &body).await;
+        let request = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let chats = zhang.get_json(&format!("/getMessage?userId={}", zhang.id)).await;
+        let chat = chats.as_array().unwrap().last().unwrap()["id"].to_string();
+        eventually("the log says what the request sent", async || {
+            let log = server.log();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.any(|line| {
+                let span = &line["span"];
+                line["message"] == "sent"
+                    && line["chat"] == *chat
+                    && (&span["id"], &span["user"]) == (&json!(request), &json!(zhang.id))
+            })
+        })
+        .await;
+    }
+    assert!(!server.log().contains("marked-body"));
 }
 
 #[tokio::test]

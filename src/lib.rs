@@ -8,6 +8,7 @@ pub mod avatar;
 pub mod bus;
 pub mod cli;
 pub mod clock;
+pub mod coalescer;
 pub mod config;
 pub mod delivery;
 pub mod descriptors;

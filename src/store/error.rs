@@ -1,10 +1,55 @@
 //! What an error of a driver means to a caller of the store, as far as all databases agree, and what a
 //! client is told of it.
 
+use std::{io, sync::Arc};
+
 use sqlx::{Error as E, error::DatabaseError};
 
-use super::StoreError;
-use crate::{domain::UserId, protocol::fault::Fault};
+use crate::{
+    coalescer::{BatchError, Unanswered},
+    domain::UserId,
+    protocol::fault::Fault,
+};
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be reached, was too busy or did not answer in time. Whether a write
+    /// was committed is unknown; repeating it is safe wherever the method says so.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused a value. Nothing was written.
+    #[error("the database refused a value: {0}")]
+    Rejected(#[source] sqlx::Error),
+    /// The database holds what it must not, such as a timeline with a hole.
+    #[error("the database is not consistent: {0}")]
+    Corrupt(String),
+    /// The database is not one that can be used, whatever is tried later.
+    #[error("the database cannot be used: {0}")]
+    Unsuitable(String),
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be migrated: {0}")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+}
+
+impl From<Unanswered> for StoreError {
+    fn from(unanswered: Unanswered) -> Self {
+        Self::Unavailable(match unanswered {
+            Unanswered::QueueFull | Unanswered::TimedOut => E::PoolTimedOut,
+            Unanswered::Stopped => E::PoolClosed,
+        })
+    }
+}
+
+/// A database that is away is away for all calls of a batch.
+impl BatchError for StoreError {
+    fn for_each_call(self, calls: usize) -> Option<Vec<Self>> {
+        let Self::Unavailable(error) = self else { return None };
+        let error = Arc::new(error);
+        let for_one = |_| Self::Unavailable(E::Io(io::Error::other(Arc::clone(&error))));
+        Some((0..calls).map(for_one).collect())
+    }
+}
 
 /// What a database means by an error of its own.
 pub(super) enum Meaning {

@@ -1,48 +1,19 @@
-//! Identities as every database has them.
+//! The contract about identities: which user a login leads to.
 
-use super::error::corrupt;
-use crate::domain::{Identity, Provider};
+use async_trait::async_trait;
 
-/// The user with the subject `$1` at the provider `$2`, or else at `$3`, which is less than `$2`.
-pub(super) const FIND: &str = "SELECT u.id, u.name, u.avatar
-     FROM identities i JOIN users u ON u.id = i.user_id
-     WHERE i.subject = $1 AND i.provider IN ($2, $3)
-     ORDER BY i.provider DESC LIMIT 1";
+use super::StoreError;
+use crate::domain::{Identity, User, UserName};
 
-/// An identity in columns.
-pub(super) struct IdentityColumns {
-    pub(super) provider: String,
-    /// The provider of those whom a replica of the version before has made, or of whom only its columns
-    /// tell: it knew one mini program, and its openids do not say which. Every mini program counts as
-    /// that one. That mixes nobody up: WeChat makes openids of the user and the mini program, so those of
-    /// another one are other texts.
-    pub(super) before: &'static str,
-    pub(super) subject: String,
-    is_demo: bool,
-}
-
-impl IdentityColumns {
-    pub(super) fn of(identity: &Identity) -> Self {
-        let (before, is_demo) = match identity.provider() {
-            Provider::Demo => ("demo", true),
-            Provider::Wechat(_) => ("wechat", false),
-        };
-        let subject = identity.subject().to_owned();
-        Self { provider: identity.provider().to_string(), before, subject, is_demo }
-    }
-
-    /// `users.demo_name`, by which the version before finds the user.
-    pub(super) fn demo_name(&self) -> Option<&str> {
-        self.is_demo.then_some(&self.subject)
-    }
-
-    /// `users.openid`, by which the version before finds the user.
-    pub(super) fn openid(&self) -> Option<&str> {
-        (!self.is_demo).then_some(&self.subject)
-    }
-}
-
-/// The error where somebody has the columns, and nobody the identity.
-pub(super) fn lost() -> sqlx::Error {
-    corrupt("a user with a demo name or an openid has no identity")
+/// Identities of users.
+#[async_trait]
+pub trait Identities {
+    /// The user with this identity, whatever that user is called since. If there is none, makes one with
+    /// this name, or else a placeholder, and an id that nobody has. Concurrent calls give the same
+    /// user, over all replicas, those of the version before included.
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError>;
 }

@@ -10,7 +10,7 @@ use std::{
 
 use imserver::{
     domain::{ClientMsgId, Content, Destination, UserId},
-    store::{NewChat, Store, postgres::PgStore},
+    store::{Appends, NewChat, postgres::PgStore},
     telemetry::{Kind, METRICS},
 };
 use serde_json::json;

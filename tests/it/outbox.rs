@@ -2,7 +2,7 @@
 
 use imserver::{
     clock::Clock,
-    store::{OutboxEntry, Store, sqlite::SqliteStore},
+    store::{Outbox, OutboxEntry, sqlite::SqliteStore},
 };
 
 use crate::harness::Start;

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::{
     domain::{ConversationId, Destination, UserId},
-    store::{NewChat, error::corrupt, rows::id},
+    store::{NewChat, error::corrupt},
 };
 
 /// The users of a direct conversation, the lower id first.
@@ -20,15 +20,31 @@ pub(in crate::store) struct Sides {
 }
 
 impl Sides {
-    /// Those that are not among others.
-    pub(in crate::store) fn without(self, others: Self) -> Self {
-        Self { low: self.low && !others.low, high: self.high && !others.high }
+    /// Whether others have them all.
+    pub(in crate::store) fn are_in(self, others: Self) -> bool {
+        (others.low || !self.low) && (others.high || !self.high)
     }
+}
 
-    /// Whether it is none.
-    pub(in crate::store) fn is_empty(self) -> bool {
-        !self.low && !self.high
-    }
+/// A direct conversation, and which sides have written in it as far as is known: more may have.
+pub(in crate::store) struct Talk {
+    pub(in crate::store) id: ConversationId,
+    pub(in crate::store) wrote: Sides,
+}
+
+/// Direct conversations by their users.
+pub(in crate::store) type Talks = HashMap<Pair, Talk>;
+
+/// A direct conversation: id, lower user, higher user, which of them have written.
+pub(in crate::store) type TalkRow = (ConversationId, UserId, UserId, bool, bool);
+
+/// Rows of direct conversations.
+pub(in crate::store) fn talks(rows: Vec<TalkRow>) -> Talks {
+    rows.into_iter()
+        .map(|(id, low_user, high_user, low, high)| {
+            ((low_user, high_user), Talk { id, wrote: Sides { low, high } })
+        })
+        .collect()
 }
 
 /// A conversation that a sender named by its id.
@@ -41,29 +57,24 @@ pub(in crate::store) enum Named {
 /// The conversations that senders named by their ids. An id of none is not among them.
 pub(in crate::store) type NamedConversations = HashMap<ConversationId, Named>;
 
-/// Rows of conversations: id, and the two users of a direct one.
-pub(in crate::store) fn named(
-    rows: Vec<(i64, Option<i64>, Option<i64>)>,
-) -> sqlx::Result<NamedConversations> {
+/// A conversation: id, and the two users of a direct one.
+pub(in crate::store) type NamedRow = (ConversationId, Option<UserId>, Option<UserId>);
+
+/// Rows of conversations.
+pub(in crate::store) fn named(rows: Vec<NamedRow>) -> NamedConversations {
     rows.into_iter()
-        .map(|(conversation, low, high)| {
-            let named = match (low, high) {
-                (Some(low), Some(high)) => Named::Direct((id(low)?, id(high)?)),
-                _ => Named::Group(Vec::new()),
-            };
-            Ok((id(conversation)?, named))
-        })
+        .map(|(id, low, high)| (id, low.zip(high).map_or(Named::Group(Vec::new()), Named::Direct)))
         .collect()
 }
 
 /// Adds the members of groups, from rows in ascending id of the user: conversation, user.
 pub(in crate::store) fn add_members(
     named: &mut NamedConversations,
-    rows: Vec<(i64, i64)>,
+    rows: Vec<(ConversationId, UserId)>,
 ) -> sqlx::Result<()> {
     for (conversation, user) in rows {
-        match named.get_mut(&id(conversation)?) {
-            Some(Named::Group(members)) => members.push(id(user)?),
+        match named.get_mut(&conversation) {
+            Some(Named::Group(members)) => members.push(user),
             _ => return Err(corrupt("members of a conversation that was not asked for")),
         }
     }

@@ -7,15 +7,12 @@ use std::{
 
 use sqlx::FromRow;
 
-use super::{Address, NamedConversations, Pair};
+use super::{Address, NamedConversations, Talks};
 use crate::{
     domain::{
         Chat, ChatId, ClientMsgId, ConversationId, Destination, Quote, Seq, UserId, UserName,
     },
-    store::{
-        Committed, NewChat,
-        rows::{ChatRow, id, seq},
-    },
+    store::{Committed, NewChat},
 };
 
 /// The users of a batch who exist.
@@ -38,18 +35,11 @@ pub(in crate::store) const PERSON: &str = "person";
 const SYSTEM: &str = "system";
 
 /// Rows of users: id, name, kind and counter. A person without a counter was erased a moment ago.
-pub(in crate::store) fn people(
-    rows: Vec<(i64, String, String, Option<i64>)>,
-) -> sqlx::Result<People> {
+pub(in crate::store) fn people(rows: Vec<(UserId, UserName, String, Option<Seq>)>) -> People {
     rows.into_iter()
-        .filter(|(_, _, kind, last)| last.is_some() || kind != PERSON)
-        .map(|(user, called, kind, last)| {
-            let person = Person {
-                name: UserName::stored(called),
-                is_system: kind == SYSTEM,
-                last_seq: last.map(seq).transpose()?,
-            };
-            Ok((id(user)?, person))
+        .filter(|(_, _, kind, last_seq)| last_seq.is_some() || kind != PERSON)
+        .map(|(id, name, kind, last_seq)| {
+            (id, Person { name, is_system: kind == SYSTEM, last_seq })
         })
         .collect()
 }
@@ -87,33 +77,21 @@ impl EarlierChat {
 /// A row of an earlier batch.
 #[derive(FromRow)]
 pub(in crate::store) struct EarlierRow {
-    sender_seq: Option<i64>,
+    sender_seq: Option<Seq>,
     request_digest: Option<Vec<u8>>,
     #[sqlx(flatten)]
-    chat: ChatRow,
+    chat: Chat,
 }
 
 /// Rows of chats that earlier batches committed.
-pub(in crate::store) fn earlier(rows: Vec<EarlierRow>) -> sqlx::Result<Earlier> {
+pub(in crate::store) fn earlier(rows: Vec<EarlierRow>) -> Earlier {
     rows.into_iter()
-        .map(|row| {
-            let chat: Chat = row.chat.try_into()?;
+        .map(|EarlierRow { sender_seq, request_digest, chat }| {
             let key = (chat.user_id, chat.client_msg_id.clone());
-            let place =
-                row.sender_seq.map(|number| Ok::<_, sqlx::Error>((chat.user_id, seq(number)?)));
-            let places = place.transpose()?.into_iter().collect();
+            let places = sender_seq.map(|seq| (chat.user_id, seq)).into_iter().collect();
             let committed = Committed { chat: Arc::new(chat), places };
-            Ok((key, EarlierChat { committed, request_digest: row.request_digest }))
+            (key, EarlierChat { committed, request_digest })
         })
-        .collect()
-}
-
-/// Rows of direct conversations: id, lower user, higher user.
-pub(in crate::store) fn by_pair(
-    rows: Vec<(i64, i64, i64)>,
-) -> sqlx::Result<HashMap<Pair, ConversationId>> {
-    rows.into_iter()
-        .map(|(conversation, low, high)| Ok(((id(low)?, id(high)?), id(conversation)?)))
         .collect()
 }
 
@@ -122,7 +100,7 @@ pub(in crate::store) struct Known<'a> {
     pub(in crate::store) named: &'a NamedConversations,
     pub(in crate::store) people: &'a People,
     /// The direct conversations that have begun.
-    pub(in crate::store) direct: &'a HashMap<Pair, ConversationId>,
+    pub(in crate::store) talks: &'a Talks,
     pub(in crate::store) quotes: &'a Quotes,
     pub(in crate::store) earlier: &'a Earlier,
 }
@@ -150,7 +128,7 @@ impl Known<'_> {
     /// A quoted chat, if it is in the conversation of this address.
     pub(super) fn quote(&self, id: ChatId, address: Address) -> Option<Quote> {
         let here = match address {
-            Address::Direct(pair) => *self.direct.get(&pair)?,
+            Address::Direct(pair) => self.talks.get(&pair)?.id,
             Address::Group(id) => id,
         };
         let (conversation, quote) = self.quotes.get(&id)?;

@@ -19,10 +19,11 @@ use crate::{
 
 use addresses::Address;
 pub(super) use addresses::{
-    NamedConversations, Pair, Sides, add_members, groups, named, named_ids, pairs, users,
+    NamedConversations, NamedRow, Pair, Sides, Talk, TalkRow, Talks, add_members, groups, named,
+    named_ids, pairs, talks, users,
 };
 pub(super) use known::{
-    Earlier, EarlierRow, Known, PERSON, People, Quotes, by_pair, earlier, keys, people, quoted,
+    Earlier, EarlierRow, Known, PERSON, People, Quotes, earlier, keys, people, quoted,
 };
 
 /// What makes a chat the same chat: its sender and the sender's key.
@@ -175,16 +176,19 @@ impl<'a> Plan<'a> {
     /// members.
     pub(super) fn number(
         &mut self,
-        direct: &HashMap<Pair, ConversationId>,
+        talks: &Talks,
         named: &NamedConversations,
         people: &mut People,
     ) -> sqlx::Result<Vec<Numbered<'a>>> {
         let number = |Fresh { chat, address, quote }: &mut Fresh<'a>| {
             let conversation = match address {
                 Address::Group(id) => *id,
-                Address::Direct(pair) => *direct
-                    .get(pair)
-                    .ok_or_else(|| corrupt("a conversation went missing within a transaction"))?,
+                Address::Direct(pair) => {
+                    let talk = talks.get(pair).ok_or_else(|| {
+                        corrupt("a conversation went missing within a transaction")
+                    })?;
+                    talk.id
+                }
             };
             let name_of = |user: UserId| {
                 let person = people.get(&user).ok_or_else(|| gone(user))?;

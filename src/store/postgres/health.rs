@@ -1,21 +1,71 @@
-//! Whether the database answers, and whether it takes what is written.
+//! Whether the database answers and takes what is written, and which replicas live.
 
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection};
 
-use crate::store::Access;
+use super::{PgStore, dialect::sql, error::classify};
+use crate::{
+    clock::Timestamp,
+    domain::ReplicaId,
+    store::{
+        Access, Health, StoreError,
+        health::{REPLICA_FORGOTTEN, REPLICA_FRESH},
+    },
+};
 
-pub(super) async fn ping(connection: &mut PgConnection) -> sqlx::Result<Access> {
-    // A standby says so too.
-    let only_reads = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::bool")
-        .fetch_one(connection)
-        .await?;
-    Ok(if only_reads { Access::Reads } else { Access::Writes })
+#[async_trait]
+impl Health for PgStore {
+    async fn ping(&self) -> Result<Access, StoreError> {
+        // A standby says so too.
+        let query = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::bool");
+        let only_reads = self.read(|c| query.fetch_one(c).boxed());
+        Ok(if only_reads.await? { Access::Reads } else { Access::Writes })
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.writer.run(|c| try_writing(c).boxed()).await.map_err(classify)
+    }
+
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError> {
+        // Those that are locked are being forgotten by another replica.
+        let query = sqlx::query_as(concat!(
+            "WITH now AS (SELECT ",
+            sql!(now),
+            " AS millis),
+                     noted AS (
+                         INSERT INTO replicas (id, is_heard, seen_at) SELECT $1, $2, millis FROM now
+                         ON CONFLICT (id) DO UPDATE
+                         SET is_heard = excluded.is_heard,
+                             seen_at = greatest(excluded.seen_at, replicas.seen_at + 1)
+                     ), forgotten AS (
+                         DELETE FROM replicas WHERE id IN (
+                             SELECT id FROM replicas, now WHERE seen_at < millis - $4 AND id <> $1
+                             ORDER BY id FOR UPDATE OF replicas SKIP LOCKED)
+                     )
+                     SELECT id, seen_at FROM replicas, now
+                     WHERE id <> $1 AND is_heard AND seen_at > millis - $3",
+        ))
+        .bind(replica)
+        .bind(is_heard)
+        .bind(REPLICA_FRESH)
+        .bind(REPLICA_FORGOTTEN);
+        let others: Vec<(ReplicaId, Timestamp)> =
+            self.write(|c| query.fetch_all(c).boxed()).await?;
+        Ok(others.into_iter().collect())
+    }
 }
 
 /// Writes what a batch writes, takes it back, and commits the rest, which is nothing. So it needs the
-/// same locks, room on the disk, and whoever a commit waits for. The text is one that cannot be
+/// same locks, room on the disk, and whatever a commit waits for. The text is one that cannot be
 /// compressed, for which the tables grow by some pages.
-pub(super) async fn try_writing(connection: &mut PgConnection) -> sqlx::Result<()> {
+async fn try_writing(connection: &mut PgConnection) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
     let mut trial = transaction.begin().await?;
     // Nobody has this id, and no two sessions try the same one.

@@ -6,10 +6,38 @@
 //! Where the service's role may not ask for the two, only an operator can say so
 //! (`imserver admin rotate-epoch`).
 
+use async_trait::async_trait;
+use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection};
 
-use super::connections;
-use crate::{domain::Epoch, store::error::corrupt};
+use super::PgStore;
+use crate::{
+    domain::Epoch,
+    store::{History, StoreError},
+};
+
+#[async_trait]
+impl History for PgStore {
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.read(|c| epoch(c).boxed()).await
+    }
+
+    async fn rotate_epoch(&self) -> Result<Epoch, StoreError> {
+        let epoch = Epoch::random();
+        self.transaction(move |c| {
+            async move {
+                sqlx::query("UPDATE service SET epoch = $1 WHERE id = 1")
+                    .bind(epoch)
+                    .execute(&mut *c)
+                    .await?;
+                raise_connection_ids(c).await?;
+                Ok(epoch)
+            }
+            .boxed()
+        })
+        .await
+    }
+}
 
 /// A server, and the WAL timeline that it writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +56,7 @@ macro_rules! is_watched {
 }
 
 /// Whether the origin may be asked for, the epoch, and the origin that it is of.
-type Known = (bool, Option<String>, Option<i64>, Option<i64>);
+type Known = (bool, Option<Epoch>, Option<i64>, Option<i64>);
 
 /// The epoch; a new one if the database has none yet or has changed its origin. Replicas that find out
 /// together agree on one.
@@ -70,7 +98,7 @@ pub(super) async fn epoch(connection: &mut PgConnection) -> sqlx::Result<Epoch> 
             .await?;
         }
     }
-    parse(&epoch)
+    Ok(epoch)
 }
 
 /// Begins a history of this origin, unless another replica has just done so.
@@ -83,35 +111,34 @@ async fn begin(connection: &mut PgConnection, origin: Option<Origin>) -> sqlx::R
          WHERE (service.system_identifier, service.wal_timeline)
              <> (excluded.system_identifier, excluded.wal_timeline)",
     )
-    .bind(Epoch::random().to_string())
+    .bind(Epoch::random())
     .bind(origin.map(|origin| origin.system_identifier))
     .bind(origin.map(|origin| origin.wal_timeline))
     .execute(&mut *transaction)
     .await?;
     if begun.rows_affected() > 0 {
-        connections::raise(&mut transaction).await?;
+        raise_connection_ids(&mut transaction).await?;
     }
-    let epoch: String = sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1")
+    let epoch = sqlx::query_scalar("SELECT epoch FROM service WHERE id = 1")
         .fetch_one(&mut *transaction)
         .await?;
-    transaction.commit().await?;
-    parse(&epoch)
-}
-
-pub(super) async fn rotate(connection: &mut PgConnection) -> sqlx::Result<Epoch> {
-    let epoch = Epoch::random();
-    let mut transaction = connection.begin().await?;
-    sqlx::query("UPDATE service SET epoch = $1 WHERE id = 1")
-        .bind(epoch.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    connections::raise(&mut transaction).await?;
     transaction.commit().await?;
     Ok(epoch)
 }
 
-fn parse(epoch: &str) -> sqlx::Result<Epoch> {
-    Epoch::parse(epoch).ok_or_else(|| corrupt("the epoch is no uuid"))
+/// Raises the ids of sockets to the time in microseconds, unless they are past it. The transaction has locked
+/// the row of `service`, since one that is overtaken by another would lower them again. No machine gives
+/// out one id a microsecond, so that they cannot overtake the clock meanwhile.
+async fn raise_connection_ids(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query(
+        "SELECT setval('connection_ids', now.micros)
+         FROM connection_ids,
+             (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros) now
+         WHERE connection_ids.last_value < now.micros",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether the role may ask for the origin.

@@ -1,13 +1,15 @@
-//! The user whom an identity leads to, made where there is none.
+//! Which user an identity leads to, made where there is none.
 
+use async_trait::async_trait;
+use futures_util::FutureExt;
 use sqlx::{PgConnection, error::DatabaseError};
 
-use super::now_millis;
+use super::{PgStore, dialect::sql};
 use crate::{
-    domain::{User, UserName},
+    domain::{Identity, User, UserName},
     store::{
-        identities::{FIND, IdentityColumns, lost},
-        rows::UserRow,
+        Identities, StoreError,
+        identity_columns::{FIND, IdentityColumns, lost},
     },
 };
 
@@ -15,21 +17,33 @@ use crate::{
 /// just then.
 const MISSES: u32 = 5;
 
-pub(super) async fn user_by_identity(
+#[async_trait]
+impl Identities for PgStore {
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError> {
+        let (identity, name) = (IdentityColumns::of(identity), name.cloned());
+        self.write(move |c| find_or_register(c, identity, name).boxed()).await
+    }
+}
+
+async fn find_or_register(
     connection: &mut PgConnection,
     identity: IdentityColumns,
     name: Option<UserName>,
 ) -> sqlx::Result<User> {
     let mut misses = 0;
     loop {
-        let found: Option<UserRow> = sqlx::query_as(FIND)
+        let found = sqlx::query_as(FIND)
             .bind(&identity.subject)
             .bind(&identity.provider)
             .bind(identity.before)
             .fetch_optional(&mut *connection)
             .await?;
-        if let Some(row) = found {
-            return row.try_into();
+        if let Some(user) = found {
+            return Ok(user);
         }
         let id =
             sqlx::query_scalar("SELECT nextval('user_ids')").fetch_one(&mut *connection).await?;
@@ -54,7 +68,7 @@ async fn register(
     let made = sqlx::query(concat!(
         "WITH made AS (
              INSERT INTO users (id, name, demo_name, openid, created_at) VALUES ($1, $2, $3, $4, ",
-        now_millis!(),
+        sql!(now),
         ") ON CONFLICT DO NOTHING RETURNING id
          ), known AS (
              INSERT INTO identities (provider, subject, user_id) SELECT $5, $6, id FROM made
@@ -62,7 +76,7 @@ async fn register(
          INSERT INTO timelines (user_id, first_seq, last_seq) SELECT id, 1, 0 FROM made"
     ))
     .bind(id)
-    .bind(name.as_str())
+    .bind(name)
     .bind(identity.demo_name())
     .bind(identity.openid())
     .bind(&identity.provider)

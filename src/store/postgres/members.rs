@@ -1,11 +1,18 @@
-//! Conversations of any number of members: how they begin, who comes and who goes.
+//! Conversations of any number of members: how they begin, who joins and who leaves.
+//!
+//! Each change is one statement: a transaction of several would keep the conversation locked while its
+//! replica is frozen.
 
-use sqlx::PgConnection;
+use async_trait::async_trait;
+use futures_util::FutureExt;
 
-use super::{now_millis, rows::ids};
+use super::{
+    PgStore,
+    dialect::{ids, sql},
+};
 use crate::{
     domain::{ConversationId, UserId},
-    store::rows::id,
+    store::{Members, StoreError},
 };
 
 /// Locks a conversation that is not direct, so that no chat is committed to it meanwhile.
@@ -17,62 +24,59 @@ macro_rules! locked {
     };
 }
 
-pub(super) async fn create_group(
-    connection: &mut PgConnection,
-    members: Vec<UserId>,
-) -> sqlx::Result<ConversationId> {
-    let group = sqlx::query_scalar(concat!(
-        "WITH made AS (
-             INSERT INTO conversations (kind, created_at) VALUES ('group', ",
-        now_millis!(),
-        ") RETURNING id
-         ), joined AS (
-             INSERT INTO members (conversation_id, user_id)
-             SELECT made.id, n.id FROM made, (SELECT DISTINCT unnest($1::bigint[]) AS id) n
-         )
-         SELECT id FROM made"
-    ))
-    .bind(ids(&members))
-    .fetch_one(connection)
-    .await?;
-    id(group)
-}
+#[async_trait]
+impl Members for PgStore {
+    async fn create_group(&self, members: &[UserId]) -> Result<ConversationId, StoreError> {
+        let query = sqlx::query_scalar(concat!(
+            "WITH made AS (
+                     INSERT INTO conversations (kind, created_at) VALUES ('group', ",
+            sql!(now),
+            ") RETURNING id
+                 ), joined AS (
+                     INSERT INTO members (conversation_id, user_id)
+                     SELECT made.id, n.id FROM made, (SELECT DISTINCT unnest($1::bigint[]) AS id) n
+                 )
+                 SELECT id FROM made"
+        ))
+        .bind(ids(members));
+        self.write(|c| query.fetch_one(c).boxed()).await
+    }
 
-/// One statement: a transaction of several would keep the conversation locked while its replica is frozen.
-pub(super) async fn add(
-    connection: &mut PgConnection,
-    conversation: ConversationId,
-    users: Vec<UserId>,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar(concat!(
-        locked!(),
-        ", added AS (
-             INSERT INTO members (conversation_id, user_id)
-             SELECT locked.id, n.id FROM locked, (SELECT DISTINCT unnest($2::bigint[]) AS id) n
-             ON CONFLICT (conversation_id, user_id) DO UPDATE SET state = 'member'
-                 WHERE members.state <> 'member'
-         )
-         SELECT EXISTS (SELECT 1 FROM locked)"
-    ))
-    .bind(conversation.get())
-    .bind(ids(&users))
-    .fetch_one(connection)
-    .await
-}
+    async fn add_members(
+        &self,
+        conversation: ConversationId,
+        users: &[UserId],
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(concat!(
+            locked!(),
+            ", added AS (
+                     INSERT INTO members (conversation_id, user_id)
+                     SELECT locked.id, n.id
+                     FROM locked, (SELECT DISTINCT unnest($2::bigint[]) AS id) n
+                     ON CONFLICT (conversation_id, user_id) DO UPDATE SET state = 'member'
+                         WHERE members.state <> 'member'
+                 )
+                 SELECT EXISTS (SELECT 1 FROM locked)"
+        ))
+        .bind(conversation)
+        .bind(ids(users));
+        self.write(|c| query.fetch_one(c).boxed()).await
+    }
 
-pub(super) async fn remove(
-    connection: &mut PgConnection,
-    conversation: ConversationId,
-    user: UserId,
-) -> sqlx::Result<bool> {
-    let removed = sqlx::query(concat!(
-        locked!(),
-        " UPDATE members m SET state = 'left' FROM locked
-         WHERE m.conversation_id = locked.id AND m.user_id = $2 AND m.state = 'member'"
-    ))
-    .bind(conversation.get())
-    .bind(user.get())
-    .execute(connection)
-    .await?;
-    Ok(removed.rows_affected() > 0)
+    async fn remove_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(concat!(
+            locked!(),
+            " UPDATE members m SET state = 'left' FROM locked
+                     WHERE m.conversation_id = locked.id AND m.user_id = $2 AND m.state = 'member'
+                     RETURNING m.user_id"
+        ))
+        .bind(conversation)
+        .bind(user);
+        let removed: Option<UserId> = self.write(|c| query.fetch_optional(c).boxed()).await?;
+        Ok(removed.is_some())
+    }
 }

@@ -17,7 +17,7 @@ use sqlx::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::opening::{CONNECT_TIMEOUT, Opening};
+use super::connect::{CONNECT_TIMEOUT, Connector};
 use crate::store::StoreError;
 
 /// How long a start waits for others that migrate and for locks, and migrates itself.
@@ -50,13 +50,13 @@ const MIGRATION: [(&str, &str); 4] = [
 /// A schema that is newer than the program is taken as it is: migrations add before they take away, so
 /// the replicas of the version before go on, and start again, while a new version comes.
 pub(super) async fn migrate(
-    opening: &Opening,
+    connector: &Connector,
     migrations: impl Iterator<Item = Migration>,
 ) -> Result<(), StoreError> {
     let mut migrator = Migrator::with_migrations(migrations.collect());
     // The lock is taken here: the driver's statement would wait for it.
     migrator.set_ignore_missing(true).set_locking(false);
-    let mut connection = timeout(CONNECT_TIMEOUT, opening.with(&MIGRATION).connect())
+    let mut connection = timeout(CONNECT_TIMEOUT, connector.with(&MIGRATION).connect())
         .await
         .map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?
         .map_err(StoreError::Unavailable)?;
@@ -137,7 +137,7 @@ async fn apply(connection: &mut PgConnection, migrator: &Migrator) -> Result<(),
         }
         migrator.run_direct(Some(migration.version), connection, false).await?;
     }
-    // Not `run`, whose future no task can take: its bounds ask for too much.
+    // Not `run`, which returns a future that is not `Send`.
     migrator.run_direct(None, connection, false).await
 }
 

@@ -11,17 +11,18 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection, error::DatabaseError};
 
-use super::history;
+use super::{PgStore, history};
 use crate::{
     clock::Timestamp,
     domain::Epoch,
     store::{
-        OutboxCursor, OutboxPage,
+        Outbox, OutboxCursor, OutboxEntry, OutboxPage, StoreError,
         error::corrupt,
-        outbox::{OutboxRow, Place, Settled, Snapshot, Window},
-        rows::all,
+        outbox_cursor::{Place, Settled, Snapshot, Window},
     },
 };
 
@@ -33,10 +34,37 @@ const SWITCH_WAIT: &str = "1500ms";
 /// How long others go on before the next attempt.
 const SWITCH_PAUSE: Duration = Duration::from_millis(500);
 
+#[async_trait]
+impl Outbox for PgStore {
+    async fn switch_outbox(&self, on: bool) -> Result<(), StoreError> {
+        self.write(move |c| switch(c, on).boxed()).await
+    }
+
+    async fn read_outbox(
+        &self,
+        after: Option<&OutboxCursor>,
+        limit: u32,
+    ) -> Result<OutboxPage, StoreError> {
+        let after = after.cloned();
+        self.read(move |c| read(c, after, limit).boxed()).await
+    }
+
+    async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let query = sqlx::query(
+                    "DELETE FROM outbox WHERE id = ANY(ARRAY(
+                         SELECT id FROM (SELECT id, created_at FROM outbox ORDER BY id LIMIT $2) oldest
+                         WHERE created_at < $1))",
+                )
+                .bind(before)
+                .bind(i64::from(limit));
+        Ok(self.write(|c| query.execute(c).boxed()).await?.rows_affected())
+    }
+}
+
 /// Every batch names the table, whether or not it writes rows. So this waits for those that have read the
 /// flag as it was, and those that come after read it as it is then: a conversation is told from some chat
 /// on without a gap.
-pub(super) async fn switch(connection: &mut PgConnection, on: bool) -> sqlx::Result<()> {
+async fn switch(connection: &mut PgConnection, on: bool) -> sqlx::Result<()> {
     let mut attempts_left = SWITCH_ATTEMPTS - 1;
     loop {
         match try_switch(connection, on).await {
@@ -74,7 +102,7 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
     code.as_deref() == Some("55P03")
 }
 
-pub(super) async fn read(
+async fn read(
     connection: &mut PgConnection,
     after: Option<OutboxCursor>,
     limit: u32,
@@ -115,13 +143,13 @@ async fn page(
         rows.extend(new(connection, &window, left).await?);
     }
     let has_more = i64::try_from(rows.len()) == Ok(limit);
-    let last = rows.last().map_or(window.last, |row| row.id);
+    let last = rows.last().map_or(window.last, |row| row.id.get());
     let place = if has_more {
         Place::Within(Window { last, ..window })
     } else {
         Place::Between(Settled { top: window.before.top.max(last), seen: window.shown })
     };
-    Ok(OutboxPage { entries: all(rows)?, cursor: OutboxCursor { epoch, place }, has_more })
+    Ok(OutboxPage { entries: rows, cursor: OutboxCursor { epoch, place }, has_more })
 }
 
 /// Opens the window from what was read before to now. The order counts: the snapshot is that of the
@@ -145,7 +173,7 @@ async fn late(
     connection: &mut PgConnection,
     window: &Window,
     limit: i64,
-) -> sqlx::Result<Vec<OutboxRow>> {
+) -> sqlx::Result<Vec<OutboxEntry>> {
     let Settled { seen, top } = &window.before;
     if window.last >= *top {
         return Ok(Vec::new());
@@ -183,7 +211,7 @@ async fn new(
     connection: &mut PgConnection,
     window: &Window,
     limit: i64,
-) -> sqlx::Result<Vec<OutboxRow>> {
+) -> sqlx::Result<Vec<OutboxEntry>> {
     let Settled { seen, top } = &window.before;
     sqlx::query_as(
         "SELECT id, kind, conversation_id, chat_id, payload, created_at FROM outbox
@@ -201,21 +229,4 @@ async fn new(
     .bind(limit)
     .fetch_all(connection)
     .await
-}
-
-pub(super) async fn drop_before(
-    connection: &mut PgConnection,
-    before: Timestamp,
-    limit: u32,
-) -> sqlx::Result<u64> {
-    let dropped = sqlx::query(
-        "DELETE FROM outbox WHERE id = ANY(ARRAY(
-             SELECT id FROM (SELECT id, created_at FROM outbox ORDER BY id LIMIT $2) oldest
-             WHERE created_at < $1))",
-    )
-    .bind(before.as_millis())
-    .bind(i64::from(limit))
-    .execute(connection)
-    .await?;
-    Ok(dropped.rows_affected())
 }

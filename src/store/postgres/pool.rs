@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::opening::Opening;
+use super::connect::Connector;
 
 /// How long work waits for a connection, a new one included.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ const MAX_AGE: Duration = Duration::from_mins(30);
 pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
-    opening: Opening,
+    connector: Connector,
     /// How long a unit of work may take.
     work_timeout: Duration,
     /// A permit for each connection that may be open.
@@ -50,9 +50,9 @@ struct Kept {
 impl Pool {
     /// A pool of at most so many connections, none of which is opened yet, for units of work that
     /// take at most so long.
-    pub(super) fn new(opening: Opening, size: usize, work_timeout: Duration) -> Self {
+    pub(super) fn new(connector: Connector, size: usize, work_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
-            opening,
+            connector,
             work_timeout,
             permits: Semaphore::new(size),
             idle: Mutex::new(Vec::with_capacity(size)),
@@ -112,7 +112,7 @@ impl Inner {
         }
         // A second one may be as dead, and there is no time for a third.
         let left = ACQUIRE_TIMEOUT.saturating_sub(begun.elapsed()).max(PROBE_TIMEOUT);
-        let connection = timeout(left, self.opening.connect())
+        let connection = timeout(left, self.connector.connect())
             .await
             .map_err(|_| sqlx::Error::PoolTimedOut)??;
         let now = Instant::now();

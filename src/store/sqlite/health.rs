@@ -1,30 +1,86 @@
-//! Whether the file is there, and whether it takes what is written.
+//! Whether the file is there and takes what is written, and which replicas live.
 
-use super::SqliteStore;
-use crate::store::Access;
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+
+use super::{SqliteStore, error::classify};
+use crate::{
+    clock::Timestamp,
+    domain::ReplicaId,
+    store::{
+        Access, Health, StoreError,
+        health::{REPLICA_FORGOTTEN, REPLICA_FRESH},
+    },
+};
 
 /// More than a usual batch writes, so that a disk with room for less is found to be full.
 const TRIAL_BYTES: i64 = 65_536;
 
-pub(super) async fn ping(store: &SqliteStore) -> sqlx::Result<Access> {
-    store.file.check()?;
-    sqlx::query("SELECT 1").execute(&store.reader).await?;
-    Ok(Access::Writes)
-}
+#[async_trait]
+impl Health for SqliteStore {
+    async fn ping(&self) -> Result<Access, StoreError> {
+        self.file.check().map_err(classify)?;
+        self.read(|c| sqlx::query("SELECT 1").execute(c).boxed()).await?;
+        Ok(Access::Writes)
+    }
 
-/// Commits a picture that nobody has and removes it: what is rolled back is never written.
-pub(super) async fn try_writing(store: SqliteStore) -> sqlx::Result<()> {
-    const HASH: &str = "a trial";
-    let mut tx = store.begin().await?;
-    sqlx::query(
-        "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, '', randomblob(?2))
-         ON CONFLICT (hash) DO UPDATE SET picture = excluded.picture",
-    )
-    .bind(HASH)
-    .bind(TRIAL_BYTES)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    sqlx::query("DELETE FROM avatars WHERE hash = ?1").bind(HASH).execute(&store.writer).await?;
-    Ok(())
+    /// Commits a picture that nobody has and removes it: what is rolled back is never written.
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        const HASH: &str = "a trial";
+        self.write(|c| {
+            async move {
+                sqlx::query(
+                    "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, '', randomblob(?2))
+                     ON CONFLICT (hash) DO UPDATE SET picture = excluded.picture",
+                )
+                .bind(HASH)
+                .bind(TRIAL_BYTES)
+                .execute(&mut *c)
+                .await?;
+                sqlx::query("DELETE FROM avatars WHERE hash = ?1").bind(HASH).execute(c).await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn note_replica(
+        &self,
+        replica: ReplicaId,
+        is_heard: bool,
+    ) -> Result<HashMap<ReplicaId, Timestamp>, StoreError> {
+        let now = self.now().as_millis();
+        let others: Vec<(ReplicaId, Timestamp)> = self
+            .transaction(move |c| {
+                async move {
+                    sqlx::query(
+                        "INSERT INTO replicas (id, is_heard, seen_at) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (id) DO UPDATE
+                         SET is_heard = excluded.is_heard, seen_at = max(excluded.seen_at, seen_at + 1)",
+                    )
+                    .bind(replica)
+                    .bind(is_heard)
+                    .bind(now)
+                    .execute(&mut *c)
+                    .await?;
+                    sqlx::query("DELETE FROM replicas WHERE seen_at < ?1")
+                        .bind(now - REPLICA_FORGOTTEN)
+                        .execute(&mut *c)
+                        .await?;
+                    sqlx::query_as(
+                        "SELECT id, seen_at FROM replicas WHERE id <> ?1 AND is_heard AND seen_at > ?2",
+                    )
+                    .bind(replica)
+                    .bind(now - REPLICA_FRESH)
+                    .fetch_all(c)
+                    .await
+                }
+                .boxed()
+            })
+            .await?;
+        Ok(others.into_iter().collect())
+    }
 }

@@ -1,41 +1,69 @@
-//! The user whom an identity leads to, made where there is none.
+//! Which user an identity leads to, made where there is none.
 
-use sqlx::{Sqlite, SqliteExecutor, Transaction};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use crate::{
-    domain::{User, UserName},
+    clock::Timestamp,
+    domain::{Identity, User, UserName},
     store::{
-        identities::{FIND, IdentityColumns, lost},
-        rows::UserRow,
+        Identities, StoreError,
+        identity_columns::{FIND, IdentityColumns, lost},
     },
 };
 
-pub(super) async fn user_by_identity(
-    store: SqliteStore,
+#[async_trait]
+impl Identities for SqliteStore {
+    async fn user_by_identity(
+        &self,
+        identity: &Identity,
+        name: Option<&UserName>,
+    ) -> Result<User, StoreError> {
+        let found = IdentityColumns::of(identity);
+        if let Some(user) = self.read(move |c| async move { find(c, &found).await }.boxed()).await?
+        {
+            return Ok(user);
+        }
+        let (identity, name) = (IdentityColumns::of(identity), name.cloned());
+        let now = self.now();
+        self.transaction(move |c| find_or_register(c, identity, name, now).boxed()).await
+    }
+}
+
+async fn find(
+    connection: &mut SqliteConnection,
+    identity: &IdentityColumns,
+) -> sqlx::Result<Option<User>> {
+    sqlx::query_as(FIND)
+        .bind(&identity.subject)
+        .bind(&identity.provider)
+        .bind(identity.before)
+        .fetch_optional(connection)
+        .await
+}
+
+async fn find_or_register(
+    connection: &mut SqliteConnection,
     identity: IdentityColumns,
     name: Option<UserName>,
+    now: Timestamp,
 ) -> sqlx::Result<User> {
-    if let Some(row) = find(&store.reader, &identity).await? {
-        return row.try_into();
+    if let Some(user) = find(connection, &identity).await? {
+        return Ok(user);
     }
-    let mut tx = store.begin().await?;
-    if let Some(row) = find(&mut *tx, &identity).await? {
-        tx.rollback().await?;
-        return row.try_into();
-    }
-    let id = next_id(&mut tx).await?;
-    let called = name.unwrap_or_else(|| UserName::placeholder(id));
-    let row: UserRow = sqlx::query_as(
+    let id = next_id(connection).await?;
+    let user = sqlx::query_as(
         "INSERT INTO users (id, name, demo_name, openid, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
          RETURNING id, name, avatar",
     )
     .bind(id)
-    .bind(called.as_str())
+    .bind(name.unwrap_or_else(|| UserName::placeholder(id)))
     .bind(identity.demo_name())
     .bind(identity.openid())
-    .bind(store.clock.now().as_millis())
-    .fetch_one(&mut *tx)
+    .bind(now)
+    .fetch_one(&mut *connection)
     .await
     .map_err(|error| match error {
         sqlx::Error::Database(cause) if cause.is_unique_violation() => lost(),
@@ -49,26 +77,13 @@ pub(super) async fn user_by_identity(
     .bind(&identity.provider)
     .bind(&identity.subject)
     .bind(id)
-    .execute(&mut *tx)
+    .execute(connection)
     .await?;
-    tx.commit().await?;
-    row.try_into()
-}
-
-async fn find(
-    executor: impl SqliteExecutor<'_>,
-    identity: &IdentityColumns,
-) -> sqlx::Result<Option<UserRow>> {
-    sqlx::query_as(FIND)
-        .bind(&identity.subject)
-        .bind(&identity.provider)
-        .bind(identity.before)
-        .fetch_optional(executor)
-        .await
+    Ok(user)
 }
 
 /// Takes the next id that nobody has: clients of the legacy routes may have named it as theirs.
-async fn next_id(tx: &mut Transaction<'static, Sqlite>) -> sqlx::Result<i64> {
+async fn next_id(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "WITH RECURSIVE candidate (id) AS (
              SELECT next_user_id FROM service WHERE id = 1
@@ -78,6 +93,6 @@ async fn next_id(tx: &mut Transaction<'static, Sqlite>) -> sqlx::Result<i64> {
          UPDATE service SET next_user_id = (SELECT max(id) FROM candidate) + 1 WHERE id = 1
          RETURNING next_user_id - 1",
     )
-    .fetch_one(&mut **tx)
+    .fetch_one(connection)
     .await
 }

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as its assertions do")]
 
+use bytes::Bytes;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{ClientMsgId, Content, Destination};
+use crate::{
+    domain::{AvatarHash, ClientMsgId, Content, Destination, Seq, UserId, UserName},
+    store::{Appended, Appends, Avatars, Health, NewChat, Timelines, Users},
+};
 
 fn user() -> UserId {
     UserId::new(1).unwrap()
@@ -15,7 +19,7 @@ fn user() -> UserId {
 /// A store with a user, opened with these pragmas besides.
 async fn store(folder: &TempDir, pragmas: &[(&'static str, String)]) -> SqliteStore {
     let path = folder.path().join("imserver.db");
-    let mut options = opening::options(&path);
+    let mut options = connect::options(&path);
     for (key, value) in pragmas {
         options = options.pragma(*key, value.clone());
     }
@@ -27,7 +31,7 @@ async fn store(folder: &TempDir, pragmas: &[(&'static str, String)]) -> SqliteSt
 
 /// A connection behind the store's back.
 async fn behind(folder: &TempDir) -> SqliteConnection {
-    opening::options(&folder.path().join("imserver.db")).connect().await.unwrap()
+    connect::options(&folder.path().join("imserver.db")).connect().await.unwrap()
 }
 
 fn chat(bytes: usize) -> NewChat {

@@ -97,7 +97,7 @@ impl Publisher {
 }
 
 async fn append(
-    store: &PgStore,
+    store: &dyn Store,
     group: ConversationId,
     sender: UserId,
     round: usize,
@@ -147,7 +147,7 @@ async fn cost_of_a_large_conversation() {
             }
         });
     }
-    let store = PgStore::open(&database).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(PgStore::open(&database).await.unwrap());
     let group = store.create_group(&members).await.unwrap();
     let publisher = Publisher::start(redis.url());
     let part = |name: &str, spent: Duration| {
@@ -156,7 +156,7 @@ async fn cost_of_a_large_conversation() {
     for (round, way) in [Way::Each, Way::Wide, Way::Each, Way::Wide].into_iter().enumerate() {
         println!("{way:?}: {CHATS} chats to {MEMBERS} members");
         let (before, begun) = (spent(&database).await, Instant::now());
-        let chats = append(&store, group, members[0], round).await;
+        let chats = append(&*store, group, members[0], round).await;
         part("Postgres", spent(&database).await - before);
         part("time of its commit", begun.elapsed());
         let replicas = || cluster.replicas.iter().map(|replica| cpu::of_process(replica.pid()));

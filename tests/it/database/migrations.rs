@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use imserver::store::{Store, postgres::PgStore};
+use imserver::store::{Timelines, postgres::PgStore};
 use sqlx::{PgConnection, migrate::Migrator};
 use tempfile::TempDir;
 use tokio::task::JoinSet;

@@ -9,7 +9,7 @@ use std::{
 use imserver::{
     domain::{ChatId, ConversationId},
     store::{
-        Appended, Store, StoreError,
+        Appended, Outbox, Store, StoreError,
         batcher::{Batcher, LINGER},
         postgres::PgStore,
     },

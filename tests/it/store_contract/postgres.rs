@@ -7,7 +7,7 @@ use std::{
 
 use imserver::{
     domain::SessionId,
-    store::{Store, StoreError, TokenHash, postgres::PgStore},
+    store::{Appends, Health, History, Store, StoreError, TokenHash, postgres::PgStore},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrate};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use imserver::store::Store;
+use imserver::store::History;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 

@@ -14,7 +14,7 @@ mod slow;
 use imserver::{
     clock::Clock,
     domain::{ClientMsgId, Content, Destination, UserId},
-    store::{NewChat, Store, sqlite::SqliteStore},
+    store::{Appends, NewChat, sqlite::SqliteStore},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};

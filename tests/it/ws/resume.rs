@@ -2,7 +2,7 @@
 
 use imserver::{
     domain::{Seq, UserId},
-    store::Store,
+    store::Timelines,
 };
 use serde_json::{Value, json};
 

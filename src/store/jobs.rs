@@ -1,0 +1,32 @@
+//! The contract about work that one replica at a time does.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::ReplicaId;
+
+/// Leases of work. Time is that of the database.
+#[async_trait]
+pub trait Jobs {
+    /// Takes the work of this name for so long, or keeps it for so long from now, if no other replica has
+    /// it. Returns the progress that was saved last; empty if none was. Of replicas that call at once, one
+    /// gets it.
+    async fn take_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        lease: Duration,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Saves how far the work has come, and keeps it for so long from now. `false`: another replica has
+    /// taken it since, or nobody ever took it; nothing was saved.
+    async fn save_job(
+        &self,
+        name: &str,
+        replica: ReplicaId,
+        progress: &str,
+        lease: Duration,
+    ) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,88 @@
+//! Committing any batch of chats.
+
+use super::{
+    super::{
+        appends::{begin_or_note, earlier, lock, lock_named, write},
+        dialect::Now,
+    },
+    Conn, ids, sql,
+};
+use crate::store::{
+    Appended, NewChat,
+    batch::{self, Earlier, Known, NamedConversations, Plan, Quotes},
+    rows::QuotedRow,
+};
+
+/// Commits a batch within a transaction. The number of statements does not depend on its length. `now`: the
+/// time, asked for once the locks are taken, so that times rise as ids do. Without `has_duplicates` the
+/// unique index alone finds that an earlier batch has used a key; that fails the batch.
+pub(in crate::store) async fn append_any(
+    tx: &mut Conn,
+    batch: &[NewChat],
+    has_duplicates: bool,
+    now: impl Fn() -> Now + Send,
+) -> sqlx::Result<Vec<Appended>> {
+    let named = named(tx, batch).await?;
+    let (mut people, mut talks) = lock(tx, batch, &named).await?;
+    let earlier = if has_duplicates { earlier(tx, batch).await? } else { Earlier::new() };
+    let quotes = quotes(tx, batch).await?;
+    let known =
+        Known { named: &named, people: &people, talks: &talks, quotes: &quotes, earlier: &earlier };
+    let mut plan = Plan::of(batch, &known);
+    if plan.len() == 0 {
+        return Ok(plan.answers(&[]));
+    }
+    let now = now();
+    let mut writing = plan.writing();
+    writing.retain(|pair, sides| talks.get(pair).is_none_or(|talk| !sides.are_in(talk.wrote)));
+    if !writing.is_empty() {
+        talks.extend(begin_or_note(tx, writing, now).await?);
+    }
+    let numbered = plan.number(&talks, &named, &mut people)?;
+    let (ids, now) = write(tx, &numbered, now).await?;
+    let committed = batch::committed(numbered, ids, now)?;
+    Ok(plan.answers(&committed))
+}
+
+/// The conversations that senders name by their ids. Groups are locked before their members are read: a
+/// statement that waits for a lock sees all else as it was before, so one statement would read the
+/// members of then. A change of members locks the same row. Direct conversations, whose members never
+/// change, are read.
+async fn named(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<NamedConversations> {
+    let wanted = batch::named_ids(batch);
+    if wanted.is_empty() {
+        return Ok(NamedConversations::new());
+    }
+    let mut named = batch::named(lock_named(tx, batch, &wanted).await?);
+    let groups = batch::groups(&named);
+    if !groups.is_empty() {
+        let rows = sqlx::query_as(concat!(
+            "SELECT conversation_id, user_id FROM members WHERE conversation_id ",
+            sql!(in "$1"),
+            " AND state = 'member' ORDER BY user_id"
+        ))
+        .bind(ids(&groups))
+        .fetch_all(tx)
+        .await?;
+        batch::add_members(&mut named, rows)?;
+    }
+    Ok(named)
+}
+
+/// The chats that are quoted.
+async fn quotes(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<Quotes> {
+    let wanted = batch::quoted(batch);
+    if wanted.is_empty() {
+        return Ok(Quotes::new());
+    }
+    let rows: Vec<QuotedRow> = sqlx::query_as(concat!(
+        "SELECT c.id AS chat_id, c.conversation_id, c.sender_id, s.name AS sender_name, c.kind,
+             c.content, c.state
+         FROM chats c LEFT JOIN users s ON s.id = c.sender_id WHERE c.id ",
+        sql!(in "$1")
+    ))
+    .bind(ids(&wanted))
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(QuotedRow::entry).collect())
+}

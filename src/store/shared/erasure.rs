@@ -1,0 +1,93 @@
+//! Erasing a user.
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+
+use super::{super::dialect::Now, Conn, Db, drop_unless_had, sql};
+use crate::{
+    domain::{AvatarHash, ClientMsgId, UserId, UserName},
+    store::{Erasure, StoreError},
+};
+
+#[async_trait]
+impl Erasure for Db {
+    async fn erase_user(&self, user: UserId) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.transaction(move |c| erase(c, user, now).boxed()).await
+    }
+
+    async fn blank_chats(
+        &self,
+        user: UserId,
+        after: Option<&ClientMsgId>,
+        limit: u32,
+    ) -> Result<Option<ClientMsgId>, StoreError> {
+        // Every key is greater than the empty text.
+        let after = after.map_or("", ClientMsgId::as_str).to_owned();
+        self.write(move |c| {
+            async move {
+                let last: Option<ClientMsgId> = sqlx::query_scalar(
+                    "SELECT max(client_msg_id) FROM (
+                         SELECT client_msg_id FROM chats WHERE sender_id = $1 AND client_msg_id > $2
+                         ORDER BY client_msg_id LIMIT $3
+                     ) page",
+                )
+                .bind(user)
+                .bind(&after)
+                .bind(i64::from(limit))
+                .fetch_one(&mut *c)
+                .await?;
+                sqlx::query(
+                    "UPDATE chats SET content = '', body = NULL
+                     WHERE sender_id = $1 AND client_msg_id > $2 AND client_msg_id <= $3
+                         AND (content <> '' OR body IS NOT NULL)",
+                )
+                .bind(user)
+                .bind(&after)
+                .bind(&last)
+                .execute(c)
+                .await?;
+                Ok(last)
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bool> {
+    // The counter first, as every batch does: one that waits for it finds that it is gone, and one that
+    // had it has committed its chats.
+    sqlx::query("DELETE FROM timelines WHERE user_id = $1")
+        .bind(user)
+        .execute(&mut *connection)
+        .await?;
+    let picture: Option<Option<AvatarHash>> =
+        sqlx::query_scalar(concat!("SELECT avatar FROM users WHERE id = $1", sql!(for "UPDATE")))
+            .bind(user)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(picture) = picture else { return Ok(false) };
+    sqlx::query(concat!(
+        "UPDATE users SET name = $2, avatar = NULL, openid = NULL, demo_name = NULL,
+             erased_at = coalesce(erased_at, ",
+        sql!(now "$3"),
+        ") WHERE id = $1"
+    ))
+    .bind(user)
+    .bind(UserName::erased())
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    for statement in [
+        "UPDATE sessions SET revoked = true WHERE user_id = $1 AND NOT revoked",
+        "DELETE FROM identities WHERE user_id = $1",
+        "DELETE FROM last_seen WHERE user_id = $1",
+    ] {
+        sqlx::query(statement).bind(user).execute(&mut *connection).await?;
+    }
+    if let Some(picture) = picture {
+        drop_unless_had(connection, &picture).await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,20 @@
+//! What both databases do by the same SQL. This module is compiled once for each: in it, `Db` is the store,
+//! `Conn` one of its connections, and `sql!` writes what the two spell in different ways. All of these are
+//! in `dialect.rs` of the database.
+
+mod appends;
+mod avatars;
+mod conversations;
+mod erasure;
+mod jobs;
+mod queries;
+mod sessions;
+mod sockets;
+mod timelines;
+mod users;
+
+use super::dialect::{Conn, Db, DbRow, ids, sql, texts};
+
+pub(super) use appends::append_any;
+use avatars::drop_unless_had;
+pub(super) use queries::chats_query;

@@ -1,0 +1,131 @@
+//! How SQLite spells what `shared/` asks of every database.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
+
+use super::SqliteStore;
+use crate::{
+    clock::Timestamp,
+    domain::{Seq, UserId, UserName},
+};
+
+pub(super) type Db = SqliteStore;
+pub(super) type Conn = SqliteConnection;
+pub(super) type DbRow = SqliteRow;
+
+/// The time of a statement, by the store's clock.
+pub(super) type Now = Timestamp;
+
+/// Parts of statements.
+///
+/// * `in`: is one of a list
+/// * `rows`: a list of ids as a table
+/// * `for`: nothing, since a write has locked the whole file
+/// * `now`: a [`Now`] that is bound
+/// * `latest_of_each`: see `latest_chats_query!`
+macro_rules! sql {
+    (in $list:literal) => {
+        concat!("IN (SELECT value FROM json_each(", $list, "))")
+    };
+    (rows $list:literal as $name:literal) => {
+        concat!("(SELECT value AS id FROM json_each(", $list, ")) ", $name)
+    };
+    (least $of:literal) => {
+        concat!("min(", $of, ")")
+    };
+    (greatest $of:literal) => {
+        concat!("max(", $of, ")")
+    };
+    (for $lock:literal) => {
+        ""
+    };
+    (now $bound:literal) => {
+        $bound
+    };
+    (latest_of_each) => {
+        "chats x WHERE x.conversation_id = n.conversation_id
+             AND x.id >= max((SELECT first_id FROM bound), coalesce((
+                 SELECT y.id FROM chats y WHERE y.conversation_id = n.conversation_id
+                 ORDER BY y.id DESC LIMIT 1 OFFSET $2 - 1
+             ), 0))"
+    };
+}
+pub(super) use sql;
+
+/// Ids as one parameter, which statements unfold with `json_each`: SQLite has no arrays, and a
+/// statement for each element is a trip to the connection's thread for each.
+pub(super) fn ids<'a, T: Copy + Into<i64> + 'a>(ids: impl IntoIterator<Item = &'a T>) -> String {
+    list(ids.into_iter().map(|&id| Value::from(id.into())))
+}
+
+/// Texts as one parameter.
+pub(super) fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    list(texts.map(Value::from))
+}
+
+/// Tuples or other values as one parameter. JSON carries every text without U+0000 unchanged.
+pub(super) fn list(values: impl Iterator<Item = Value>) -> String {
+    Value::Array(values.collect()).to_string()
+}
+
+/// Makes those of these users that do not exist.
+pub(super) async fn make_users(
+    connection: &mut SqliteConnection,
+    users: BTreeMap<UserId, UserName>,
+    now: Now,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO users (id, name, created_at)
+         SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) WHERE true
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(list(users.iter().map(|user| json!(user))))
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Raises when these users were last seen.
+pub(super) async fn raise_last_seen(
+    connection: &mut SqliteConnection,
+    seen: BTreeMap<UserId, Timestamp>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO last_seen (user_id, seen_at)
+         SELECT value ->> 0, value ->> 1 FROM json_each(?1)
+         WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = value ->> 0 AND u.erased_at IS NOT NULL)
+         ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
+         WHERE excluded.seen_at > seen_at",
+    )
+    .bind(list(seen.iter().map(|(user, at)| json!([user, at.as_millis()]))))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets events of a timeline.
+pub(super) async fn forget_events(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    up_to: Seq,
+) -> sqlx::Result<()> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query(
+        "UPDATE timelines SET first_seq = max(first_seq, min(?2, last_seq) + 1) WHERE user_id = ?1",
+    )
+    .bind(user)
+    .bind(up_to)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM timeline_events WHERE user_id = ?1
+             AND seq < (SELECT first_seq FROM timelines WHERE user_id = ?1)",
+    )
+    .bind(user)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}

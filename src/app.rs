@@ -293,8 +293,8 @@ impl App {
             Box::pin(delivery::announce(Arc::clone(&delivery), transitions)),
             Box::pin(delivery::reconcile(Arc::clone(&delivery), reconcile_every)),
             Box::pin(delivery::watch_bus(Arc::clone(&delivery), reconcile_every)),
-            Box::pin(delivery::recheck(Arc::clone(&delivery), auth.clone())),
-            Box::pin(delivery::review(Arc::clone(&delivery))),
+            Box::pin(delivery::watch_revocations(Arc::clone(&delivery), auth.clone())),
+            Box::pin(delivery::limit_sockets(Arc::clone(&delivery))),
             Box::pin(auth::retention::keep_sweeping(auth.clone())),
             Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
         ];
@@ -406,7 +406,7 @@ async fn drain(service: &Service) {
     service.stopping.cancel();
     service.sockets.close();
     tokio::time::sleep(service.drain.pause).await;
-    let leaving = service.delivery.send_away(service.drain.open_window());
+    let leaving = service.delivery.drain_sockets(service.drain.open_window());
     tokio::select! {
         () = leaving => {}
         () = service.sockets.wait() => return,

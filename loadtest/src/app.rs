@@ -11,6 +11,7 @@ use crate::{
     engine::{self, Setup},
     faults::Schedule,
     find_max::{Found, Search},
+    legacy,
     measure::{Watch, Watched},
     outcome::Outcome,
     people,
@@ -27,6 +28,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run(&args).await,
         Command::FindMax(args) => find_max(&args).await,
+        Command::Legacy(args) => legacy::run(*args).await,
         Command::Compare(args) => compare::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Report { file } => render(&file),
     }

@@ -10,6 +10,7 @@ use crate::{
     compare::CompareArgs,
     content::{MAX_SIZE, MIN_SIZE},
     faults::Schedule,
+    legacy::LegacyArgs,
     measure::Watched,
     plan::{Plan, Scenario},
 };
@@ -36,6 +37,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Search the highest rate that the servers hold, several times.
     FindMax(Box<FindMaxArgs>),
+    /// Make a load by the legacy protocol: pairs, POST /push, snapshots.
+    Legacy(Box<LegacyArgs>),
     /// Compare the service with what else one could build it on; ./dev compare installs and starts what
     /// this needs.
     Compare(Box<CompareArgs>),

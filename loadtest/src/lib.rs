@@ -12,6 +12,7 @@ pub mod engine;
 pub mod faults;
 pub mod find_max;
 pub mod ledger;
+pub mod legacy;
 pub mod measure;
 pub mod outcome;
 pub mod people;

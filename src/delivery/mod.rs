@@ -5,11 +5,11 @@
 //! often, which bounds what a lost hint can cost.
 
 mod announce;
+mod drain;
 mod fan_out;
-mod leave;
-mod recheck;
 mod reconcile;
-mod review;
+mod revocation;
+mod socket_limits;
 mod split;
 mod timeline;
 
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     bus::{self, Bus, CloseOrder, Incoming, MAX_PLACES, Signal, WideEvent},
-    domain::{ConnectionId, DeviceId, Epoch, Seq, SessionId, UserId},
+    domain::{Chat, ConnectionId, DeviceId, Epoch, Seq, SessionId, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
     presence::Presence,
     protocol::{
@@ -34,51 +34,42 @@ use crate::{
         close::CloseCode,
         event::{EventBody, EventFrame},
     },
-    store::{Bounds, Committed, EventPage, Standing, Store, StoreError},
+    store::{Committed, EventPage, Standing, Store, StoreError},
 };
 
 pub use announce::announce;
 pub use fan_out::fan_out;
-pub use recheck::recheck;
 pub use reconcile::reconcile;
-pub use review::review;
+pub use revocation::watch_revocations;
+pub use socket_limits::limit_sockets;
 pub use split::watch_bus;
 pub use timeline::{Effect, Gap, MAX_WAITING, Timeline};
 
-/// How long a gap is waited for before the database is read: two replicas' batches overtake each
-/// other by about this much.
+/// How long a gap may stay open before the database is read: batches of two replicas overtake each other by
+/// about this much.
 const GAP_WAIT: Duration = Duration::from_millis(30);
 
-/// How long a new socket waits for its subscription; then it lives on reconcile until it stands.
+/// How long a new socket waits for its subscription. Without one it depends on the reconcile.
 const SUBSCRIBE_WAIT: Duration = Duration::from_secs(1);
 
-/// How many events are read for a socket at a time.
+/// Events in one read for a socket.
 const PAGE: u32 = 100;
 
-/// An event in no more timelines than this goes to each user's channel, which reaches only replicas that
-/// have a socket of the user; one in more is cheaper to send to every replica.
+/// An event in at most this many timelines is published on each user's channel, which only replicas with a
+/// socket of the user receive. One in more timelines is cheaper to send to every replica.
 const FEW: usize = 16;
 
-/// What a socket is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Each event, by its number.
-    Events,
-    /// A snapshot of the latest chats, at each event.
-    Snapshots,
-}
-
-/// What a socket that is behind gets to write.
+/// What a socket that is behind writes next.
 #[derive(Debug)]
 pub enum Pulled {
-    /// These events, and then it may be live: [`Delivery::go_live`].
+    /// These events.
     Events {
         /// The events after the asked number, in order.
         frames: Vec<EventFrame>,
-        /// Whether they reach the end of the timeline.
+        /// Whether they reach the end of the timeline: then [`Delivery::go_live`] is next.
         is_end: bool,
     },
-    /// The number means nothing any more: the client is to load anew and go on from `last`.
+    /// The timeline does not have what follows: the client loads anew and goes on from `last`.
     Reset {
         /// The database's history.
         epoch: Epoch,
@@ -87,7 +78,16 @@ pub enum Pulled {
     },
 }
 
-/// The driver. One for a replica.
+/// What a legacy socket shows.
+#[derive(Debug)]
+pub struct Latest {
+    /// No event up to this number is missing in `chats`.
+    pub last: Seq,
+    /// The latest chats of the user's direct conversations, oldest first.
+    pub chats: Vec<Chat>,
+}
+
+/// Drives the timelines of one replica.
 pub struct Delivery {
     hub: Hub<Timeline<EventFrame>>,
     watchers: Watchers,
@@ -95,19 +95,19 @@ pub struct Delivery {
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
-    /// Whose sockets are to be looked at again.
-    opened: review::Opened,
-    /// Events of large conversations that the sockets here have not been fed yet.
+    /// Users whose number of sockets is to be checked.
+    opened: socket_limits::Opened,
+    /// Events of large conversations for the sockets here.
     wide: fan_out::Queue,
-    /// Whether the replica stops, so that no socket stays.
-    is_leaving: AtomicBool,
-    /// Whether replicas that live are on another bus.
+    /// Whether the replica drains: sockets that are attached now are drained at once.
+    is_draining: AtomicBool,
+    /// Whether live replicas are on another bus.
     is_split: AtomicBool,
     tasks: TaskTracker,
 }
 
 impl Delivery {
-    /// A driver without sockets, in the database's present history.
+    /// Reads the epoch, and begins without sockets.
     pub async fn start(
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
@@ -123,36 +123,33 @@ impl Delivery {
             bus,
             presence,
             epoch,
-            opened: review::Opened::default(),
+            opened: socket_limits::Opened::default(),
             wide: fan_out::Queue::default(),
-            is_leaving: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
             is_split: AtomicBool::new(false),
             tasks,
         }))
     }
 
-    /// The database's history, as last read.
+    /// The epoch, as last read.
     pub fn epoch(&self) -> Epoch {
         *self.epoch.lock()
     }
 
-    /// Who shows whose presence.
+    /// The sockets that watch the presence of others.
     pub fn watchers(&self) -> &Watchers {
         &self.watchers
     }
 
-    /// Enters a socket, before its task first reads the timeline, and sees to the user's
-    /// subscription and presence. Sockets that this one replaces are closed, and so is this one if it
-    /// is older than what would have to give way to it.
-    pub async fn attach(self: &Arc<Self>, socket: Arc<Socket>, kind: Kind) -> Attachment {
+    /// Adds a socket, subscribes to its user and notes presence. This comes before the socket's task
+    /// first reads the timeline. Closes the sockets that this one replaces, or this one if a newer one
+    /// is there.
+    pub async fn attach(self: &Arc<Self>, socket: Arc<Socket>) -> Attachment {
         let id = socket.id;
         let user = socket.user;
         let attachment = Attachment { delivery: Arc::clone(self), socket: Arc::clone(&socket) };
-        let replaced = self.hub.enter(Arc::clone(&socket), |local| {
-            match kind {
-                Kind::Events => local.state.attach(id),
-                Kind::Snapshots => local.state.attach_classic(id),
-            }
+        let replaced = self.hub.add(Arc::clone(&socket), |local| {
+            local.state.attach(id);
             let replaced = socket.device.as_ref().and_then(|device| replaced(local, device));
             if let Some(order) = &replaced {
                 close_matching(local, order);
@@ -165,8 +162,8 @@ impl Delivery {
             replaced
         });
         self.opened.note(user);
-        if self.is_leaving.load(Ordering::SeqCst) {
-            socket.mailbox.leave();
+        if self.is_draining.load(Ordering::SeqCst) {
+            socket.mailbox.drain();
         }
         let subscribe = async {
             let subscribed = tokio::time::timeout(SUBSCRIBE_WAIT, self.bus.subscribe(user)).await;
@@ -189,8 +186,8 @@ impl Delivery {
         attachment
     }
 
-    /// Feeds a chat that was committed just now to the sockets here of all who have it, and hands it to
-    /// the other replicas. Of a large conversation it leaves the sockets to [`fan_out`].
+    /// Delivers a committed chat: to the sockets here, and over the bus to the other replicas. The sockets
+    /// here get one of a large conversation by [`fan_out`].
     pub fn committed(self: &Arc<Self>, committed: &Committed) {
         let Committed { chat, places } = committed;
         let body = EventBody::chat(chat);
@@ -214,8 +211,8 @@ impl Delivery {
         }
     }
 
-    /// Learns otherwise than by a hint that a user's timeline reaches `seq`. Sockets here to which no
-    /// hint brings it meanwhile read the database.
+    /// Notes that a user's timeline reaches `seq`. Sockets here that get no hint of it within
+    /// [`GAP_WAIT`] read the database.
     pub fn reached(self: &Arc<Self>, user: UserId, seq: Seq) {
         let delivery = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -226,19 +223,19 @@ impl Delivery {
         });
     }
 
-    /// Shows a frame outside the timeline to a user's sockets everywhere, except for one.
+    /// Sends a frame outside the timeline to the user's sockets on all replicas, except for one.
     pub fn notice(&self, user: UserId, frame: &Text, except: Option<ConnectionId>) {
         self.show(user, frame, except);
         self.bus.publish(user, Signal::Notice(frame.clone()));
     }
 
-    /// Closes sockets of a user everywhere.
+    /// Closes sockets of a user on all replicas.
     pub fn close(&self, user: UserId, order: CloseOrder) {
         self.hub.with(user, |local| close_matching(local, &order));
         self.bus.publish(user, Signal::Close(order));
     }
 
-    /// Feeds what other replicas publish until the bus ends.
+    /// Delivers what other replicas publish, until the bus ends.
     pub async fn listen(self: Arc<Self>, mut incoming: bus::Receiver) {
         while let Some(heard) = incoming.recv().await {
             match heard {
@@ -259,8 +256,8 @@ impl Delivery {
         }
     }
 
-    /// Closes what another replica says. One that takes an older socket of a device for the newest is
-    /// told of a newer one here; so it goes on until all have heard of the newest of all.
+    /// Obeys another replica's order. If that replica does not know the newest socket of a device, which is
+    /// here, it gets an order in return; so in the end all know the newest one.
     fn obey(&self, user: UserId, order: &CloseOrder) {
         let answer = self.hub.with(user, |local| {
             close_matching(local, order);
@@ -272,11 +269,11 @@ impl Delivery {
         }
     }
 
-    /// Reads what comes after `after` for a socket that is behind.
+    /// Reads the events after `after`, for a socket that is behind.
     pub async fn pull(&self, socket: &Socket, after: Seq) -> Result<Pulled, StoreError> {
         let user = socket.user;
-        // Before the read: a number that was heard of by then must be in it.
-        let head = self.hub.with(user, |local| local.state.head()).unwrap_or_default();
+        // Before the read: the database has every number that was known by then.
+        let head = self.head(user);
         let EventPage { bounds, events } = match self.store.events(user, after, PAGE).await {
             Err(StoreError::Corrupt(problem)) => {
                 tracing::error!(%user, %after, problem, "timeline is broken, client loads anew");
@@ -284,10 +281,7 @@ impl Delivery {
             }
             page => page?,
         };
-        if head > bounds.last {
-            tracing::warn!(%user, %head, last = %bounds.last, "timeline went back, clients load anew");
-            self.hub.with(user, restart);
-        }
+        self.check_head(user, head, bounds.last);
         if after.next() < bounds.first || after > bounds.last {
             return Ok(Pulled::Reset { epoch: self.epoch(), last: bounds.last });
         }
@@ -296,13 +290,13 @@ impl Delivery {
         Ok(Pulled::Events { frames, is_end })
     }
 
-    /// Reads where a client goes on that is to load anew.
+    /// Reads where a client goes on after it has loaded anew.
     pub async fn begin_anew(&self, socket: &Socket) -> Result<Pulled, StoreError> {
         let Standing { epoch, bounds } = self.store.standing(socket.user).await?;
         Ok(Pulled::Reset { epoch, last: bounds.last })
     }
 
-    /// Feeds a socket from commits and the bus from now on; `false`: there is more to pull.
+    /// Makes a socket live, which has everything up to `last`; `false`: there is more to pull.
     pub fn go_live(&self, socket: &Socket, last: Seq) -> bool {
         let is_live = self.hub.with(socket.user, |Local { sockets, state }| {
             state.go_live(socket.id, last, |id, effect| carry_out(sockets, id, effect))
@@ -310,12 +304,26 @@ impl Delivery {
         is_live.unwrap_or(true)
     }
 
-    /// Tells where a classic socket begins.
-    pub fn begin_classic(&self, socket: &Socket, bounds: Bounds) {
-        self.hub.with(socket.user, |Local { sockets, state }| {
-            let sink = |id, effect| carry_out(sockets, id, effect);
-            state.begin_classic(socket.id, bounds.last, sink);
-        });
+    /// Reads what a legacy socket shows: at most `limit` chats.
+    pub async fn latest(&self, socket: &Socket, limit: u32) -> Result<Latest, StoreError> {
+        let user = socket.user;
+        let head = self.head(user);
+        // Before the chats: those of later events may be among them, none of an earlier one is missing.
+        let last = self.store.bounds(user).await?.last;
+        self.check_head(user, head, last);
+        Ok(Latest { last, chats: self.store.latest_chats(user, limit).await? })
+    }
+
+    fn head(&self, user: UserId) -> Seq {
+        self.hub.with(user, |local| local.state.head()).unwrap_or_default()
+    }
+
+    /// Compares the end of a timeline in the database with the head as it was before that was read.
+    fn check_head(&self, user: UserId, head: Seq, last: Seq) {
+        if head > last {
+            tracing::warn!(%user, %head, %last, "timeline went back, clients load anew");
+            self.hub.with(user, restart);
+        }
     }
 
     /// The sessions of all sockets here, with their users.
@@ -373,12 +381,11 @@ fn carry_out(sockets: &[Arc<Socket>], id: ConnectionId, effect: Effect<EventFram
             }
         }
         Effect::Pull => socket.mailbox.pull(),
-        Effect::Dirty => socket.mailbox.dirty(),
         Effect::Reset => socket.mailbox.reset(),
     }
 }
 
-/// Those that the newest socket of a device here replaces.
+/// The order that closes all but the newest socket of a device, as far as this replica knows.
 fn replaced<T>(local: &Local<T>, device: &DeviceId) -> Option<CloseOrder> {
     let newest = local.newest_of(device)?;
     Some(CloseOrder::Device { device: device.clone(), newest })
@@ -407,7 +414,7 @@ fn close_matching<T>(local: &Local<T>, order: &CloseOrder) {
     }
 }
 
-/// A socket's place in the hub; given up when it is dropped.
+/// Keeps a socket in the hub until it is dropped.
 pub struct Attachment {
     delivery: Arc<Delivery>,
     socket: Arc<Socket>,

@@ -13,17 +13,17 @@ use crate::{
     store::{Standing, StoreError},
 };
 
-/// How many users are compared with one query.
+/// Users in one query.
 const SLICE: usize = 500;
 
-/// How long news that the database has may still be under way before it counts as lost.
+/// How long a hint may be under way before it counts as lost.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How many times within an interval the users who are due are collected.
+/// Polls in one interval.
 const LOOKS: u32 = 10;
 
-/// Compares each local user once in each `interval`, for ever: the first time within one of opening a
-/// socket. What was lost is repaired within that time too.
+/// Compares each local user with the database once in each `interval`, for ever. A lost hint is repaired within
+/// that time.
 pub async fn reconcile(delivery: Arc<Delivery>, interval: Duration) {
     let period = interval.saturating_sub(SETTLE).max(interval / 2);
     let look = period / LOOKS;
@@ -40,7 +40,7 @@ pub async fn reconcile(delivery: Arc<Delivery>, interval: Duration) {
     }
 }
 
-/// Compares all local users at once: signals may have been lost.
+/// Compares all local users at once, after signals may have been lost.
 pub(super) async fn compare_all(delivery: &Arc<Delivery>) {
     delivery.watch_epoch().await;
     for slice in delivery.slices() {
@@ -48,13 +48,12 @@ pub(super) async fn compare_all(delivery: &Arc<Delivery>) {
     }
 }
 
-/// Three quarters of a duration to all of it, so that replicas do not read in step.
+/// From three quarters of a duration to all of it, so that replicas do not read in step.
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.75..=1.0))
 }
 
-/// When each user is to be compared: not later than `period` after the last time, or after the first
-/// socket opened.
+/// When each user is compared next: at most `period` after the last time, or after the first socket opened.
 struct Schedule {
     period: Duration,
     due: HashMap<UserId, Instant>,
@@ -66,16 +65,16 @@ impl Schedule {
         Self { period, due: HashMap::new(), looked_at: Instant::now() }
     }
 
-    /// Those of these users who cannot wait for the next look, in `look` at most, in slices that are
-    /// filled with those whose turn is next: one query reads a slice as fast as it reads one user.
+    /// The users who cannot wait for the next poll, `look` from now at most. They come in slices, filled up
+    /// with the users who are next: one query reads a slice as fast as one user.
     fn due(&mut self, users: Vec<UserId>, look: Duration) -> Vec<Vec<UserId>> {
         let now = Instant::now();
-        // Who was not here at the last look has opened a socket since.
+        // A user who was not here at the last poll has opened a socket since.
         let at_latest = self.looked_at + self.period;
         let turn = |user| (self.due.get(&user).copied().unwrap_or(at_latest), user);
         let mut turns: Vec<_> = users.into_iter().map(turn).collect();
         turns.sort_unstable();
-        // Each look has its share of a crowd, so that not all of it is due at the same time.
+        // Each poll takes its share of a crowd, so that not all are due at the same time.
         let share = turns.len().div_ceil(SLICE) / LOOKS as usize;
         let slices: Vec<Vec<_>> = turns
             .chunks(SLICE)
@@ -91,7 +90,7 @@ impl Schedule {
     }
 }
 
-/// Reads where these users' timelines end, and repairs a moment later who does not know of it by then.
+/// Reads where these users' timelines end. Pulls a moment later the sockets that still lack something.
 async fn compare(delivery: &Arc<Delivery>, users: &[UserId]) {
     let begun = Instant::now();
     let unknown = match delivery.unknown(users).await {
@@ -121,7 +120,7 @@ async fn compare(delivery: &Arc<Delivery>, users: &[UserId]) {
 }
 
 impl Delivery {
-    /// Learns of the database's history. Where it has changed, every client here loads anew.
+    /// Notes the epoch. If it has changed, every client here loads anew.
     fn note_epoch(&self, epoch: Epoch) {
         let before = std::mem::replace(&mut *self.epoch.lock(), epoch);
         if before != epoch {
@@ -130,7 +129,7 @@ impl Delivery {
         }
     }
 
-    /// Where a user's timeline stands. Whoever comes to a new history first is the one to notice it.
+    /// Where a user's timeline stands. Also notes the epoch that was read with it.
     pub async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
         let standing = self.store.standing(user).await?;
         self.note_epoch(standing.epoch);
@@ -144,7 +143,7 @@ impl Delivery {
         }
     }
 
-    /// The users who have sockets here, as many together as one query reads.
+    /// The users who have sockets here, in slices for one query each.
     pub(super) fn slices(&self) -> Vec<Vec<UserId>> {
         self.users().chunks(SLICE).map(<[UserId]>::to_vec).collect()
     }
@@ -155,8 +154,8 @@ impl Delivery {
         users
     }
 
-    /// Where the timelines of those of these users end whose sockets here do not all know of it: they lag
-    /// behind, or have read the database before and are not live yet.
+    /// Where the timelines end of those users of whom a socket here lags, or has read the database before
+    /// and is not live yet.
     async fn unknown(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {
         let mut last_seqs = self.store.last_seqs(users).await?;
         last_seqs.retain(|user, last| {

@@ -1,5 +1,5 @@
-//! Finds out when replicas that share the database share no Redis, as after a failover that some of them
-//! have not followed: each is well by itself, and neither hears the other.
+//! Detects replicas that share the database but no Redis, as after a failover that some of them have not
+//! followed: each works by itself, and neither receives what the other publishes.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,22 +12,22 @@ use rand::Rng;
 use super::Delivery;
 use crate::{clock::Timestamp, domain::ReplicaId, store::StoreError};
 
-/// The longest time between two looks.
+/// The longest polling interval.
 const MAX_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How many times a replica must have said in the database that it is on the bus, without having been
-/// there: a look may fall into a failover.
+/// How often a replica must have noted in the database that it is on the bus, while it was not there: one poll
+/// may fall into a failover.
 const ROUNDS: u32 = 3;
 
-/// A replica that lives, and is not where this one is.
+/// A live replica that is not on this one's bus.
 struct Missed {
-    /// When it last said that it lives.
+    /// When it last noted that it is alive.
     seen_at: Timestamp,
-    /// How often it has said so.
+    /// How often it has noted that.
     rounds: u32,
 }
 
-/// Looks for the other replicas again and again, for ever. Ends at once where there can be none.
+/// Looks for the other replicas, for ever. Ends at once where there can be none.
 pub async fn watch_bus(delivery: Arc<Delivery>, interval: Duration) {
     let Some(me) = delivery.bus.replica() else { return };
     metrics::gauge!("imserver_bus_split").set(0.0);
@@ -51,7 +51,7 @@ async fn look(
     me: ReplicaId,
     missed: &mut HashMap<ReplicaId, Missed>,
 ) -> Result<(), StoreError> {
-    // What cannot be written where this one is connected, the others cannot find there.
+    // Without a writable connection the others cannot find this replica.
     let is_heard = delivery.bus.out_of_reach(&[me]).await.is_ok_and(|away| away.is_empty());
     let others = delivery.store.note_replica(me, is_heard).await?;
     if !is_heard {
@@ -66,7 +66,7 @@ async fn look(
             Entry::Vacant(entry) => {
                 entry.insert(Missed { seen_at, rounds: 1 });
             }
-            // One that has died does not say so again.
+            // A dead replica does not note it again.
             Entry::Occupied(mut entry) if entry.get().seen_at < seen_at => {
                 let rounds = entry.get().rounds + 1;
                 entry.insert(Missed { seen_at, rounds });
@@ -79,7 +79,7 @@ async fn look(
 }
 
 impl Delivery {
-    /// Whether replicas that live are on another bus than this one.
+    /// Whether live replicas are on another bus than this one.
     pub fn is_split(&self) -> bool {
         self.is_split.load(Ordering::Relaxed)
     }
@@ -97,7 +97,7 @@ impl Delivery {
             (true, false) => tracing::info!("all replicas share a Redis again"),
             _ => {}
         }
-        // The address may lead to the master by now. Ever more rarely, if it is another one for good.
+        // The address may lead to the master by now. Retries become rarer, in case that it never does.
         let rounds = missed.values().map(|missed| missed.rounds).max().unwrap_or_default();
         if rounds % ROUNDS == 0 && (rounds / ROUNDS).is_power_of_two() {
             self.bus.renew();

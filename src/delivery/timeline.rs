@@ -6,13 +6,12 @@
 //!
 //! A socket is either *live*, fed from hints, or *behind*: then its own task reads the missing
 //! stretch from the database, at the socket's pace, and asks [`Timeline::go_live`] to be fed again.
-//! A classic socket is shown a snapshot instead of events, so all it needs is a mark.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{ConnectionId, Seq};
 
-/// How many hints that came too early are kept while the one before them is awaited.
+/// The most hints that are kept while an earlier one is missing.
 pub const MAX_WAITING: usize = 64;
 
 /// What the driver is to do for one socket.
@@ -20,11 +19,9 @@ pub const MAX_WAITING: usize = 64;
 pub enum Effect<E> {
     /// Queue this event: it has the number after the last one.
     Send(E),
-    /// Have the socket's task read what it misses; it is behind now.
+    /// The socket is behind now: its task reads the database.
     Pull,
-    /// Have the socket's task show a new snapshot.
-    Dirty,
-    /// Have the socket's task tell its client to load anew; it is behind now.
+    /// The socket is behind now: its task tells its client to load anew.
     Reset,
 }
 
@@ -36,20 +33,18 @@ pub struct Gap(u64);
 enum Cursor {
     /// The number of the last event that was queued.
     Live(Seq),
-    /// Where it stands is known to the socket's task.
+    /// The socket's task reads the database and knows its number.
     Behind,
-    /// The newest number that marked the socket; `None` until the first is known.
-    Classic(Option<Seq>),
 }
 
-/// The state of one user.
+/// One user's timeline, as the sockets of this replica know it.
 #[derive(Clone, Debug)]
 pub struct Timeline<E> {
     head: Seq,
     sockets: Vec<(ConnectionId, Cursor)>,
     /// Events after a gap, by number.
     waiting: BTreeMap<Seq, E>,
-    /// The gap that is open.
+    /// The open gap.
     gap: Option<Gap>,
     gaps: u64,
 }
@@ -66,30 +61,10 @@ impl<E: Clone> Timeline<E> {
         self.head
     }
 
-    /// Enters a socket, behind. This comes *before* its task first reads the database: an event that
-    /// is committed after that read is then heard of.
+    /// Adds a socket, behind. This comes *before* its task first reads the database, so that an event
+    /// committed after that read is a hint.
     pub fn attach(&mut self, socket: ConnectionId) {
         self.sockets.push((socket, Cursor::Behind));
-    }
-
-    /// Enters a classic socket, before its task first reads the database.
-    pub fn attach_classic(&mut self, socket: ConnectionId) {
-        self.sockets.push((socket, Cursor::Classic(None)));
-    }
-
-    /// Tells where a classic socket begins: later numbers mark it, also those that are known already.
-    /// Sockets that lag behind what it has read are brought up.
-    pub fn begin_classic(
-        &mut self,
-        socket: ConnectionId,
-        last: Seq,
-        sink: impl FnMut(ConnectionId, Effect<E>),
-    ) {
-        if let Some(Cursor::Classic(seen)) = self.cursor(socket) {
-            *seen = (*seen).max(Some(last));
-        }
-        // More than it has read may be known by now.
-        self.raise(last.max(self.head), sink);
     }
 
     /// Removes a socket.
@@ -98,8 +73,8 @@ impl<E: Clone> Timeline<E> {
         self.settle();
     }
 
-    /// Feeds a socket from hints from now on, if its task has brought it to the head; `false`: there
-    /// is more to read. Sockets that lag behind what it has read are brought up.
+    /// Makes a socket live, if it has everything up to the head; `false`: there is more to read. Other
+    /// sockets that lack what it has read are pulled.
     pub fn go_live(
         &mut self,
         socket: ConnectionId,
@@ -119,7 +94,7 @@ impl<E: Clone> Timeline<E> {
         true
     }
 
-    /// Hears of an event. Returns a gap that has opened.
+    /// Takes a hint. Returns a gap that has opened.
     pub fn hint(
         &mut self,
         seq: Seq,
@@ -140,7 +115,6 @@ impl<E: Clone> Timeline<E> {
                 }
                 Cursor::Live(last) => early |= seq > *last,
                 Cursor::Behind => {}
-                Cursor::Classic(seen) => mark(*id, seen, seq, &mut sink),
             }
         }
         // When it is full the gap stands all the same, and the database closes it.
@@ -154,49 +128,32 @@ impl<E: Clone> Timeline<E> {
         })
     }
 
-    /// The wait for a gap is over: live sockets that lag read the database.
+    /// Pulls the live sockets that still lag after the wait for a gap.
     pub fn gap_expired(&mut self, gap: Gap, sink: impl FnMut(ConnectionId, Effect<E>)) {
         if self.gap == Some(gap) {
             self.pull_lagging(sink);
         }
     }
 
-    /// Whether a socket lags behind this number, which the database has, and nobody is at it.
+    /// Whether a live socket lacks this number, which the database has.
     pub fn lags(&self, seq: Seq) -> bool {
-        self.sockets.iter().any(|(_, cursor)| match cursor {
-            Cursor::Live(last) => *last < seq,
-            Cursor::Behind => false,
-            Cursor::Classic(seen) => seen.is_some_and(|seen| seen < seq),
-        })
+        self.sockets.iter().any(|(_, cursor)| matches!(cursor, Cursor::Live(last) if *last < seq))
     }
 
-    /// Learns from the database that the timeline reaches `seq`: whoever lags is brought up.
-    pub fn raise(&mut self, seq: Seq, mut sink: impl FnMut(ConnectionId, Effect<E>)) {
+    /// Notes that the timeline reaches `seq` in the database, and pulls the live sockets that lag.
+    pub fn raise(&mut self, seq: Seq, sink: impl FnMut(ConnectionId, Effect<E>)) {
         self.head = self.head.max(seq);
-        for (id, cursor) in &mut self.sockets {
-            if let Cursor::Classic(seen @ Some(_)) = cursor {
-                mark(*id, seen, seq, &mut sink);
-            }
-        }
         self.pull_lagging(sink);
     }
 
-    /// The history has changed: nothing that was known counts. Every socket loads anew.
+    /// Forgets everything, since the history has changed. Every socket is reset.
     pub fn restart(&mut self, mut sink: impl FnMut(ConnectionId, Effect<E>)) {
         self.head = Seq::ZERO;
         self.waiting.clear();
         self.gap = None;
         for (id, cursor) in &mut self.sockets {
-            match cursor {
-                Cursor::Classic(seen) => {
-                    *seen = None;
-                    sink(*id, Effect::Dirty);
-                }
-                Cursor::Live(_) | Cursor::Behind => {
-                    *cursor = Cursor::Behind;
-                    sink(*id, Effect::Reset);
-                }
-            }
+            *cursor = Cursor::Behind;
+            sink(*id, Effect::Reset);
         }
     }
 
@@ -215,31 +172,17 @@ impl<E: Clone> Timeline<E> {
         self.settle();
     }
 
-    /// Forgets hints that nobody live waits for, and the gap once it is closed.
+    /// Drops hints that no live socket waits for, and the gap once it is closed.
     fn settle(&mut self) {
         let slowest = self.sockets.iter().filter_map(|(_, cursor)| match cursor {
             Cursor::Live(last) if *last < self.head => Some(*last),
             _ => None,
         });
-        match slowest.min() {
-            Some(last) => self.waiting = self.waiting.split_off(&last.next()),
-            None if self.waiting.is_empty() => self.gap = None,
-            None => {
-                self.waiting.clear();
-                self.gap = None;
-            }
+        if let Some(last) = slowest.min() {
+            self.waiting = self.waiting.split_off(&last.next());
+        } else {
+            self.waiting.clear();
+            self.gap = None;
         }
-    }
-}
-
-fn mark<E>(
-    id: ConnectionId,
-    seen: &mut Option<Seq>,
-    seq: Seq,
-    sink: &mut impl FnMut(ConnectionId, Effect<E>),
-) {
-    if *seen < Some(seq) {
-        *seen = Some(seq);
-        sink(id, Effect::Dirty);
     }
 }

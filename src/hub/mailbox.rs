@@ -1,7 +1,5 @@
 //! What waits to be written to one socket: a queue bounded in frames and bytes, and a few flags.
 
-use std::collections::VecDeque;
-
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
@@ -15,14 +13,14 @@ pub const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// One frame in the queue.
 #[derive(Clone, Debug)]
-pub enum Letter {
+pub enum Outbound {
     /// An event of the user's timeline.
     Event(EventFrame),
     /// A frame outside the timeline.
     Notice(Text),
 }
 
-impl Letter {
+impl Outbound {
     fn len(&self) -> usize {
         match self {
             Self::Event(event) => event.size(),
@@ -33,25 +31,26 @@ impl Letter {
 
 /// All that was waiting at one moment.
 #[derive(Debug, Default)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "they say different things, and may come together"
-)]
-pub struct Post {
+pub struct Batch {
     /// The frames, in order.
-    pub letters: Vec<Letter>,
+    pub frames: Vec<Outbound>,
     /// Since when the first of them waited.
     pub since: Option<Instant>,
-    /// Events are missing after these letters: the owner reads them from the database.
+    /// Events are missing: the owner reads them from the database.
     pub pull: bool,
     /// The timeline's history has changed: the owner tells the client to load anew.
     pub reset: bool,
-    /// A classic socket's client is to be shown its latest chats.
-    pub dirty: bool,
     /// The replica stops: the owner finishes what is under way, and closes.
-    pub leave: bool,
+    pub drain: bool,
     /// The socket is to be closed, after nothing else.
     pub close: Option<CloseCode>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        let Self { frames, since: _, pull, reset, drain, close } = self;
+        frames.is_empty() && !pull && !reset && !drain && close.is_none()
+    }
 }
 
 /// The queue is full; the socket is being closed as [`CloseCode::TooSlow`].
@@ -64,39 +63,40 @@ pub struct Mailbox {
     inner: Mutex<Inner>,
     arrived: Notify,
     closing: Notify,
+    is_legacy: bool,
 }
 
 #[derive(Debug, Default)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "they say different things, and may come together"
-)]
 struct Inner {
-    letters: VecDeque<Letter>,
-    since: Option<Instant>,
+    waiting: Batch,
     bytes: usize,
-    pull: bool,
-    reset: bool,
-    dirty: bool,
-    leave: bool,
-    close: Option<CloseCode>,
 }
 
 impl Mailbox {
+    /// The queue of a legacy socket, which shows the latest chats only: it takes no notices, and when it
+    /// is full it drops its events and sets `pull`.
+    pub fn legacy() -> Self {
+        Self { is_legacy: true, ..Self::default() }
+    }
+
     /// Puts a numbered event in. One that does not fit closes the socket: an event is never dropped
-    /// from a socket that stays.
+    /// from a socket of version 1 that stays.
     pub fn push(&self, event: EventFrame) -> Result<(), Full> {
-        let letter = Letter::Event(event);
+        let frame = Outbound::Event(event);
         let mut inner = self.inner.lock();
-        if inner.close.is_some() {
+        if inner.waiting.close.is_some() {
             return Ok(());
         }
-        if inner.letters.len() >= QUEUE_FRAMES || inner.bytes + letter.len() > QUEUE_BYTES {
+        if inner.waiting.frames.len() < QUEUE_FRAMES && inner.bytes + frame.len() <= QUEUE_BYTES {
+            inner.put(frame);
+        } else if self.is_legacy {
+            inner.drop_frames();
+            inner.waiting.pull = true;
+        } else {
             drop(inner);
             self.close(CloseCode::TooSlow);
             return Err(Full);
         }
-        inner.put(letter);
         drop(inner);
         self.arrived.notify_one();
         Ok(())
@@ -106,11 +106,12 @@ impl Mailbox {
     /// frames alone never close a socket. Returns whether it was taken.
     pub fn push_lossy(&self, text: Text) -> bool {
         let mut inner = self.inner.lock();
-        let room = inner.letters.len() < QUEUE_FRAMES / 2
+        let room = !self.is_legacy
+            && inner.waiting.frames.len() < QUEUE_FRAMES / 2
             && inner.bytes + text.len() <= QUEUE_BYTES / 2
-            && inner.close.is_none();
+            && inner.waiting.close.is_none();
         if room {
-            inner.put(Letter::Notice(text));
+            inner.put(Outbound::Notice(text));
             drop(inner);
             self.arrived.notify_one();
         }
@@ -119,39 +120,32 @@ impl Mailbox {
 
     /// Tells the owner that events are missing after what is in the queue.
     pub fn pull(&self) {
-        self.inner.lock().pull = true;
+        self.inner.lock().waiting.pull = true;
         self.arrived.notify_one();
     }
 
     /// Tells the owner that the history has changed. Events in the queue belong to the old one.
     pub fn reset(&self) {
         let mut inner = self.inner.lock();
-        inner.letters.retain(|letter| matches!(letter, Letter::Notice(_)));
-        inner.bytes = inner.letters.iter().map(Letter::len).sum();
-        inner.reset = true;
+        inner.waiting.frames.retain(|frame| matches!(frame, Outbound::Notice(_)));
+        inner.bytes = inner.waiting.frames.iter().map(Outbound::len).sum();
+        inner.waiting.reset = true;
         drop(inner);
         self.arrived.notify_one();
     }
 
-    /// Tells the owner of a classic socket that the latest chats have changed.
-    pub fn dirty(&self) {
-        self.inner.lock().dirty = true;
-        self.arrived.notify_one();
-    }
-
     /// Tells the owner that the replica stops.
-    pub fn leave(&self) {
-        self.inner.lock().leave = true;
+    pub fn drain(&self) {
+        self.inner.lock().waiting.drain = true;
         self.arrived.notify_one();
     }
 
     /// Has the socket closed. The first code counts; what waits is dropped.
     pub fn close(&self, code: CloseCode) {
         let mut inner = self.inner.lock();
-        if inner.close.is_none() {
-            inner.close = Some(code);
-            inner.letters = VecDeque::new();
-            inner.bytes = 0;
+        if inner.waiting.close.is_none() {
+            inner.waiting.close = Some(code);
+            inner.drop_frames();
         }
         drop(inner);
         self.arrived.notify_one();
@@ -160,16 +154,16 @@ impl Mailbox {
 
     /// Whether the socket is to be closed.
     pub fn is_closing(&self) -> bool {
-        self.inner.lock().close.is_some()
+        self.inner.lock().waiting.close.is_some()
     }
 
     /// Waits until there is something, and takes all of it. For the owner alone; may be dropped
     /// without loss.
-    pub async fn take(&self) -> Post {
+    pub async fn take(&self) -> Batch {
         loop {
-            let post = self.inner.lock().take();
-            if let Some(post) = post {
-                return post;
+            let batch = self.inner.lock().take();
+            if let Some(batch) = batch {
+                return batch;
             }
             self.arrived.notified().await;
         }
@@ -178,7 +172,7 @@ impl Mailbox {
     /// Waits until the socket is to be closed: for the owner, while it writes. May be dropped.
     pub async fn closing(&self) -> CloseCode {
         loop {
-            if let Some(code) = self.inner.lock().close {
+            if let Some(code) = self.inner.lock().waiting.close {
                 return code;
             }
             self.closing.notified().await;
@@ -187,33 +181,25 @@ impl Mailbox {
 }
 
 impl Inner {
-    fn put(&mut self, letter: Letter) {
-        self.since.get_or_insert_with(Instant::now);
-        self.bytes += letter.len();
-        self.letters.push_back(letter);
+    fn put(&mut self, frame: Outbound) {
+        self.waiting.since.get_or_insert_with(Instant::now);
+        self.bytes += frame.len();
+        self.waiting.frames.push(frame);
     }
 
-    fn take(&mut self) -> Option<Post> {
-        let nothing = self.letters.is_empty()
-            && !self.pull
-            && !self.reset
-            && !self.dirty
-            && !self.leave
-            && self.close.is_none();
-        if nothing {
+    fn drop_frames(&mut self) {
+        self.waiting.frames = Vec::new();
+        self.bytes = 0;
+    }
+
+    /// Gives all away, so that an idle socket holds no memory for frames. A close stays.
+    fn take(&mut self) -> Option<Batch> {
+        if self.waiting.is_empty() {
             return None;
         }
         self.bytes = 0;
-        Some(Post {
-            // Given away whole, so that an idle socket holds no memory for frames.
-            letters: std::mem::take(&mut self.letters).into(),
-            since: self.since.take(),
-            pull: std::mem::take(&mut self.pull),
-            reset: std::mem::take(&mut self.reset),
-            dirty: std::mem::take(&mut self.dirty),
-            leave: std::mem::take(&mut self.leave),
-            close: self.close,
-        })
+        let close = self.waiting.close;
+        Some(std::mem::replace(&mut self.waiting, Batch { close, ..Batch::default() }))
     }
 }
 
@@ -234,9 +220,9 @@ mod tests {
             mailbox.push(event(seq, 10)).unwrap();
         }
         assert_eq!(mailbox.push(event(257, 10)), Err(Full));
-        let post = mailbox.take().await;
-        assert_eq!(post.close, Some(CloseCode::TooSlow));
-        assert!(post.letters.is_empty());
+        let batch = mailbox.take().await;
+        assert_eq!(batch.close, Some(CloseCode::TooSlow));
+        assert!(batch.frames.is_empty());
     }
 
     #[tokio::test]
@@ -263,5 +249,26 @@ mod tests {
         mailbox.close(CloseCode::TooSlow);
         mailbox.push(event(1, 10)).unwrap();
         assert_eq!(mailbox.take().await.close, Some(CloseCode::Kicked));
+    }
+
+    #[tokio::test]
+    async fn a_legacy_socket_is_not_closed_but_reads_the_database() {
+        let mailbox = Mailbox::legacy();
+        assert!(!mailbox.push_lossy("typing".into()));
+        for seq in 1..=258 {
+            mailbox.push(event(seq, 10)).unwrap();
+        }
+        let Batch { frames, pull, close, .. } = mailbox.take().await;
+        assert!(pull && close.is_none());
+        let after: Vec<_> = frames
+            .iter()
+            .map(|frame| match frame {
+                Outbound::Event(event) => event.seq.get(),
+                Outbound::Notice(_) => unreachable!(),
+            })
+            .collect();
+        assert_eq!(after, [258], "what comes after is kept");
+        mailbox.push(event(1, QUEUE_BYTES)).unwrap();
+        assert!(mailbox.take().await.pull);
     }
 }

@@ -13,37 +13,36 @@ use parking_lot::Mutex;
 
 use crate::domain::{ConnectionId, DeviceId, SessionId, UserId};
 
-pub use mailbox::{Full, Letter, Mailbox, Post, QUEUE_BYTES, QUEUE_FRAMES};
+pub use mailbox::{Batch, Full, Mailbox, Outbound, QUEUE_BYTES, QUEUE_FRAMES};
 pub use watchers::Watchers;
 
 /// How many sockets a user may have; the oldest goes when one more comes.
 pub const MAX_SOCKETS: usize = 5;
 
-/// Enough that users seldom meet in one lock.
+/// Locks over the users: enough that two users seldom share one.
 const SHARDS: usize = 64;
 
 /// An open socket, as the rest of the replica knows it.
 #[derive(Debug)]
 pub struct Socket {
-    /// Which one.
+    /// Ids rise over all replicas in the order of opening.
     pub id: ConnectionId,
-    /// Whose.
+    /// The user whose timeline it follows.
     pub user: UserId,
-    /// The login that it was opened with; `None` for an anonymous one.
+    /// The session that opened it; `None` for an anonymous socket.
     pub session: Option<SessionId>,
-    /// The device that it belongs to, if it said so.
+    /// The device that its `hello` named.
     pub device: Option<DeviceId>,
     /// What waits to be written to it.
     pub mailbox: Mailbox,
 }
 
-/// What this replica has of one user: the sockets, by id and so oldest first, and what the layer above keeps
-/// beside them.
+/// What this replica has of one user.
 #[derive(Debug, Default)]
 pub struct Local<T> {
-    /// The open sockets.
+    /// The open sockets by ascending id, so the oldest is first.
     pub sockets: Vec<Arc<Socket>>,
-    /// The layer above's own.
+    /// What the layer above keeps beside them.
     pub state: T,
 }
 
@@ -53,7 +52,7 @@ impl<T> Local<T> {
         self.sockets.iter().find(|socket| socket.id == id)
     }
 
-    /// The newest socket of a device that is to stay.
+    /// The newest socket of a device, without those that are closing.
     pub fn newest_of(&self, device: &DeviceId) -> Option<ConnectionId> {
         let staying = self.sockets.iter().rev().filter(|socket| !socket.mailbox.is_closing());
         let mut of_device = staying.filter(|socket| socket.device.as_ref() == Some(device));
@@ -63,8 +62,8 @@ impl<T> Local<T> {
 
 type Shard<T> = Mutex<HashMap<UserId, Local<T>>>;
 
-/// The register of sockets. Each user's entry exists while the user has a socket here; what is done
-/// with it runs under a lock and must not block.
+/// The sockets of this replica. A user has an entry while the user has a socket here. What is done with
+/// an entry runs under a lock and must not block.
 #[derive(Debug)]
 pub struct Hub<T> {
     shards: Box<[Shard<T>]>,
@@ -82,8 +81,8 @@ impl<T: Default> Hub<T> {
         &self.shards[usize::try_from(index).unwrap_or(0)]
     }
 
-    /// Enters a socket, and runs `then` on the user's entry.
-    pub fn enter<R>(&self, socket: Arc<Socket>, then: impl FnOnce(&mut Local<T>) -> R) -> R {
+    /// Adds a socket, and runs `then` on the user's entry.
+    pub fn add<R>(&self, socket: Arc<Socket>, then: impl FnOnce(&mut Local<T>) -> R) -> R {
         let mut shard = self.shard(socket.user).lock();
         let local = shard.entry(socket.user).or_default();
         let place = local.sockets.partition_point(|other| other.id < socket.id);

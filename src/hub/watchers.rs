@@ -13,7 +13,7 @@ use crate::{
     protocol::Text,
 };
 
-/// The lists that sockets gave with `watch`, turned around.
+/// By watched user, the sockets whose `watch` list names that user.
 #[derive(Debug, Default)]
 pub struct Watchers(Mutex<HashMap<UserId, Vec<Arc<Socket>>>>);
 

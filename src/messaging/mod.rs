@@ -6,6 +6,8 @@ mod sending;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::{
     admission::Door,
     delivery::Delivery,
@@ -20,6 +22,7 @@ use crate::{
 
 pub use error::{Error, conversation_not_found, user_not_found};
 pub use people::PresenceOf;
+use sending::Ensured;
 pub use sending::{Sending, Sent};
 
 /// The use cases. Every one takes the acting user, and nothing that is not that user's is touched.
@@ -32,6 +35,7 @@ pub struct Messaging {
     presence: Arc<dyn Presence>,
     visible: Acquaintance,
     replay_limit: u32,
+    ensured: Arc<Mutex<Ensured>>,
 }
 
 /// Where a client stands that wants to go on after some event.
@@ -70,7 +74,8 @@ impl Messaging {
         visible: Acquaintance,
         replay_limit: u32,
     ) -> Self {
-        Self { store, door, batcher, delivery, presence, visible, replay_limit }
+        let ensured = Arc::default();
+        Self { store, door, batcher, delivery, presence, visible, replay_limit, ensured }
     }
 
     /// Decides how a client goes on that has applied `since` in `epoch`. Without `since` it goes on

@@ -185,7 +185,7 @@ impl Messaging {
         let users = self.store.users(&ids).await?;
         let mut names: HashMap<_, _> = users.into_iter().map(|user| (user.id, user.name)).collect();
         found.extend(page.into_iter().map(|OnlineUser { user, connections }| {
-            // A socket of the seed may open before its user's first chat.
+            // An anonymous socket may open before its user's first chat.
             let name = names.remove(&user).unwrap_or_else(|| UserName::placeholder(user.get()));
             (user, (name, connections))
         }));
@@ -204,6 +204,7 @@ impl Messaging {
     pub fn close_session(&self, user: UserId, session: SessionId) {
         self.delivery.close(user, CloseOrder::Session(session));
     }
+
     /// Closes the sockets of all sessions of a user up to this one, everywhere: they have ended.
     pub fn close_sessions(&self, user: UserId, last: SessionId) {
         self.delivery.close(user, CloseOrder::Sessions(last));

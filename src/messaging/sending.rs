@@ -1,6 +1,6 @@
 //! Sending: the one write that everything else is about. A chat is admitted, then committed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -8,7 +8,7 @@ use super::{Error, Messaging, conversation_not_found, user_not_found};
 use crate::{
     admission::{ADMISSION_WAIT, Admitted},
     delivery::Delivery,
-    domain::{Chat, Seq, UserId, UserName},
+    domain::{Chat, Epoch, Seq, UserId, UserName},
     protocol::fault::{Code, Fault},
     store::{
         Appended, Committed, NewChat,
@@ -108,8 +108,38 @@ impl Messaging {
         self.batcher.is_failing()
     }
 
-    /// Makes the users of an anonymous chat, under the ids and, if they are new, the names given.
+    /// Makes the users of an anonymous chat, under the ids and, if they are new, the names given. Asks the
+    /// database once for each user and history: anonymous clients name theirs with every chat.
     pub async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), Error> {
-        Ok(self.store.ensure_users(users).await?)
+        let epoch = self.delivery.epoch();
+        if self.ensured.lock().has_all(epoch, users) {
+            return Ok(());
+        }
+        self.store.ensure_users(users).await?;
+        self.ensured.lock().add(epoch, users);
+        Ok(())
+    }
+}
+
+/// How many users are remembered as made; one more, and all are forgotten.
+const MAX_ENSURED: usize = 65_536;
+
+/// The users who exist in a history of the database, as far as this replica has made sure.
+#[derive(Default)]
+pub(super) struct Ensured {
+    epoch: Option<Epoch>,
+    users: HashSet<UserId>,
+}
+
+impl Ensured {
+    fn has_all(&self, epoch: Epoch, users: &[(UserId, UserName)]) -> bool {
+        self.epoch == Some(epoch) && users.iter().all(|(id, _)| self.users.contains(id))
+    }
+
+    fn add(&mut self, epoch: Epoch, users: &[(UserId, UserName)]) {
+        if self.epoch != Some(epoch) || self.users.len() >= MAX_ENSURED {
+            *self = Self { epoch: Some(epoch), users: HashSet::new() };
+        }
+        self.users.extend(users.iter().map(|(id, _)| *id));
     }
 }

@@ -60,6 +60,11 @@ impl EventBody {
         self.0.len()
     }
 
+    /// The JSON of the chat of a `chat` event; `None` for any other event.
+    pub fn chat_json(&self) -> Option<&str> {
+        self.0.strip_prefix(CHAT_MARK)?.strip_suffix('}')
+    }
+
     /// The JSON that stands after the number.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -91,8 +96,7 @@ impl EventFrame {
     /// How this event is shown on the socket that sent it: as `sent`. `None` if it is not the
     /// timeline's user's own.
     pub fn as_sent(&self) -> Option<Text> {
-        let chat = self.body.0.strip_prefix(CHAT_MARK)?.strip_suffix('}')?;
-        Some(sent_text(self.seq, self.own.as_ref()?, chat))
+        Some(sent_text(self.seq, self.own.as_ref()?, self.body.chat_json()?))
     }
 }
 

@@ -1,8 +1,8 @@
 //! WebSocket: the decision before `101`, and the two kinds of socket.
 
-mod classic;
-mod greeting;
-mod link;
+mod connection;
+mod hello;
+mod legacy;
 mod requests;
 mod send_tracker;
 mod session;
@@ -11,14 +11,15 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
+use tokio::task::JoinHandle;
 
 use crate::{protocol::close::CloseCode, service::Service};
-use link::End;
+use connection::End;
 
 /// The sockets' route.
 pub fn router() -> Router<Arc<Service>> {
     // A replica without sockets shows that it has none: an absent gauge is no answer.
-    for kind in [V1, CLASSIC] {
+    for kind in [V1, LEGACY] {
         metrics::gauge!("imserver_sockets", "kind" => kind).increment(0);
     }
     Router::new().route("/imserver/{userId}", get(upgrade::upgrade))
@@ -26,7 +27,7 @@ pub fn router() -> Router<Arc<Service>> {
 
 /// The kinds of socket, as metrics name them.
 const V1: &str = "v1";
-const CLASSIC: &str = "classic";
+const LEGACY: &str = "classic";
 
 /// Counts a socket for as long as it is open.
 struct Counted(&'static str);
@@ -48,8 +49,13 @@ impl Drop for Counted {
 fn count_end(end: End) {
     let code = match end {
         End::Close(code) => code.code().to_string(),
-        End::Stuck => CloseCode::TooSlow.code().to_string(),
+        End::WriteTimeout => CloseCode::TooSlow.code().to_string(),
         End::Gone => "gone".to_owned(),
     };
     metrics::counter!("imserver_socket_ends_total", "code" => code).increment(1);
+}
+
+/// Waits for a task; `None` if there is none, or it panicked.
+async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    task.as_mut()?.await.ok()
 }

@@ -18,8 +18,8 @@ pub(super) type Outcome = (ClientMsgId, Result<Sent, Error>);
 
 /// The cursor of one socket, and the answers that wait for it.
 ///
-/// A chat that this socket sent is shown as `sent` in its place in the timeline. The answer to a
-/// repeat is a `sent` beside it, whose number the client has passed: it waits until that is so.
+/// A chat that this socket sent is shown as `sent` in its place in the timeline. A duplicate is answered by
+/// another `sent`, which waits until the client has passed its number.
 pub(super) struct SendTracker {
     cursor: Seq,
     open: HashMap<ClientMsgId, Open>,
@@ -29,7 +29,7 @@ pub(super) struct SendTracker {
 /// The sends with one key that have not ended.
 #[derive(Default)]
 struct Open {
-    /// How many: a client may repeat a send before it is answered.
+    /// More than one if the client repeats a send before it is answered.
     count: u32,
     /// Whether the event was shown as `sent`.
     is_shown: bool,
@@ -39,8 +39,8 @@ struct Open {
 struct Answer {
     chat: Arc<Chat>,
     seq: Seq,
-    /// Whether it answers a repeat. Otherwise the event itself is the answer, and this one is needed
-    /// only where a `reset` skips the event.
+    /// Whether it answers a duplicate. Otherwise the event is the answer, and this one is needed only
+    /// where a `reset` skips the event.
     is_repeat: bool,
 }
 
@@ -60,7 +60,7 @@ impl SendTracker {
         self.open.entry(key.clone()).or_default().count += 1;
     }
 
-    /// How many answers wait for the client to be shown what comes before them.
+    /// How many answers wait for an earlier event.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -70,7 +70,7 @@ impl SendTracker {
         self.open.is_empty() && self.waiting.is_empty()
     }
 
-    /// Adds the frames that show an event and what has waited for it. An event that was shown before
+    /// Adds the frames of an event and of the answers that waited for it. An event that was shown before
     /// adds nothing.
     pub(super) fn show(&mut self, event: &EventFrame, frames: &mut Vec<Text>) {
         if event.seq <= self.cursor {
@@ -94,7 +94,7 @@ impl SendTracker {
         frames.extend(self.due());
     }
 
-    /// The frame for how a send ended, if it is not shown by its event.
+    /// Ends a send. Returns its answer, unless its event is the answer.
     pub(super) fn settle(&mut self, (key, result): Outcome) -> Option<Text> {
         let Sent { chat, seq, is_repeat } = match result {
             Ok(sent) => sent,
@@ -117,8 +117,8 @@ impl SendTracker {
         (!is_shown).then(|| sent(&chat, seq))
     }
 
-    /// Goes on from the end of a timeline that the client loads anew. Returns answers that need not
-    /// wait any more.
+    /// Goes on from the end of a timeline that the client loads anew. Returns the answers that waited
+    /// for what is skipped.
     pub(super) fn restart(&mut self, last: Seq) -> Vec<Text> {
         self.cursor = last;
         self.due()

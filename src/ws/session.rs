@@ -16,10 +16,11 @@ use tokio::{
 };
 
 use super::{
-    Counted, V1, count_end,
-    greeting::{Greeted, greet},
-    link::{End, Heard, Link},
-    requests,
+    Counted, V1,
+    connection::{Connection, End, Inbound},
+    count_end,
+    hello::{Attached, hello},
+    joined, requests,
     send_tracker::{Outcome, SendTracker},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     delivery::Pulled,
     domain::{ClientMsgId, ConnectionId, Destination, Epoch, Seq, UserId},
     http::extract::Actor,
-    hub::{Letter, Post, Socket},
+    hub::{Batch, Outbound, Socket},
     messaging::Error,
     protocol::{
         Text,
@@ -40,46 +41,46 @@ use crate::{
     store::{NewChat, StoreError},
 };
 
-/// How many requests of one socket may be under way; then no more are read from it.
+/// The most requests of one socket that are under way. With more, nothing is read from it.
 const MAX_IN_FLIGHT: usize = 64;
 
-/// How long somebody is not shown again that the same user is typing.
+/// How long the same pair of users gets no second `typing`.
 const TYPING_PAUSE: Duration = Duration::from_secs(2);
 
-/// To how many at once. Nobody types to more within [`TYPING_PAUSE`].
+/// The most users to whom one socket may type within [`TYPING_PAUSE`].
 const MAX_TYPED: usize = 32;
 
-/// How long to wait before a stretch of the timeline is read again that could not be read.
+/// The wait before a failed read of the timeline is retried.
 const PULL_RETRY: Duration = Duration::from_secs(1);
 
-/// How long a socket that is to leave may finish what is under way: a send is answered within 5 s.
-const LEAVE_WAIT: Duration = Duration::from_secs(5);
+/// How long a socket may take to finish what is under way when its replica drains: a send is answered
+/// within 5 s.
+const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves a socket to its end.
 ///
-/// What it does at the beginning and at the end is boxed: the state of a task is as large as its
-/// largest moment, for as long as it lives.
+/// The futures of its beginning and its end are boxed: inlined they would dominate idle memory.
 pub(super) async fn run(
     service: Arc<Service>,
-    mut link: Box<Link>,
+    mut connection: Box<Connection>,
     actor: Actor,
     id: ConnectionId,
 ) {
     let counted = Counted::new(V1);
-    let end = match Box::pin(greet(&service, &mut link, actor, id)).await {
-        Ok(Greeted { socket, attachment, cursor, is_behind }) => {
+    let end = match Box::pin(hello(&service, &mut connection, actor, id)).await {
+        Ok(Attached { socket, attachment, cursor, is_behind }) => {
             let mut session = Session::new(Arc::clone(&service), socket, cursor, is_behind);
-            let end = session.serve(&mut link).await;
+            let end = session.serve(&mut connection).await;
             session.commit_rest().await;
             drop(attachment);
-            Box::pin(farewell(&service, link, end)).await;
+            Box::pin(farewell(&service, connection, end)).await;
             // A request that is still being carried out may be a `watch`.
             joined(&mut session.request).await;
             service.messaging.unwatch(&session.socket, &session.watched.lock().await);
             end
         }
         Err(end) => {
-            Box::pin(farewell(&service, link, end)).await;
+            Box::pin(farewell(&service, connection, end)).await;
             end
         }
     };
@@ -88,13 +89,13 @@ pub(super) async fn run(
     tracing::debug!(user = %actor.user, connection = %id, ?end, "socket has ended");
 }
 
-/// Ends the wire; a client whose replica restarts is told when to come back.
-async fn farewell(service: &Service, link: Box<Link>, end: End) {
+/// Ends the connection; a client whose replica restarts is told when to come back.
+async fn farewell(service: &Service, connection: Box<Connection>, end: End) {
     let reconnect = (end == End::Close(CloseCode::Restart)).then(|| {
         let after_ms = millis(service.drain.return_after());
         ServerFrame::Reconnect { after_ms }.encode()
     });
-    link.end(reconnect, end).await;
+    connection.end(reconnect, end).await;
 }
 
 /// The key of a send, and whether it was admitted.
@@ -105,26 +106,25 @@ type Watched = Arc<tokio::sync::Mutex<Vec<UserId>>>;
 struct Session {
     service: Arc<Service>,
     socket: Arc<Socket>,
-    /// What the client has been sent, and which of its sends are open.
+    /// What the client has been sent, and its open sends.
     tracker: SendTracker,
     /// The read of what is missing, while the socket is behind.
     pulling: Option<JoinHandle<Result<Pulled, StoreError>>>,
     is_behind: bool,
-    /// Whether the client is to load anew, and it is not read yet from where it goes on.
+    /// A reset is pending; its resume position has not been read yet.
     is_lost: bool,
-    /// Sends that are being admitted, in the order of their frames: they are committed in that order,
-    /// whichever is admitted first.
+    /// Sends that await admission, in the order of their frames. They are committed in that order.
     admitting: FuturesOrdered<BoxFuture<'static, Admission>>,
     /// Sends that wait for their commit.
     sends: FuturesUnordered<BoxFuture<'static, Outcome>>,
-    /// Other requests, which are carried out one after another, in their order.
+    /// Other requests, which run one after another.
     requests: VecDeque<Request>,
     request: Option<JoinHandle<Vec<Text>>>,
     watched: Watched,
-    /// To whom typing was shown within [`TYPING_PAUSE`].
+    /// Who got a `typing` within [`TYPING_PAUSE`], and when.
     typed: Vec<(UserId, Instant)>,
-    /// Until when a socket that is to leave has time to do so.
-    leave_by: Option<Instant>,
+    /// Drain deadline.
+    drain_by: Option<Instant>,
 }
 
 impl Session {
@@ -142,13 +142,13 @@ impl Session {
             request: None,
             watched: Arc::default(),
             typed: Vec::new(),
-            leave_by: None,
+            drain_by: None,
         }
     }
 
-    async fn serve(&mut self, link: &mut Link) -> End {
+    async fn serve(&mut self, connection: &mut Connection) -> End {
         // One timer for all turns: to enter one and take it out again costs more than to keep it.
-        let alarm = sleep_until(link.due());
+        let alarm = sleep_until(connection.due());
         tokio::pin!(alarm);
         loop {
             if self.is_behind && self.pulling.is_none() {
@@ -159,44 +159,44 @@ impl Session {
             {
                 self.request = Some(self.carry_out(request));
             }
-            if self.leave_by.is_some() && self.is_finished() {
+            if self.drain_by.is_some() && self.is_finished() {
                 return End::Close(CloseCode::Restart);
             }
             let sends = self.admitting.len() + self.sends.len() + self.tracker.waiting();
             let is_open = sends < MAX_IN_FLIGHT
                 && self.requests.len() < MAX_IN_FLIGHT
-                && self.leave_by.is_none();
-            let due = self.leave_by.map_or(link.due(), |by| by.min(link.due()));
+                && self.drain_by.is_none();
+            let due = self.drain_by.map_or(connection.due(), |by| by.min(connection.due()));
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);
             }
             let step = tokio::select! {
-                post = self.socket.mailbox.take() => self.deliver(link, post).await,
+                batch = self.socket.mailbox.take() => self.deliver(connection, batch).await,
                 pulled = joined(&mut self.pulling), if self.pulling.is_some() => {
                     self.pulling = None;
-                    self.pulled(link, pulled).await
+                    self.pulled(connection, pulled).await
                 }
                 Some(admission) = self.admitting.next() => {
                     let refused = self.commit(admission);
-                    link.write(refused, &self.socket.mailbox).await
+                    connection.write(refused, &self.socket.mailbox).await
                 }
                 Some(outcome) = self.sends.next() => {
                     let frame = self.tracker.settle(outcome);
-                    link.write(frame, &self.socket.mailbox).await
+                    connection.write(frame, &self.socket.mailbox).await
                 }
                 frames = joined(&mut self.request), if self.request.is_some() => {
                     self.request = None;
-                    link.write(frames.unwrap_or_default(), &self.socket.mailbox).await
+                    connection.write(frames.unwrap_or_default(), &self.socket.mailbox).await
                 }
-                heard = link.hear(), if is_open => match heard {
-                    Ok(Heard::Text(text)) => self.accept(link, &text).await,
-                    Ok(Heard::Binary) => Err(End::Close(CloseCode::NoProtocol)),
-                    Ok(Heard::Life) => Ok(()),
+                inbound = connection.recv(), if is_open => match inbound {
+                    Ok(Inbound::Text(text)) => self.accept(connection, &text).await,
+                    Ok(Inbound::Binary) => Err(End::Close(CloseCode::NoProtocol)),
+                    Ok(Inbound::Life) => Ok(()),
                     Err(end) => Err(end),
                 },
-                () = &mut alarm => match self.leave_by {
+                () = &mut alarm => match self.drain_by {
                     Some(by) if by <= Instant::now() => Err(End::Close(CloseCode::Restart)),
-                    _ => link.heartbeat(&self.socket.mailbox).await,
+                    _ => connection.heartbeat(&self.socket.mailbox).await,
                 },
             };
             if let Err(end) = step {
@@ -215,39 +215,39 @@ impl Session {
     }
 
     /// Writes what waited in the mailbox.
-    async fn deliver(&mut self, link: &mut Link, post: Post) -> Result<(), End> {
-        if let Some(code) = post.close {
+    async fn deliver(&mut self, connection: &mut Connection, batch: Batch) -> Result<(), End> {
+        if let Some(code) = batch.close {
             return Err(End::Close(code));
         }
-        if post.leave {
-            self.leave_by = Some(Instant::now() + LEAVE_WAIT);
+        if batch.drain {
+            self.drain_by = Some(Instant::now() + DRAIN_WAIT);
         }
-        if post.reset {
+        if batch.reset {
             // What is being read belongs to the past.
             self.pulling = None;
             self.is_lost = true;
         }
-        let mut frames = Vec::with_capacity(post.letters.len());
-        for letter in post.letters {
-            match letter {
+        let mut frames = Vec::with_capacity(batch.frames.len());
+        for frame in batch.frames {
+            match frame {
                 // Read again after the reset.
-                Letter::Event(_) if self.is_lost => {}
-                Letter::Event(event) => self.tracker.show(&event, &mut frames),
-                Letter::Notice(text) => frames.push(text),
+                Outbound::Event(_) if self.is_lost => {}
+                Outbound::Event(event) => self.tracker.show(&event, &mut frames),
+                Outbound::Notice(text) => frames.push(text),
             }
         }
-        self.is_behind |= post.pull || post.reset;
-        link.write(frames, &self.socket.mailbox).await?;
-        if let Some(since) = post.since {
+        self.is_behind |= batch.pull || batch.reset;
+        connection.write(frames, &self.socket.mailbox).await?;
+        if let Some(since) = batch.since {
             metrics::histogram!("imserver_delivery_seconds").record(since.elapsed());
         }
         Ok(())
     }
 
-    /// Writes a stretch that was read, and goes live at its end.
+    /// Writes a page that was read, and goes live at the end of the timeline.
     async fn pulled(
         &mut self,
-        link: &mut Link,
+        connection: &mut Connection,
         pulled: Option<Result<Pulled, StoreError>>,
     ) -> Result<(), End> {
         match pulled {
@@ -256,14 +256,14 @@ impl Session {
                 for event in events {
                     self.tracker.show(&event, &mut frames);
                 }
-                link.write(frames, &self.socket.mailbox).await?;
+                connection.write(frames, &self.socket.mailbox).await?;
                 if is_end {
                     let cursor = self.tracker.cursor();
                     self.is_behind = !self.service.delivery.go_live(&self.socket, cursor);
                 }
                 Ok(())
             }
-            Some(Ok(Pulled::Reset { epoch, last })) => self.reset(link, epoch, last).await,
+            Some(Ok(Pulled::Reset { epoch, last })) => self.reset(connection, epoch, last).await,
             failed => {
                 if let Some(Err(error)) = failed {
                     tracing::warn!(user = %self.socket.user, %error, "timeline not read, later again");
@@ -275,13 +275,18 @@ impl Session {
     }
 
     /// Tells the client to load anew, and goes on from the end of the timeline.
-    async fn reset(&mut self, link: &mut Link, epoch: Epoch, last: Seq) -> Result<(), End> {
+    async fn reset(
+        &mut self,
+        connection: &mut Connection,
+        epoch: Epoch,
+        last: Seq,
+    ) -> Result<(), End> {
         let frames = self.tracker.restart(last);
         metrics::counter!("imserver_resets_total").increment(1);
         let reset = ServerFrame::Reset { epoch, last_seq: last }.encode();
         self.is_behind = true;
         self.is_lost = false;
-        link.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await
+        connection.write(std::iter::once(reset).chain(frames), &self.socket.mailbox).await
     }
 
     fn pull(&self, wait: Duration) -> JoinHandle<Result<Pulled, StoreError>> {
@@ -298,8 +303,8 @@ impl Session {
         })
     }
 
-    /// Begins what a frame asks for.
-    async fn accept(&mut self, link: &mut Link, text: &str) -> Result<(), End> {
+    /// Begins the request of a frame.
+    async fn accept(&mut self, connection: &mut Connection, text: &str) -> Result<(), End> {
         let Some((kind, fields)) = read_frame(text) else {
             return Err(End::Close(CloseCode::NoProtocol));
         };
@@ -322,10 +327,10 @@ impl Session {
             }
             Err(bad) => Some(ServerFrame::fault(&bad.fault, bad.client_msg_id.as_ref()).encode()),
         };
-        link.write(frame, &self.socket.mailbox).await
+        connection.write(frame, &self.socket.mailbox).await
     }
 
-    /// Commits a send that was admitted. Returns the frame that says that it was not.
+    /// Queues an admitted send for its commit. Returns the error frame of one that was refused.
     fn commit(&mut self, (key, admitted): Admission) -> Option<Text> {
         match admitted.and_then(|admitted| self.service.messaging.commit(admitted)) {
             Ok(sending) => {
@@ -336,15 +341,15 @@ impl Session {
         }
     }
 
-    /// Commits the sends that were read before the socket ended, as far as they are admitted. That
-    /// takes no longer than admission does.
+    /// Commits the admitted sends among those that were read before the socket ended. Takes no longer than
+    /// admission does.
     async fn commit_rest(&mut self) {
         while let Some(admission) = self.admitting.next().await {
             self.commit(admission);
         }
     }
 
-    /// Whether it is time to show this user again that somebody is typing.
+    /// Whether this user may get a `typing` now.
     fn may_type(&mut self, target: UserId) -> bool {
         self.typed.retain(|(_, at)| at.elapsed() < TYPING_PAUSE);
         let may =
@@ -365,9 +370,4 @@ impl Session {
             })
         })
     }
-}
-
-/// Waits for a task; `None` if there is none, or it panicked.
-async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
-    task.as_mut()?.await.ok()
 }

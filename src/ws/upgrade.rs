@@ -9,7 +9,7 @@ use axum::{
 };
 use rand::Rng;
 
-use super::{classic, link::Link, session};
+use super::{connection::Connection, legacy::Legacy, session};
 use crate::{
     domain::UserId,
     http::{
@@ -91,7 +91,7 @@ async fn decide(
     let token = bearer(headers).or(offered_token);
     let is_v1 = offers.contains(&SUBPROTOCOL);
     let caller = match (is_v1, token) {
-        // The seed's kind alone may be anonymous.
+        // Legacy sockets alone may be anonymous.
         (true, None) => return Err(unauthorized()),
         _ if headers.contains_key(header::AUTHORIZATION) && token.is_none() => {
             return Err(unauthorized());
@@ -108,7 +108,7 @@ async fn decide(
         // A client that offers only its token must see it selected, or browsers close.
         (false, [only]) if only.starts_with(BEARER_SUBPROTOCOL) => Some((*only).to_owned()),
         (false, _) => {
-            let detail = format!("offer `{SUBPROTOCOL}`, or none for the seed's kind of socket");
+            let detail = format!("offer `{SUBPROTOCOL}`, or none for a legacy socket");
             return Err(Fault::new(Code::UnsupportedSubprotocol, detail));
         }
     };
@@ -127,14 +127,14 @@ async fn decide(
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
     let id = service.store.next_connection().await?;
     Ok(match caller {
-        Caller::User(actor) if is_v1 => open(upgrade, service, progress, move |service, link| {
-            session::run(service, link, actor, id)
-        }),
-        caller => {
-            let opened = classic::open(service, caller, user, id).await?;
-            open(upgrade, service, progress, move |service, link| {
-                classic::run(service, link, opened)
+        Caller::User(actor) if is_v1 => {
+            open(upgrade, service, progress, move |service, connection| {
+                session::run(service, connection, actor, id)
             })
+        }
+        caller => {
+            let socket = Legacy::open(service, caller, user, id).await?;
+            open(upgrade, service, progress, move |_, connection| socket.run(connection))
         }
     })
 }
@@ -146,7 +146,7 @@ fn open<F, Fut>(
     run: F,
 ) -> Response
 where
-    F: FnOnce(Arc<Service>, Box<Link>) -> Fut + Send + 'static,
+    F: FnOnce(Arc<Service>, Box<Connection>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     // Counted from here on, so that a stopping replica waits for it.
@@ -155,9 +155,9 @@ where
     upgrade.on_upgrade(async move |socket| {
         let limits = &service.settings.limits;
         let flood_limit = limits.enabled.then_some(limits.frames_per_sec);
-        let link = Box::new(Link::new(socket, progress, flood_limit));
+        let connection = Box::new(Connection::new(socket, progress, flood_limit));
         // A task of its own: the one of the upgrade keeps what the handshake needed.
-        service.sockets.spawn(run(Arc::clone(&service), link));
+        service.sockets.spawn(run(Arc::clone(&service), connection));
         drop(token);
     })
 }

@@ -128,7 +128,7 @@ pub trait Wire: Send + Sync {
 }
 
 /// A WebSocket handshake for this path of a target.
-fn upgrade(target: &Url, path: &str) -> Request<()> {
+pub(crate) fn upgrade(target: &Url, path: &str) -> Request<()> {
     use tokio_tungstenite::tungstenite::handshake::client::generate_key;
     let host = match (target.host_str(), target.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),

@@ -2,7 +2,7 @@
 //! or out of order, reads of the database that take their time, sockets that come, go and stall.
 //!
 //! Whatever happens, a device applies events in order, none missing, none twice; and once the world
-//! is quiet, every device has all of them. Bugs are planted to show that this can fail.
+//! is quiet, every device has all of them. A legacy socket shows the latest ones, none missing. Bugs are planted to show that this can fail.
 
 mod world;
 
@@ -36,8 +36,10 @@ enum Bug {
     ReconcileIsDeaf,
     /// A socket is entered after its first read rather than before it.
     ReadBeforeAttach,
-    /// A snapshot is only shown for the very next event.
-    ClassicWantsTheNext,
+    /// A legacy socket whose queue was full does not read the database.
+    OverflowIsForgotten,
+    /// A legacy socket forgets the events that come while it reads the database.
+    FillDropsEvents,
 }
 
 /// What may happen.
@@ -52,8 +54,8 @@ enum Step {
     Connect(usize),
     Disconnect(usize),
     Task(usize),
-    OpenClassic,
-    ClassicTask,
+    OpenLegacy,
+    LegacyTask,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -68,8 +70,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..DEVICES).prop_map(Step::Connect),
         1 => (0..DEVICES).prop_map(Step::Disconnect),
         14 => (0..DEVICES).prop_map(Step::Task),
-        1 => Just(Step::OpenClassic),
-        3 => Just(Step::ClassicTask),
+        1 => Just(Step::OpenLegacy),
+        4 => Just(Step::LegacyTask),
     ]
 }
 
@@ -118,7 +120,8 @@ fn planted_bugs_are_caught() {
         Bug::LiveTooSoon,
         Bug::ReconcileIsDeaf,
         Bug::ReadBeforeAttach,
-        Bug::ClassicWantsTheNext,
+        Bug::OverflowIsForgotten,
+        Bug::FillDropsEvents,
     ] {
         if search(bug, 3_000).is_ok() {
             missed.insert(format!("{bug:?}"), "not caught");

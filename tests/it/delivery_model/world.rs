@@ -1,6 +1,6 @@
 //! A user's sockets, hints and database, and the machine between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use imserver::{
     delivery::{Effect, Gap, Timeline},
@@ -11,6 +11,9 @@ use super::{Bug, DEVICES, Step};
 
 /// Frames that wait for a socket before it is closed as too slow.
 const MAILBOX: usize = 6;
+
+/// Events that a snapshot shows.
+const RING: usize = 4;
 
 /// Events that are read at a time.
 const PAGE: i64 = 3;
@@ -34,13 +37,22 @@ struct Device {
     task: Option<Task>,
 }
 
-struct Classic {
+/// A legacy socket's task.
+#[allow(clippy::struct_excessive_bools, reason = "they say different things")]
+struct Legacy {
     id: ConnectionId,
-    is_dirty: bool,
-    /// The last event in the snapshot that is being read.
+    mailbox: VecDeque<i64>,
+    /// The mailbox's flag.
+    pull: bool,
+    is_behind: bool,
+    is_due: bool,
+    /// The end of the database when the read under way began; the first read is the opening.
     reading: Option<i64>,
+    opened_at: Option<i64>,
+    ring: BTreeSet<i64>,
+    is_filled: bool,
     /// The last event that was shown.
-    shown: i64,
+    shown: Option<i64>,
 }
 
 pub(super) struct World {
@@ -51,7 +63,7 @@ pub(super) struct World {
     hints: Vec<i64>,
     gaps: Vec<Gap>,
     devices: Vec<Device>,
-    classic: Option<Classic>,
+    legacy: Option<Legacy>,
     ids: i64,
     /// The first thing that is wrong.
     pub(super) wrong: Option<String>,
@@ -70,7 +82,7 @@ impl World {
             hints: Vec::new(),
             gaps: Vec::new(),
             devices: (0..DEVICES).map(|_| Device::default()).collect(),
-            classic: None,
+            legacy: None,
             ids: 0,
             wrong: None,
         }
@@ -85,7 +97,21 @@ impl World {
         self.devices.iter_mut().filter_map(|device| device.task.as_mut()).find(|task| task.id == id)
     }
 
+    fn legacy(&mut self, id: ConnectionId) -> Option<&mut Legacy> {
+        self.legacy.as_mut().filter(|open| open.id == id)
+    }
+
     fn put(&mut self, id: ConnectionId, event: i64) {
+        let forgets = self.bug == Bug::OverflowIsForgotten;
+        if let Some(legacy) = self.legacy(id) {
+            if legacy.mailbox.len() == MAILBOX {
+                legacy.mailbox.clear();
+                legacy.pull = !forgets;
+            } else {
+                legacy.mailbox.push_back(event);
+            }
+            return;
+        }
         let Some(task) = self.task(id) else { return };
         if task.mailbox.len() == MAILBOX {
             task.is_closed = true;
@@ -98,11 +124,9 @@ impl World {
         for (id, effect) in effects {
             match effect {
                 Effect::Send(event) => self.put(id, event),
-                Effect::Pull => self.task(id).into_iter().for_each(|task| task.pull = true),
-                Effect::Dirty => {
-                    if let Some(classic) = self.classic.as_mut().filter(|open| open.id == id) {
-                        classic.is_dirty = true;
-                    }
+                Effect::Pull => {
+                    self.task(id).into_iter().for_each(|task| task.pull = true);
+                    self.legacy(id).into_iter().for_each(|legacy| legacy.pull = true);
                 }
                 Effect::Reset => panic!("no history changes here"),
             }
@@ -113,10 +137,6 @@ impl World {
         let mut effects = Vec::new();
         let gap = self.timeline.hint(seq(event), &event, |id, effect| effects.push((id, effect)));
         self.gaps.extend(gap);
-        if self.bug == Bug::ClassicWantsTheNext {
-            let is_next = self.classic.as_ref().is_some_and(|open| open.shown + 1 == event);
-            effects.retain(|(_, effect)| *effect != Effect::Dirty || is_next);
-        }
         let sent: Vec<_> = effects.iter().map(|(id, _)| *id).collect();
         self.carry_out(effects);
         let others: Vec<(ConnectionId, bool)> = self
@@ -218,31 +238,91 @@ impl World {
         true
     }
 
-    fn open_classic(&mut self) {
-        if let Some(open) = self.classic.take() {
+    fn open_legacy(&mut self) {
+        if let Some(open) = self.legacy.take() {
             self.timeline.detach(open.id);
         }
         let id = self.new_id();
-        self.timeline.attach_classic(id);
-        self.classic = Some(Classic { id, is_dirty: false, reading: None, shown: self.committed });
-        let mut effects = Vec::new();
-        let sink = |id, effect| effects.push((id, effect));
-        self.timeline.begin_classic(id, seq(self.committed), sink);
-        self.carry_out(effects);
+        self.timeline.attach(id);
+        self.legacy = Some(Legacy {
+            id,
+            mailbox: VecDeque::new(),
+            pull: false,
+            is_behind: true,
+            is_due: false,
+            reading: Some(self.committed),
+            opened_at: None,
+            ring: BTreeSet::new(),
+            is_filled: false,
+            shown: None,
+        });
     }
 
-    fn run_classic(&mut self) -> bool {
-        let committed = self.committed;
-        let Some(open) = self.classic.as_mut() else { return false };
-        if let Some(end) = open.reading.take() {
-            open.shown = end;
+    fn legacy_goes_live(&mut self, last: i64) {
+        let Some(id) = self.legacy.as_ref().map(|open| open.id) else { return };
+        let mut effects = Vec::new();
+        let sink = |id, effect| effects.push((id, effect));
+        let is_live = self.timeline.go_live(id, seq(last), sink);
+        self.carry_out(effects);
+        self.legacy.as_mut().unwrap().is_behind = !is_live;
+    }
+
+    /// One step of the legacy socket's task. Returns whether there was anything to do.
+    fn run_legacy(&mut self) -> bool {
+        let (bug, committed) = (self.bug, self.committed);
+        let Some(open) = self.legacy.as_mut() else { return false };
+        if open.opened_at.is_none() {
+            let last = open.reading.take().unwrap();
+            open.opened_at = Some(last);
+            self.legacy_goes_live(last);
+            let open = self.legacy.as_mut().unwrap();
+            open.is_due = open.is_behind;
             return true;
         }
-        let is_dirty = std::mem::take(&mut open.is_dirty);
-        if is_dirty {
-            open.reading = Some(committed);
+        if !open.mailbox.is_empty() || open.pull {
+            if std::mem::take(&mut open.pull) {
+                open.is_behind = true;
+                open.ring.clear();
+                open.is_filled = false;
+                open.reading = None;
+            }
+            open.is_due = true;
+            open.ring.extend(std::mem::take(&mut open.mailbox));
+            return true;
         }
-        is_dirty
+        if let Some(end) = open.reading.take() {
+            if bug == Bug::FillDropsEvents {
+                open.ring.clear();
+            }
+            open.ring.extend((1..=end).rev().take(RING));
+            open.is_filled = true;
+            if open.is_behind {
+                self.legacy_goes_live(end);
+            }
+            return true;
+        }
+        if !open.is_due {
+            return false;
+        }
+        if !open.is_filled {
+            open.ring.clear();
+            open.reading = Some(committed);
+            return true;
+        }
+        while open.ring.len() > RING {
+            open.ring.pop_first();
+        }
+        let last = open.ring.last().copied().unwrap_or(0);
+        if !open.ring.iter().rev().copied().eq((1..=last).rev().take(RING)) {
+            self.wrong.get_or_insert(format!("a snapshot of {:?}", open.ring));
+        }
+        open.shown = Some(last);
+        open.is_due = open.is_behind;
+        if open.is_behind {
+            open.ring.clear();
+            open.is_filled = false;
+        }
+        true
     }
 
     fn expire(&mut self, index: usize) {
@@ -283,8 +363,8 @@ impl World {
             Step::Connect(device) => self.connect(device),
             Step::Disconnect(device) => self.disconnect(device),
             Step::Task(device) => drop(self.run(device)),
-            Step::OpenClassic => self.open_classic(),
-            Step::ClassicTask => drop(self.run_classic()),
+            Step::OpenLegacy => self.open_legacy(),
+            Step::LegacyTask => drop(self.run_legacy()),
             _ => {}
         }
     }
@@ -308,7 +388,7 @@ impl World {
             for device in 0..DEVICES {
                 is_quiet &= !self.run(device);
             }
-            is_quiet &= !self.run_classic();
+            is_quiet &= !self.run_legacy();
             if is_quiet || self.wrong.is_some() {
                 return;
             }
@@ -327,11 +407,13 @@ impl World {
                 return Err(format!("device {index} stays at {} of {end}", device.cursor));
             }
         }
-        match &self.classic {
-            Some(open) if open.shown != end => {
-                Err(format!("the classic socket stays at {} of {end}", open.shown))
+        if let Some(open) = &self.legacy {
+            // What was committed before it opened is not shown.
+            let is_shown = open.shown == Some(end) || open.opened_at == Some(end);
+            if !is_shown {
+                return Err(format!("the legacy socket shows {:?} of {end}", open.shown));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }

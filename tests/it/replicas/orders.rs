@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use imserver::{
     bus::{Bus, BusError, CloseOrder, Incoming, Signal, WideEvent},
     clock::Clock,
-    delivery::{Attachment, Delivery, Kind},
+    delivery::{Attachment, Delivery},
     domain::{ConnectionId, DeviceId, ReplicaId, UserId},
     hub::{Mailbox, Socket},
     presence::local::LocalPresence,
@@ -95,7 +95,7 @@ impl Replica {
             device: Some(device()),
             mailbox: Mailbox::default(),
         });
-        let attachment = self.delivery.attach(Arc::clone(&socket), Kind::Events).await;
+        let attachment = self.delivery.attach(Arc::clone(&socket)).await;
         (socket, attachment)
     }
 

@@ -166,3 +166,27 @@ async fn a_snapshot_is_shown_however_large_it_is() {
     assert!(frame.to_string().len() > 1_024 * 1_024, "too small to show it");
     assert_eq!(frame[99]["content"], "news");
 }
+
+#[tokio::test]
+async fn a_slow_reader_of_snapshots_is_not_closed_for_what_comes_meanwhile() {
+    let server = without_limits().run();
+    let (zhang, li, _) = three_people(&server).await;
+    commit(&server, &zhang, &li, 100, &"好".repeat(1_900)).await;
+    let mut stream = classic_bytes(&server, &li).await;
+    let mut at_zhang = zhang.online().await;
+    // The first snapshot waits for its reader. What comes meanwhile is more than a queue holds.
+    for n in 0..400 {
+        let content = format!("{n} {}", "x".repeat(700));
+        let key = format!("k{n}");
+        let send =
+            json!({"type": "send", "clientMsgId": key, "targetUserId": li.id, "content": content});
+        at_zhang.send(&send).await;
+        at_zhang.expect("sent").await;
+    }
+    let first = read_snapshot(&mut stream, 16 * 1_024, Duration::ZERO).await;
+    assert!(first[99]["content"].as_str().unwrap().starts_with("0 "), "it was not the first");
+    let second = read_snapshot(&mut stream, 16 * 1_024, Duration::ZERO).await;
+    assert!(second[99]["content"].as_str().unwrap().starts_with("399 "));
+    assert!(second[0]["content"].as_str().unwrap().starts_with("300 "));
+    assert!(server.metric("imserver_slow_readers_total").await < 0.5);
+}

@@ -1,4 +1,4 @@
-//! Sends the sockets of a replica that stops away.
+//! Drains this replica's sockets.
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
@@ -9,23 +9,23 @@ use super::Delivery;
 use crate::{hub::Socket, protocol::close::CloseCode};
 
 impl Delivery {
-    /// Has each socket here leave at a random moment of its own within `window`, and each that is
-    /// entered from now on at once. Returns when the last one was told.
-    pub async fn send_away(&self, window: Duration) {
+    /// Drains each socket here at a random moment of its own within `window`, and each that is attached
+    /// from now on at once. Returns when the last one was told.
+    pub async fn drain_sockets(&self, window: Duration) {
         // Before the others are gathered, so that none slips in between.
-        self.is_leaving.store(true, Ordering::SeqCst);
+        self.is_draining.store(true, Ordering::SeqCst);
         let begun = Instant::now();
-        let mut leaving: Vec<(Instant, Arc<Socket>)> = Vec::new();
+        let mut due: Vec<(Instant, Arc<Socket>)> = Vec::new();
         self.hub.for_each(|_, local| {
-            leaving.extend(local.sockets.iter().map(|socket| {
+            due.extend(local.sockets.iter().map(|socket| {
                 let moment = window.mul_f64(rand::rng().random_range(0.0..1.0));
                 (begun + moment, Arc::clone(socket))
             }));
         });
-        leaving.sort_unstable_by_key(|(moment, _)| *moment);
-        for (moment, socket) in leaving {
+        due.sort_unstable_by_key(|(moment, _)| *moment);
+        for (moment, socket) in due {
             sleep_until(moment).await;
-            socket.mailbox.leave();
+            socket.mailbox.drain();
         }
     }
 

@@ -1,4 +1,4 @@
-//! One socket's wire: writes with a deadline, closes politely, notices silence, bounds what comes.
+//! One WebSocket connection: writes with a deadline, closes politely, notices silence, bounds what comes.
 
 use std::{
     future::poll_fn,
@@ -18,23 +18,23 @@ use crate::{
     protocol::{MAX_MESSAGE_BYTES, Text, close::CloseCode},
 };
 
-/// How often the service pings.
+/// Interval of pings.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(25);
 
-/// After how much silence a socket is dead. Any frame counts.
+/// A socket that receives no frame for so long is closed.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// How long a write may stand still: no byte is taken.
+/// How long a write may wait without the kernel taking a byte.
 const WRITE_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the client may take to read why it is closed, and to answer that.
+/// How long the client may take to read the close frame and answer it.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// Over the limit of frames for so many seconds in a row closes the socket.
+/// A socket over its limit of frames for so many seconds in a row is closed.
 const FLOOD_SECONDS: u32 = 10;
 
-/// So many times the limit of frames within one second closes the socket at once. A client that comes
-/// back sends its whole outbox at once, and a replica that was held up reads seconds of frames at once.
+/// A socket with this many times its limit in one second is closed at once. It is high because a client
+/// that reconnects sends its whole outbox, and a replica that was held up reads seconds of frames together.
 const BURST: u32 = 50;
 
 /// The most frames within one second where the limits are off.
@@ -54,46 +54,45 @@ pub(super) enum End {
     Close(CloseCode),
     /// The client took nothing for too long. It is closed as [`CloseCode::TooSlow`], of which it is
     /// not told: that would have to wait behind the frame.
-    Stuck,
+    WriteTimeout,
     /// The client closed it, or is gone.
     Gone,
 }
 
-/// What a client sent.
-pub(super) enum Heard {
+/// A received frame.
+pub(super) enum Inbound {
     /// A text frame within the limit.
     Text(Text),
     /// A binary frame within the limit.
     Binary,
-    /// Something that only shows that the client is there.
+    /// A ping or pong: the client is alive.
     Life,
 }
 
-/// The wire of one socket.
-pub(super) struct Link {
+/// The connection of one socket.
+pub(super) struct Connection {
     socket: WebSocket,
     progress: Progress,
-    heard_at: Instant,
+    received_at: Instant,
     next_ping: Instant,
     flood: Flood,
-    /// Whether the library may hold a pong that is not written yet.
+    /// Whether the library may hold a pong that it has not written yet.
     owes_pong: bool,
-    /// How many of the bytes read belong to frames that were heard; the rest is of a message that is
-    /// not complete.
-    heard_bytes: u64,
+    /// Bytes of complete messages, of all that were read.
+    received_bytes: u64,
 }
 
-impl Link {
-    /// A wire on which at most `frames_per_sec` may come, if there is a limit.
+impl Connection {
+    /// A connection on which at most `frames_per_sec` may come, if there is a limit.
     pub(super) fn new(socket: WebSocket, progress: Progress, frames_per_sec: Option<u32>) -> Self {
         let now = Instant::now();
         Self {
             socket,
-            heard_at: now,
+            received_at: now,
             next_ping: now + HEARTBEAT,
             flood: Flood::new(frames_per_sec, now),
             owes_pong: false,
-            heard_bytes: progress.bytes_read(),
+            received_bytes: progress.bytes_read(),
             progress,
         }
     }
@@ -102,8 +101,8 @@ impl Link {
     ///
     /// Reads nothing while a pong waits for the client to read: the library would go on, and queue a
     /// pong for each further ping. A client that takes no byte of it for [`WRITE_WAIT`] is
-    /// [`End::Stuck`].
-    pub(super) async fn hear(&mut self) -> Result<Heard, End> {
+    /// [`End::WriteTimeout`].
+    pub(super) async fn recv(&mut self) -> Result<Inbound, End> {
         if self.owes_pong {
             let flushed = poll_fn(|cx| Poll::Ready(self.socket.poll_flush_unpin(cx))).await;
             match flushed {
@@ -117,27 +116,27 @@ impl Link {
             Some(Err(error)) => return Err(end_of(error)),
             Some(Ok(message)) => message,
         };
-        self.heard_at = Instant::now();
+        self.received_at = Instant::now();
         self.owes_pong = matches!(message, Message::Ping(_));
-        self.heard_bytes = match &message {
+        self.received_bytes = match &message {
             Message::Ping(payload) | Message::Pong(payload) => {
-                self.heard_bytes + CONTROL_HEADER + payload.len() as u64
+                self.received_bytes + CONTROL_HEADER + payload.len() as u64
             }
             _ => self.progress.bytes_read(),
         };
-        if self.flood.count(self.heard_at) {
+        if self.flood.count(self.received_at) {
             return Err(End::Close(CloseCode::TooManyFrames));
         }
         match message {
             Message::Text(text) if text.len() > MAX_MESSAGE_BYTES => {
                 Err(End::Close(CloseCode::TooBig))
             }
-            Message::Text(text) => Ok(Heard::Text(text)),
+            Message::Text(text) => Ok(Inbound::Text(text)),
             Message::Binary(bytes) if bytes.len() > MAX_MESSAGE_BYTES => {
                 Err(End::Close(CloseCode::TooBig))
             }
-            Message::Binary(_) => Ok(Heard::Binary),
-            Message::Ping(_) | Message::Pong(_) => Ok(Heard::Life),
+            Message::Binary(_) => Ok(Inbound::Binary),
+            Message::Ping(_) | Message::Pong(_) => Ok(Inbound::Life),
             Message::Close(_) => Err(End::Gone),
         }
     }
@@ -149,8 +148,8 @@ impl Link {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Result<Message, axum::Error>>, End>> {
         let polled = self.socket.poll_next_unpin(cx);
-        let unheard = self.progress.bytes_read().saturating_sub(self.heard_bytes);
-        if polled.is_pending() && unheard > MESSAGE_WIRE_BYTES {
+        let unreceived = self.progress.bytes_read().saturating_sub(self.received_bytes);
+        if polled.is_pending() && unreceived > MESSAGE_WIRE_BYTES {
             return Poll::Ready(Err(End::Close(CloseCode::TooBig)));
         }
         polled.map(Ok)
@@ -161,21 +160,21 @@ impl Link {
         let begun = Instant::now();
         let flushed = self.progress.in_time(WRITE_WAIT, self.socket.flush()).await;
         // Nobody listened meanwhile, so that is not the client's silence.
-        self.heard_at += begun.elapsed();
+        self.received_at += begun.elapsed();
         match flushed {
             Some(flushed) => flushed.map_err(|_| End::Gone),
-            None => Err(End::Stuck),
+            None => Err(End::WriteTimeout),
         }
     }
 
-    /// When [`Link::heartbeat`] is due.
+    /// When [`Connection::heartbeat`] is due.
     pub(super) fn due(&self) -> Instant {
-        self.next_ping.min(self.heard_at + SILENCE)
+        self.next_ping.min(self.received_at + SILENCE)
     }
 
     /// Pings, or ends the socket of a client that has been silent for too long.
     pub(super) async fn heartbeat(&mut self, mailbox: &Mailbox) -> Result<(), End> {
-        if self.heard_at.elapsed() >= SILENCE {
+        if self.received_at.elapsed() >= SILENCE {
             return Err(End::Close(CloseCode::Silent));
         }
         self.next_ping = Instant::now() + HEARTBEAT;
@@ -240,18 +239,18 @@ impl Link {
             written = write => match written {
                 Some(Ok(())) => Ok(()),
                 Some(Err::<_, axum::Error>(_)) => Err(End::Gone),
-                None => Err(End::Stuck),
+                None => Err(End::WriteTimeout),
             },
             code = mailbox.closing() => Err(End::Close(code)),
         };
         // Nobody listened meanwhile, so that is not the client's silence.
-        self.heard_at += begun.elapsed();
+        self.received_at += begun.elapsed();
         written
     }
 
     /// Ends the socket: writes a last frame, says why, and waits a little for the client to read it.
     pub(super) async fn end(mut self, last: Option<Text>, end: End) {
-        if end == End::Stuck {
+        if end == End::WriteTimeout {
             return;
         }
         let farewell = async {

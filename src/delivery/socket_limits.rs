@@ -1,10 +1,9 @@
-//! Looks again at users some seconds after they opened a socket, or after orders to this replica may
-//! have been lost: whether they have too many over all replicas, and whether an older one of the same
-//! device was left open, since an order to close it was lost.
+//! Closes the sockets that a user has beyond [`MAX_SOCKETS`] over all replicas, and repeats which socket of
+//! a device is the newest, in case that an order to close the others was lost.
 //!
-//! Not at once. What the new socket replaces needs a moment to leave the register, and of a replica
-//! that has just died the register does not know it yet: its sockets, which the clients are opening
-//! again elsewhere, would count twice.
+//! It checks a user some seconds after a socket opened, and everybody after the bus lost signals. At once would
+//! be too early: a replaced socket needs a moment to leave the register, and the sockets of a replica that
+//! has just died stand there beside those that their clients open elsewhere.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -23,29 +22,29 @@ use crate::{
     presence::{Connection, HEARD_WITHIN, PresenceError},
 };
 
-/// How long after a socket has opened its user is looked at: later than [`HEARD_WITHIN`], so that a
-/// replica that was heard of lived when the socket opened.
+/// How long after a socket has opened its user is checked: later than [`HEARD_WITHIN`], so that a replica
+/// that was heard of was alive when the socket opened.
 const SETTLE: Duration = HEARD_WITHIN.saturating_add(Duration::from_millis(500));
 
-/// How often it is looked whether somebody is due.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many users are looked at with one call.
+/// Users in one question to the register.
 const SLICE: usize = 500;
 
-/// The most users who are looked at in one interval. After a gap it is all who have sockets here, and
-/// what is said for each of them must not be more than the bus takes.
+/// The most users in one interval. After a gap it is everybody with a socket here, and the orders for all of
+/// them at once would be more than the bus takes.
 const MOST_AT_ONCE: usize = 1_000;
 
-/// How many wait to be looked at. Those beyond are looked at when they open the next socket.
+/// The most users that wait. Others are checked when they open the next socket.
 const MAX_WAITING: usize = 65_536;
 
-/// Who is to be looked at again.
+/// Users who wait to be checked.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
-    /// Who opened a socket, and when, in that order.
+    /// Who opened a socket, and when; by time.
     users: Mutex<VecDeque<(Instant, UserId)>>,
-    /// Since when orders to this replica may have been lost.
+    /// When orders to this replica may have been lost.
     missed: Mutex<Option<Instant>>,
 }
 
@@ -60,8 +59,8 @@ impl Opened {
         }
     }
 
-    /// Notes that this replica may not have heard that some sockets must close. Who has the newer ones
-    /// answers what is said of the older ones.
+    /// Notes that this replica may have lost orders. Replicas with newer sockets answer when it repeats
+    /// which it takes for the newest.
     pub(super) fn note_gap(&self) {
         self.missed.lock().get_or_insert_with(Instant::now);
     }
@@ -78,8 +77,8 @@ impl Opened {
     }
 }
 
-/// Looks at those who are due, again and again, for ever.
-pub async fn review(delivery: Arc<Delivery>) {
+/// Checks the users who are due, for ever.
+pub async fn limit_sockets(delivery: Arc<Delivery>) {
     let mut due = BTreeSet::new();
     let mut is_failing = false;
     loop {
@@ -90,9 +89,9 @@ pub async fn review(delivery: Arc<Delivery>) {
                 due.insert(user);
             });
         }
-        // So that nobody waits here who has no socket, however long the register is away.
+        // Bounds the set while the register is away.
         due.retain(|user| delivery.hub.with(*user, |_| ()).is_some());
-        // What is said while the bus is down is not heard.
+        // Orders are lost while the bus is down.
         if delivery.bus.health().is_err() {
             continue;
         }
@@ -106,7 +105,7 @@ pub async fn review(delivery: Arc<Delivery>) {
     }
 }
 
-/// Looks at some of these users once, and leaves those who are to be looked at again.
+/// Checks some of these users, and removes those who need no further check.
 async fn look(delivery: &Delivery, due: &mut BTreeSet<UserId>) -> Result<(), PresenceError> {
     let users: Vec<_> = due.iter().copied().take(MOST_AT_ONCE).collect();
     for slice in users.chunks(SLICE) {
@@ -125,7 +124,7 @@ async fn look(delivery: &Delivery, due: &mut BTreeSet<UserId>) -> Result<(), Pre
     Ok(())
 }
 
-/// The oldest of those that a user may have, if there are more.
+/// The oldest socket that a user may keep; `None` if the user has no more than that.
 fn oldest_that_stays(open: &[Connection]) -> Option<ConnectionId> {
     let mut newest = open.iter().rev().filter(|connection| connection.is_sure);
     let oldest = newest.nth(MAX_SOCKETS - 1)?;
@@ -133,7 +132,7 @@ fn oldest_that_stays(open: &[Connection]) -> Option<ConnectionId> {
 }
 
 impl Delivery {
-    /// Says again which sockets here are the newest of their devices.
+    /// Publishes again which sockets here are the newest of their devices.
     fn repeat_replaced(&self, user: UserId) {
         let orders = self.hub.with(user, |local| {
             let devices = local.sockets.iter().filter_map(|socket| socket.device.as_ref());
@@ -162,7 +161,7 @@ mod tests {
         assert_eq!(oldest(&five), None);
         assert_eq!(oldest(&[&[(1, true)], &five[..]].concat()), Some(2));
         assert_eq!(oldest(&[&five[..], &[(9, true), (10, true)]].concat()), Some(5));
-        // Of a replica that has died, perhaps: the same sockets may be open again elsewhere.
+        // Perhaps of a replica that has died: the same sockets may be open again elsewhere.
         assert_eq!(oldest(&[&five[..], &[(9, false), (10, false)]].concat()), None);
         assert_eq!(oldest(&[&[(1, false)], &five[..]].concat()), None);
     }

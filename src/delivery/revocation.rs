@@ -1,33 +1,33 @@
-//! Closes sockets that must close, whether or not their replica was told: those of sessions that have
-//! ended, and those that `/close` meant. Keeps alive the sessions that are in use.
+//! Closes the sockets of sessions that have ended and those that `/close` named, though the order was lost.
+//! Extends the sessions that are in use.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Delivery, close_matching};
 use crate::{auth::Auth, bus::CloseOrder, store::StoreError};
 
-/// How many sessions are read with one query.
+/// Sessions in one query.
 const SLICE: usize = 500;
 
-/// The longest time between two looks: what the contract promises is 30 s.
+/// The longest polling interval: clients are promised 30 s.
 const MAX_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Looks at all local sockets again and again, for ever.
-pub async fn recheck(delivery: Arc<Delivery>, auth: Auth) {
+/// Checks the sessions and closes of all local sockets, for ever.
+pub async fn watch_revocations(delivery: Arc<Delivery>, auth: Auth) {
     // Often enough that a session is extended before it ends unused.
     let interval = (auth.idle() / 4).clamp(Duration::from_millis(200), MAX_INTERVAL);
     loop {
         tokio::time::sleep(interval).await;
-        if let Err(error) = look_at_sessions(&delivery, &auth).await {
-            tracing::warn!(%error, "sessions not rechecked");
+        if let Err(error) = check_sessions(&delivery, &auth).await {
+            tracing::warn!(%error, "sessions not checked");
         }
-        if let Err(error) = look_at_closes(&delivery).await {
-            tracing::warn!(%error, "closes not rechecked");
+        if let Err(error) = check_closes(&delivery).await {
+            tracing::warn!(%error, "closes not checked");
         }
     }
 }
 
-async fn look_at_sessions(delivery: &Delivery, auth: &Auth) -> Result<(), StoreError> {
+async fn check_sessions(delivery: &Delivery, auth: &Auth) -> Result<(), StoreError> {
     for slice in delivery.sessions().chunks(SLICE) {
         let ids: Vec<_> = slice.iter().map(|(session, _)| *session).collect();
         let standing = auth.keep_alive(&ids).await?;
@@ -40,8 +40,8 @@ async fn look_at_sessions(delivery: &Delivery, auth: &Auth) -> Result<(), StoreE
     Ok(())
 }
 
-/// By user, since an anonymous socket has no session.
-async fn look_at_closes(delivery: &Delivery) -> Result<(), StoreError> {
+/// By user: an anonymous socket has no session.
+async fn check_closes(delivery: &Delivery) -> Result<(), StoreError> {
     for slice in delivery.slices() {
         for (user, up_to) in delivery.store.closes(&slice).await? {
             let order = CloseOrder::UpTo(up_to);

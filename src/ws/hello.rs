@@ -1,10 +1,10 @@
-//! The beginning of a socket of version 1: hello, and the answer to it.
+//! The beginning of a socket of version 1: it receives `hello`, attaches the socket and answers `ready`.
 
 use std::{sync::Arc, time::Duration};
 
-use super::link::{End, HEARTBEAT, Heard, Link};
+use super::connection::{Connection, End, HEARTBEAT, Inbound};
 use crate::{
-    delivery::{Attachment, Kind},
+    delivery::Attachment,
     domain::{ConnectionId, Seq, UserId},
     http::extract::Actor,
     hub::{Mailbox, Socket},
@@ -21,11 +21,11 @@ use crate::{
 /// How long a client may take to say hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
 
-/// How long to wait before it is asked again what could not be read.
+/// How long to wait before the timeline is read again that could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// A socket that has been told `ready`.
-pub(super) struct Greeted {
+pub(super) struct Attached {
     pub(super) socket: Arc<Socket>,
     pub(super) attachment: Attachment,
     /// The last number that its client has.
@@ -34,17 +34,17 @@ pub(super) struct Greeted {
     pub(super) is_behind: bool,
 }
 
-/// Hears `hello`, enters the socket and answers `ready`.
-pub(super) async fn greet(
+/// Receives `hello`, attaches the socket and answers `ready`.
+pub(super) async fn hello(
     service: &Service,
-    link: &mut Link,
+    connection: &mut Connection,
     actor: Actor,
     id: ConnectionId,
-) -> Result<Greeted, End> {
+) -> Result<Attached, End> {
     let none = Mailbox::default();
-    let hello = tokio::time::timeout(HELLO_WAIT, hear_hello(link, actor.user, &none));
+    let hello = tokio::time::timeout(HELLO_WAIT, recv_hello(connection, actor.user, &none));
     let hello = tokio::select! {
-        heard = hello => heard.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?,
+        received = hello => received.unwrap_or(Err(End::Close(CloseCode::NoProtocol)))?,
         () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
     };
     let socket = Arc::new(Socket {
@@ -54,7 +54,7 @@ pub(super) async fn greet(
         device: hello.device.clone(),
         mailbox: Mailbox::default(),
     });
-    let attachment = service.delivery.attach(Arc::clone(&socket), Kind::Events).await;
+    let attachment = service.delivery.attach(Arc::clone(&socket)).await;
     let Resume { last, epoch, from } = loop {
         // The clients of a replica that died all come to this point together.
         let permit = tokio::select! {
@@ -69,7 +69,7 @@ pub(super) async fn greet(
             Err(error) => {
                 // The socket is open and stays so: the client need not come back for this.
                 let frame = ServerFrame::fault(&Fault::from(error), None).encode();
-                link.write([frame], &socket.mailbox).await?;
+                connection.write([frame], &socket.mailbox).await?;
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
                     () = service.drain.leaving() => return Err(End::Close(CloseCode::Restart)),
@@ -90,19 +90,23 @@ pub(super) async fn greet(
         metrics::counter!("imserver_resets_total").increment(1);
         frames.push(ServerFrame::Reset { epoch, last_seq: last }.encode());
     }
-    link.write(frames, &socket.mailbox).await?;
+    connection.write(frames, &socket.mailbox).await?;
     let cursor = from.unwrap_or(last);
-    // Most clients miss nothing: what was read after the socket was entered need not be read again.
+    // Most clients miss nothing: what was read after the socket was attached need not be read again.
     let is_behind = cursor < last || !service.delivery.go_live(&socket, cursor);
-    Ok(Greeted { socket, attachment, cursor, is_behind })
+    Ok(Attached { socket, attachment, cursor, is_behind })
 }
 
-async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<Hello, End> {
+async fn recv_hello(
+    connection: &mut Connection,
+    user: UserId,
+    mailbox: &Mailbox,
+) -> Result<Hello, End> {
     loop {
-        let text = match link.hear().await? {
-            Heard::Text(text) => text,
-            Heard::Binary => return Err(End::Close(CloseCode::NoProtocol)),
-            Heard::Life => continue,
+        let text = match connection.recv().await? {
+            Inbound::Text(text) => text,
+            Inbound::Binary => return Err(End::Close(CloseCode::NoProtocol)),
+            Inbound::Life => continue,
         };
         let Some((kind, fields)) = read_frame(&text) else {
             return Err(End::Close(CloseCode::NoProtocol));
@@ -114,7 +118,7 @@ async fn hear_hello(link: &mut Link, user: UserId, mailbox: &Mailbox) -> Result<
             Ok(hello) => return Ok(hello),
             Err(fault) => {
                 let frame = ServerFrame::fault(&fault, None).encode();
-                link.write([frame], mailbox).await?;
+                connection.write([frame], mailbox).await?;
                 return Err(End::Close(CloseCode::NoProtocol));
             }
         }

@@ -1,0 +1,150 @@
+//! The chats that a snapshot shows, encoded: a snapshot is what is here, one after another.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::{Deserialize, de::IgnoredAny};
+use tokio::time::Instant;
+
+use crate::{
+    domain::{Chat, ChatId},
+    protocol::{Text, event::EventBody},
+};
+
+/// How long a ring is used before it is read anew: names in it are as old at most, and a user who gets no
+/// chats costs no memory.
+const RING_AGE: Duration = Duration::from_mins(1);
+
+/// The latest chats of the user's direct conversations, encoded, by ascending id.
+pub(super) struct Ring {
+    limit: usize,
+    /// Before the ring is filled: what events have brought since the read began.
+    chats: VecDeque<(ChatId, EventBody)>,
+    filled_at: Option<Instant>,
+}
+
+/// What the ring must know of a chat.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChatHead {
+    id: ChatId,
+    /// Direct chats alone have one.
+    target_user_id: Option<IgnoredAny>,
+}
+
+impl Ring {
+    pub(super) fn new(limit: u32) -> Self {
+        Self { limit: limit as usize, chats: VecDeque::new(), filled_at: None }
+    }
+
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled_at.is_some_and(|filled_at| filled_at.elapsed() < RING_AGE)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.chats = VecDeque::new();
+        self.filled_at = None;
+    }
+
+    pub(super) fn drop_if_old(&mut self) {
+        if self.filled_at.is_some() && !self.is_filled() {
+            self.clear();
+        }
+    }
+
+    /// Adds what was read to what events have brought since.
+    pub(super) fn fill(&mut self, chats: &[Chat]) {
+        for chat in chats {
+            self.add(chat.id, EventBody::chat(chat));
+        }
+        self.filled_at = Some(Instant::now());
+    }
+
+    /// Applies an event; `false`: what it changes is not known, so the ring is to be filled anew.
+    pub(super) fn apply(&mut self, body: EventBody) -> bool {
+        let Some(chat) = body.chat_json() else { return false };
+        let Ok(ChatHead { id, target_user_id }) = serde_json::from_str(chat) else { return false };
+        if target_user_id.is_some() {
+            self.add(id, body);
+        }
+        true
+    }
+
+    fn add(&mut self, id: ChatId, body: EventBody) {
+        if let Err(place) = self.chats.binary_search_by_key(&id, |(id, _)| *id) {
+            self.chats.insert(place, (id, body));
+        }
+        if self.chats.len() > self.limit {
+            self.chats.pop_front();
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Text {
+        let bytes: usize = self.chats.iter().map(|(_, body)| body.size()).sum();
+        let mut text = String::with_capacity(bytes + 2);
+        for (_, body) in &self.chats {
+            text.push(if text.is_empty() { '[' } else { ',' });
+            text.push_str(body.chat_json().expect("only chats enter the ring"));
+        }
+        if text.is_empty() {
+            text.push('[');
+        }
+        text.push(']');
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body of a chat's event; in a direct conversation or another one.
+    fn body(id: i64, is_direct: bool) -> EventBody {
+        let target = if is_direct { r#""targetUserId":2,"# } else { "" };
+        let chat = format!(r#"{{"id":{id},"userId":1,{target}"content":"\"targetUserId\":2"}}"#);
+        EventBody::from_wire(&format!(r#","event":"chat","chat":{chat}}}"#))
+    }
+
+    fn ids(ring: &Ring) -> Vec<i64> {
+        let chats: Vec<ChatHead> = serde_json::from_str(&ring.snapshot()).unwrap();
+        chats.iter().map(|chat| chat.id.get()).collect()
+    }
+
+    #[test]
+    fn a_snapshot_has_the_latest_direct_chats_by_id() {
+        let mut ring = Ring::new(3);
+        assert_eq!(ring.snapshot().as_str(), "[]");
+        for (id, is_direct) in [(4, true), (9, true), (10, false), (7, true), (7, true), (5, true)]
+        {
+            assert!(ring.apply(body(id, is_direct)));
+        }
+        assert_eq!(ids(&ring), [5, 7, 9]);
+        assert!(ring.apply(body(3, true)), "older than all");
+        assert_eq!(ids(&ring), [5, 7, 9]);
+    }
+
+    #[test]
+    fn another_kind_of_event_is_not_applied() {
+        let mut ring = Ring::new(3);
+        let recalled = r#","event":"recalled","chat":{"id":1,"targetUserId":2}}"#;
+        for other in [recalled, r#","event":"chat","chat":{"targetUserId":2}}"#] {
+            assert!(!ring.apply(EventBody::from_wire(other)));
+        }
+        assert_eq!(ids(&ring), [0; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ring_is_filled_for_a_minute() {
+        let mut ring = Ring::new(3);
+        ring.apply(body(7, true));
+        assert!(!ring.is_filled());
+        ring.fill(&[]);
+        assert!(ring.is_filled());
+        assert_eq!(ids(&ring), [7], "an event that came during the read");
+        ring.drop_if_old();
+        assert!(ring.is_filled());
+        tokio::time::advance(RING_AGE).await;
+        assert!(!ring.is_filled());
+        ring.drop_if_old();
+        assert_eq!(ids(&ring), [0; 0]);
+    }
+}

@@ -10,10 +10,10 @@ use tokio::sync::{Mutex, mpsc};
 use super::{Delivery, reconcile};
 use crate::bus::WideEvent;
 
-/// How many events wait. One more is dropped, and the database is compared with instead.
+/// The most events that wait. More are dropped, and all local users are compared with the database.
 const QUEUE: usize = 1_024;
 
-/// How many timelines are fed before other tasks have their turn.
+/// Timelines that are fed before other tasks have their turn.
 const SLICE: usize = 64;
 
 /// The events that wait.
@@ -41,7 +41,7 @@ impl Queue {
     }
 }
 
-/// Feeds what [`Delivery::committed`] has left to it, for ever.
+/// Delivers the events that [`Delivery::committed`] queues for it, for ever.
 pub async fn fan_out(delivery: Arc<Delivery>) {
     let mut events = delivery.wide.receiver.lock().await;
     while let Some(event) = events.recv().await {

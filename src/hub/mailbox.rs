@@ -34,9 +34,9 @@ impl Outbound {
 pub struct Batch {
     /// The frames, in order.
     pub frames: Vec<Outbound>,
-    /// Since when the first of them waited.
+    /// When the first of them was queued.
     pub since: Option<Instant>,
-    /// Events are missing: the owner reads them from the database.
+    /// Events are missing: the owner reads the database.
     pub pull: bool,
     /// The timeline's history has changed: the owner tells the client to load anew.
     pub reset: bool,
@@ -102,8 +102,8 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Puts a frame in that may be lost: it is dropped when half of the queue is taken, so that such
-    /// frames alone never close a socket. Returns whether it was taken.
+    /// Puts a frame in that may be lost: it is dropped if half of the queue is full, so that such frames
+    /// alone never close a socket. Returns whether it was taken.
     pub fn push_lossy(&self, text: Text) -> bool {
         let mut inner = self.inner.lock();
         let room = !self.is_legacy
@@ -192,7 +192,7 @@ impl Inner {
         self.bytes = 0;
     }
 
-    /// Gives all away, so that an idle socket holds no memory for frames. A close stays.
+    /// Takes all with its memory, so that an idle socket holds none. A close stays.
     fn take(&mut self) -> Option<Batch> {
         if self.waiting.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! What can go wrong with what a user does, and what the user is told of it.
+//! Errors of the use cases, and what clients are told of them.
 
 use crate::{
     presence::PresenceError,
@@ -6,24 +6,24 @@ use crate::{
     store::{StoreError, batcher::AppendError},
 };
 
-/// Why something was not done.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client is to blame, or to wait.
+    /// The request is refused, for good or for now.
     #[error(transparent)]
     Refused(#[from] Fault),
-    /// The database is to blame.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A chat was not committed, or it is not known.
+    /// A chat was not committed, or whether it was is not known.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The register of who is online is to blame.
+    /// The register of who is online failed.
     #[error(transparent)]
     Presence(#[from] PresenceError),
 }
 
-/// Tells the client, and logs what the client is not told: this is where such errors end.
+/// What the client is told. Logs the rest: this is where such errors end.
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
@@ -47,12 +47,12 @@ impl From<Error> for Fault {
     }
 }
 
-/// The fault of a user who is not there.
+/// There is no such user.
 pub fn user_not_found() -> Fault {
     Fault::new(Code::UserNotFound, "there is no user with this id")
 }
 
-/// The fault of a conversation that is not there, or not one's own: no one can tell which.
+/// There is no such conversation, or it is not the user's: the answer is the same.
 pub fn conversation_not_found() -> Fault {
     Fault::new(Code::ConversationNotFound, "you have no conversation with this id")
 }

@@ -25,7 +25,7 @@ pub use people::PresenceOf;
 use sending::Ensured;
 pub use sending::{Sending, Sent};
 
-/// The use cases. Every one takes the acting user, and nothing that is not that user's is touched.
+/// The use cases. Each takes the acting user, and reads and writes only what is that user's.
 #[derive(Clone)]
 pub struct Messaging {
     store: Arc<dyn Store>,
@@ -38,18 +38,18 @@ pub struct Messaging {
     ensured: Arc<Mutex<Ensured>>,
 }
 
-/// Where a client stands that wants to go on after some event.
+/// Where a client goes on that comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
     /// The end of the timeline.
     pub last: Seq,
     /// The database's history.
     pub epoch: Epoch,
-    /// The number to go on after; `None`: the client is to load anew, and go on from `last`.
+    /// The number to go on after; `None`: the client loads anew and goes on from `last`.
     pub from: Option<Seq>,
 }
 
-/// A stretch of a timeline as frames.
+/// A page of a timeline as frames.
 #[derive(Clone, Debug)]
 pub struct Events {
     /// The events, in order.
@@ -63,8 +63,8 @@ pub struct Events {
 }
 
 impl Messaging {
-    /// The use cases over these parts. Every chat goes through the door. `visible`: who is shown
-    /// whether somebody is there, or typing. `replay_limit`: how many events a client may be behind.
+    /// The use cases over these parts. Every chat goes through the door. `visible`: who sees whether
+    /// somebody is online or typing. `replay_limit`: how many events a client may be behind.
     pub fn new(
         store: Arc<dyn Store>,
         door: Door,
@@ -78,8 +78,8 @@ impl Messaging {
         Self { store, door, batcher, delivery, presence, visible, replay_limit, ensured }
     }
 
-    /// Decides how a client goes on that has applied `since` in `epoch`. Without `since` it goes on
-    /// from now; without `epoch` it is trusted to mean this history.
+    /// Decides where a client goes on that has applied `since` in `epoch`. Without `since` it goes on from
+    /// now; without `epoch` its `since` is taken to be of this one.
     pub async fn resume(
         &self,
         user: UserId,
@@ -102,7 +102,7 @@ impl Messaging {
             && bounds.last.get() - since.get() <= i64::from(self.replay_limit)
     }
 
-    /// At most `limit` events after `since`; `None`: the client is to load anew.
+    /// At most `limit` events after `since`; `None`: the client loads anew.
     pub async fn events(
         &self,
         user: UserId,
@@ -172,7 +172,7 @@ impl Messaging {
         page.ok_or_else(|| conversation_not_found().into())
     }
 
-    /// Moves the user's read mark, and tells the other side and the user's other sockets if it moved.
+    /// Moves the user's read mark. If it moved, tells the other side and the user's other sockets.
     pub async fn mark_read(
         &self,
         user: UserId,

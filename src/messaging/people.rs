@@ -16,20 +16,20 @@ use crate::{
     store::Acquaintance,
 };
 
-/// How many users are read at a time when those who are online are listed.
+/// Users in one read of the list of who is online.
 const PAGE: u32 = 1_000;
 
-/// The most acquaintances whose presence one request reads: those of the newest conversations.
+/// The most acquaintances in one list of who is online: those of the newest conversations.
 const MAX_ACQUAINTANCES: u32 = 10_000;
 
 /// Whether somebody is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresenceOf {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Whether.
+    /// Whether the user has a socket on any replica.
     pub online: bool,
-    /// When that user was last seen going offline.
+    /// When the user last went offline.
     pub last_seen_at: Option<Timestamp>,
 }
 
@@ -51,20 +51,19 @@ impl Messaging {
         Ok(self.store.search_users(prefix, limit).await?)
     }
 
-    /// Calls the user by another name.
+    /// Renames the user.
     pub async fn rename(&self, user: UserId, name: &UserName) -> Result<User, Error> {
         self.store.rename(user, name).await?.ok_or_else(|| user_not_found().into())
     }
 
-    /// Those of these users of whom `actor` may know whether they are there, in the order given, each
-    /// once.
+    /// The users whose presence `actor` may see, in the order given, each once.
     async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, Error> {
         let known = self.store.acquainted(actor, users, self.visible).await?;
         let mut known: HashSet<_> = known.into_iter().collect();
         Ok(users.iter().copied().filter(|user| known.remove(user)).collect())
     }
 
-    /// Whether these users are online; everybody whom `actor` may not know about is left out.
+    /// Whether these users are online. Leaves out those whose presence `actor` may not see.
     pub async fn presence(
         &self,
         actor: UserId,
@@ -74,7 +73,7 @@ impl Messaging {
         self.presence_of(&users).await
     }
 
-    /// Whether these users are online, whoever asks.
+    /// Whether these users are online.
     async fn presence_of(&self, users: &[UserId]) -> Result<Vec<PresenceOf>, Error> {
         let online: HashSet<_> = self.presence.online(users).await?.into_iter().collect();
         let last_seen = self.store.last_seen(users).await?;
@@ -86,12 +85,12 @@ impl Messaging {
         Ok(users.iter().map(of).collect())
     }
 
-    /// Whether the two sides of a conversation may know of each other whether they are there.
+    /// Whether the two sides of a conversation may see each other's presence.
     fn shows_presence(&self, conversation: &Conversation) -> bool {
         conversation.both_wrote || self.visible == Acquaintance::Conversation
     }
 
-    /// Takes from a conversation what its side may not know.
+    /// Removes from a conversation the presence that the user may not see.
     pub(super) fn hide(&self, conversation: &mut Conversation) {
         if !self.shows_presence(conversation)
             && let Some(peer) = &mut conversation.peer
@@ -100,8 +99,8 @@ impl Messaging {
         }
     }
 
-    /// Those on the other side of these conversations who are online, as far as one may know. Nobody
-    /// while that cannot be read: it must not keep anybody from what is beside it.
+    /// The peers of these conversations who are online, as far as the user may see it. Nobody while the
+    /// register is away: the conversations are shown all the same.
     pub async fn online_peers(&self, conversations: &[Conversation]) -> HashSet<UserId> {
         let shown = conversations.iter().filter(|conversation| self.shows_presence(conversation));
         let users: Vec<_> = shown.filter_map(|shown| Some(shown.peer.as_ref()?.user.id)).collect();
@@ -113,8 +112,7 @@ impl Messaging {
         online.into_iter().collect()
     }
 
-    /// Has a socket shown when these users come and go, instead of those that it `watched`, and
-    /// tells how they are now.
+    /// Replaces the presence subscriptions of a socket, and returns the present state.
     pub async fn watch(
         &self,
         socket: &Arc<Socket>,
@@ -128,12 +126,12 @@ impl Messaging {
         self.presence_of(watched).await
     }
 
-    /// Shows a socket nobody's coming and going any more: it has closed, and `watched` these.
+    /// Ends the presence subscriptions of a socket that has closed.
     pub fn unwatch(&self, socket: &Arc<Socket>, watched: &[UserId]) {
         self.delivery.watchers().replace(socket, watched, &[]);
     }
 
-    /// Shows a user that `actor` is typing, if the two may know of each other that they are there.
+    /// Tells a user that `actor` is typing, if the two may see each other's presence.
     pub async fn typing(&self, actor: UserId, target: UserId) -> Result<(), Error> {
         if self.visible(actor, &[target]).await?.contains(&target) {
             let frame = ServerFrame::Typing { user_id: actor }.encode();
@@ -142,8 +140,8 @@ impl Messaging {
         Ok(())
     }
 
-    /// Those who are online, with their names and the number of their sockets: with an `actor`, of whom
-    /// the actor may know it, and otherwise all.
+    /// The users who are online, with their names and the number of their sockets: those whose presence
+    /// `actor` may see, or all without an `actor`.
     pub async fn online_users(
         &self,
         actor: Option<UserId>,
@@ -192,20 +190,20 @@ impl Messaging {
         Ok(())
     }
 
-    /// Closes all of a user's sockets, everywhere. Once it returns `Ok`, that is noted in the database:
-    /// a replica that the order does not reach finds it there.
+    /// Closes all of a user's sockets on all replicas. After `Ok` the database has the order: a replica that
+    /// the bus does not reach finds it there.
     pub async fn close_sockets(&self, user: UserId) -> Result<(), Error> {
         let up_to = self.store.close_sockets(user).await?;
         self.delivery.close(user, CloseOrder::UpTo(up_to));
         Ok(())
     }
 
-    /// Closes the sockets of a session that has ended, everywhere.
+    /// Closes the sockets of a session that has ended, on all replicas.
     pub fn close_session(&self, user: UserId, session: SessionId) {
         self.delivery.close(user, CloseOrder::Session(session));
     }
 
-    /// Closes the sockets of all sessions of a user up to this one, everywhere: they have ended.
+    /// Closes the sockets of a user's sessions up to this one, which have ended, on all replicas.
     pub fn close_sessions(&self, user: UserId, last: SessionId) {
         self.delivery.close(user, CloseOrder::Sessions(last));
     }

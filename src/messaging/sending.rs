@@ -1,4 +1,4 @@
-//! Sending: the one write that everything else is about. A chat is admitted, then committed.
+//! Sending: a chat is admitted, then committed.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -16,26 +16,25 @@ use crate::{
     },
 };
 
-/// How long a sender waits for an answer, from the moment its chat was to be admitted. A client is
-/// promised 5 s.
+/// How long a sender waits for an answer, from the beginning of admission. Clients are promised 5 s.
 const ANSWER_WAIT: Duration = Duration::from_millis(4_800);
 
-/// What a commit has of that at least, when admission took as long as it may, or when the socket was held
-/// up in between by a client that does not read.
+/// The least of it that is left for the commit, when admission took its whole time, or when a client that does
+/// not read held up the socket in between.
 const COMMIT_WAIT: Duration = ANSWER_WAIT.saturating_sub(ADMISSION_WAIT);
 
-/// A committed chat, as its sender is told.
+/// The answer to a sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The chat.
     pub chat: Arc<Chat>,
     /// Its number in the sender's timeline; `None` if the sender has none.
     pub seq: Option<Seq>,
-    /// Whether it had been committed before.
+    /// Whether it is a duplicate: the chat had been committed before.
     pub is_repeat: bool,
 }
 
-/// A send that is being committed.
+/// A send that waits for its commit.
 pub struct Sending {
     ticket: Ticket,
     answer_by: Instant,
@@ -43,8 +42,8 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Waits for the commit. A chat whose admission and commit take 4.8 s together is answered then,
-    /// and it is not known whether it will be committed.
+    /// Waits for the commit, until 4.8 s after the beginning of admission. Then the answer is an error, though
+    /// the chat may be committed later.
     pub async fn done(self) -> Result<Sent, Error> {
         let appended = timeout_at(self.answer_by, self.ticket.wait()).await;
         let appended = appended.unwrap_or(Err(AppendError::Unavailable))?;
@@ -76,8 +75,7 @@ impl Sending {
 }
 
 impl Messaging {
-    /// Asks the rules of the door whether a chat may be sent: [`Door::admit`] says when each is asked,
-    /// and how long it takes at most.
+    /// Asks the rules of the door whether a chat may be sent, as [`Door::admit`] does.
     ///
     /// [`Door::admit`]: crate::admission::Door::admit
     pub fn admit(
@@ -88,7 +86,7 @@ impl Messaging {
         async move { Ok(admitted.await?) }
     }
 
-    /// Queues a chat that was admitted, and returns at once. Chats that one task queues are committed
+    /// Queues a chat that has passed admission, and returns at once. Chats that one task queues are committed
     /// in that order.
     pub fn commit(&self, admitted: Admitted) -> Result<Sending, Error> {
         let (chat, asked_at) = admitted.into_parts();
@@ -103,13 +101,13 @@ impl Messaging {
         self.commit(admitted)?.done().await
     }
 
-    /// Whether the database took nothing the last time that something was to be written.
+    /// Whether the last write to the database failed.
     pub fn is_failing(&self) -> bool {
         self.batcher.is_failing()
     }
 
-    /// Makes the users of an anonymous chat, under the ids and, if they are new, the names given. Asks the
-    /// database once for each user and history: anonymous clients name theirs with every chat.
+    /// Makes the users of an anonymous chat that do not exist, under these ids and names. Asks the database
+    /// once for each user and epoch: anonymous clients name both users with every chat.
     pub async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), Error> {
         let epoch = self.delivery.epoch();
         if self.ensured.lock().has_all(epoch, users) {
@@ -121,10 +119,10 @@ impl Messaging {
     }
 }
 
-/// How many users are remembered as made; one more, and all are forgotten.
+/// The most users that are remembered; with one more, all are forgotten.
 const MAX_ENSURED: usize = 65_536;
 
-/// The users who exist in a history of the database, as far as this replica has made sure.
+/// Users that this replica knows to exist, in one epoch of the database.
 #[derive(Default)]
 pub(super) struct Ensured {
     epoch: Option<Epoch>,

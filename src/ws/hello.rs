@@ -18,19 +18,19 @@ use crate::{
     service::Service,
 };
 
-/// How long a client may take to say hello.
+/// How long a client may take to send `hello`.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
 
-/// How long to wait before the timeline is read again that could not be read.
+/// The wait before a failed read of the timeline is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A socket that has been told `ready`.
+/// A socket whose client has `ready`.
 pub(super) struct Attached {
     pub(super) socket: Arc<Socket>,
     pub(super) attachment: Attachment,
-    /// The last number that its client has.
+    /// The last number that the client has applied.
     pub(super) cursor: Seq,
-    /// Whether it must be brought what came after.
+    /// Whether there are events after it that the client lacks.
     pub(super) is_behind: bool,
 }
 

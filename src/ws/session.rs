@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
     future::BoxFuture,
     stream::{FuturesOrdered, FuturesUnordered},
 };
@@ -317,8 +317,15 @@ impl Session {
                 let destination = Destination::Direct(target);
                 let chat = NewChat::text(self.socket.user, destination, key.clone(), content);
                 let admitted = self.service.messaging.admit(chat);
-                self.admitting.push_back(Box::pin(async move { (key, admitted.await) }));
-                None
+                let mut admission = Box::pin(async move { (key, admitted.await) });
+                // Nearly always no rule waits, and no earlier send does.
+                let at_once = self.admitting.is_empty().then(|| (&mut admission).now_or_never());
+                if let Some(admission) = at_once.flatten() {
+                    self.commit(admission)
+                } else {
+                    self.admitting.push_back(admission);
+                    None
+                }
             }
             Ok(Request::Typing { target }) if !self.may_type(target) => None,
             Ok(request) => {

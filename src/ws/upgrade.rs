@@ -24,13 +24,13 @@ use crate::{
     service::Service,
 };
 
-/// The framework's default of 128 KiB a socket would be most of what an idle one costs.
+/// The framework's default of 128 KiB would dominate idle memory.
 const READ_BUFFER: usize = 512;
 
-/// Frames of one wake-up are gathered up to this much before they are written. Allocated on use.
+/// Frames are gathered up to this size before they are written. Allocated on use.
 const WRITE_BUFFER: usize = 4 * 1024;
 
-/// Over how many seconds those come back who were not let in.
+/// The range of `Retry-After`, in seconds.
 const COME_BACK_SECS: std::ops::RangeInclusive<u64> = 1..=4;
 
 /// `GET /imserver/{userId}`.
@@ -62,8 +62,8 @@ pub(super) async fn upgrade(
     answer
 }
 
-/// The fault of a handshake for which there is no place now. Spread, so that those that come together
-/// do not come back together.
+/// Too many handshakes are under way. The time to retry is random, so that clients that come together do not
+/// come back together.
 fn full() -> Fault {
     let wait = Duration::from_secs(rand::rng().random_range(COME_BACK_SECS));
     Fault {
@@ -72,7 +72,7 @@ fn full() -> Fault {
     }
 }
 
-/// Opens the socket, or says why it stays closed.
+/// Opens the socket, or refuses it.
 async fn decide(
     service: &Arc<Service>,
     user: String,

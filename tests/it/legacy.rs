@@ -1,4 +1,4 @@
-//! The seed's client, unchanged: exactly what it asks for and sends, and nothing that it does not.
+//! The legacy client, unchanged: exactly what it asks for and sends, and nothing that it does not.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::harness::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-/// What the seed's page sends when somebody presses the button.
+/// What the legacy page sends when somebody presses the button.
 fn chat(from: (i64, &str), to: (i64, &str), content: &str) -> Value {
     json!({
         "userId": from.0,
@@ -284,43 +284,43 @@ async fn anonymous_users_and_demo_users_are_never_the_same() {
 }
 
 #[tokio::test]
-async fn the_seeds_client_and_version_1_chat_with_each_other() {
+async fn legacy_clients_and_version_1_chat_with_each_other() {
     let server = Server::start();
     let zhang = server.person("张三").await;
-    let seed = (7, "种子");
+    let legacy = (7, "种子");
     let mut at_zhang = zhang.online().await;
-    let mut at_seed = Socket::classic(server.addr, seed.0).await;
+    let mut at_legacy = Socket::classic(server.addr, legacy.0).await;
 
-    push(&server, &chat(seed, (zhang.id, "随便"), "来自种子")).await;
+    push(&server, &chat(legacy, (zhang.id, "随便"), "来自种子")).await;
     let event = at_zhang.expect("event").await;
     assert_eq!(event["seq"], 1);
     assert_eq!((&event["chat"]["userId"], &event["chat"]["userName"]), (&json!(7), &json!("种子")));
-    let frame = at_seed.frame().await;
+    let frame = at_legacy.frame().await;
     assert_eq!(frame, json!([event["chat"]]));
     assert_eq!(frame[0]["targetUserName"], "张三");
 
     let reply = json!({"type": "send", "clientMsgId": "k", "targetUserId": 7, "content": "回复"});
     at_zhang.send(&reply).await;
     let sent = at_zhang.expect("sent").await;
-    let frame = at_seed.frame().await;
+    let frame = at_legacy.frame().await;
     assert_eq!(contents(&frame), ["来自种子", "回复"]);
     assert_eq!(frame[1], sent["chat"]);
     assert_eq!(zhang.get_json("/getOnlineUser").await.as_object().unwrap().len(), 2);
 }
 
-/// A classic socket with this person's token in the header.
-async fn classic_of(server: &Server, person: &Person) -> Socket {
+/// A legacy socket with this person's token in the header.
+async fn legacy_of(server: &Server, person: &Person) -> Socket {
     let bearer = format!("Bearer {}", person.token);
     let path = format!("/imserver/{}", person.id);
     Socket::open(server.addr, &path, &[("authorization", &bearer)]).await.ok().unwrap()
 }
 
 #[tokio::test]
-async fn with_a_token_its_user_acts_on_the_seeds_routes() {
+async fn with_a_token_its_user_acts_on_the_legacy_routes() {
     let server = Start::default().set("auth.anonymous", false).run();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let (mut at_zhang, mut at_li) =
-        (classic_of(&server, &zhang).await, classic_of(&server, &li).await);
+        (legacy_of(&server, &zhang).await, legacy_of(&server, &li).await);
 
     // Names in a chat that is sent are ignored.
     let sent = chat((zhang.id, "假名"), (li.id, "假名"), "有令牌");

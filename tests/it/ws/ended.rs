@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{say, tamper};
 use crate::harness::{Person, Seen, Server, Socket, Start, eventually, server::assert_problem};
 
-/// A classic socket that is opened with a token.
-async fn classic_of(server: &Server, person: &Person) -> Socket {
+/// A legacy socket that is opened with a token.
+async fn legacy_of(server: &Server, person: &Person) -> Socket {
     let bearer = format!("Bearer {}", person.token);
     let path = format!("/imserver/{}", person.id);
     Socket::open(server.addr, &path, &[("authorization", &bearer)]).await.ok().unwrap()
@@ -24,10 +24,10 @@ async fn logout_closes_the_sockets_of_its_session_alone() {
     let (phone, tablet) = (server.person("张三").await, server.person("张三").await);
     assert_eq!(phone.id, tablet.id);
     let (mut one, mut two) = (phone.online().await, phone.online().await);
-    let mut classic = classic_of(&server, &phone).await;
+    let mut legacy = legacy_of(&server, &phone).await;
     let mut other = tablet.online().await;
     assert_eq!(phone.post("/v1/logout", &json!({})).await.status(), 204);
-    for socket in [&mut one, &mut two, &mut classic] {
+    for socket in [&mut one, &mut two, &mut legacy] {
         assert_eq!(socket.next().await, Seen::Closed(4401));
     }
     other.expect_quiet().await;
@@ -39,7 +39,7 @@ async fn logout_everywhere_closes_all_sockets_that_have_a_session() {
     let server = Server::start();
     let (phone, tablet) = (server.person("张三").await, server.person("张三").await);
     let mut sockets = vec![phone.online().await, tablet.online().await];
-    sockets.push(classic_of(&server, &tablet).await);
+    sockets.push(legacy_of(&server, &tablet).await);
     let mut other = server.person("李四").await.online().await;
     assert_eq!(phone.post("/v1/logout", &json!({"everywhere": true})).await.status(), 204);
     for mut socket in sockets {
@@ -55,13 +55,13 @@ async fn a_session_that_is_revoked_behind_the_servers_back_is_closed_within_its_
     let server = Server::start();
     let (phone, tablet) = (server.person("张三").await, server.person("张三").await);
     let mut socket = phone.online().await;
-    let mut classic = classic_of(&server, &phone).await;
+    let mut legacy = legacy_of(&server, &phone).await;
     let mut other = tablet.online().await;
     tamper(&server, "UPDATE sessions SET revoked = 1 WHERE id = (SELECT min(id) FROM sessions)")
         .await;
     // The test's own deadline is below the 30 s that the contract allows.
     assert_eq!(socket.next().await, Seen::Closed(4401));
-    assert_eq!(classic.next().await, Seen::Closed(4401));
+    assert_eq!(legacy.next().await, Seen::Closed(4401));
     other.expect_quiet().await;
 }
 
@@ -81,7 +81,7 @@ async fn an_open_socket_is_use() {
     let server = Start::default().set("auth.idle_secs", 2).run();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let mut socket = zhang.online().await;
-    let mut classic = classic_of(&server, &zhang).await;
+    let mut legacy = legacy_of(&server, &zhang).await;
     // A session beside it that nobody uses ends meanwhile.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_problem(li.get("/v1/me").await, 401, "unauthorized").await;
@@ -89,7 +89,7 @@ async fn an_open_socket_is_use() {
     socket.expect_quiet().await;
     say(&mut socket, &zhang, "still here").await;
     socket.expect("sent").await;
-    assert!(classic.frame().await.is_array());
+    assert!(legacy.frame().await.is_array());
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn close_ends_all_sockets_of_a_user() {
         let mut sockets = vec![
             online_at(&zhang, "phone").await,
             online_at(&zhang, "tablet").await,
-            classic_of(&server, &zhang).await,
+            legacy_of(&server, &zhang).await,
         ];
         let response = if by_token { zhang.get(&path).await } else { server.get(&path).await };
         assert_eq!(
@@ -167,10 +167,10 @@ async fn the_sixth_socket_closes_the_oldest() {
     for _ in 0..4 {
         sockets.push(zhang.online().await);
     }
-    sockets.push(classic_of(&server, &zhang).await);
+    sockets.push(legacy_of(&server, &zhang).await);
     sockets.push(zhang.online().await);
     assert_eq!(sockets.remove(0).next().await, Seen::Closed(4409));
-    sockets.push(classic_of(&server, &zhang).await);
+    sockets.push(legacy_of(&server, &zhang).await);
     assert_eq!(sockets.remove(0).next().await, Seen::Closed(4409));
     zhang.send(zhang.id, "k", "to all").await;
     for socket in &mut sockets {

@@ -37,7 +37,7 @@ async fn a_new_history_resets_every_socket_and_all_go_on() {
     let (mut at_zhang, ready) = zhang.hello(&json!({"since": 0})).await;
     Client::default().follow(&mut at_zhang, 3).await;
     let mut at_li = li.online().await;
-    let mut classic = Socket::classic(server.addr, li.id).await;
+    let mut legacy = Socket::classic(server.addr, li.id).await;
     let epoch = rotate(&server);
     assert_ne!(ready["epoch"], epoch);
     let reset = json!({"type": "reset", "epoch": epoch, "lastSeq": 3});
@@ -45,12 +45,12 @@ async fn a_new_history_resets_every_socket_and_all_go_on() {
         assert_eq!(socket.expect("reset").await, reset);
         socket.expect_quiet().await;
     }
-    // The seed's client knows no history: it is shown its latest chats.
-    assert_eq!(classic.frame().await.as_array().unwrap().len(), 3);
+    // A legacy client knows no epoch: it is shown its latest chats.
+    assert_eq!(legacy.frame().await.as_array().unwrap().len(), 3);
     say(&mut at_zhang, &li, "four").await;
     assert_eq!(at_zhang.expect("sent").await["seq"], 4);
     assert_eq!(at_li.expect("event").await["seq"], 4);
-    assert_eq!(classic.frame().await.as_array().unwrap().len(), 4);
+    assert_eq!(legacy.frame().await.as_array().unwrap().len(), 4);
 
     // Those who come back from the old history load anew; those of the new one need not.
     let (mut old, ready) = li.hello(&json!({"since": 3, "epoch": ready["epoch"]})).await;

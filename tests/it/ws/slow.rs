@@ -111,8 +111,8 @@ async fn a_reader_of_history_that_stops_is_closed_though_nothing_happens() {
     client.follow(&mut back, 300).await;
 }
 
-/// A classic socket after its handshake, as its bytes. The kernel holds little for it.
-async fn classic_bytes(server: &Server, person: &Person) -> TcpStream {
+/// A legacy socket after its handshake, as its bytes. The kernel holds little for it.
+async fn legacy_bytes(server: &Server, person: &Person) -> TcpStream {
     let tcp = TcpSocket::new_v4().unwrap();
     tcp.set_recv_buffer_size(4_096).unwrap();
     let tcp = tcp.connect(server.addr).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_snapshot_may_take_as_long_as_its_reader_needs() {
     let server = without_limits().run();
     let (zhang, li, _) = three_people(&server).await;
     commit(&server, &zhang, &li, 100, &"好".repeat(1_900)).await;
-    let mut stream = classic_bytes(&server, &li).await;
+    let mut stream = legacy_bytes(&server, &li).await;
     zhang.send(li.id, "k", "news").await;
     let begun = Instant::now();
     // At least 30 pauses, and more than the 10 s for which a write may stand still.
@@ -172,7 +172,7 @@ async fn a_slow_reader_of_snapshots_is_not_closed_for_what_comes_meanwhile() {
     let server = without_limits().run();
     let (zhang, li, _) = three_people(&server).await;
     commit(&server, &zhang, &li, 100, &"好".repeat(1_900)).await;
-    let mut stream = classic_bytes(&server, &li).await;
+    let mut stream = legacy_bytes(&server, &li).await;
     let mut at_zhang = zhang.online().await;
     // The first snapshot waits for its reader. What comes meanwhile is more than a queue holds.
     for n in 0..400 {

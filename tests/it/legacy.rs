@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use clap::Parser;
+use loadtest::cli::{Cli, Command};
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -343,4 +345,16 @@ async fn with_a_token_its_user_acts_on_the_legacy_routes() {
         online[zhang.id.to_string()]["connections"].as_i64().unwrap_or(0) == 0
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_both_sides_are_shown_every_chat() {
+    let server = Start::default().set("limits.enabled", false).run();
+    let target = format!("http://{}", server.addr);
+    // 40 chats a person: snapshots of two are full before the end.
+    let words = ["loadtest", "legacy", "--users", "10", "--duration", "8s", "--target", &target];
+    let Command::Legacy(args) = Cli::parse_from(words).command else { unreachable!() };
+    let outcome = loadtest::legacy::load(&args, 100.0).await.unwrap();
+    outcome.print(100.0);
+    assert!(outcome.is_good());
 }

@@ -71,7 +71,7 @@ pub struct LegacyArgs {
 }
 
 /// What a load came to.
-struct Outcome {
+pub struct Outcome {
     /// Chats that count, and of those how many were stored, and shown to each side.
     due: usize,
     stored: usize,
@@ -218,7 +218,8 @@ pub async fn run(args: LegacyArgs) -> anyhow::Result<ExitCode> {
     Ok(if low > 0.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn load(args: &LegacyArgs, rate: f64) -> anyhow::Result<Outcome> {
+/// Makes one load.
+pub async fn load(args: &LegacyArgs, rate: f64) -> anyhow::Result<Outcome> {
     let watch = Watch::of_run(args.processes.clone());
     let targets = args.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
     let at = |user: u32| targets[user as usize % targets.len()].clone();
@@ -273,7 +274,8 @@ async fn load(args: &LegacyArgs, rate: f64) -> anyhow::Result<Outcome> {
 }
 
 impl Outcome {
-    fn is_good(&self) -> bool {
+    /// Whether both sides were shown all chats, and nothing failed.
+    pub fn is_good(&self) -> bool {
         self.due > 0 && self.missing == 0 && self.wrong == 0 && self.error.is_none()
     }
 
@@ -289,7 +291,7 @@ impl Outcome {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-    fn print(&self, rate: f64) {
+    pub fn print(&self, rate: f64) {
         println!("{rate:.0} chats/s: {} due, {} stored", self.due, self.stored);
         let [own, others] = self.shown;
         println!("  shown to senders {own}, to receivers {others}; missing {}", self.missing);

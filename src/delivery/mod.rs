@@ -4,9 +4,9 @@
 //! brings of others, from reads of the database, and from a comparison with the database every so
 //! often, which bounds what a lost hint can cost.
 
-mod announce;
 mod drain;
 mod fan_out;
+mod presence_events;
 mod reconcile;
 mod revocation;
 mod socket_limits;
@@ -37,8 +37,8 @@ use crate::{
     store::{Committed, EventPage, Standing, Store, StoreError},
 };
 
-pub use announce::announce;
 pub use fan_out::fan_out;
+pub use presence_events::announce;
 pub use reconcile::reconcile;
 pub use revocation::watch_revocations;
 pub use socket_limits::limit_sockets;

@@ -5,12 +5,14 @@
 pub mod local;
 mod outbox;
 pub mod redis;
+mod sockets;
 
 use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 
 pub use outbox::TRANSITION_QUEUE;
+pub use sockets::LocalSockets;
 
 use crate::{
     clock::Timestamp,
@@ -20,14 +22,14 @@ use crate::{
 /// How long after the last socket went a user is announced offline, so that a reconnect is not seen.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
 
-/// How lately a replica was heard of that counts as living without a doubt: more than the pause between
-/// two signs of its life.
+/// A replica that renewed its lease this lately lives without a doubt: more than the pause between two
+/// renewals.
 pub const HEARD_WITHIN: Duration = Duration::from_secs(6);
 
 /// Why presence could not be read or written now.
 #[derive(Debug, thiserror::Error)]
 pub enum PresenceError {
-    /// The place where it is kept did not answer.
+    /// Redis did not answer, or refused.
     #[error("presence is not available: {0}")]
     Unavailable(String),
 }
@@ -35,26 +37,26 @@ pub enum PresenceError {
 /// A user who has sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnlineUser {
-    /// Who.
+    /// At least one socket of this user is open.
     pub user: UserId,
-    /// How many sockets, on all replicas.
+    /// The number of sockets on all replicas.
     pub connections: u32,
 }
 
 /// A socket, as the register knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Which one.
+    /// Rises in the order in which sockets opened, over all replicas.
     pub id: ConnectionId,
-    /// Whether its replica was heard of within [`HEARD_WITHIN`]. One that has died may be in the
-    /// register for some seconds more.
+    /// Whether its replica renewed its lease within [`HEARD_WITHIN`]. The sockets of a replica that has
+    /// died stay in the register until its lease ends.
     pub is_sure: bool,
 }
 
 /// A user came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Who.
+    /// The user who came or went.
     pub user: UserId,
     /// Whether the user is online now.
     pub online: bool,
@@ -62,25 +64,24 @@ pub struct Transition {
     pub at: Timestamp,
     /// Rises with each transition of a user; an observer ignores one that is not newer.
     pub version: i64,
-    /// Whether this replica is the one that announced it: of all that hear it, one.
+    /// Whether this replica announced it. Of all replicas that hear a transition, one did.
     pub is_ours: bool,
 }
 
 /// The register of who is online.
 ///
 /// A user is online from the first [`Presence::join`] until [`OFFLINE_GRACE`] after the last
-/// [`Presence::leave`]; coming back within the grace is not seen by anybody. Each change is announced
+/// [`Presence::leave`]; nobody sees a user come back within the grace. Each change is announced at least
 /// once, to the receiver that the constructor returns beside the register.
 #[async_trait]
 pub trait Presence: Send + Sync + 'static {
     /// A socket of a user has opened. Joining twice with one id is joining once.
     async fn join(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError>;
 
-    /// A socket of a user has closed. Removes this connection and no other; leaving twice is no
-    /// error.
+    /// A socket of a user has closed. Removes this connection and no other. Leaving twice is no error.
     async fn leave(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError>;
 
-    /// Those of these users who are online.
+    /// Those of these users who are online, in the order of `users`.
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
 
     /// The sockets of these users on all replicas, each list in ascending id. Those without are left
@@ -90,11 +91,11 @@ pub trait Presence: Send + Sync + 'static {
         users: &[UserId],
     ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError>;
 
-    /// Leaves with all sockets that are left. Nothing is joined after that.
+    /// Leaves with all sockets that are still open. Joins fail after that.
     async fn close(&self) {}
 
-    /// Users who have sockets, by id, after `after`: at most `limit`. Fewer are the last ones. Those
-    /// within the grace have none and are left out.
+    /// The first `limit` users with an id above `after` who have sockets, by id. Fewer than `limit` means
+    /// that nobody follows. Users within the grace have no sockets and are left out.
     async fn list(
         &self,
         after: Option<UserId>,

@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
 use super::Transition;
 use crate::domain::UserId;
 
@@ -12,29 +15,51 @@ pub const TRANSITION_QUEUE: usize = 1_024;
 /// Transitions that the receiver has no room for yet: at most one for each user.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    waiting: Mutex<Waiting>,
+    has_news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
     order: VecDeque<UserId>,
     latest: HashMap<UserId, Transition>,
-    /// Whether nobody listens any more.
-    closed: bool,
+    is_closed: bool,
 }
 
 impl Outbox {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.waiting.lock().order.is_empty()
     }
 
-    pub(super) fn put(&mut self, transition: Transition) {
-        if !self.closed && self.latest.insert(transition.user, transition).is_none() {
-            self.order.push_back(transition.user);
+    pub(super) fn put(&self, transition: Transition) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.is_closed && waiting.latest.insert(transition.user, transition).is_none() {
+            waiting.order.push_back(transition.user);
         }
+        self.has_news.notify_one();
     }
 
-    pub(super) fn take(&mut self) -> Option<Transition> {
-        self.latest.remove(&self.order.pop_front()?)
+    fn take(&self) -> Option<Transition> {
+        let mut waiting = self.waiting.lock();
+        let user = waiting.order.pop_front()?;
+        waiting.latest.remove(&user)
     }
 
-    pub(super) fn close(&mut self) {
-        *self = Self { closed: true, ..Self::default() };
+    /// Fills the observer's receiver until that is gone. After that nothing is kept.
+    pub(super) async fn forward(&self, observer: mpsc::Sender<Transition>) {
+        loop {
+            if self.is_empty() {
+                self.has_news.notified().await;
+                continue;
+            }
+            let Ok(room) = observer.reserve().await else {
+                *self.waiting.lock() = Waiting { is_closed: true, ..Waiting::default() };
+                return;
+            };
+            if let Some(transition) = self.take() {
+                room.send(transition);
+            }
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Link {
         Ok(self.within(connecting).await??)
     }
 
-    /// A connection of its own, to hear on.
+    /// A connection of its own, for a subscription.
     pub(super) async fn listener(&self) -> Result<redis::aio::PubSub, Trouble> {
         Ok(self.within(self.client.get_async_pubsub()).await??)
     }
@@ -77,6 +77,13 @@ fn config(answer: Duration) -> AsyncConnectionConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Trouble(String);
+
+impl Trouble {
+    /// An answer that none of the scripts gives.
+    pub(super) fn strange() -> Self {
+        Self("an answer of another form".to_owned())
+    }
+}
 
 impl From<instances::Trouble> for Trouble {
     fn from(trouble: instances::Trouble) -> Self {

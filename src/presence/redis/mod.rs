@@ -1,56 +1,59 @@
-//! Presence that replicas share, in Redis sets made crash-safe by leases.
+//! Presence that replicas share, in Redis sets: those of a replica count while its lease stands.
 //!
-//! Each replica keeps its own sockets in memory ([`Holdings`]) and brings Redis to that
-//! ([`Keeper`]): by a change at a time as long as all goes well, and by joining everything again, in
-//! a new generation, after anything else: a lease that was lost, an answer that did not come, a
-//! Redis that has started anew or was emptied. What a dead replica held is removed by any other. All
-//! decisions are made by scripts, on the clock of the Redis instance.
+//! Each replica keeps its own sockets in memory ([`Held`]) and brings Redis to that
+//! ([`LeaseManager`]): by a change at a time as long as all goes well, and by writing everything anew,
+//! under another incarnation, after anything else: a lease that was lost, an answer that did not come, a
+//! Redis that has started anew or was emptied. Any replica removes the sets of one whose lease has ended.
+//! A script changes the sets and announces who came or went by it at once, on the clock of its Redis.
 
-mod holdings;
-mod keeper;
+mod lease;
 mod link;
 mod listener;
-mod partition;
 mod reading;
-mod scripts;
+mod script;
 mod writer;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use tokio::sync::{
-    mpsc::{self, error::TrySendError},
-    oneshot,
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
     Connection, HEARD_WITHIN, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE,
-    Transition,
+    Transition, outbox::Outbox,
 };
 use crate::{
     domain::{ConnectionId, UserId},
-    instances::{ConnectError, Instances},
+    instances::{Backoff, ConnectError, Instances, place},
 };
 use link::Link;
-use listener::{Heard, Listener};
-use writer::{CHANGES, Change, Writer};
+use listener::Listener;
+use writer::{Progress, Writer};
 
-pub use holdings::Holdings;
-pub use keeper::{Keeper, Swept};
-pub use partition::Partition;
-pub use scripts::Scripts;
+pub use lease::{Held, LeaseManager};
+pub use script::{SOURCE, Script};
 
 /// How long a replica that leaves takes to say so.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
-/// How fast replicas notice. Where nothing else is said, the same on all of them.
+/// How fast replicas notice. The same on all of them, unless something else is said.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// How often a replica renews its leases, and looks whether Redis still has them.
+    /// How often a replica renews its lease, and looks whether Redis still has it.
     pub heartbeat: Duration,
-    /// How long a replica that says nothing is believed to live: three heartbeats.
+    /// How long a lease stands: three heartbeats.
     pub lease: Duration,
     /// How long after the last socket went a user is announced offline.
     pub grace: Duration,
@@ -76,13 +79,8 @@ impl Times {
         self.answer.mul_f64(1.8)
     }
 
-    /// How often it is looked whether graces and leases are over: how late that may be noticed.
-    fn sweep(&self) -> Duration {
-        (self.grace.min(self.heartbeat) / 5).max(Duration::from_millis(1))
-    }
-
-    /// How much is left of the lease of a replica that was heard of within [`HEARD_WITHIN`], or within
-    /// what that is to a heartbeat of another length.
+    /// How much is left of a lease that was renewed within [`HEARD_WITHIN`], or within what that is to a
+    /// heartbeat of another length.
     fn left_if_heard(&self) -> Duration {
         let pause = HEARD_WITHIN.div_duration_f64(Self::default().heartbeat);
         self.lease.saturating_sub(self.heartbeat.mul_f64(pause))
@@ -91,28 +89,28 @@ impl Times {
 
 /// The register that replicas share. One for a replica.
 ///
-/// Dropped without [`RedisPresence::close`], it stops as a process does that is killed: its sockets
-/// are removed by others once its lease has ended.
+/// Dropped without [`Presence::close`], it stops as a process does that is killed: others remove its
+/// sockets once its lease has ended.
 pub struct RedisPresence {
-    namespace: String,
+    script: Arc<Script>,
     times: Times,
-    scripts: Arc<Scripts>,
-    holdings: Arc<Holdings>,
     instances: Vec<Instance>,
     /// Cancelled, it has the writers leave.
     closing: CancellationToken,
-    writers: TaskTracker,
-    /// Cancelled, it stops everything at once.
-    _stop: tokio_util::sync::DropGuard,
+    _tasks: JoinSet<()>,
 }
 
+/// One instance, and the users whom it keeps.
 struct Instance {
     link: Link,
-    changes: mpsc::Sender<Change>,
+    held: Arc<Mutex<Held>>,
+    has_changes: Arc<Notify>,
+    /// Closed once the writer has ended.
+    progress: watch::Receiver<Progress>,
 }
 
 impl RedisPresence {
-    /// A register on these independent instances, over which the partitions are spread, and where it
+    /// A register on these independent instances, over which the users are spread, and where it
     /// announces. All keys and channels begin with `namespace`. Redis may be away: what is joined
     /// meanwhile is written once it is back.
     pub async fn connect(
@@ -120,102 +118,87 @@ impl RedisPresence {
         namespace: &str,
         shared: &Instances,
     ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
-        Self::connect_with(urls, namespace, shared, Times::default(), Scripts::default()).await
+        let script = Script::new(SOURCE, namespace);
+        Self::connect_with(urls, shared, Times::default(), script).await
     }
 
-    /// The same with other times and scripts.
+    /// The same with other times and another script.
     pub async fn connect_with(
         urls: &[Url],
-        namespace: &str,
         shared: &Instances,
         times: Times,
-        scripts: Scripts,
+        script: Script,
     ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
         if urls.is_empty() {
             return Err(ConnectError::NoUrl);
         }
-        let links = shared.of(urls).into_iter().map(|(instance, url)| {
-            let number = instance.number;
-            Link::new(url, instance, times.answer)
-                .map_err(|problem| ConnectError::Url { number, problem })
-        });
-        let links: Vec<Link> = links.collect::<Result<_, _>>()?;
-        let (scripts, holdings) = (Arc::new(scripts), Arc::new(Holdings::default()));
-        let (heard, closing) = (Arc::new(Heard::default()), CancellationToken::new());
-        let (stop, writers) = (CancellationToken::new(), TaskTracker::new());
-        let (mut instances, mut listening) = (Vec::new(), Vec::new());
-        for (place, link) in links.into_iter().enumerate() {
-            let kept: Vec<_> =
-                Partition::all().filter(|p| p.instance(urls.len()) == place).collect();
-            let keeper = Keeper::new(
-                Arc::clone(&scripts),
-                namespace,
-                times,
-                Arc::clone(&holdings),
-                kept.iter().copied(),
-            );
-            let listener = Listener::new(
-                link.clone(),
-                namespace,
-                keeper.replica(),
-                kept,
-                Arc::clone(&heard),
-                times.heartbeat,
-            );
-            listening.push(listener.is_listening());
-            tokio::spawn(stop.clone().run_until_cancelled_owned(listener.run()));
-            let (changes, queue) = mpsc::channel(CHANGES);
-            let writer = Writer::new(link.clone(), keeper, times);
-            let writing = writer.run(queue, closing.clone());
-            writers.spawn(stop.clone().run_until_cancelled_owned(writing));
-            instances.push(Instance { link, changes });
-        }
-        writers.close();
+        let (script, closing) = (Arc::new(script), CancellationToken::new());
         let (observer, transitions) = mpsc::channel(TRANSITION_QUEUE);
-        tokio::spawn(stop.clone().run_until_cancelled_owned(heard.forward(observer)));
-        // With Redis there, whoever joins now hears of it.
-        let all_listen = async {
-            for mut listening in listening {
-                let _ = listening.wait_for(|is_listening| *is_listening).await;
-            }
-        };
-        if tokio::time::timeout(times.caller(), all_listen).await.is_err() {
+        let outbox = Arc::new(Outbox::default());
+        let (mut instances, mut all_ready, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
+        for (instance, url) in shared.of(urls) {
+            let number = instance.number;
+            let link = Link::new(url, instance, times.answer)
+                .map_err(|problem| ConnectError::Url { number, problem })?;
+            let held = Arc::new(Mutex::new(Held::new(times.grace)));
+            let manager = LeaseManager::new(Arc::clone(&script), times, Arc::clone(&held));
+            let (ready, is_ready) = oneshot::channel();
+            all_ready.push(is_ready);
+            let listener = Listener {
+                link: link.clone(),
+                script: Arc::clone(&script),
+                replica: manager.replica().to_owned(),
+                outbox: Arc::clone(&outbox),
+                probe: times.heartbeat,
+                newest: None,
+                ready: Some(ready),
+            };
+            tasks.spawn(listener.run());
+            let (progress_of_writer, progress) = watch::channel(Progress::default());
+            let writer = Writer {
+                renewal: link.instance.renewal(),
+                link: link.clone(),
+                script: Arc::clone(&script),
+                manager,
+                held: Arc::clone(&held),
+                progress: progress_of_writer,
+                connection: None,
+                backoff: Backoff::default(),
+                retry_at: Instant::now(),
+                logged: None,
+            };
+            let has_changes = Arc::new(Notify::new());
+            tasks.spawn(writer.run(Arc::clone(&has_changes), closing.clone()));
+            instances.push(Instance { link, held, has_changes, progress });
+        }
+        tasks.spawn(async move { outbox.forward(observer).await });
+        // With Redis there, this replica hears of whoever joins from here on.
+        if timeout(times.caller(), join_all(all_ready)).await.is_err() {
             tracing::warn!("presence begins without Redis, and is written once it is there");
         }
-        let namespace = namespace.to_owned();
-        let stop = stop.drop_guard();
-        let presence =
-            Self { namespace, times, scripts, holdings, instances, closing, writers, _stop: stop };
-        Ok((presence, transitions))
+        Ok((Self { script, times, instances, closing, _tasks: tasks }, transitions))
     }
 
-    /// Leaves with all sockets and deletes the lease, so that nobody waits for it to end. Takes at
-    /// most 3 s; then the lease ends by itself.
-    pub async fn close(&self) {
-        self.closing.cancel();
-        if tokio::time::timeout(CLOSE_WAIT, self.writers.wait()).await.is_err() {
-            tracing::warn!("presence not left in time, the lease ends by itself");
-        }
+    /// Which instance keeps a user.
+    fn place(&self, user: UserId) -> usize {
+        place(user.get().unsigned_abs(), self.instances.len())
     }
 
-    fn instance(&self, partition: Partition) -> &Instance {
-        &self.instances[partition.instance(self.instances.len())]
-    }
-
-    /// Has what is held of a socket written, and waits for that.
-    async fn write(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError> {
-        let (written, done) = oneshot::channel();
-        let change = Change { user, connection, written };
-        if let Err(error) = self.instance(Partition::of(user)).changes.try_send(change) {
-            self.holdings.fall_behind(user);
-            return Err(unavailable(match error {
-                TrySendError::Full(_) => "too much waits to be written",
-                TrySendError::Closed(_) => "it is closed",
-            }));
-        }
-        match tokio::time::timeout(self.times.caller(), done).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(unavailable("not written, the next beat does it")),
+    /// Changes what is open of a user, and waits until Redis has it.
+    async fn change(
+        &self,
+        user: UserId,
+        change: impl FnOnce(&mut Held) -> u64 + Send,
+    ) -> Result<(), PresenceError> {
+        let instance = &self.instances[self.place(user)];
+        let number = change(&mut instance.held.lock());
+        instance.has_changes.notify_one();
+        let mut progress = instance.progress.clone();
+        let tried = progress.wait_for(|progress| progress.tried >= number);
+        match timeout(self.times.caller(), tried).await {
+            Ok(Ok(progress)) if progress.is_written => Ok(()),
+            Ok(Ok(_)) => Err(unavailable("not written, the next renewal does it")),
+            Ok(Err(_)) => Err(unavailable("it is closed")),
             Err(_) => Err(unavailable("not written yet")),
         }
     }
@@ -224,28 +207,44 @@ impl RedisPresence {
 #[async_trait]
 impl Presence for RedisPresence {
     async fn join(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError> {
-        self.holdings.join(user, connection);
-        self.write(user, connection).await
-    }
-
-    async fn close(&self) {
-        RedisPresence::close(self).await;
+        self.change(user, |held| held.join(user, connection)).await
     }
 
     async fn leave(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError> {
-        self.holdings.leave(user, connection);
-        self.write(user, connection).await
+        self.change(user, |held| held.leave(user, connection)).await
     }
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
-        self.read(self.read_online(users)).await
+        let found = self.find(users).await?;
+        let online: HashSet<_> = found.into_iter().map(|(user, ..)| user).collect();
+        Ok(users.iter().copied().filter(|user| online.contains(user)).collect())
     }
 
     async fn connections(
         &self,
         users: &[UserId],
     ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError> {
-        self.read(self.read_connections(users)).await
+        let mut connections: HashMap<UserId, Vec<_>> = HashMap::new();
+        for (user, ids, lease) in self.find(users).await? {
+            let is_sure = lease >= self.times.left_if_heard();
+            for id in ids {
+                connections.entry(user).or_default().push(Connection { id, is_sure });
+            }
+        }
+        connections.values_mut().for_each(|of| of.sort_unstable_by_key(|connection| connection.id));
+        Ok(connections)
+    }
+
+    /// Takes at most 3 s. Then the lease ends by itself.
+    async fn close(&self) {
+        self.closing.cancel();
+        let writers = self.instances.iter().map(async |instance| {
+            let mut progress = instance.progress.clone();
+            while progress.changed().await.is_ok() {}
+        });
+        if timeout(CLOSE_WAIT, join_all(writers)).await.is_err() {
+            tracing::warn!("presence not left in time, the lease ends by itself");
+        }
     }
 
     async fn list(
@@ -253,10 +252,10 @@ impl Presence for RedisPresence {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<OnlineUser>, PresenceError> {
-        self.read(self.read_page(after, limit)).await
+        self.read_page(after, limit).await
     }
 }
 
-fn unavailable(why: &str) -> PresenceError {
-    PresenceError::Unavailable(why.to_owned())
+fn unavailable(why: impl Into<String>) -> PresenceError {
+    PresenceError::Unavailable(why.into())
 }

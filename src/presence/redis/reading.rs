@@ -1,158 +1,101 @@
-//! Who is online, read from all partitions without asking any for much at a time.
+//! Who is online, read from the sets of the living replicas.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use futures_util::future::try_join_all;
-use redis::FromRedisValue;
+use redis::{RedisResult, ScriptInvocation};
 
-use super::{
-    RedisPresence, keeper::millis, link::Trouble, partition::Partition, scripts::Calls, unavailable,
-};
+use super::{RedisPresence, link::Trouble, unavailable};
 use crate::{
     domain::{ConnectionId, UserId},
-    presence::{Connection, OnlineUser, PresenceError},
+    presence::{OnlineUser, PresenceError},
 };
 
-/// The most users that one script is asked about.
+/// The most users that one call is asked about.
 const CHUNK: usize = 500;
 
-/// Which part of the service asks, where refusals are named.
+/// The name of this part of the service where refusals are named.
 const PART: &str = "presence reads";
 
+/// What one replica has of a user: the sockets (none while the grace runs), and how long its lease still
+/// stands.
+pub(super) type Found = (UserId, Vec<ConnectionId>, Duration);
+
 impl RedisPresence {
-    /// Bounds a reading by the time that a caller waits.
-    pub(super) async fn read<T>(
-        &self,
-        reading: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, PresenceError> {
-        match tokio::time::timeout(self.times.caller(), reading).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(trouble)) => Err(unavailable(&trouble.to_string())),
-            Err(_) => Err(unavailable("no answer in time")),
-        }
-    }
-
-    /// Those of these users who are online, in their order.
-    pub(super) async fn read_online(&self, users: &[UserId]) -> Result<Vec<UserId>, Trouble> {
-        let asked = by_partition(users);
-        let chunks = chunks(&asked);
-        let answers: Vec<Vec<bool>> = self
-            .ask(&chunks, |calls, (partition, users)| {
-                calls.add(&self.scripts.online, *partition).arg(*users);
-            })
-            .await?;
-        let mut online: Vec<_> = chunks
-            .iter()
-            .zip(answers)
-            .flat_map(|((_, users), online)| users.iter().zip(online))
-            .filter_map(|(user, is_online)| is_online.then_some(*user))
-            .collect();
-        online.sort_unstable();
-        let is_online = |user: &&UserId| online.binary_search(&user.get()).is_ok();
-        Ok(users.iter().filter(is_online).copied().collect())
-    }
-
-    /// The sockets of those of these users who have some.
-    pub(super) async fn read_connections(
-        &self,
-        users: &[UserId],
-    ) -> Result<HashMap<UserId, Vec<Connection>>, Trouble> {
-        let asked = by_partition(users);
-        let chunks = chunks(&asked);
-        let left_if_heard = millis(self.times.left_if_heard());
-        let answers: Vec<Vec<Vec<(i64, bool)>>> = self
-            .ask(&chunks, |calls, (partition, users)| {
-                let call = calls.add(&self.scripts.connections, *partition);
-                call.arg(left_if_heard).arg(*users);
-            })
-            .await?;
-        let answered = chunks.iter().zip(answers).flat_map(|((_, users), a)| users.iter().zip(a));
-        let open = answered.filter(|(_, connections)| !connections.is_empty());
-        let read = open.filter_map(|(user, connections)| {
-            let sure =
-                |(id, is_sure)| Some(Connection { id: ConnectionId::new(id).ok()?, is_sure });
-            let mut connections: Vec<_> = connections.into_iter().filter_map(sure).collect();
-            connections.sort_unstable_by_key(|connection| connection.id);
-            Some((UserId::new(*user).ok()?, connections))
-        });
-        Ok(read.collect())
-    }
-
-    /// A page of those who have sockets: a small step in each partition at a time.
+    /// The first `limit` users with sockets and an id above `after`.
     pub(super) async fn read_page(
         &self,
-        after: Option<UserId>,
+        mut after: Option<UserId>,
         limit: u32,
-    ) -> Result<Vec<OnlineUser>, Trouble> {
+    ) -> Result<Vec<OnlineUser>, PresenceError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let partitions: Vec<_> = Partition::all().map(|partition| (partition, ())).collect();
-        let mut after = after.map_or(0, UserId::get);
-        let mut page = Vec::new();
+        let mut page: Vec<OnlineUser> = Vec::new();
         while page.len() < limit {
-            // Each partition has about its share of a page, and a few more.
-            let step = ((limit - page.len()) / Partition::COUNT * 5 / 4 + 8).min(CHUNK);
-            let answers: Vec<Vec<(i64, u32)>> = self
-                .ask(&partitions, |calls, (partition, ())| {
-                    calls.add(&self.scripts.page, *partition).arg(after).arg(step);
-                })
-                .await?;
-            // Beyond where the first full step has ended, somebody may be missing.
-            let ends = answers.iter().filter(|users| users.len() == step);
-            let known_to = ends.filter_map(|users| users.last()).map(|(user, _)| *user).min();
-            let mut users: Vec<_> = answers.into_iter().flatten().collect();
-            users.retain(|(user, _)| known_to.is_none_or(|end| *user <= end));
-            users.sort_unstable();
-            page.extend(users.into_iter().filter_map(|(user, connections)| {
-                Some(OnlineUser { user: UserId::new(user).ok()?, connections })
-            }));
-            match known_to {
-                Some(end) => after = end,
-                None => break,
+            let step = (limit - page.len()).min(CHUNK);
+            let calls = (0..self.instances.len()).map(|place| {
+                let mut call = self.script.call("page");
+                call.arg(after.map_or(0, UserId::get)).arg(step);
+                (place, call)
+            });
+            let mut users: BTreeMap<UserId, u32> = BTreeMap::new();
+            for (user, ids, _) in self.ask(calls).await? {
+                *users.entry(user).or_default() += u32::try_from(ids.len()).unwrap_or(u32::MAX);
             }
+            // Each replica has named its first ones, so the first ones of all are among them.
+            let is_last = users.len() < step;
+            let users = users.into_iter().take(step);
+            page.extend(users.map(|(user, connections)| OnlineUser { user, connections }));
+            if is_last {
+                break;
+            }
+            after = page.last().map(|last| last.user);
         }
-        page.truncate(limit);
         Ok(page)
     }
 
-    /// Asks the instances of these partitions at the same time, and answers in their order.
-    async fn ask<Q, T: FromRedisValue>(
-        &self,
-        questions: &[(Partition, Q)],
-        add: impl Fn(&mut Calls<'_>, &(Partition, Q)),
-    ) -> Result<Vec<T>, Trouble> {
-        let mut asked: BTreeMap<usize, (Vec<usize>, Calls<'_>)> = BTreeMap::new();
-        for (place, question) in questions.iter().enumerate() {
-            let instance = question.0.instance(self.instances.len());
-            let (places, calls) = asked
-                .entry(instance)
-                .or_insert_with(|| (Vec::new(), Calls::new(&self.scripts, &self.namespace)));
-            places.push(place);
-            add(calls, question);
+    /// What living replicas have of these users.
+    pub(super) async fn find(&self, users: &[UserId]) -> Result<Vec<Found>, PresenceError> {
+        let mut asked: BTreeMap<usize, HashSet<i64>> = BTreeMap::new();
+        for user in users {
+            asked.entry(self.place(*user)).or_default().insert(user.get());
         }
-        let answering = asked.into_iter().map(|(instance, (places, calls))| async move {
-            let link = &self.instances[instance].link;
-            let answers = calls.make(&mut link.reader().await?).await;
-            link.instance.note(PART, answers.as_ref());
-            let answers: Vec<T> = answers?;
-            Ok::<_, Trouble>(places.into_iter().zip(answers))
-        });
-        let mut answers: Vec<_> = try_join_all(answering).await?.into_iter().flatten().collect();
-        answers.sort_unstable_by_key(|(place, _)| *place);
-        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+        let mut calls = Vec::new();
+        for (place, users) in asked {
+            for users in Vec::from_iter(users).chunks(CHUNK) {
+                let mut call = self.script.call("read");
+                call.arg(users);
+                calls.push((place, call));
+            }
+        }
+        self.ask(calls.into_iter()).await
+    }
+
+    /// Makes calls at the same time, each at the instance of its place.
+    async fn ask(
+        &self,
+        calls: impl Iterator<Item = (usize, ScriptInvocation<'_>)>,
+    ) -> Result<Vec<Found>, PresenceError> {
+        let asking = try_join_all(calls.map(async |(place, call)| {
+            let link = &self.instances[place].link;
+            let answer: RedisResult<Vec<(i64, String, u64)>> =
+                call.invoke_async(&mut link.reader().await?).await;
+            link.instance.note(PART, answer.as_ref());
+            answer?.into_iter().map(|found| parse(found).ok_or_else(Trouble::strange)).collect()
+        }));
+        match tokio::time::timeout(self.times.caller(), asking).await {
+            Ok(Ok(answers)) => Ok(Vec::<Vec<_>>::into_iter(answers).flatten().collect()),
+            Ok(Err(trouble)) => Err(unavailable(Trouble::to_string(&trouble))),
+            Err(_) => Err(unavailable("no answer in time")),
+        }
     }
 }
 
-fn by_partition(users: &[UserId]) -> BTreeMap<Partition, Vec<i64>> {
-    let mut asked: BTreeMap<Partition, Vec<i64>> = BTreeMap::new();
-    for user in users {
-        asked.entry(Partition::of(*user)).or_default().push(user.get());
-    }
-    asked
-}
-
-fn chunks(asked: &BTreeMap<Partition, Vec<i64>>) -> Vec<(Partition, &[i64])> {
-    asked
-        .iter()
-        .flat_map(|(partition, users)| users.chunks(CHUNK).map(|chunk| (*partition, chunk)))
-        .collect()
+/// Reads what the script answers of one user.
+fn parse((user, ids, lease): (i64, String, u64)) -> Option<Found> {
+    let ids = ids.split(',').filter(|id| !id.is_empty());
+    let ids = ids.map(|id| ConnectionId::new(id.parse().ok()?).ok()).collect::<Option<_>>()?;
+    Some((UserId::new(user).ok()?, ids, Duration::from_millis(lease)))
 }

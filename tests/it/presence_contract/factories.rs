@@ -14,7 +14,7 @@ use imserver::{
     presence::{
         Presence, Transition,
         local::LocalPresence,
-        redis::{RedisPresence, Scripts, Times},
+        redis::{RedisPresence, SOURCE, Script, Times},
     },
 };
 use tokio::sync::mpsc;
@@ -51,16 +51,20 @@ impl PresenceFactory for LocalFactory {
     }
 
     async fn pass(&self, time: Duration) {
-        self.clock.advance(time);
-        tokio::time::sleep(time).await;
+        // In step, since a time of day is reckoned back from the end of the grace.
+        for _ in 0..time.as_millis() {
+            self.clock.advance(Duration::from_millis(1));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
     }
 }
 
-/// A register over a Redis whose time stands until a test moves it.
+/// A register over a Redis whose time stands until a test moves it, with its own.
 pub(super) struct RedisFactory {
     presence: Arc<RedisPresence>,
     transitions: mpsc::Receiver<Transition>,
     clock: RedisClock,
+    _still: StillTime,
 }
 
 impl PresenceFactory for RedisFactory {
@@ -71,17 +75,13 @@ impl PresenceFactory for RedisFactory {
         // A test may let any time pass between two beats.
         let times =
             Times { grace, lease: Duration::from_hours(1), answer: DEADLINE, ..Times::default() };
-        let urls = [Redis::shared().url()];
-        let connected = RedisPresence::connect_with(
-            &urls,
-            &clock.namespace,
-            &Instances::new(urls.len()),
-            times,
-            clock.scripts(),
-        )
-        .await;
+        let (urls, instances) = ([Redis::shared().url()], Instances::new(1));
+        let connected =
+            RedisPresence::connect_with(&urls, &instances, times, clock.script(str::to_owned))
+                .await;
         let (presence, transitions) = connected.unwrap();
-        Self { presence: Arc::new(presence), transitions, clock }
+        tokio::time::pause();
+        Self { presence: Arc::new(presence), transitions, clock, _still: StillTime::begin() }
     }
 
     fn presence(&self) -> Arc<dyn Presence> {
@@ -97,13 +97,25 @@ impl PresenceFactory for RedisFactory {
     }
 
     async fn pass(&self, time: Duration) {
-        self.clock.pass(time);
+        self.clock.pass(time).await;
     }
 }
 
-/// The time of the scripts of one namespace: it stands until it is moved.
+/// While it lives, paused time stands although everything waits for Redis.
+pub struct StillTime(#[expect(dead_code, reason = "dropped with it")] std::sync::mpsc::Sender<()>);
+
+impl StillTime {
+    pub fn begin() -> Self {
+        let (alive, ended) = std::sync::mpsc::channel();
+        // Tokio moves no time on by itself while this runs. Not for ever: then deadlines pass.
+        tokio::task::spawn_blocking(move || ended.recv_timeout(DEADLINE * 3));
+        Self(alive)
+    }
+}
+
+/// The time of the script in one namespace: it stands until it is moved, together with paused time.
 pub struct RedisClock {
-    pub namespace: String,
+    namespace: String,
     redis: &'static Redis,
     clock: Clock,
 }
@@ -115,30 +127,28 @@ impl RedisClock {
         let namespace = format!("presence-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
         let clock = Clock::manual(Timestamp::from_millis(1_763_804_459_120));
         let started = Self { namespace, redis, clock };
-        started.pass(Duration::ZERO);
+        started.tell();
         started
     }
 
-    /// The scripts, on this clock.
-    pub fn scripts(&self) -> Scripts {
-        self.edited_scripts(|_, source| source)
-    }
-
-    /// The scripts with another change.
-    pub fn edited_scripts(&self, edit: impl Fn(&'static str, String) -> String) -> Scripts {
+    /// The script on this clock, with another change.
+    pub fn script(&self, edit: impl Fn(&str) -> String) -> Script {
         let time = format!("redis.call('HMGET', '{}:clock', 's', 'us')", self.namespace);
-        Scripts::edited(|name, source| {
-            assert!(source.contains("redis.call('TIME')"));
-            edit(name, source.replace("redis.call('TIME')", &time))
-        })
+        assert!(SOURCE.contains("redis.call('TIME')"));
+        Script::new(&edit(&SOURCE.replace("redis.call('TIME')", &time)), &self.namespace)
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub fn pass(&self, time: Duration) {
+    pub async fn pass(&self, time: Duration) {
         self.clock.advance(time);
+        self.tell();
+        tokio::time::advance(time).await;
+    }
+
+    fn tell(&self) {
         let now = self.now().as_millis();
         let (s, us) = (now / 1_000, now % 1_000 * 1_000);
         self.redis.ask(&format!("HSET {}:clock s {s} us {us}", self.namespace)).unwrap();

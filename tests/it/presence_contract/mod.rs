@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::harness::DEADLINE;
 
-pub use factories::RedisClock;
+pub use factories::{RedisClock, StillTime};
 
 /// How long after the last leave the tested registers announce offline.
 const GRACE: Duration = Duration::from_millis(200);

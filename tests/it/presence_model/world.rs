@@ -10,15 +10,19 @@ use std::{
 use futures_util::StreamExt;
 use imserver::{
     domain::{ConnectionId, UserId},
-    presence::redis::{Holdings, Keeper, Partition, Scripts},
+    presence::redis::{Held, LeaseManager, Script},
 };
+use parking_lot::Mutex;
 use redis::{
     Cmd, Pipeline, RedisFuture, Value,
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
 };
 
 use super::{REPLICAS, TIMES, USERS};
-use crate::{harness::Redis, presence_contract::RedisClock};
+use crate::{
+    harness::Redis,
+    presence_contract::{RedisClock, StillTime},
+};
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,20 +38,11 @@ struct Link {
     connection: MultiplexedConnection,
     /// How many calls come before the one that fails, and how it does.
     fate: Option<(usize, Fate)>,
-    late: Vec<Pipeline>,
+    late: Vec<Cmd>,
 }
 
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.connection.req_packed_command(cmd)
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             let fate = match self.fate.take() {
                 Some((calls, fate)) if calls > 0 => {
@@ -57,16 +52,25 @@ impl ConnectionLike for Link {
                 fate => fate.map(|(_, fate)| fate),
             };
             if fate.is_none() || fate == Some(Fate::NotAnswered) {
-                let answer = self.connection.req_packed_commands(pipeline, offset, count).await?;
+                let answer = self.connection.req_packed_command(cmd).await?;
                 if fate.is_none() {
                     return Ok(answer);
                 }
             }
             if fate == Some(Fate::Late) {
-                self.late.push(pipeline.clone());
+                self.late.push(cmd.clone());
             }
             Err(io::Error::from(io::ErrorKind::TimedOut).into())
         })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {
@@ -75,8 +79,8 @@ impl ConnectionLike for Link {
 }
 
 struct Replica {
-    keeper: Keeper,
-    holdings: Arc<Holdings>,
+    manager: LeaseManager,
+    held: Arc<Mutex<Held>>,
     link: Link,
     is_connected: bool,
     is_frozen: bool,
@@ -84,11 +88,12 @@ struct Replica {
 
 pub struct World {
     clock: RedisClock,
-    scripts: Arc<Scripts>,
+    _still: StillTime,
+    script: Arc<Script>,
     connection: MultiplexedConnection,
     transitions: PubSub,
     replicas: Vec<Replica>,
-    late: Vec<Pipeline>,
+    late: Vec<Cmd>,
     /// What was heard last of each user: version, online.
     heard: BTreeMap<i64, (i64, bool)>,
     /// Those of whom Redis was made to forget what was heard.
@@ -97,22 +102,14 @@ pub struct World {
     has_flushed: bool,
 }
 
-/// The one partition in which all takes place.
-fn partition() -> Partition {
-    Partition::of(user(1))
-}
-
-/// Users of that partition.
 fn user(number: i64) -> UserId {
-    UserId::new(1 + (number - 1) * 64).unwrap()
+    UserId::new(number).unwrap()
 }
 
 impl World {
     /// Begins anew on a server that nobody else uses.
-    pub async fn start(
-        server: &'static Redis,
-        edit: impl Fn(&'static str, String) -> String,
-    ) -> Self {
+    pub async fn start(server: &'static Redis, edit: impl Fn(&str) -> String) -> Self {
+        let still = StillTime::begin();
         server.ask("FLUSHALL").unwrap();
         let clock = RedisClock::start(server);
         let client = redis::Client::open(server.url()).unwrap();
@@ -123,10 +120,11 @@ impl World {
         let connection =
             client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         let transitions = client.get_async_pubsub().await.unwrap();
-        let scripts = Arc::new(clock.edited_scripts(edit));
+        let script = Arc::new(clock.script(edit));
         let mut world = Self {
             clock,
-            scripts,
+            _still: still,
+            script,
             connection,
             transitions,
             replicas: Vec::new(),
@@ -136,7 +134,7 @@ impl World {
             has_crashed: false,
             has_flushed: false,
         };
-        let channels = [format!("{}:transitions", world.prefix()), world.marks()];
+        let channels = [world.script.key("transitions"), world.script.key("marks")];
         world.transitions.subscribe(&channels).await.unwrap();
         world.replicas = (0..REPLICAS).map(|_| world.process()).collect();
         for replica in 0..REPLICAS {
@@ -145,26 +143,11 @@ impl World {
         world
     }
 
-    fn prefix(&self) -> String {
-        format!("{}:presence:{{{}}}", self.clock.namespace, partition().index())
-    }
-
-    /// The channel that says that all before has been heard.
-    fn marks(&self) -> String {
-        format!("{}:marks", self.clock.namespace)
-    }
-
     fn process(&self) -> Replica {
-        let holdings = Arc::new(Holdings::default());
-        let keeper = Keeper::new(
-            Arc::clone(&self.scripts),
-            &self.clock.namespace,
-            TIMES,
-            Arc::clone(&holdings),
-            [partition()],
-        );
+        let held = Arc::new(Mutex::new(Held::new(TIMES.grace)));
+        let manager = LeaseManager::new(Arc::clone(&self.script), TIMES, Arc::clone(&held));
         let link = Link { connection: self.connection.clone(), fate: None, late: Vec::new() };
-        Replica { keeper, holdings, link, is_connected: false, is_frozen: false }
+        Replica { manager, held, link, is_connected: false, is_frozen: false }
     }
 
     pub async fn change(&mut self, replica: usize, number: i64, socket: i64, opens: bool) {
@@ -175,16 +158,11 @@ impl World {
             return;
         }
         if opens {
-            at.holdings.join(user, connection);
+            at.held.lock().join(user, connection);
         } else {
-            at.holdings.leave(user, connection);
+            at.held.lock().leave(user, connection);
         }
-        let done =
-            at.is_connected && at.keeper.apply(&mut at.link, &[(user, connection)]).await.is_ok();
-        if !done {
-            at.is_connected = false;
-            at.keeper.fall_behind(user);
-        }
+        at.is_connected = at.is_connected && at.manager.apply(&mut at.link).await.is_ok();
     }
 
     pub async fn beat(&mut self, replica: usize) {
@@ -193,15 +171,15 @@ impl World {
             return;
         }
         if !at.is_connected {
-            at.keeper.reconnected(&mut at.link).await.unwrap();
+            at.manager.reconnected();
         }
-        at.is_connected = at.keeper.beat(&mut at.link).await.is_ok();
+        at.is_connected = at.manager.renew(&mut at.link).await.is_ok();
     }
 
     pub async fn sweep(&mut self, replica: usize) {
         let at = &mut self.replicas[replica];
         if !at.is_frozen && at.is_connected {
-            at.is_connected = at.keeper.sweep(&mut at.link).await.is_ok();
+            at.is_connected = at.manager.tidy(&mut at.link).await.is_ok();
         }
     }
 
@@ -218,7 +196,7 @@ impl World {
 
     pub async fn close(&mut self, replica: usize) {
         let at = &mut self.replicas[replica];
-        if at.is_frozen || at.keeper.close(&mut at.link).await.is_err() {
+        if at.is_frozen || at.manager.close(&mut at.link).await.is_err() {
             self.has_crashed = true;
         }
         // Redis may forget a leaving that only the process that has ended knows of.
@@ -237,28 +215,29 @@ impl World {
         for at in &mut self.replicas {
             self.late.append(&mut at.link.late);
         }
-        for pipeline in self.late.drain(..) {
-            pipeline.exec_async(&mut self.connection).await.unwrap();
+        for call in self.late.drain(..) {
+            call.exec_async(&mut self.connection).await.unwrap();
         }
     }
 
     pub async fn flush(&mut self) {
         redis::cmd("FLUSHALL").exec_async(&mut self.connection).await.unwrap();
-        // No partition has more than one transition in a microsecond, as one could while time stands.
-        self.clock.pass(Duration::from_millis(1));
+        // There is no more than one transition in a microsecond, as there could be while time stands.
+        self.clock.pass(Duration::from_millis(1)).await;
         self.forgotten = (1..=USERS).map(|number| user(number).get()).collect();
         self.has_flushed = true;
     }
 
-    pub fn pass(&self, time: Duration) {
-        self.clock.pass(time);
+    pub async fn pass(&self, time: Duration) {
+        self.clock.pass(time).await;
     }
 
     /// Checks what must hold at any time: in Redis, and between Redis and what was announced.
     pub async fn check(&mut self) -> Result<(), String> {
         self.hear().await?;
         let mut check = redis::cmd("EVAL");
-        check.arg(include_str!("check.lua")).arg(1).arg(self.prefix());
+        check.arg(include_str!("check.lua")).arg(1).arg(self.script.key(""));
+        check.arg(self.clock.now().as_millis());
         let answer: Vec<String> = check.query_async(&mut self.connection).await.unwrap();
         let (wrong, online) = answer.split_first().unwrap();
         if !wrong.is_empty() {
@@ -266,15 +245,13 @@ impl World {
         }
         for number in 1..=USERS {
             let user = user(number).get();
-            let (is_here, is_leaving) =
-                (online.contains(&user.to_string()), online.contains(&format!("-{user}")));
+            let (is_here, is_known) =
+                (online.contains(&user.to_string()), online.contains(&format!("?{user}")));
             let heard = self.heard.get(&user).is_some_and(|(_, online)| *online);
             // Of somebody who came and went while nothing could be written, only the end is heard.
-            let is_right = if heard { is_here || is_leaving } else { !is_here };
+            let is_right = if heard { is_here || is_known } else { !is_here };
             if !is_right && !self.forgotten.contains(&user) {
-                return Err(format!(
-                    "{user} here: {is_here}, leaving: {is_leaving}, heard: {heard}"
-                ));
+                return Err(format!("{user} here: {is_here}, known: {is_known}, heard: {heard}"));
             }
         }
         Ok(())
@@ -282,7 +259,11 @@ impl World {
 
     async fn hear(&mut self) -> Result<(), String> {
         let mut mark = redis::cmd("PUBLISH");
-        mark.arg(self.marks()).arg("mark").exec_async(&mut self.connection).await.unwrap();
+        mark.arg(self.script.key("marks"))
+            .arg("mark")
+            .exec_async(&mut self.connection)
+            .await
+            .unwrap();
         let now = self.clock.now();
         let mut messages = self.transitions.on_message();
         loop {
@@ -318,7 +299,7 @@ impl World {
         // What comes ever so late changes nothing for long, and loses nobody.
         self.deliver().await;
         for _ in 0..8 {
-            self.clock.pass(TIMES.heartbeat);
+            self.clock.pass(TIMES.heartbeat).await;
             self.beat_all().await;
             self.lacks_nobody().await?;
             for replica in 0..REPLICAS {
@@ -351,18 +332,31 @@ impl World {
     }
 
     fn open(&self) -> BTreeSet<(i64, i64)> {
-        let sockets = self.replicas.iter().flat_map(|at| at.holdings.sockets(partition()));
-        sockets.map(|(user, connection)| (user.get(), connection.get())).collect()
+        let mut open = BTreeSet::new();
+        for at in &self.replicas {
+            for (user, sockets) in at.held.lock().sockets.open(None) {
+                open.extend(sockets.iter().map(|socket| (user.get(), socket.get())));
+            }
+        }
+        open
     }
 
+    /// The sockets at living replicas.
     async fn known(&mut self) -> BTreeSet<(i64, i64)> {
+        let mut living = redis::cmd("ZRANGEBYSCORE");
+        living.arg(self.script.key("leases"));
+        living.arg(format!("({}", self.clock.now().as_millis())).arg("+inf");
+        let living: Vec<String> = living.query_async(&mut self.connection).await.unwrap();
         let mut known = BTreeSet::new();
-        for number in 1..=USERS {
-            let user = user(number).get();
-            let mut keys = redis::cmd("HKEYS");
-            keys.arg(format!("{}:user:{user}", self.prefix()));
-            let connections: Vec<i64> = keys.query_async(&mut self.connection).await.unwrap();
-            known.extend(connections.into_iter().map(|connection| (user, connection)));
+        for incarnation in living {
+            let mut sockets = redis::cmd("HGETALL");
+            sockets.arg(self.script.key(&format!("sockets:{incarnation}")));
+            let sockets: BTreeMap<String, String> =
+                sockets.query_async(&mut self.connection).await.unwrap();
+            for (user, sockets) in sockets.iter().filter(|(user, _)| *user != "left") {
+                let ids = sockets.split(',').filter(|id| !id.is_empty());
+                known.extend(ids.map(|id| (user.parse().unwrap(), id.parse().unwrap())));
+            }
         }
         known
     }
@@ -375,19 +369,21 @@ impl World {
 
     /// Checks that no key is left of what is gone.
     async fn has_no_rubbish(&mut self) -> Result<(), String> {
-        let mut counts = redis::pipe();
-        counts.cmd("ZCARD").arg(format!("{}:leases", self.prefix()));
-        counts.cmd("HLEN").arg(format!("{}:generations", self.prefix()));
-        counts.cmd("ZCARD").arg(format!("{}:leaving", self.prefix()));
-        let counts: Vec<usize> = counts.query_async(&mut self.connection).await.unwrap();
-        let mut keys = redis::cmd("KEYS");
-        keys.arg(format!("{}:held:*", self.prefix()));
-        let held: Vec<String> = keys.query_async(&mut self.connection).await.unwrap();
-        let holding = self.replicas.iter().filter(|r| !r.holdings.sockets(partition()).is_empty());
-        let (expected, held_by) = ([REPLICAS, REPLICAS, 0], holding.count());
-        if counts == expected && held.len() == held_by {
+        let mut leases = redis::cmd("ZCARD");
+        leases.arg(self.script.key("leases"));
+        let leases: usize = leases.query_async(&mut self.connection).await.unwrap();
+        let mut found = Vec::new();
+        for kind in ["users:*", "sockets:*"] {
+            let mut keys = redis::cmd("KEYS");
+            keys.arg(self.script.key(kind));
+            let keys: Vec<String> = keys.query_async(&mut self.connection).await.unwrap();
+            found.push(keys.len());
+        }
+        let holding = |at: &&Replica| at.held.lock().sockets.open(None).next().is_some();
+        let holding = self.replicas.iter().filter(holding).count();
+        if leases == REPLICAS && found == [holding, holding] {
             return Ok(());
         }
-        Err(format!("leases, generations, leaving: {counts:?}; held: {held:?}, not {held_by}"))
+        Err(format!("leases: {leases}; users, sockets: {found:?}, not {holding}"))
     }
 }

@@ -20,14 +20,15 @@ use crate::{
 /// The most transitions that are noted with one write.
 const BATCH: usize = 500;
 
-/// How long the replica that announced a transition has to note it, at least and at most, before the
-/// others see to it that it is noted.
+/// How long the other replicas wait for the one that announced a transition to note it, at least and at
+/// most.
 const NOTE_WAIT: std::ops::RangeInclusive<u64> = 6_000..=10_000;
 
-/// How many wait to be noted. Of those beyond, `lastSeenAt` stays at the time before.
+/// How many users wait to be noted. `lastSeenAt` of those beyond does not change.
 const MAX_WAITING: usize = 65_536;
 
-/// Notes and announces transitions until the register ends.
+/// Notes and announces transitions until the register of presence ends. A transition that comes twice is
+/// noted and announced twice, which changes nothing.
 pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<Transition>) {
     let mut notes = Notes::new(Arc::clone(&delivery));
     let mut batch = Vec::new();
@@ -51,7 +52,7 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
             gone.map(|change| (change.user, change.at)).collect()
         };
         notes.postpone(gone(false));
-        // Before anybody is told, so that whoever asks next is told the same.
+        // First, so that whoever asks after the announcement gets the same answer.
         notes.write(gone(true)).await;
         for change in newest.values().filter(|c| delivery.watchers.is_watched(c.user)) {
             let frame = ServerFrame::Presence {
@@ -64,11 +65,11 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
     }
 }
 
-/// When users were last seen, on its way to the database: at once from the replica that announced it,
-/// and later from each that heard of it, to which the database then has nothing to add.
+/// The times at which users were last seen, on their way to the database. The replica that announced a
+/// transition writes at once. The others write later, in case that it died; usually this changes nothing.
 struct Notes {
     delivery: Arc<Delivery>,
-    /// Not the same on all replicas, so that of several one is the first.
+    /// Random, so that one of several replicas writes first.
     wait: Duration,
     waiting: VecDeque<(Instant, UserId, Timestamp)>,
 }

@@ -117,8 +117,8 @@ impl Accounts {
 
     /// A place for an upload of this user, to be had before its body is read: an error at once if the
     /// user uploads too often, or if there are too many uploads.
-    pub async fn upload_place(&self, user: UserId) -> Result<UploadPlace, Fault> {
-        self.limits.avatar(user).await?;
+    pub fn upload_place(&self, user: UserId) -> Result<UploadPlace, Fault> {
+        self.limits.avatar(user)?;
         let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Fault {
             retry_after: Some(UPLOAD_WAIT),
             ..Fault::unavailable("too many pictures are being uploaded")

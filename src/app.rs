@@ -1,5 +1,7 @@
 //! The composition root: the only place that names concrete backends.
 
+mod cluster;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -12,32 +14,24 @@ use std::{
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::cluster::Cluster;
 use crate::{
     accounts::{self, Accounts},
     admission::{Door, Rule, SendLimit, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
-    bus::{
-        self, Bus,
-        local::LocalBroker,
-        redis::{RedisBus, Timing},
-    },
     clock::Clock,
-    config::{BusKind, DatabaseUrl, MetricsListen, Settings, VisibleTo},
+    config::{DatabaseUrl, MetricsListen, Settings, VisibleTo},
     delivery::{self, Delivery},
     descriptors,
     drain::Drain,
     http,
-    instances::Instances,
     jobs::{self, Job},
-    limits::{
-        HandshakeGate, Limiter, Limits, Rate, Rates, local::LocalLimiter, redis::RedisLimiter,
-    },
+    limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
     messaging::Messaging,
     outbox,
-    presence::{Presence, Transition, local::LocalPresence, redis::RedisPresence},
     protocol::close::CloseCode,
     service::Service,
     store::{
@@ -124,66 +118,12 @@ fn visible(settings: &Settings) -> Acquaintance {
     }
 }
 
-/// The Redis instances of the settings, of which all that connects to them is to know together.
-fn instances(settings: &Settings) -> Instances {
-    Instances::new(match &settings.bus.kind {
-        BusKind::Local => 0,
-        BusKind::Redis(urls) => urls.len(),
-    })
-}
-
-/// Connects to the other replicas, if the settings say that there may be some.
-async fn open_bus(
-    settings: &Settings,
-    instances: &Instances,
-) -> anyhow::Result<(Arc<dyn Bus>, bus::Receiver)> {
-    match &settings.bus.kind {
-        BusKind::Local => {
-            let (bus, incoming) = LocalBroker::default().connect();
-            Ok((Arc::new(bus), incoming))
-        }
-        BusKind::Redis(urls) => {
-            let timing = Timing::default();
-            let connected =
-                RedisBus::connect(urls, &settings.bus.namespace, timing, instances).await;
-            let (bus, incoming) = connected.context("setting `bus.url`")?;
-            Ok((Arc::new(bus), incoming))
-        }
-    }
-}
-
-/// The register of who is online, shared by the replicas that share a bus.
-async fn open_presence(
-    settings: &Settings,
-    clock: &Clock,
-    instances: &Instances,
-) -> anyhow::Result<(Arc<dyn Presence>, mpsc::Receiver<Transition>)> {
-    match &settings.bus.kind {
-        BusKind::Local => {
-            let (presence, transitions) = LocalPresence::new(clock.clone());
-            Ok((Arc::new(presence), transitions))
-        }
-        BusKind::Redis(urls) => {
-            let connected = RedisPresence::connect(urls, &settings.bus.namespace, instances).await;
-            let (presence, transitions) = connected.context("setting `bus.url`")?;
-            Ok((Arc::new(presence), transitions))
-        }
-    }
-}
-
-/// The rate limits, counted together by the replicas that share a bus.
-async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Result<Limits> {
+/// The rate limits, if there are any. This limiter counts what all replicas count together.
+fn limits(settings: &Settings, limiter: Arc<dyn Limiter>) -> Limits {
     let limits = &settings.limits;
     if !limits.enabled {
-        return Ok(Limits::none());
+        return Limits::none();
     }
-    let limiter: Arc<dyn Limiter> = match &settings.bus.kind {
-        BusKind::Local => Arc::new(LocalLimiter::default()),
-        BusKind::Redis(urls) => {
-            let connected = RedisLimiter::connect(urls, &settings.bus.namespace, instances).await;
-            Arc::new(connected.context("setting `bus.url`")?)
-        }
-    };
     let rates = Rates {
         send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
         new_conversation: Rate::per_day(limits.new_conversations_per_day),
@@ -195,7 +135,7 @@ async fn open_limits(settings: &Settings, instances: &Instances) -> anyhow::Resu
         handshake: Rate::per_min(limits.handshakes_per_min),
         failure: Rate::per_min(limits.failures_per_min),
     };
-    Ok(Limits::new(limiter, rates))
+    Limits::new(limiter, rates)
 }
 
 /// Says whether the outbox tells of chats, if the settings do.
@@ -263,10 +203,10 @@ impl App {
         let store = open_store(&settings, &clock).await?;
         switch_outbox(&settings, &*store).await?;
         let shared_work = shared_work(&settings, &store, &clock);
-        let instances = instances(&settings);
-        let (bus, incoming) = open_bus(&settings, &instances).await?;
-        let (presence, transitions) = open_presence(&settings, &clock, &instances).await?;
-        let limits = open_limits(&settings, &instances).await?;
+        let Cluster { bus, incoming, presence, transitions, limiter, instances } =
+            Cluster::connect(&settings, &clock).await?;
+        let has_others = !instances.is_empty();
+        let limits = limits(&settings, limiter);
 
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
@@ -340,11 +280,7 @@ impl App {
             ),
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
-            drain: Drain::new(
-                settings.server.drain_pause,
-                settings.server.drain,
-                settings.bus.kind != BusKind::Local,
-            ),
+            drain: Drain::new(settings.server.drain_pause, settings.server.drain, has_others),
             started: AtomicBool::new(false),
             settings,
         });

@@ -14,10 +14,10 @@ use crate::{
     config::Settings,
     delivery::Delivery,
     drain::Drain,
-    instances::Instances,
     limits::{HandshakeGate, Limits},
     messaging::Messaging,
     presence::Presence,
+    redis::Instances,
     store::Store,
 };
 

@@ -9,7 +9,7 @@ use crate::{limits::Limits, protocol::fault::Fault, store::NewChat};
 pub struct SendLimit(Limits);
 
 impl SendLimit {
-    /// The rate of these limits.
+    /// The rule, with the rate of these limits.
     pub fn new(limits: Limits) -> Self {
         Self(limits)
     }
@@ -22,6 +22,6 @@ impl Rule for SendLimit {
     }
 
     async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
-        self.0.send(chat.sender).await
+        self.0.send(chat.sender)
     }
 }

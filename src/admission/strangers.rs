@@ -138,7 +138,7 @@ impl Inner {
         if self.store.users(&[target]).await?.is_empty() {
             return Ok(false);
         }
-        self.limits.new_conversation(sender).await?;
+        self.limits.new_conversation(sender)?;
         Ok(true)
     }
 }

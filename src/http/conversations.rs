@@ -39,7 +39,7 @@ pub(super) async fn list(
     url: PublicUrl,
     params: Params,
 ) -> Result<Json<ConversationList>, Fault> {
-    service.limits.history(actor.user).await?;
+    service.limits.history(actor.user)?;
     let (limit, before) = (params.limit()?, params.integer("before")?);
     let ConversationPage { conversations, has_more } = match params.integer("peerId")? {
         Some(peer) => {
@@ -77,7 +77,7 @@ pub(super) async fn chats(
     PathParam(id): PathParam,
     params: Params,
 ) -> Result<Json<ChatList>, Fault> {
-    service.limits.history(actor.user).await?;
+    service.limits.history(actor.user)?;
     let id = integer("id", &id)?;
     let window = match (params.integer("before")?, params.after()?) {
         (None, None) => Window::Newest,
@@ -109,7 +109,7 @@ pub(super) async fn read(
     PathParam(id): PathParam,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
-    service.limits.write(actor.user).await?;
+    service.limits.write(actor.user)?;
     let id = integer("id", &id)?;
     let ReadUpTo { up_to } = body.read_as(actor.user)?;
     service.messaging.mark_read(actor.user, id, up_to, None).await?;

@@ -42,7 +42,7 @@ pub(super) async fn events(
     actor: Actor,
     params: Params,
 ) -> Result<Json<EventList>, Fault> {
-    service.limits.history(actor.user).await?;
+    service.limits.history(actor.user)?;
     let (since, limit) = (params.integer("since")?, params.limit()?);
     let epoch = params.get("epoch").filter(|epoch| !epoch.is_empty()).map(ClientEpoch::parse);
     let found = service.messaging.events(actor.user, since, epoch.as_ref(), limit).await?;

@@ -84,7 +84,7 @@ pub(super) async fn get_message(
 ) -> Result<Json<Vec<Chat>>, Fault> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
-    service.limits.history(user).await?;
+    service.limits.history(user)?;
     let limit = service.settings.chat.classic_limit;
     Ok(Json(service.messaging.latest_chats(user, limit).await?))
 }
@@ -106,7 +106,7 @@ pub(super) async fn get_online_user(
     caller: Caller,
 ) -> Result<Json<BTreeMap<UserId, OnlineUserView>>, Fault> {
     if let Some(user) = caller.user() {
-        service.limits.presence(user).await?;
+        service.limits.presence(user)?;
     }
     let online = service.messaging.online_users(caller.user()).await?;
     let view = |(user_id, (user_name, connections))| {
@@ -125,7 +125,7 @@ pub(super) async fn close(
 ) -> Result<&'static str, Fault> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
-    service.limits.write(user).await?;
+    service.limits.write(user)?;
     service.messaging.close_sockets(user).await?;
     Ok("ok")
 }

@@ -111,7 +111,7 @@ pub(super) async fn logout(
     actor: Actor,
     body: JsonBody,
 ) -> Result<StatusCode, Fault> {
-    service.limits.write(actor.user).await?;
+    service.limits.write(actor.user)?;
     let Logout { everywhere } = match body.fields() {
         Ok(_) => body.read_as(actor.user)?,
         Err(_) => Logout { everywhere: None },

@@ -26,7 +26,7 @@ pub(super) async fn me(
     actor: Actor,
     url: PublicUrl,
 ) -> Result<Json<UserView>, Fault> {
-    service.limits.history(actor.user).await?;
+    service.limits.history(actor.user)?;
     Ok(Json(UserView::of(service.messaging.user(actor.user).await?, &url)))
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn rename(
     url: PublicUrl,
     body: JsonBody,
 ) -> Result<Json<UserView>, Fault> {
-    service.limits.write(actor.user).await?;
+    service.limits.write(actor.user)?;
     let Change { name } = body.read_as(actor.user)?;
     let user = match name {
         Some(name) => service.messaging.rename(actor.user, &name.user_name("name")?).await?,
@@ -78,7 +78,7 @@ pub(super) async fn set_avatar(
     request: Request,
 ) -> Result<Json<UserView>, Fault> {
     // Before the body is read: what waits in memory is bounded.
-    let place = service.accounts.upload_place(actor.user).await?;
+    let place = service.accounts.upload_place(actor.user)?;
     let upload = picture(request).await?;
     let user = service.accounts.set_avatar(actor.user, upload, place).await?;
     Ok(Json(UserView::of(user, &url)))

@@ -44,7 +44,7 @@ pub(super) async fn search(
     if !service.settings.users.directory {
         return Err(Fault::new(Code::NotFound, "the directory is off"));
     }
-    service.limits.history(actor.user).await?;
+    service.limits.history(actor.user)?;
     let limit = params.limit()?;
     // Names are in NFC, whatever a keyboard makes.
     let prefix: String = params.required("query")?.nfc().collect();
@@ -61,7 +61,7 @@ pub(super) async fn user(
     url: PublicUrl,
     PathParam(id): PathParam,
 ) -> Result<Json<UserView>, Fault> {
-    service.limits.history(actor.user).await?;
+    service.limits.history(actor.user)?;
     let id = integer("id", &id)?;
     let user = if service.settings.users.directory {
         service.messaging.user(id).await?
@@ -91,7 +91,7 @@ pub(super) async fn presence(
     if ids.len() > MAX_WATCHED {
         return Err(Fault::invalid(format!("`userIds` must name at most {MAX_WATCHED} users")));
     }
-    service.limits.presence(actor.user).await?;
+    service.limits.presence(actor.user)?;
     let presence = service.messaging.presence(actor.user, &ids).await?;
     Ok(Json(PresenceList { presence: presence.into_iter().map(Into::into).collect() }))
 }

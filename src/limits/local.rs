@@ -1,15 +1,16 @@
-//! The limiter within a process: all there is to one that runs alone, and what a replica goes by
-//! while the shared one is away.
+//! The limiter within a process: what it counts itself, all there is to one that runs alone, and what a
+//! replica goes by while Redis is away.
 
 use std::{collections::HashMap, time::Duration};
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Answer, Key, Limiter, Pending, Rate};
+use super::{Answer, Key, Limiter, Rate};
 
-/// The most keys that are kept. Each was used within the time that its rate needs to recover, so it
-/// takes a flood to get here; keys beyond it pass and are not counted.
+/// The most keys that are kept, some 15 MB. Each was used within the time that its rate needs to recover, so
+/// it takes a flood to get here; what uses further keys passes, uncounted.
 const MAX_KEYS: usize = 200_000;
 
 /// The fewest keys for which the map is searched for those that have recovered.
@@ -21,14 +22,14 @@ pub struct LocalLimiter(Mutex<Used>);
 
 #[derive(Debug, Default)]
 struct Used {
-    /// The theoretical arrival time of each key that has not recovered: when it will have.
+    /// When each key that has not recovered will have: its theoretical arrival time.
     recovers_at: HashMap<Key, Instant>,
     /// How many keys there may be before those that have recovered are removed.
     sweep_at: usize,
 }
 
 impl LocalLimiter {
-    /// Decides at once. `None`: it may be used, and `takes` uses it.
+    /// Whether a key may be used, and `takes` uses it then. `Some`: not for that long.
     pub(super) fn decide(&self, key: Key, rate: Rate, takes: bool) -> Option<Duration> {
         let now = Instant::now();
         let mut used = self.0.lock();
@@ -70,17 +71,20 @@ impl Used {
         }
         if self.recovers_at.len() < MAX_KEYS || self.recovers_at.contains_key(&key) {
             self.recovers_at.insert(key, recovers_at);
+        } else {
+            metrics::counter!("imserver_limit_uncounted_total").increment(1);
         }
     }
 }
 
+#[async_trait]
 impl Limiter for LocalLimiter {
-    fn take(&self, key: Key, rate: Rate) -> Pending {
-        Answer { wait: self.decide(key, rate, true), is_shared: true }.into()
+    async fn take(&self, key: Key, rate: Rate) -> Answer {
+        Answer { wait: self.decide(key, rate, true), is_shared: true }
     }
 
-    fn look(&self, key: Key, rate: Rate) -> Pending {
-        Answer { wait: self.decide(key, rate, false), is_shared: true }.into()
+    async fn look(&self, key: Key, rate: Rate) -> Answer {
+        Answer { wait: self.decide(key, rate, false), is_shared: true }
     }
 }
 

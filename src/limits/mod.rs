@@ -1,7 +1,8 @@
 //! Rate limits: how often somebody may do something, and who counts it.
 //!
-//! [`Limits`] is what the rest of the service asks. It knows the rates, and asks a [`Limiter`], which
-//! knows none: the one within a process, or the one that replicas share over Redis.
+//! [`Limits`] is what the rest of the service asks. It knows the rates. What users do it counts in this
+//! replica ([`local::LocalLimiter`]); logins and failures, which are rare, replicas count together by a
+//! [`Limiter`].
 //!
 //! Whoever succeeds is limited by user, whoever fails by address: a carrier puts thousands of phones
 //! behind one address, and none of them may pay for another. `docs/adr/0014-limits.md` says more.
@@ -13,47 +14,41 @@ pub mod redis;
 
 use std::{
     fmt,
-    future::Future,
     net::{IpAddr, Ipv6Addr},
-    pin::Pin,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use async_trait::async_trait;
 
 use crate::domain::UserId;
 
 pub use handshakes::{HandshakeGate, Permit};
 pub use policy::{Limits, Rates};
 
-/// Counts what is done against rates, by the generic cell rate algorithm: a key may be used `burst`
-/// times at once, and once more after each interval of its rate.
+/// Counts for all replicas what is done against rates, by the generic cell rate algorithm: a key may be used
+/// `burst` times at once, and once more after each interval of its rate.
 ///
-/// Both questions return at once; the answer comes later, after about a third of a second at most.
-/// Questions about one key are decided in the order in which they were asked. A question whose answer
-/// is not waited for counts all the same.
-///
-/// What cannot be asked of all replicas is decided for this one alone, and [`Answer::is_shared`] says
-/// so: a limiter always answers.
+/// It always answers, after about a third of a second at most. What cannot be asked of all replicas is
+/// decided for this one alone, and [`Answer::is_shared`] says so.
+#[async_trait]
 pub trait Limiter: Send + Sync {
-    /// Uses a key once, if it may be used.
-    fn take(&self, key: Key, rate: Rate) -> Pending;
+    /// Uses a key once, if it may be used. Counts also if the answer is not waited for.
+    async fn take(&self, key: Key, rate: Rate) -> Answer;
 
     /// Asks whether a key may be used, and does not use it.
-    fn look(&self, key: Key, rate: Rate) -> Pending;
+    async fn look(&self, key: Key, rate: Rate) -> Answer;
 }
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// A chat that is sent, a repeat included.
+    /// A chat that is sent, a duplicate included.
     Send,
     /// A chat that begins a conversation.
     NewConversation,
     /// A read of people, conversations, chats or events over HTTP.
     History,
-    /// A question who is online.
+    /// A question about who is online.
     Presence,
     /// A change over HTTP that is no send: of a name, a read mark, a session, sockets.
     Write,
@@ -134,16 +129,16 @@ impl From<IpAddr> for Network {
     }
 }
 
-/// What is counted, of whom.
+/// What is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// What.
+    /// What is done.
     pub limit: Limit,
-    /// Of whom.
+    /// By whom.
     pub subject: Subject,
 }
 
-/// How often.
+/// How often a key may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Microseconds, at least one: what Redis counts in.
@@ -191,38 +186,6 @@ pub struct Answer {
     pub wait: Option<Duration>,
     /// Whether all replicas count together. One that runs alone always does.
     pub is_shared: bool,
-}
-
-/// An answer that may be under way.
-#[must_use]
-pub struct Pending(State);
-
-enum State {
-    Decided(Answer),
-    Asked(BoxFuture<'static, Answer>),
-}
-
-impl From<Answer> for Pending {
-    fn from(answer: Answer) -> Self {
-        Self(State::Decided(answer))
-    }
-}
-
-impl Pending {
-    fn asked(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
-        Self(State::Asked(Box::pin(answer)))
-    }
-}
-
-impl Future for Pending {
-    type Output = Answer;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        match &mut self.0 {
-            State::Decided(answer) => Poll::Ready(*answer),
-            State::Asked(answer) => answer.as_mut().poll(cx),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What is limited, and what those are told who are over a limit.
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Key, Limit, Limiter, Pending, Rate, Subject};
+use super::{Key, Limit, Limiter, Rate, Subject, local::LocalLimiter};
 use crate::{
     domain::UserId,
     protocol::fault::{Code, Fault},
@@ -11,7 +11,7 @@ use crate::{
 /// When to try again that which is closed while Redis is away.
 const CLOSED_WAIT: Duration = Duration::from_secs(2);
 
-/// The rates.
+/// The rate of each limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     /// Sends of a user.
@@ -20,7 +20,7 @@ pub struct Rates {
     pub new_conversation: Rate,
     /// Reads of a user over HTTP.
     pub history: Rate,
-    /// Questions of a user who is online.
+    /// Questions of a user about who is online.
     pub presence: Rate,
     /// Changes of a user over HTTP that are no sends.
     pub write: Rate,
@@ -40,14 +40,17 @@ pub struct Limits(Option<Enforced>);
 
 #[derive(Clone)]
 struct Enforced {
-    limiter: Arc<dyn Limiter>,
+    /// What this replica counts by itself.
+    local: Arc<LocalLimiter>,
+    /// What all replicas count together.
+    shared: Arc<dyn Limiter>,
     rates: Rates,
 }
 
 impl Limits {
-    /// These rates, counted by this limiter.
-    pub fn new(limiter: Arc<dyn Limiter>, rates: Rates) -> Self {
-        Self(Some(Enforced { limiter, rates }))
+    /// These rates; logins and failures are counted by this limiter.
+    pub fn new(shared: Arc<dyn Limiter>, rates: Rates) -> Self {
+        Self(Some(Enforced { local: Arc::default(), shared, rates }))
     }
 
     /// No limits.
@@ -55,114 +58,111 @@ impl Limits {
         Self(None)
     }
 
-    /// Counts a send. Asked at once, so that the sends of a socket may be asked for together;
-    /// the future only waits for the answer.
-    pub fn send(&self, user: UserId) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
-        let asked = self.take(Limit::Send, Subject::User(user), |rates| rates.send);
-        async move { passed(Limit::Send, asked).await }
-    }
-
     /// Whether there are limits at all.
     pub fn are_enforced(&self) -> bool {
         self.0.is_some()
     }
 
+    /// Counts a send.
+    pub fn send(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Send, user)
+    }
+
     /// Counts a conversation that is begun.
-    pub async fn new_conversation(&self, user: UserId) -> Result<(), Fault> {
-        let rate = |rates: &Rates| rates.new_conversation;
-        self.count(Limit::NewConversation, Subject::User(user), rate).await
+    pub fn new_conversation(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::NewConversation, user)
     }
 
     /// Counts a read over HTTP.
-    pub async fn history(&self, user: UserId) -> Result<(), Fault> {
-        self.count(Limit::History, Subject::User(user), |rates| rates.history).await
+    pub fn history(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::History, user)
     }
 
-    /// Counts a question who is online.
-    pub async fn presence(&self, user: UserId) -> Result<(), Fault> {
-        self.count(Limit::Presence, Subject::User(user), |rates| rates.presence).await
+    /// Counts a question about who is online.
+    pub fn presence(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Presence, user)
     }
 
     /// Counts a change over HTTP that is no send.
-    pub async fn write(&self, user: UserId) -> Result<(), Fault> {
-        self.count(Limit::Write, Subject::User(user), |rates| rates.write).await
+    pub fn write(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Write, user)
     }
 
     /// Counts an upload of a picture.
-    pub async fn avatar(&self, user: UserId) -> Result<(), Fault> {
-        self.count(Limit::Avatar, Subject::User(user), |rates| rates.avatar).await
-    }
-
-    /// Counts a login of somebody who is known.
-    pub async fn login(&self, user: UserId) -> Result<(), Fault> {
-        self.count(Limit::Login, Subject::User(user), |rates| rates.login).await
+    pub fn avatar(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Avatar, user)
     }
 
     /// Counts a socket that may open.
-    pub async fn handshake(&self, user: UserId) -> Result<(), Fault> {
-        self.count(Limit::Handshake, Subject::User(user), |rates| rates.handshake).await
+    pub fn handshake(&self, user: UserId) -> Result<(), Fault> {
+        self.count(Limit::Handshake, user)
+    }
+
+    /// Counts a login of somebody who is known, over all replicas.
+    pub async fn login(&self, user: UserId) -> Result<(), Fault> {
+        self.count_together(Limit::Login, Subject::User(user)).await
     }
 
     /// Refuses to let an address try a login that may fail, where too many of its logins have. While
     /// those cannot be counted by all replicas together, none may try: each replica would count from
     /// nothing.
     pub async fn may_try_login(&self, address: IpAddr) -> Result<(), Fault> {
-        let Some(Enforced { limiter, rates }) = &self.0 else { return Ok(()) };
+        let Some(Enforced { shared, rates, .. }) = &self.0 else { return Ok(()) };
         let limit = Limit::FailedLogin;
         let key = Key { limit, subject: Subject::Network(address.into()) };
-        let answer = limiter.look(key, rates.failure).await;
-        match answer.wait {
-            Some(wait) => Err(refusal(limit, wait)),
-            None if answer.is_shared => Ok(()),
-            None => {
-                metrics::counter!("imserver_logins_closed_total").increment(1);
-                let detail = "logins wait for a part of the service that is away";
-                Err(Fault { retry_after: Some(CLOSED_WAIT), ..Fault::unavailable(detail) })
-            }
+        let answer = shared.look(key, rates.of(limit)).await;
+        passed(limit, answer.wait)?;
+        if answer.is_shared {
+            return Ok(());
+        }
+        metrics::counter!("imserver_logins_closed_total").increment(1);
+        let detail = "logins wait for a part of the service that is away";
+        Err(Fault { retry_after: Some(CLOSED_WAIT), ..Fault::unavailable(detail) })
+    }
+
+    /// Counts a login that was refused, over all replicas; an error if there were too many of this
+    /// address.
+    pub async fn failed_login(&self, address: IpAddr) -> Result<(), Fault> {
+        self.count_together(Limit::FailedLogin, Subject::Network(address.into())).await
+    }
+
+    /// Counts a socket that was refused, over all replicas; an error if there were too many of this
+    /// address.
+    pub async fn failed_handshake(&self, address: IpAddr) -> Result<(), Fault> {
+        self.count_together(Limit::FailedHandshake, Subject::Network(address.into())).await
+    }
+
+    fn count(&self, limit: Limit, user: UserId) -> Result<(), Fault> {
+        let Some(Enforced { local, rates, .. }) = &self.0 else { return Ok(()) };
+        let key = Key { limit, subject: Subject::User(user) };
+        passed(limit, local.decide(key, rates.of(limit), true))
+    }
+
+    async fn count_together(&self, limit: Limit, subject: Subject) -> Result<(), Fault> {
+        let Some(Enforced { shared, rates, .. }) = &self.0 else { return Ok(()) };
+        let answer = shared.take(Key { limit, subject }, rates.of(limit)).await;
+        passed(limit, answer.wait)
+    }
+}
+
+impl Rates {
+    fn of(&self, limit: Limit) -> Rate {
+        match limit {
+            Limit::Send => self.send,
+            Limit::NewConversation => self.new_conversation,
+            Limit::History => self.history,
+            Limit::Presence => self.presence,
+            Limit::Write => self.write,
+            Limit::Avatar => self.avatar,
+            Limit::Login => self.login,
+            Limit::Handshake => self.handshake,
+            Limit::FailedLogin | Limit::FailedHandshake => self.failure,
         }
     }
-
-    /// Counts a login that was refused; an error if there were too many of this address.
-    pub async fn failed_login(&self, address: IpAddr) -> Result<(), Fault> {
-        let network = Subject::Network(address.into());
-        self.count(Limit::FailedLogin, network, |rates| rates.failure).await
-    }
-
-    /// Counts a socket that was refused; an error if there were too many of this address.
-    pub async fn failed_handshake(&self, address: IpAddr) -> Result<(), Fault> {
-        let network = Subject::Network(address.into());
-        self.count(Limit::FailedHandshake, network, |rates| rates.failure).await
-    }
-
-    async fn count(
-        &self,
-        limit: Limit,
-        subject: Subject,
-        rate: impl Fn(&Rates) -> Rate,
-    ) -> Result<(), Fault> {
-        passed(limit, self.take(limit, subject, rate)).await
-    }
-
-    fn take(
-        &self,
-        limit: Limit,
-        subject: Subject,
-        rate: impl Fn(&Rates) -> Rate,
-    ) -> Option<Pending> {
-        let Enforced { limiter, rates } = self.0.as_ref()?;
-        Some(limiter.take(Key { limit, subject }, rate(rates)))
-    }
 }
 
-async fn passed(limit: Limit, asked: Option<Pending>) -> Result<(), Fault> {
-    let Some(asked) = asked else { return Ok(()) };
-    match asked.await.wait {
-        None => Ok(()),
-        Some(wait) => Err(refusal(limit, wait)),
-    }
-}
-
-fn refusal(limit: Limit, wait: Duration) -> Fault {
+fn passed(limit: Limit, wait: Option<Duration>) -> Result<(), Fault> {
+    let Some(wait) = wait else { return Ok(()) };
     metrics::counter!("imserver_limit_refusals_total", "limit" => limit.as_str()).increment(1);
     let detail = match limit {
         Limit::Send => "you send too fast",
@@ -179,5 +179,5 @@ fn refusal(limit: Limit, wait: Duration) -> Fault {
     // Clients are told whole milliseconds, and must not come a moment too early.
     let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
     let retry_after = Some(Duration::from_millis(millis));
-    Fault { retry_after, ..Fault::new(Code::RateLimited, detail) }
+    Err(Fault { retry_after, ..Fault::new(Code::RateLimited, detail) })
 }

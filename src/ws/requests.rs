@@ -26,7 +26,7 @@ pub(super) async fn carry_out(
         }
         Request::Typing { target } => messaging.typing(socket.user, target).await?,
         Request::Watch { users } => {
-            service.limits.presence(socket.user).await?;
+            service.limits.presence(socket.user)?;
             let mut watched = watched.lock().await;
             let presence = messaging.watch(socket, &mut watched, &users).await?;
             let frames = presence.into_iter().map(|of| ServerFrame::Presence {

@@ -112,7 +112,7 @@ async fn decide(
             return Err(Fault::new(Code::UnsupportedSubprotocol, detail));
         }
     };
-    service.limits.handshake(user).await?;
+    service.limits.handshake(user)?;
     if let Some(selected) = selected.and_then(|name| HeaderValue::from_str(&name).ok()) {
         upgrade.set_selected_protocol(selected);
     }

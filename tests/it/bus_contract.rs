@@ -13,8 +13,8 @@ use imserver::{
         redis::{RedisBus, Timing},
     },
     domain::{ClientMsgId, ConnectionId, DeviceId, ReplicaId, Seq, SessionId, UserId},
-    instances::Instances,
     protocol::event::{EventBody, EventFrame},
+    redis::Instances,
 };
 use uuid::Uuid;
 
@@ -54,9 +54,8 @@ impl BusFactory for RedisFactory {
 
     async fn connect(&self) -> (Arc<dyn Bus>, Receiver) {
         let urls = [Redis::shared().url()];
-        let connected =
-            RedisBus::connect(&urls, &self.0, Timing::default(), &Instances::new(urls.len())).await;
-        let (bus, receiver) = connected.unwrap();
+        let instances = Instances::new(&urls).unwrap();
+        let (bus, receiver) = RedisBus::connect(&instances, &self.0, Timing::default()).await;
         (Arc::new(bus), receiver)
     }
 }

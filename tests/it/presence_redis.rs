@@ -9,11 +9,11 @@ use std::{
 
 use imserver::{
     domain::{ConnectionId, UserId},
-    instances::{ConnectError, Instances},
     presence::{
         Connection, Presence, PresenceError, Transition,
         redis::{RedisPresence, SOURCE, Script, Times},
     },
+    redis::Instances,
 };
 use parking_lot::Mutex;
 use url::Url;
@@ -36,9 +36,9 @@ struct Replica {
 
 impl Replica {
     async fn start(urls: &[Url], namespace: &str, times: Times) -> Self {
-        let (instances, script) = (Instances::new(urls.len()), Script::new(SOURCE, namespace));
-        let connected = RedisPresence::connect_with(urls, &instances, times, script).await;
-        let (presence, mut transitions) = connected.unwrap();
+        let (instances, script) = (Instances::new(urls).unwrap(), Script::new(SOURCE, namespace));
+        let (presence, mut transitions) =
+            RedisPresence::connect_with(&instances, times, script).await;
         let heard: Arc<Mutex<BTreeMap<i64, Vec<Transition>>>> = Arc::default();
         let hearing = Arc::clone(&heard);
         tokio::spawn(async move {
@@ -402,21 +402,6 @@ async fn several_instances_are_one_register() {
     }
     a.presence.close().await;
     assert_eq!(b.list().await, []);
-}
-
-#[tokio::test]
-async fn a_wrong_url_is_named_without_its_password() {
-    let urls = ["redis://localhost", "redis://:s3cret@localhost/s3cret"];
-    let urls = urls.map(|url| url.parse().unwrap());
-    let Err(error) = RedisPresence::connect(&urls, "im", &Instances::new(urls.len())).await else {
-        panic!("it is no URL")
-    };
-    assert!(matches!(error, ConnectError::Url { number: 2, .. }));
-    assert!(!format!("{error} {error:?}").contains("s3cret"));
-    assert!(matches!(
-        RedisPresence::connect(&[], "im", &Instances::new(0)).await,
-        Err(ConnectError::NoUrl)
-    ));
 }
 
 /// How a Redis refuses to write, and how it is made to take writes again.

@@ -3,39 +3,31 @@
 //! Each instance has a [`publisher`] and a [`subscriber`], with a connection each; what goes over
 //! them is in [`wire`]. `docs/adr/0011-the-bus-on-redis.md` says why it is like this.
 
-mod link;
 mod publisher;
 mod subscriber;
-mod wanted;
+mod subscriptions;
 mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use redis::{AsyncConnectionConfig, Client};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use url::Url;
 
-use self::{link::Link, publisher::Publisher, subscriber::Subscriber, wire::Origin};
+use self::{
+    publisher::Publisher,
+    subscriber::Subscriber,
+    wire::{Message, Origin},
+};
 use super::{Bus, BusError, Receiver, Signal, WideEvent, inbox::Inbox};
 use crate::{
     domain::{ReplicaId, UserId},
-    instances::{ConnectError, Instances, connection_info, place, trouble},
+    redis::{Instances, place},
 };
 
 pub use publisher::{PUBLISH_QUEUE, PUBLISH_QUEUE_BYTES};
 
 /// How long a connection may take to be made, its greeting included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long a sign of life stands in Redis: several probes.
-const ALIVE: Duration = Duration::from_secs(15);
-
-/// How long the answer to a batch may take; longer is a dead link.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The publisher's connections. One is in use at a time, which keeps the order.
-const POOL_SIZE: usize = 1;
 
 /// How long things take. The defaults are for a service; tests hurry.
 #[derive(Clone, Copy, Debug)]
@@ -55,112 +47,92 @@ impl Default for Timing {
 /// One replica's way to the others, over Redis. Its tasks end when it is dropped.
 pub struct RedisBus {
     replica: ReplicaId,
-    instances: Vec<Instance>,
-    shared: Instances,
+    instances: Instances,
+    /// Both directions of each instance.
+    ways: Vec<Way>,
     _stop: DropGuard,
 }
 
-struct Instance {
+struct Way {
     publisher: Publisher,
     subscriber: Arc<Subscriber>,
 }
 
-/// Shows no URL.
 impl fmt::Debug for RedisBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBus").field("instances", &self.instances.len()).finish_non_exhaustive()
+        f.debug_struct("RedisBus").field("instances", &self.instances).finish_non_exhaustive()
     }
 }
 
 impl RedisBus {
-    /// Connects to each of these instances. All replicas must have the same list in the same order.
-    /// `namespace` is the prefix of all channels and keys.
+    /// Connects to each of these instances. `namespace` is the prefix of all channels and keys.
     ///
     /// A Redis that is down is no error: it is tried again for ever, and [`Bus::health`] says so.
     /// This waits until each has been tried once, two seconds at most.
     pub async fn connect(
-        urls: &[Url],
+        instances: &Instances,
         namespace: &str,
         timing: Timing,
-        shared: &Instances,
-    ) -> Result<(Self, Receiver), ConnectError> {
-        if urls.is_empty() {
-            return Err(ConnectError::NoUrl);
-        }
+    ) -> (Self, Receiver) {
         let replica = ReplicaId::random();
         let channels = Arc::new(Channels::new(namespace, replica.into()));
         let (inbox, receiver) = Inbox::new();
         let inbox = Arc::new(inbox);
         let stop = CancellationToken::new();
-        let mut instances = Vec::new();
-        for (instance, url) in shared.of(urls) {
-            let number = instance.number;
-            let refused = |problem| ConnectError::Url { number, problem };
-            let (pool, client) = parts(url).map_err(refused)?;
-            let link = Link::new(number, "publisher");
-            let (publisher, publishing) =
-                Publisher::new(pool, Arc::clone(&channels), link, Arc::clone(&instance));
-            let subscriber = Arc::new(Subscriber::new(
-                client,
-                instance,
-                Arc::clone(&channels),
-                timing,
-                Link::new(number, "subscriber"),
-                publisher.shared(),
-                Arc::clone(&inbox),
-            ));
+        let connect = |instance| {
+            let (publisher, publishing) = Publisher::new(instance, &channels, timing.probe);
+            let subscriber = Arc::new(Subscriber::new(instance, &channels, timing, &inbox));
             tokio::spawn(stop.clone().run_until_cancelled_owned(publishing));
-            let hearing = Arc::clone(&subscriber);
-            let hearing = async move { hearing.run().await };
+            let hearing = Arc::clone(&subscriber).run();
             tokio::spawn(stop.clone().run_until_cancelled_owned(hearing));
-            instances.push(Instance { publisher, subscriber });
-        }
-        let shared = shared.clone();
-        let bus = Self { replica, instances, shared, _stop: stop.drop_guard() };
+            Way { publisher, subscriber }
+        };
+        let ways: Vec<_> = instances.iter().map(connect).collect();
         let first = async {
-            for instance in &bus.instances {
-                instance.subscriber.link.tried.notified().await;
-                instance.publisher.link().tried.notified().await;
+            for Way { publisher, subscriber } in &ways {
+                subscriber.link.tried().await;
+                publisher.link().tried().await;
             }
         };
         // What is not there by then comes later.
         let _ = tokio::time::timeout(CONNECT_TIMEOUT, first).await;
-        Ok((bus, receiver))
+        let instances = instances.clone();
+        (Self { replica, instances, ways, _stop: stop.drop_guard() }, receiver)
     }
 
     /// How many signals wait to be published.
     pub fn queued(&self) -> usize {
-        self.instances.iter().map(|instance| instance.publisher.queued()).sum()
+        self.ways.iter().map(|way| way.publisher.queued()).sum()
     }
 
-    fn instance(&self, user: UserId) -> &Instance {
-        &self.instances[place(user.get().cast_unsigned(), self.instances.len())]
+    fn way(&self, user: UserId) -> &Way {
+        &self.ways[place(user.get().cast_unsigned(), self.ways.len())]
     }
 }
 
 #[async_trait]
 impl Bus for RedisBus {
     fn publish(&self, user: UserId, signal: Signal) {
-        self.instance(user).publisher.publish(user, signal);
+        self.way(user).publisher.publish(Some(user), Message::Signal(signal));
     }
 
     fn publish_wide(&self, event: WideEvent) {
         // By any rule: all replicas hear all instances.
         if let Some((user, _)) = event.places.first() {
-            self.instance(*user).publisher.publish_wide(event);
+            self.way(*user).publisher.publish(None, Message::Wide(event));
         }
     }
 
     async fn subscribe(&self, user: UserId) -> Result<(), BusError> {
-        self.instance(user).subscriber.subscribe(user).await
+        self.way(user).subscriber.subscribe(user).await
     }
 
     fn unsubscribe(&self, user: UserId) {
-        self.instance(user).subscriber.unsubscribe(user);
+        self.way(user).subscriber.unsubscribe(user);
     }
 
     fn health(&self) -> Result<(), String> {
-        self.instances.iter().try_for_each(|Instance { publisher, subscriber }| {
+        self.ways.iter().try_for_each(|Way { publisher, subscriber }| {
             subscriber.link.health().and_then(|()| publisher.link().health())
         })
     }
@@ -170,7 +142,7 @@ impl Bus for RedisBus {
     }
 
     async fn out_of_reach(&self, others: &[ReplicaId]) -> Result<Vec<ReplicaId>, BusError> {
-        let asked = self.instances.iter().map(|instance| instance.publisher.is_alive(others));
+        let asked = self.ways.iter().map(|way| way.publisher.are_alive(others));
         let alive = futures_util::future::try_join_all(asked).await?;
         let is_everywhere = |place: usize| alive.iter().all(|alive| alive[place]);
         let places = others.iter().enumerate().filter(|(place, _)| !is_everywhere(*place));
@@ -178,7 +150,7 @@ impl Bus for RedisBus {
     }
 
     fn renew(&self) {
-        self.shared.renew_all();
+        self.instances.renew_all();
     }
 }
 
@@ -224,62 +196,18 @@ impl Channels {
     }
 }
 
-/// The publisher's pool and the subscriber's client, both not connected yet.
-fn parts(url: &Url) -> Result<(deadpool_redis::Pool, Client), String> {
-    let info = connection_info(url)?;
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(PUBLISH_TIMEOUT));
-    let manager = deadpool_redis::Manager::new_with_config(info.clone(), config);
-    let manager = manager.map_err(|error| trouble(&error).into_owned())?;
-    let pool = deadpool_redis::Pool::builder(manager)
-        .max_size(POOL_SIZE)
-        .create_timeout(Some(CONNECT_TIMEOUT))
-        .recycle_timeout(Some(CONNECT_TIMEOUT))
-        .wait_timeout(Some(CONNECT_TIMEOUT))
-        .runtime(deadpool_redis::Runtime::Tokio1)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let client = Client::open(info).map_err(|error| trouble(&error).into_owned())?;
-    Ok((pool, client))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn user(id: i64) -> UserId {
-        UserId::new(id).unwrap()
-    }
-
     #[test]
     fn a_channel_names_its_user() {
+        let user = UserId::new(7).unwrap();
         let channels = Channels::new("a:b", Origin(1));
-        assert_eq!(channels.user(user(7)), "a:b:user:7");
-        assert_eq!(channels.user_of("a:b:user:7"), Some(user(7)));
+        assert_eq!(channels.user(user), "a:b:user:7");
+        assert_eq!(channels.user_of("a:b:user:7"), Some(user));
         for other in ["a:b:user:", "a:b:user:0", "a:b:user:x", "a:user:7", "a:b:replicas"] {
             assert_eq!(channels.user_of(other), None);
         }
-    }
-
-    async fn connect(urls: &[Url]) -> Result<(RedisBus, Receiver), ConnectError> {
-        RedisBus::connect(urls, "n", Timing::default(), &Instances::new(urls.len())).await
-    }
-
-    #[tokio::test]
-    async fn a_url_that_cannot_be_used_is_named_by_its_number_only() {
-        for (bad, word) in [
-            ("redis://:hunter2@localhost/hunter2", "database number"),
-            ("rediss://:hunter2@localhost", "redis://"),
-            ("http://:hunter2@localhost", "redis://"),
-            ("redis://:hunter2@0.0.0.0", "wildcard"),
-        ] {
-            let urls = ["redis://localhost", bad].map(|url| url.parse().unwrap());
-            let error = connect(&urls).await.unwrap_err();
-            assert!(matches!(error, ConnectError::Url { number: 2, .. }));
-            let text = format!("{error} {error:?}");
-            assert!(text.contains(word) && !text.contains("hunter2"), "{text}");
-        }
-        assert_eq!(connect(&[]).await.unwrap_err(), ConnectError::NoUrl);
     }
 }

@@ -1,35 +1,27 @@
 //! Hears what one Redis brings: a connection of its own, made again for ever.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use parking_lot::Mutex;
 use redis::{
-    Client, Msg,
+    Msg,
     aio::{PubSub, PubSubSink},
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
-    CONNECT_TIMEOUT, Channels,
-    link::Link,
-    publisher,
-    wanted::{Command, Wanted},
+    CONNECT_TIMEOUT, Channels, Timing,
+    subscriptions::{Command, SubscriptionSet},
     wire::{Message, WireError},
 };
 use crate::{
     bus::{BusError, Incoming, inbox::Inbox},
     domain::UserId,
-    instances::{Backoff, Instance, Renewal, Trouble, trouble},
+    redis::{Instance, Link, Part, Renewal, Trouble},
 };
 
 /// How long the server may take to confirm one command; longer is a dead link.
@@ -38,8 +30,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a subscription may take before it is reported as not made.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many probes in a row may be missed before the link is dead.
-const MISSES: u32 = 2;
+/// A link that brings no probe for so many times the pause between two is dead: two have been missed.
+const SILENT_AFTER: f64 = 2.5;
 
 /// The most messages that are taken at a time.
 const BATCH: usize = 256;
@@ -47,50 +39,40 @@ const BATCH: usize = 256;
 /// The subscriptions at one Redis.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    client: Client,
-    instance: Arc<Instance>,
-    channels: Arc<Channels>,
-    probe_every: Duration,
     pub(super) link: Link,
-    wanted: Mutex<Wanted>,
+    channels: Arc<Channels>,
+    silent_after: Duration,
+    subscriptions: Mutex<SubscriptionSet>,
     /// Wakes the task: there may be a command to send.
     changed: Notify,
-    /// The newest probe that came back.
-    heard: AtomicU64,
-    /// The other direction, by which probes are sent.
-    publisher: Arc<publisher::Shared>,
+    /// A probe came back.
+    probed: Notify,
     inbox: Arc<Inbox>,
 }
 
 impl Subscriber {
     pub(super) fn new(
-        client: Client,
-        instance: Arc<Instance>,
-        channels: Arc<Channels>,
-        timing: super::Timing,
-        link: Link,
-        publisher: Arc<publisher::Shared>,
-        inbox: Arc<Inbox>,
+        instance: &Arc<Instance>,
+        channels: &Arc<Channels>,
+        timing: Timing,
+        inbox: &Arc<Inbox>,
     ) -> Self {
         Self {
-            client,
-            instance,
-            channels,
-            probe_every: timing.probe,
-            link,
-            wanted: Mutex::new(Wanted::new(timing.linger)),
+            link: Link::new(instance, Part::Subscriber),
+            channels: Arc::clone(channels),
+            silent_after: timing.probe.mul_f64(SILENT_AFTER),
+            subscriptions: Mutex::new(SubscriptionSet::new(timing.linger)),
             changed: Notify::new(),
-            heard: AtomicU64::new(0),
-            publisher,
-            inbox,
+            probed: Notify::new(),
+            inbox: Arc::clone(inbox),
         }
     }
 
-    /// Wants a user, and waits until the server has confirmed it.
+    /// Subscribes to a user, and waits until the server has confirmed it.
     pub(super) async fn subscribe(&self, user: UserId) -> Result<(), BusError> {
-        let Some(stands) = self.wanted.lock().subscribe(user) else { return Ok(()) };
+        let Some(stands) = self.subscriptions.lock().subscribe(user) else { return Ok(()) };
         self.changed.notify_one();
-        match tokio::time::timeout(SUBSCRIBE_TIMEOUT, stands).await {
+        match timeout(SUBSCRIBE_TIMEOUT, stands).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(BusError::Unavailable("ended before it stood".into())),
             Err(_) => Err(BusError::Unavailable(
@@ -99,30 +81,24 @@ impl Subscriber {
         }
     }
 
-    /// Wants a user no more.
+    /// Ends the subscription to a user.
     pub(super) fn unsubscribe(&self, user: UserId) {
-        self.wanted.lock().unsubscribe(user, Instant::now());
+        self.subscriptions.lock().unsubscribe(user, Instant::now());
         self.changed.notify_one();
     }
 
     /// Keeps the connection, for ever.
-    pub(super) async fn run(&self) {
-        let mut backoff = Backoff::default();
+    pub(super) async fn run(self: Arc<Self>) {
         let mut interrupted = false;
         loop {
-            let begun = Instant::now();
-            // From before there is a connection, which may lead to a server that is demoted meanwhile.
-            let renewal = self.instance.renewal();
-            let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
-            let trouble = match connecting.await {
-                Ok(Ok(connection)) => self.hear(connection, renewal, interrupted).await,
-                Ok(Err(error)) => trouble(&error),
-                Err(_) => "no connection in time".into(),
+            let renewal = self.link.attempt().await;
+            let trouble = match self.link.instance.listener(CONNECT_TIMEOUT).await {
+                Ok(connection) => self.hear(connection, renewal, interrupted).await,
+                Err(trouble) => trouble,
             };
             interrupted = true;
             self.link.down(trouble);
-            self.wanted.lock().start_over();
-            tokio::time::sleep_until(backoff.after(begun)).await;
+            self.subscriptions.lock().start_over();
         }
     }
 
@@ -133,8 +109,8 @@ impl Subscriber {
         // since the driver's queue between the socket and this task has no bound of its own.
         tokio::select! {
             () = self.read(stream) => "connection lost".into(),
-            trouble = self.steer(sink, interrupted) => trouble,
-            () = self.probe() => "silent".into(),
+            Err(trouble) = self.steer(sink, interrupted) => trouble,
+            () = self.until_silent() => "silent".into(),
             trouble = renewal.due() => trouble,
         }
     }
@@ -161,15 +137,13 @@ impl Subscriber {
             return Ok(());
         }
         let user = self.channels.user_of(message.get_channel_name());
-        if user.is_some_and(|user| !self.wanted.lock().hears(user)) {
+        if user.is_some_and(|user| !self.subscriptions.lock().hears(user)) {
             return Ok(());
         }
         let (origin, what) = Message::decode(payload)?;
         let is_own = origin == self.channels.origin;
         match (user, what) {
-            (None, Message::Probe(number)) if is_own => {
-                self.heard.fetch_max(number, Ordering::Relaxed);
-            }
+            (None, Message::Probe(_)) if is_own => self.probed.notify_one(),
             (Some(user), Message::Signal(signal)) if !is_own => {
                 self.pass_on(Incoming::Signal(user, signal));
             }
@@ -195,14 +169,12 @@ impl Subscriber {
     }
 
     /// Brings the server's subscriptions to what is wanted, one command at a time, until one fails.
-    async fn steer(&self, mut sink: PubSubSink, interrupted: bool) -> Trouble {
+    async fn steer(&self, mut sink: PubSubSink, interrupted: bool) -> Result<Infallible, Trouble> {
         let Channels { own, all, .. } = &*self.channels;
-        if let Err(trouble) = confirmed(CONNECT_TIMEOUT, sink.subscribe(&[own, all])).await {
-            return trouble;
-        }
+        timeout(CONNECT_TIMEOUT, sink.subscribe(&[own, all])).await??;
         let mut restored = false;
         loop {
-            if !restored && self.wanted.lock().is_restored() {
+            if !restored && self.subscriptions.lock().is_restored() {
                 restored = true;
                 // After the subscriptions stand, so that whatever was missed is in the database by
                 // the time it is read.
@@ -211,70 +183,37 @@ impl Subscriber {
                 }
                 self.link.up();
             }
-            let command = self.wanted.lock().next(Instant::now());
+            let command = self.subscriptions.lock().next(Instant::now());
             let Some(command) = command else {
                 self.wait_for_change().await;
                 continue;
             };
-            let result = match &command {
+            match &command {
                 Command::Subscribe(users) => {
                     let channels = self.channels.users(users);
-                    confirmed(COMMAND_TIMEOUT, sink.subscribe(channels)).await
+                    timeout(COMMAND_TIMEOUT, sink.subscribe(channels)).await??;
                 }
                 Command::Unsubscribe(users) => {
                     let channels = self.channels.users(users);
-                    confirmed(COMMAND_TIMEOUT, sink.unsubscribe(channels)).await
+                    timeout(COMMAND_TIMEOUT, sink.unsubscribe(channels)).await??;
                 }
-            };
-            if let Err(trouble) = result {
-                return trouble;
             }
-            self.wanted.lock().confirmed(&command, Instant::now());
+            self.subscriptions.lock().confirmed(&command, Instant::now());
         }
     }
 
     async fn wait_for_change(&self) {
-        let next_at = self.wanted.lock().next_at();
+        let next_at = self.subscriptions.lock().next_at();
         let Some(next_at) = next_at else {
             return self.changed.notified().await;
         };
         // The outcome does not matter: either way there may be a command.
-        let _ = tokio::time::timeout_at(next_at, self.changed.notified()).await;
+        let _ = timeout_at(next_at, self.changed.notified()).await;
     }
 
-    /// Publishes to a channel of its own and waits to hear it, until too many in a row are missed.
-    /// A link that was cut silently shows nothing else for minutes.
-    async fn probe(&self) {
-        let mut ticks = tokio::time::interval(self.probe_every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut number = self.heard.load(Ordering::Relaxed);
-        let mut heard = number;
-        let mut misses = 0;
-        for tick in 0_u64.. {
-            ticks.tick().await;
-            let heard_now = self.heard.load(Ordering::Relaxed);
-            if heard_now > heard {
-                (heard, misses) = (heard_now, 0);
-            } else if tick > 0 {
-                misses += 1;
-            }
-            if misses == MISSES {
-                return;
-            }
-            number += 1;
-            self.publisher.probe(number);
-        }
-    }
-}
-
-/// Waits for the server's confirmation, but not for ever.
-async fn confirmed(
-    within: Duration,
-    command: impl Future<Output = redis::RedisResult<()>>,
-) -> Result<(), Trouble> {
-    match tokio::time::timeout(within, command).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(trouble(&error)),
-        Err(_) => Err("no answer in time".into()),
+    /// Waits until the publisher's probes come back no more. A link that was cut silently shows nothing
+    /// else for minutes.
+    async fn until_silent(&self) {
+        while timeout(self.silent_after, self.probed.notified()).await.is_ok() {}
     }
 }

@@ -12,15 +12,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::{
     bus::{CloseOrder, MAX_PLACES, Signal, WideEvent},
     domain::{ClientMsgId, DeviceId, OutOfRange, ReplicaId, Seq, UserId},
-    protocol::{
-        Text,
-        event::{EventBody, EventFrame},
-    },
+    protocol::event::{EventBody, EventFrame},
 };
 
 /// The version of the header. Kinds may be added to it; a change of what a kind holds is a new one.
@@ -93,48 +88,38 @@ impl WireError {
     }
 }
 
-/// How many bytes of a signal wait in a queue, about.
-pub(super) fn weight(signal: &Signal) -> usize {
-    let text = match signal {
-        Signal::Event(frame) => frame.size(),
-        Signal::Notice(text) => text.as_str().len(),
-        Signal::Close(_) => 0,
-    };
-    size_of::<Signal>() + text
-}
-
-/// How many bytes a wide event has in a queue, about.
-pub(super) fn wide_weight(event: &WideEvent) -> usize {
-    size_of::<WideEvent>() + event.body.size() + event.places.len() * size_of::<(UserId, Seq)>()
-}
-
 impl Message {
+    /// How many bytes of it wait in a queue, about.
+    pub(super) fn size(&self) -> usize {
+        let held = match self {
+            Self::Signal(Signal::Event(frame)) => frame.size(),
+            Self::Signal(Signal::Notice(text)) => text.as_str().len(),
+            Self::Wide(event) => {
+                event.body.size() + event.places.len() * size_of::<(UserId, Seq)>()
+            }
+            Self::Signal(Signal::Close(_)) | Self::Probe(_) | Self::Gap => 0,
+        };
+        size_of::<Self>() + held
+    }
+
     /// The payload.
     pub(super) fn encode(&self, origin: Origin) -> Vec<u8> {
-        let mut out = Vec::with_capacity(match self {
-            Self::Signal(signal) => 32 + weight(signal),
-            Self::Wide(event) => 32 + wide_weight(event),
-            Self::Probe(_) | Self::Gap => 18,
-        });
-        out.extend([VERSION, self.kind()]);
+        let mut out = Vec::with_capacity(32 + self.size());
+        // The kind is known below.
+        out.extend([VERSION, 0]);
         out.extend(origin.0.to_be_bytes());
-        match self {
+        let kind = match self {
             Self::Signal(Signal::Event(frame)) => {
                 out.extend(frame.seq.get().to_be_bytes());
                 put_short(&mut out, frame.own.as_ref().map_or("", ClientMsgId::as_str));
                 out.extend(frame.text().as_str().as_bytes());
+                EVENT
             }
-            Self::Signal(Signal::Notice(text)) => out.extend(text.as_str().as_bytes()),
-            Self::Signal(Signal::Close(
-                CloseOrder::Session(session) | CloseOrder::Sessions(session),
-            )) => out.extend(session.get().to_be_bytes()),
-            Self::Signal(Signal::Close(
-                CloseOrder::UpTo(id) | CloseOrder::Surplus { oldest: id },
-            )) => out.extend(id.get().to_be_bytes()),
-            Self::Signal(Signal::Close(CloseOrder::Device { device, newest })) => {
-                out.extend(newest.get().to_be_bytes());
-                out.extend(device.as_str().as_bytes());
+            Self::Signal(Signal::Notice(text)) => {
+                out.extend(text.as_str().as_bytes());
+                NOTICE
             }
+            Self::Signal(Signal::Close(order)) => put_close(&mut out, order),
             Self::Wide(WideEvent { body, own, places }) => {
                 let (sender, key) =
                     own.as_ref().map_or((0, ""), |(sender, key)| (sender.get(), key.as_str()));
@@ -146,10 +131,15 @@ impl Message {
                     out.extend(seq.get().to_be_bytes());
                 }
                 out.extend(body.as_str().as_bytes());
+                WIDE
             }
-            Self::Probe(number) => out.extend(number.to_be_bytes()),
-            Self::Gap => {}
-        }
+            Self::Probe(number) => {
+                out.extend(number.to_be_bytes());
+                PROBE
+            }
+            Self::Gap => GAP,
+        };
+        out[1] = kind;
         out
     }
 
@@ -171,6 +161,7 @@ impl Message {
         }
         let kind = take(&mut rest, 1)?[0];
         let origin = Origin(take_u64(&mut rest)?);
+        let close = |order| Self::Signal(Signal::Close(order));
         let message = match kind {
             EVENT => {
                 let seq = Seq::new(take_i64(&mut rest)?).map_err(|_| WireError::Value)?;
@@ -178,27 +169,20 @@ impl Message {
                     "" => None,
                     key => Some(ClientMsgId::parse(key).map_err(|_| WireError::Value)?),
                 };
-                let text = str::from_utf8(std::mem::take(&mut rest));
-                let text = text.map_err(|_| WireError::Value)?;
-                let frame = EventFrame::from_text(seq, own, text).ok_or(WireError::Value)?;
+                let frame = EventFrame::from_text(seq, own, take_text(&mut rest)?);
+                let frame = frame.ok_or(WireError::Value)?;
                 Self::Signal(Signal::Event(frame))
             }
-            NOTICE => Self::Signal(Signal::Notice(text(std::mem::take(&mut rest))?)),
-            CLOSE_UP_TO => Self::Signal(Signal::Close(CloseOrder::UpTo(take_id(&mut rest)?))),
-            CLOSE_SESSION => Self::Signal(Signal::Close(CloseOrder::Session(take_id(&mut rest)?))),
-            CLOSE_SESSIONS => {
-                Self::Signal(Signal::Close(CloseOrder::Sessions(take_id(&mut rest)?)))
-            }
-            CLOSE_SURPLUS => {
-                let oldest = take_id(&mut rest)?;
-                Self::Signal(Signal::Close(CloseOrder::Surplus { oldest }))
-            }
+            NOTICE => Self::Signal(Signal::Notice(take_text(&mut rest)?.into())),
+            CLOSE_UP_TO => close(CloseOrder::UpTo(take_id(&mut rest)?)),
+            CLOSE_SESSION => close(CloseOrder::Session(take_id(&mut rest)?)),
+            CLOSE_SESSIONS => close(CloseOrder::Sessions(take_id(&mut rest)?)),
+            CLOSE_SURPLUS => close(CloseOrder::Surplus { oldest: take_id(&mut rest)? }),
             CLOSE_DEVICE => {
                 let newest = take_id(&mut rest)?;
-                let device = str::from_utf8(std::mem::take(&mut rest)).ok();
-                let device = device.and_then(|name| DeviceId::parse(name).ok());
-                let device = device.ok_or(WireError::Value)?;
-                Self::Signal(Signal::Close(CloseOrder::Device { device, newest }))
+                let device = DeviceId::parse(take_text(&mut rest)?);
+                let device = device.map_err(|_| WireError::Value)?;
+                close(CloseOrder::Device { device, newest })
             }
             WIDE => Self::Wide(take_wide(&mut rest)?),
             PROBE => Self::Probe(take_u64(&mut rest)?),
@@ -207,21 +191,20 @@ impl Message {
         };
         if rest.is_empty() { Ok((origin, message)) } else { Err(WireError::Length) }
     }
+}
 
-    fn kind(&self) -> u8 {
-        match self {
-            Self::Signal(Signal::Event(_)) => EVENT,
-            Self::Signal(Signal::Notice(_)) => NOTICE,
-            Self::Signal(Signal::Close(CloseOrder::UpTo(_))) => CLOSE_UP_TO,
-            Self::Signal(Signal::Close(CloseOrder::Session(_))) => CLOSE_SESSION,
-            Self::Signal(Signal::Close(CloseOrder::Sessions(_))) => CLOSE_SESSIONS,
-            Self::Signal(Signal::Close(CloseOrder::Device { .. })) => CLOSE_DEVICE,
-            Self::Signal(Signal::Close(CloseOrder::Surplus { .. })) => CLOSE_SURPLUS,
-            Self::Wide(_) => WIDE,
-            Self::Probe(_) => PROBE,
-            Self::Gap => GAP,
-        }
-    }
+/// Writes which sockets must close; returns the kind.
+fn put_close(out: &mut Vec<u8>, order: &CloseOrder) -> u8 {
+    let (kind, id, device) = match order {
+        CloseOrder::UpTo(id) => (CLOSE_UP_TO, id.get(), ""),
+        CloseOrder::Session(id) => (CLOSE_SESSION, id.get(), ""),
+        CloseOrder::Sessions(id) => (CLOSE_SESSIONS, id.get(), ""),
+        CloseOrder::Surplus { oldest } => (CLOSE_SURPLUS, oldest.get(), ""),
+        CloseOrder::Device { device, newest } => (CLOSE_DEVICE, newest.get(), device.as_str()),
+    };
+    out.extend(id.to_be_bytes());
+    out.extend(device.as_bytes());
+    kind
 }
 
 fn take_wide(rest: &mut &[u8]) -> Result<WideEvent, WireError> {
@@ -245,15 +228,13 @@ fn take_wide(rest: &mut &[u8]) -> Result<WideEvent, WireError> {
     if !places.is_sorted_by(|(user, _), (next, _)| user < next) {
         return Err(WireError::Value);
     }
-    let body = str::from_utf8(std::mem::take(rest)).map_err(|_| WireError::Value)?;
-    Ok(WideEvent { body: EventBody::from_wire(body), own, places })
+    Ok(WideEvent { body: EventBody::from_wire(take_text(rest)?), own, places })
 }
 
-/// A text of at most 255 bytes, after its length. Keys have at most 64, all ASCII.
-fn put_short(out: &mut Vec<u8>, text: &str) {
-    let length = u8::try_from(text.len()).unwrap_or(0);
-    out.push(length);
-    out.extend(&text.as_bytes()[..usize::from(length)]);
+/// Writes a key, which has at most 64 bytes, after its length.
+fn put_short(out: &mut Vec<u8>, key: &str) {
+    out.push(u8::try_from(key.len()).expect("a key is short"));
+    out.extend(key.as_bytes());
 }
 
 fn take_short<'a>(rest: &mut &'a [u8]) -> Result<&'a str, WireError> {
@@ -281,8 +262,9 @@ fn take_id<T: TryFrom<i64, Error = OutOfRange>>(rest: &mut &[u8]) -> Result<T, W
     T::try_from(take_i64(rest)?).map_err(|_| WireError::Value)
 }
 
-fn text(bytes: &[u8]) -> Result<Text, WireError> {
-    Text::try_from(Bytes::copy_from_slice(bytes)).map_err(|_| WireError::Value)
+/// The rest, as a text.
+fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, WireError> {
+    str::from_utf8(std::mem::take(rest)).map_err(|_| WireError::Value)
 }
 
 #[cfg(test)]

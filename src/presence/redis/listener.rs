@@ -8,15 +8,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
-    link::{Link, Trouble},
-    script::Script,
-};
+use super::{link::Link, script::Script};
 use crate::{
     clock::Timestamp,
     domain::UserId,
-    instances::Backoff,
     presence::{Transition, outbox::Outbox},
+    redis::{Backoff, Trouble},
 };
 
 /// One instance's listener.
@@ -78,7 +75,7 @@ impl Listener {
                         self.note(transition);
                     }
                 }
-                trouble = renewal.due() => return Err(trouble.into()),
+                trouble = renewal.due() => return Err(trouble),
                 _ = probe.tick() => {
                     self.link.within(sink.ping::<redis::Value>()).await??;
                 }

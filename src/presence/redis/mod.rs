@@ -28,7 +28,6 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::{
     Connection, HEARD_WITHIN, OFFLINE_GRACE, OnlineUser, Presence, PresenceError, TRANSITION_QUEUE,
@@ -36,7 +35,7 @@ use super::{
 };
 use crate::{
     domain::{ConnectionId, UserId},
-    instances::{Backoff, ConnectError, Instances, place},
+    redis::{Backoff, Instances, place},
 };
 use link::Link;
 use listener::Listener;
@@ -114,32 +113,25 @@ impl RedisPresence {
     /// announces. All keys and channels begin with `namespace`. Redis may be away: what is joined
     /// meanwhile is written once it is back.
     pub async fn connect(
-        urls: &[Url],
+        instances: &Instances,
         namespace: &str,
-        shared: &Instances,
-    ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
+    ) -> (Self, mpsc::Receiver<Transition>) {
         let script = Script::new(SOURCE, namespace);
-        Self::connect_with(urls, shared, Times::default(), script).await
+        Self::connect_with(instances, Times::default(), script).await
     }
 
     /// The same with other times and another script.
     pub async fn connect_with(
-        urls: &[Url],
         shared: &Instances,
         times: Times,
         script: Script,
-    ) -> Result<(Self, mpsc::Receiver<Transition>), ConnectError> {
-        if urls.is_empty() {
-            return Err(ConnectError::NoUrl);
-        }
+    ) -> (Self, mpsc::Receiver<Transition>) {
         let (script, closing) = (Arc::new(script), CancellationToken::new());
         let (observer, transitions) = mpsc::channel(TRANSITION_QUEUE);
         let outbox = Arc::new(Outbox::default());
         let (mut instances, mut all_ready, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
-        for (instance, url) in shared.of(urls) {
-            let number = instance.number;
-            let link = Link::new(url, instance, times.answer)
-                .map_err(|problem| ConnectError::Url { number, problem })?;
+        for instance in shared.iter() {
+            let link = Link::new(instance, times.answer);
             let held = Arc::new(Mutex::new(Held::new(times.grace)));
             let manager = LeaseManager::new(Arc::clone(&script), times, Arc::clone(&held));
             let (ready, is_ready) = oneshot::channel();
@@ -176,7 +168,7 @@ impl RedisPresence {
         if timeout(times.caller(), join_all(all_ready)).await.is_err() {
             tracing::warn!("presence begins without Redis, and is written once it is there");
         }
-        Ok((Self { script, times, instances, closing, _tasks: tasks }, transitions))
+        (Self { script, times, instances, closing, _tasks: tasks }, transitions)
     }
 
     /// Which instance keeps a user.

@@ -8,17 +8,15 @@ use std::{
 use futures_util::future::try_join_all;
 use redis::{RedisResult, ScriptInvocation};
 
-use super::{RedisPresence, link::Trouble, unavailable};
+use super::{RedisPresence, link::strange, unavailable};
 use crate::{
     domain::{ConnectionId, UserId},
     presence::{OnlineUser, PresenceError},
+    redis::{Part, Trouble},
 };
 
 /// The most users that one call is asked about.
 const CHUNK: usize = 500;
-
-/// The name of this part of the service where refusals are named.
-const PART: &str = "presence reads";
 
 /// What one replica has of a user: the sockets (none while the grace runs), and how long its lease still
 /// stands.
@@ -82,8 +80,8 @@ impl RedisPresence {
             let link = &self.instances[place].link;
             let answer: RedisResult<Vec<(i64, String, u64)>> =
                 call.invoke_async(&mut link.reader().await?).await;
-            link.instance.note(PART, answer.as_ref());
-            answer?.into_iter().map(|found| parse(found).ok_or_else(Trouble::strange)).collect()
+            link.instance.note(Part::PresenceReads, answer.as_ref());
+            answer?.into_iter().map(|found| parse(found).ok_or_else(strange)).collect()
         }));
         match tokio::time::timeout(self.times.caller(), asking).await {
             Ok(Ok(answers)) => Ok(Vec::<Vec<_>>::into_iter(answers).flatten().collect()),

@@ -12,13 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     lease::{Held, LeaseManager},
-    link::{Link, Trouble},
+    link::Link,
     script::Script,
 };
-use crate::instances::{Backoff, Renewal};
-
-/// The name of this part of the service where refusals are named.
-const PART: &str = "presence";
+use crate::redis::{Backoff, Part, Renewal, Trouble};
 
 /// How far the writer is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,7 +49,7 @@ impl Writer {
             let next = if is_connected { self.manager.step_at() } else { self.retry_at };
             tokio::select! {
                 () = closing.cancelled() => break,
-                trouble = self.renewal.due() => self.fail(trouble.into()),
+                trouble = self.renewal.due() => self.fail(trouble),
                 () = sleep_until(next) => {}
                 () = has_changes.notified() => {}
             }
@@ -103,7 +100,7 @@ impl Writer {
             false => self.manager.step(redis).await,
             true => self.manager.close(redis).await.map(|()| true),
         };
-        self.link.instance.note(PART, written.as_ref());
+        self.link.instance.note(Part::Presence, written.as_ref());
         Ok(written?)
     }
 

@@ -17,7 +17,7 @@ use imserver::{
         redis::{RedisBus, Timing},
     },
     domain::UserId,
-    instances::Instances,
+    redis::Instances,
 };
 use url::Url;
 use uuid::Uuid;
@@ -51,9 +51,8 @@ impl Net {
 
     /// A bus, for what the trait does not have.
     async fn bus(&self) -> (RedisBus, Receiver) {
-        let instances = Instances::new(self.urls.len());
-        let connecting = RedisBus::connect(&self.urls, &self.namespace, self.timing, &instances);
-        connecting.await.unwrap()
+        let instances = Instances::new(&self.urls).unwrap();
+        RedisBus::connect(&instances, &self.namespace, self.timing).await
     }
 
     /// A replica that is subscribed to these.

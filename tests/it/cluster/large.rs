@@ -17,8 +17,8 @@ use imserver::{
         redis::{RedisBus, Timing},
     },
     domain::{ConversationId, Destination, UserId},
-    instances::Instances,
     protocol::event::EventBody,
+    redis::Instances,
     store::{Appended, Committed, NewChat, Store, postgres::PgStore},
 };
 use url::Url;
@@ -72,10 +72,9 @@ impl Publisher {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let (urls, instances) = ([redis], Instances::new(1));
-                let connecting =
-                    RedisBus::connect(&urls, "imserver", Timing::default(), &instances);
-                let (bus, _receiver) = connecting.await.unwrap();
+                let instances = Instances::new(&[redis]).unwrap();
+                let connecting = RedisBus::connect(&instances, "imserver", Timing::default());
+                let (bus, _receiver) = connecting.await;
                 while let Ok((way, chats)) = next.recv() {
                     for committed in &chats {
                         publish(&bus, way, committed);

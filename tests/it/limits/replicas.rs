@@ -1,20 +1,21 @@
-//! Limits that several replicas keep together, with Redis and without.
+//! Limits where there are several replicas: what they count together, with Redis and without, and what each
+//! counts by itself.
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use wiremock::MockServer;
 
 use super::{burst, forged, keys, knock, login, metric, wechat};
 use crate::harness::{
-    DEADLINE, Person, Redis, Server, Start, eventually, postgres, server::assert_problem,
+    DEADLINE, Redis, Server, Start, eventually, postgres, server::assert_problem,
 };
 
-/// The rate of the user who sends too fast, and for how long that goes on. So few a second that a busy
-/// machine answers many times as much.
-const PER_SEC: u32 = 8;
-const BURST: u32 = 40;
+/// The rate of the user who logs in too often, all of a minute's at once or not, and for how long that goes
+/// on. So few a minute that a busy machine answers many times as much.
+const PER_MIN: u32 = 60;
 const FLOOD: Duration = Duration::from_secs(10);
 
 /// So many replicas on one Postgres and this Redis.
@@ -33,18 +34,14 @@ async fn replicas(count: usize, redis: &Redis, start: impl Fn() -> Start) -> Vec
     (0..count).map(run).collect()
 }
 
-/// Sends without a pause until the time is over, each chat as soon as the last was answered; returns
-/// how many passed, and how many were refused.
-async fn flood(person: Person, target: i64, name: String, until: Instant) -> (u32, u32) {
+/// Logs in without a pause until the time is over, each time as soon as the last was answered; returns how
+/// many logins passed, and how many were refused.
+async fn flood(server: &Server, name: &str, until: Instant) -> (u32, u32) {
     let (mut passed, mut refused) = (0, 0);
-    let mut number = 0;
     while Instant::now() < until {
-        number += 1;
-        let key = format!("{name}-{number}");
-        let chat = json!({"clientMsgId": key, "targetUserId": target, "content": "x"});
-        let answer = person.post("/v1/chats", &chat).await;
+        let answer = server.post("/v1/login/demo", &json!({"name": name})).await;
         match answer.status().as_u16() {
-            201 => passed += 1,
+            200 => passed += 1,
             429 => refused += 1,
             status => panic!("{status}"),
         }
@@ -61,29 +58,19 @@ async fn fallbacks(servers: &[Server]) -> f64 {
 }
 
 #[tokio::test]
-async fn three_replicas_keep_one_limit() {
+async fn three_replicas_keep_one_limit_of_logins() {
     let redis = Redis::start();
-    let servers = replicas(3, &redis, || {
-        Start::default().set("limits.sends_per_sec", PER_SEC).set("limits.send_burst", BURST)
-    })
-    .await;
-    let li = servers[0].person("李四").await;
+    let start = || Start::default().set("limits.logins_per_min", PER_MIN);
+    let servers = replicas(3, &redis, start).await;
     // A replica that gets no answer in 300 ms counts alone, as it should, and whoever is seldom refused
     // does not flood. On a machine that is as busy as that, it is not shown how they count together.
     for round in 0..8 {
-        let zhang = servers[0].person(&format!("张三 {round}")).await;
+        let name = format!("张三 {round}");
         let before = fallbacks(&servers).await;
         let begun = Instant::now();
-        let until = begun + FLOOD;
-        let floods: Vec<_> = (0..6)
-            .map(|sender| {
-                let zhang = zhang.at(&servers[sender % 3]);
-                tokio::spawn(flood(zhang, li.id, format!("{round}-{sender}"), until))
-            })
-            .collect();
+        let floods = (0..6).map(|sender| flood(&servers[sender % 3], &name, begun + FLOOD));
         let (mut passed, mut refused) = (0, 0);
-        for flood in floods {
-            let (through, back) = flood.await.unwrap();
+        for (through, back) in join_all(floods).await {
             passed += through;
             refused += back;
         }
@@ -92,7 +79,7 @@ async fn three_replicas_keep_one_limit() {
             println!("{passed} passed, {refused} refused, or counted alone for a moment; again");
             continue;
         }
-        let allowed = |time: Duration| f64::from(BURST) + f64::from(PER_SEC) * time.as_secs_f64();
+        let allowed = |time: Duration| f64::from(PER_MIN) * (1.0 + time.as_secs_f64() / 60.0);
         println!("{passed} of {:.0} allowed passed in {took:.1?}", allowed(took));
         let passed = f64::from(passed);
         assert!(passed >= 0.95 * allowed(FLOOD), "{passed} of {}", allowed(FLOOD));
@@ -100,6 +87,30 @@ async fn three_replicas_keep_one_limit() {
         return;
     }
     panic!("the machine never was calm enough");
+}
+
+#[tokio::test]
+async fn sends_are_counted_by_each_replica_and_wait_for_no_redis() {
+    const BURST: usize = 10;
+    let redis = Redis::start();
+    let start = || Start::default().set("limits.send_burst", BURST).set("limits.sends_per_sec", 1);
+    let servers = replicas(2, &redis, start).await;
+    let (zhang, li) = (servers[0].person("张三").await, servers[0].person("李四").await);
+    let before = fallbacks(&servers).await;
+    for (number, server) in servers.iter().enumerate() {
+        let begun = Instant::now();
+        let mut socket = zhang.at(server).online().await;
+        let (sent, refused) = burst(&mut socket, &li, &keys(&number.to_string(), 40)).await;
+        let most = BURST + usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+        assert!((BURST..=most).contains(&sent.len()), "{} sent", sent.len());
+        assert_eq!(sent.len() + refused.len(), 40);
+        // The next one is counted while Redis does not answer.
+        redis.freeze();
+    }
+    redis.thaw();
+    assert!(fallbacks(&servers).await - before < 0.5, "a send has waited for Redis");
+    let found = redis.ask("KEYS *:limit:*").unwrap();
+    assert!(!found.contains(":limit:send:"), "{found}");
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ async fn the_order_of_chats_is_kept_where_some_are_first_ones() {
 }
 
 #[tokio::test]
-async fn replicas_count_together() {
+async fn each_replica_counts_what_begins_there_and_what_has_begun_goes_on_everywhere() {
     let database = postgres::database().await;
     let namespace = database.rsplit('/').next().unwrap().to_owned();
     let start = || {
@@ -137,7 +137,7 @@ async fn replicas_count_together() {
             .set("bus.url", Redis::shared().url())
             .set("bus.namespace", &namespace)
             .set("auth.demo_login", true)
-            .set("limits.new_conversations_per_day", 4)
+            .set("limits.new_conversations_per_day", 2)
             .set("log.filter", "info")
             .run()
     };
@@ -148,6 +148,7 @@ async fn replicas_count_together() {
         let at = [&a, &b][number % 2];
         zhang.at(at).send(stranger.id, &number.to_string(), "x").await;
     }
+    // A user has the day's number of them at each replica.
     for at in [&a, &b] {
         let refused = zhang.at(at).post("/v1/chats", &chat("k", &zhang, &strangers[4])).await;
         assert_problem(refused, 429, "rate_limited").await;

@@ -10,12 +10,12 @@ use std::{
 
 use imserver::{
     clock::{Clock, Timestamp},
-    instances::Instances,
     presence::{
         Presence, Transition,
         local::LocalPresence,
         redis::{RedisPresence, SOURCE, Script, Times},
     },
+    redis::Instances,
 };
 use tokio::sync::mpsc;
 
@@ -75,11 +75,9 @@ impl PresenceFactory for RedisFactory {
         // A test may let any time pass between two beats.
         let times =
             Times { grace, lease: Duration::from_hours(1), answer: DEADLINE, ..Times::default() };
-        let (urls, instances) = ([Redis::shared().url()], Instances::new(1));
-        let connected =
-            RedisPresence::connect_with(&urls, &instances, times, clock.script(str::to_owned))
-                .await;
-        let (presence, transitions) = connected.unwrap();
+        let instances = Instances::new(&[Redis::shared().url()]).unwrap();
+        let script = clock.script(str::to_owned);
+        let (presence, transitions) = RedisPresence::connect_with(&instances, times, script).await;
         tokio::time::pause();
         Self { presence: Arc::new(presence), transitions, clock, _still: StillTime::begin() }
     }

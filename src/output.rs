@@ -141,11 +141,28 @@ fn write_all(target: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, pipe};
+    use std::{
+        io::{BufRead, BufReader, PipeWriter, pipe},
+        sync::mpsc,
+    };
 
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(20);
+
+    /// Takes nothing until the other end of the channel is gone.
+    struct Gated(PipeWriter, mpsc::Receiver<()>);
+
+    impl Write for Gated {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            let _ = self.1.recv();
+            self.0.write(lines)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
 
     #[test]
     fn lines_come_out_as_they_were_put_in() {
@@ -160,10 +177,10 @@ mod tests {
 
     #[test]
     fn what_nobody_takes_is_bounded_and_counted() {
-        let (reader, writer) = pipe().unwrap();
-        let mut output = Output::to(writer).unwrap();
+        let ((reader, writer), (gate, closed)) = (pipe().unwrap(), mpsc::channel());
+        let mut output = Output::to(Gated(writer, closed)).unwrap();
         let line = [[b'x'; 1_023].as_slice(), b"\n"].concat();
-        // The pipe, the thread and the queue.
+        // More than the thread and the queue.
         for _ in 0..3 * QUEUE_BYTES / line.len() {
             output.write_all(&line).unwrap();
         }
@@ -171,7 +188,7 @@ mod tests {
         let queue = output.0.queue.lock();
         assert!(queue.lines.len() <= QUEUE_BYTES && queue.dropped > 0);
         let kept = 3 * QUEUE_BYTES as u64 / 1_024 - queue.dropped;
-        drop(queue);
+        drop((queue, gate));
         // No line is cut, and none that was taken is lost.
         let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
         assert!((0..kept).all(|_| lines.next().unwrap().len() == 1_023));

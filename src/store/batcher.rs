@@ -7,6 +7,8 @@
 //! the database a transaction. So a batch that begins with several chats, or that follows a large one,
 //! lingers for more of them; where there is no such load, nothing waits.
 
+mod linger;
+
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,6 +26,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use linger::LINGER;
+use linger::{collect, linger};
+
 use super::{Appended, Committed, NewChat, Store, StoreError};
 use crate::domain::Destination;
 
@@ -34,16 +39,6 @@ const MAX_BATCH: usize = 500;
 /// The most chats of one transaction that name a conversation by its id: each may have hundreds of
 /// members, and so as many events.
 const MAX_NAMED: usize = 20;
-/// How long a batch lingers at most, where [`Batcher::start`] is asked for it. See
-/// docs/adr/0019-linger-under-load.md.
-pub const LINGER: Duration = Duration::from_millis(10);
-/// How long a batch lingers for each chat that it has or the last one had.
-const LINGER_EACH: Duration = Duration::from_millis(1);
-/// So many chats that came during one commit are load; and so it stays while batches are at least twice
-/// as large.
-const LOAD: usize = 6;
-/// So many chats share the cost of a transaction: it is not worth while to wait for more.
-const ENOUGH: usize = 100;
 /// How long a caller waits, from the moment it queued the chat. A client is answered within 5 s.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 
@@ -71,7 +66,7 @@ pub type OnCommit = Box<dyn FnMut(&Committed) + Send>;
 
 type Answer = Result<Appended, AppendError>;
 
-/// The one way to [`Store::append`] in a replica. Clones share one queue.
+/// The one way to [`Appends::append`](super::Appends::append) in a replica. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Batcher {
     queue: mpsc::Sender<Job>,
@@ -191,12 +186,6 @@ impl Failing {
     }
 }
 
-/// Why a transaction did not go through.
-enum Failure {
-    Store(StoreError),
-    Panicked,
-}
-
 impl Committer {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -222,7 +211,7 @@ impl Committer {
             }
             let linger = linger(batch.len(), last).min(self.linger);
             if !linger.is_zero() {
-                collect(&mut jobs, &mut batch, Instant::now() + linger).await;
+                collect(&mut jobs, &mut batch, MAX_BATCH, Instant::now() + linger).await;
             }
             last = batch.len();
             self.commit_in_turn(std::mem::take(&mut batch)).await;
@@ -269,14 +258,16 @@ impl Committer {
             match append(&self.store, &chats, part.clone()).await {
                 Ok(answers) => {
                     self.failing.succeeded();
-                    for committed in answers.iter().filter_map(newly_committed) {
-                        self.announce(committed);
+                    for answer in &answers {
+                        if let Appended::Committed(committed) = answer {
+                            self.announce(committed);
+                        }
                     }
                     for (place, appended) in part.zip(answers) {
                         answer(place, Ok(appended));
                     }
                 }
-                Err(Failure::Store(StoreError::Rejected(error))) if part.len() == 1 => {
+                Err(StoreError::Rejected(error)) if part.len() == 1 => {
                     tracing::warn!(
                         sender = chats[part.start].sender.get(),
                         error = %error,
@@ -284,17 +275,17 @@ impl Committer {
                     );
                     answer(part.start, Err(AppendError::Rejected));
                 }
-                Err(Failure::Store(StoreError::Rejected(_))) => {
+                Err(StoreError::Rejected(_)) => {
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
                     parts.push(part.start..middle);
                 }
-                Err(failure) => {
+                Err(error) => {
                     // Not on with the rest: a chat must not overtake an earlier one of its sender,
                     // and each attempt may take as long as this one.
                     tracing::error!(
                         chats = chats.len() - part.start,
-                        error = failure.reason(),
+                        %error,
                         "chats were not committed, or it is not known whether they were"
                     );
                     self.failing.failed();
@@ -341,43 +332,23 @@ fn transaction<'a>(chats: impl Iterator<Item = &'a NewChat>) -> usize {
         .count()
 }
 
-/// How long a batch that begins with so many chats waits for more, after one of `last`.
-fn linger(begins: usize, last: usize) -> Duration {
-    if begins.max(last / 2) < LOAD {
-        return Duration::ZERO;
-    }
-    LINGER_EACH * u32::try_from(begins.max(last)).unwrap_or(u32::MAX)
-}
-
-/// Adds what comes until the deadline or until there is enough, whichever is first.
-async fn collect(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, deadline: Instant) {
-    while batch.len() < ENOUGH {
-        let room = MAX_BATCH - batch.len();
-        // 0: nothing more will come.
-        let Ok(1..) = timeout_at(deadline, jobs.recv_many(batch, room)).await else { return };
-    }
-}
-
 /// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
 async fn append(
     store: &Arc<dyn Store>,
     chats: &Arc<[NewChat]>,
     part: Range<usize>,
-) -> Result<Vec<Appended>, Failure> {
+) -> Result<Vec<Appended>, StoreError> {
     let size = part.len();
     histogram!("imserver_commit_batch_size").record(u32::try_from(size).unwrap_or(u32::MAX));
     let begun = Instant::now();
     let (store, chats) = (Arc::clone(store), Arc::clone(chats));
     let result = tokio::spawn(async move { store.append(&chats[part]).await }).await;
     histogram!("imserver_commit_seconds").record(begun.elapsed());
-    match result {
-        Ok(Ok(answers)) if answers.len() == size => Ok(answers),
-        Ok(Ok(answers)) => {
-            let answered = answers.len();
-            Err(Failure::Store(StoreError::Corrupt(format!("{answered} answers for {size}"))))
-        }
-        Ok(Err(error)) => Err(Failure::Store(error)),
-        Err(_) => Err(Failure::Panicked),
+    let answers = result.map_err(|_| StoreError::Corrupt("the store panicked".to_owned()))??;
+    if answers.len() == size {
+        Ok(answers)
+    } else {
+        Err(StoreError::Corrupt(format!("{} answers for {size}", answers.len())))
     }
 }
 
@@ -398,22 +369,6 @@ fn count(answer: &Answer) {
         Err(AppendError::Rejected) => "rejected",
     };
     counter!("imserver_sends_total", "outcome" => outcome).increment(1);
-}
-
-fn newly_committed(appended: &Appended) -> Option<&Committed> {
-    match appended {
-        Appended::Committed(committed) => Some(committed),
-        _ => None,
-    }
-}
-
-impl Failure {
-    fn reason(&self) -> String {
-        match self {
-            Self::Store(error) => error.to_string(),
-            Self::Panicked => "the store panicked".to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -95,8 +95,8 @@ pub(super) fn corrupt(what: impl Into<String>) -> sqlx::Error {
 }
 
 /// The refusal of a row for a user who does not exist or was erased.
-pub(super) fn nobody(user: UserId) -> sqlx::Error {
-    E::InvalidArgument(format!("there is no user {user}"))
+pub(super) fn nobody(user: UserId) -> StoreError {
+    StoreError::Rejected(E::InvalidArgument(format!("there is no user {user}")))
 }
 
 /// Tells the client, and logs what the client is not told: this is where such errors end.

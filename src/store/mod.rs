@@ -62,7 +62,7 @@ macro_rules! store {
 store! {
     /// What the service keeps, and what it promises about it.
     ///
-    /// One method is one transaction: when it returns an error, nothing of it was written, except that
+    /// What a method writes is one transaction: when it returns an error, nothing was written, except that
     /// after [`StoreError::Unavailable`] it may have been committed without the answer having come
     /// through. Methods that only read, that set a value, or that carry a key of their own are safe to
     /// repeat. Lookups return `Option`, because not found is handled differently everywhere.

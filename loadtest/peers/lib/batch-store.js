@@ -1,5 +1,5 @@
 // Keeps chats in batches, in imserver's own tables and with statements like its own: a chat, two events and
-// two counters each. See src/store/postgres/append.rs.
+// two counters each. See src/store/postgres/append_fast.rs.
 import { readFile, readdir } from 'node:fs/promises';
 
 import pg from 'pg';
@@ -9,7 +9,7 @@ import { Refused } from './store.js';
 
 /** @import { Kept, Letter, Page, Row, Store } from './store.js' */
 
-/** What imserver asks its connection for, and why: src/store/postgres/opening.rs. */
+/** What imserver asks its connection for, and why: src/store/postgres/connect.rs. */
 const SETTINGS = [
   'enable_seqscan=off',
   'enable_hashjoin=off',

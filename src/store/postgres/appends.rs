@@ -106,7 +106,12 @@ async fn in_transaction(
 ) -> sqlx::Result<Vec<Appended>> {
     let mut tx = connection.begin().await?;
     let answers = append_any(&mut tx, batch, has_duplicates, || None).await?;
-    tx.commit().await?;
+    // Where no chat is new nothing was written but locks, and a commit would wait for the disk.
+    if answers.iter().any(|answer| matches!(answer, Appended::Committed(_))) {
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
     Ok(answers)
 }
 

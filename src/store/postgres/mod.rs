@@ -12,7 +12,6 @@ mod handshakes;
 mod health;
 mod history;
 mod identities;
-mod members;
 mod migrating;
 mod outbox;
 mod pool;

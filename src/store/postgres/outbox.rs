@@ -138,7 +138,7 @@ async fn page(
     limit: i64,
 ) -> sqlx::Result<OutboxPage> {
     let mut rows = late(connection, &window, limit).await?;
-    let left = limit - i64::try_from(rows.len()).unwrap_or(limit);
+    let left = limit - i64::try_from(rows.len()).expect("a page is short");
     if left > 0 {
         rows.extend(new(connection, &window, left).await?);
     }

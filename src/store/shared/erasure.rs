@@ -24,34 +24,26 @@ impl Erasure for Db {
     ) -> Result<Option<ClientMsgId>, StoreError> {
         // Every key is greater than the empty text.
         let after = after.map_or("", ClientMsgId::as_str).to_owned();
-        self.write(move |c| {
-            async move {
-                let last: Option<ClientMsgId> = sqlx::query_scalar(
-                    "SELECT max(client_msg_id) FROM (
-                         SELECT client_msg_id FROM chats WHERE sender_id = $1 AND client_msg_id > $2
-                         ORDER BY client_msg_id LIMIT $3
-                     ) page",
-                )
-                .bind(user)
-                .bind(&after)
-                .bind(i64::from(limit))
-                .fetch_one(&mut *c)
-                .await?;
-                sqlx::query(
-                    "UPDATE chats SET content = '', body = NULL
-                     WHERE sender_id = $1 AND client_msg_id > $2 AND client_msg_id <= $3
-                         AND (content <> '' OR body IS NOT NULL)",
-                )
-                .bind(user)
-                .bind(&after)
-                .bind(&last)
-                .execute(c)
-                .await?;
-                Ok(last)
-            }
-            .boxed()
-        })
-        .await
+        let query = sqlx::query_scalar(
+            "SELECT max(client_msg_id) FROM (
+                 SELECT client_msg_id FROM chats WHERE sender_id = $1 AND client_msg_id > $2
+                 ORDER BY client_msg_id LIMIT $3
+             ) page",
+        )
+        .bind(user)
+        .bind(after.clone())
+        .bind(i64::from(limit));
+        let last: Option<ClientMsgId> = self.read(|c| query.fetch_one(c).boxed()).await?;
+        let query = sqlx::query(
+            "UPDATE chats SET content = '', body = NULL
+             WHERE sender_id = $1 AND client_msg_id > $2 AND client_msg_id <= $3
+                 AND (content <> '' OR body IS NOT NULL)",
+        )
+        .bind(user)
+        .bind(after)
+        .bind(last.clone());
+        self.write(|c| query.execute(c).boxed()).await?;
+        Ok(last)
     }
 }
 

@@ -7,6 +7,7 @@ mod avatars;
 mod conversations;
 mod erasure;
 mod jobs;
+mod members;
 mod queries;
 mod sessions;
 mod sockets;

@@ -26,26 +26,19 @@ impl Sessions for Db {
         max: Duration,
     ) -> Result<Session, StoreError> {
         // The lock is one that an erasure waits for, and it ends all sessions that it finds then.
-        self.write(move |c| {
-            async move {
-                let session: Option<Session> = sqlx::query_as(concat!(
-                    "INSERT INTO sessions (token_hash, user_id, created_at, idle_expires_at, expires_at)
-                     SELECT $1, u.id, $3, $4, $5 FROM users u WHERE u.id = $2 AND u.erased_at IS NULL",
-                    sql!(for "SHARE"),
-                    " RETURNING id, user_id, idle_expires_at, expires_at, revoked"
-                ))
-                .bind(token.0.as_slice())
-                .bind(user)
-                .bind(now)
-                .bind(now.after(idle))
-                .bind(now.after(max))
-                .fetch_optional(c)
-                .await?;
-                session.ok_or_else(|| nobody(user))
-            }
-            .boxed()
-        })
-        .await
+        let query = sqlx::query_as(concat!(
+            "INSERT INTO sessions (token_hash, user_id, created_at, idle_expires_at, expires_at)
+             SELECT $1, u.id, $3, $4, $5 FROM users u WHERE u.id = $2 AND u.erased_at IS NULL",
+            sql!(for "SHARE"),
+            " RETURNING id, user_id, idle_expires_at, expires_at, revoked"
+        ))
+        .bind(token.0.to_vec())
+        .bind(user)
+        .bind(now)
+        .bind(now.after(idle))
+        .bind(now.after(max));
+        let session = self.write(|c| query.fetch_optional(c).boxed()).await?;
+        session.ok_or_else(|| nobody(user))
     }
 
     async fn sessions(&self, sessions: &[SessionId]) -> Result<Vec<Session>, StoreError> {
@@ -64,35 +57,26 @@ impl Sessions for Db {
         limit: u32,
     ) -> Result<Option<SessionId>, StoreError> {
         let after = after.map_or(0, SessionId::get);
-        self.write(move |c| {
-            async move {
-                let last: Option<SessionId> = sqlx::query_scalar(
-                    "SELECT max(id) FROM
-                         (SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT $2) page",
-                )
-                .bind(after)
-                .bind(i64::from(limit))
-                .fetch_one(&mut *c)
-                .await?;
-                // A session that somebody extends now is locked, and has not ended.
-                sqlx::query(concat!(
-                    "DELETE FROM sessions WHERE id IN (
-                         SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND ",
-                    sql!(least "idle_expires_at, expires_at"),
-                    " < $3 ORDER BY id",
-                    sql!(for "UPDATE SKIP LOCKED"),
-                    ")"
-                ))
-                .bind(after)
-                .bind(last)
-                .bind(before)
-                .execute(c)
-                .await?;
-                Ok(last)
-            }
-            .boxed()
-        })
-        .await
+        let query = sqlx::query_scalar(
+            "SELECT max(id) FROM (SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT $2) page",
+        )
+        .bind(after)
+        .bind(i64::from(limit));
+        let last: Option<SessionId> = self.read(|c| query.fetch_one(c).boxed()).await?;
+        // A session that somebody extends now is locked, and has not ended.
+        let query = sqlx::query(concat!(
+            "DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND ",
+            sql!(least "idle_expires_at, expires_at"),
+            " < $3 ORDER BY id",
+            sql!(for "UPDATE SKIP LOCKED"),
+            ")"
+        ))
+        .bind(after)
+        .bind(last)
+        .bind(before);
+        self.write(|c| query.execute(c).boxed()).await?;
+        Ok(last)
     }
 
     async fn extend_sessions(

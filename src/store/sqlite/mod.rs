@@ -15,7 +15,6 @@ mod health;
 mod history;
 mod identities;
 mod lock;
-mod members;
 mod outbox;
 #[allow(clippy::duplicate_mod, reason = "compiled once for each database")]
 #[path = "../shared/mod.rs"]

@@ -34,7 +34,7 @@ use crate::{
         close::CloseCode,
         event::{EventBody, EventFrame},
     },
-    store::{Committed, EventPage, Standing, Store, StoreError},
+    store::{Committed, EventPage, Store, StoreError, TimelineState},
 };
 
 pub use fan_out::fan_out;
@@ -292,7 +292,7 @@ impl Delivery {
 
     /// Reads where a client goes on after it has loaded anew.
     pub async fn begin_anew(&self, socket: &Socket) -> Result<Pulled, StoreError> {
-        let Standing { epoch, bounds } = self.store.standing(socket.user).await?;
+        let TimelineState { epoch, bounds } = self.store.timeline_state(socket.user).await?;
         Ok(Pulled::Reset { epoch, last: bounds.last })
     }
 

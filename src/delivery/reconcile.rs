@@ -10,7 +10,7 @@ use crate::{
     domain::{Epoch, Seq, UserId},
     hub::Local,
     protocol::event::EventFrame,
-    store::{Standing, StoreError},
+    store::{StoreError, TimelineState},
 };
 
 /// Users in one query.
@@ -130,7 +130,7 @@ impl Delivery {
     }
 
     /// Where a user's timeline stands. Also notes the epoch that was read with it.
-    pub async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
+    pub async fn standing(&self, user: UserId) -> Result<TimelineState, StoreError> {
         let standing = self.store.standing(user).await?;
         self.note_epoch(standing.epoch);
         Ok(standing)

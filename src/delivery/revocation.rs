@@ -43,7 +43,7 @@ async fn check_sessions(delivery: &Delivery, auth: &Auth) -> Result<(), StoreErr
 /// By user: an anonymous socket has no session.
 async fn check_closes(delivery: &Delivery) -> Result<(), StoreError> {
     for slice in delivery.slices() {
-        for (user, up_to) in delivery.store.closes(&slice).await? {
+        for (user, up_to) in delivery.store.socket_closures(&slice).await? {
             let order = CloseOrder::UpTo(up_to);
             delivery.hub.with(user, |local| close_matching(local, &order));
         }

@@ -15,8 +15,8 @@ use crate::{
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
     store::{
-        Acquaintance, Bounds, ChatPage, ConversationPage, Standing, Store, StoreError, Window,
-        batcher::Batcher,
+        Acquaintance, ChatPage, ConversationPage, Store, StoreError, TimelineRange, TimelineState,
+        Window, batcher::Batcher,
     },
 };
 
@@ -86,7 +86,7 @@ impl Messaging {
         since: Option<Seq>,
         epoch: Option<&ClientEpoch>,
     ) -> Result<Resume, Error> {
-        let Standing { epoch: now, bounds } = self.delivery.standing(user).await?;
+        let TimelineState { epoch: now, bounds } = self.delivery.standing(user).await?;
         let is_foreign = epoch.is_some_and(|epoch| !epoch.is(now));
         let from = match since {
             _ if is_foreign => None,
@@ -96,7 +96,7 @@ impl Messaging {
         Ok(Resume { last: bounds.last, epoch: now, from })
     }
 
-    fn can_replay(&self, bounds: Bounds, since: Seq) -> bool {
+    fn can_replay(&self, bounds: TimelineRange, since: Seq) -> bool {
         since <= bounds.last
             && since.next() >= bounds.first
             && bounds.last.get() - since.get() <= i64::from(self.replay_limit)

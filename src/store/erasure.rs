@@ -15,7 +15,7 @@ pub trait Erasure {
     /// takes most first. From then on the user is found only as a side of conversations that are there; a
     /// chat to or from it is [`Appended::TargetNotFound`](super::Appended::TargetNotFound) or
     /// [`Appended::SenderNotFound`](super::Appended::SenderNotFound), and the id is never given again.
-    /// Its own timeline ends: its range is [`Bounds::EMPTY`](super::Bounds::EMPTY). The timelines of
+    /// Its own timeline ends: its range is [`TimelineRange::EMPTY`](super::TimelineRange::EMPTY). The timelines of
     /// others keep every event. Its words stay until [`Erasure::blank_chats`].
     ///
     /// `false` if there never was such a user. Safe to repeat.

@@ -3,16 +3,16 @@
 
 use async_trait::async_trait;
 
-use super::{Bounds, Session, StoreError, TokenHash};
+use super::{Session, StoreError, TimelineRange, TokenHash};
 use crate::domain::{ConnectionId, Epoch, UserId};
 
 /// Where a timeline stands, and in which history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct TimelineState {
     /// The database's history.
     pub epoch: Epoch,
     /// What is kept of the timeline.
-    pub bounds: Bounds,
+    pub bounds: TimelineRange,
 }
 
 /// What every handshake asks for. No answer is older than its call.
@@ -24,7 +24,7 @@ pub trait Handshakes {
     /// An id for a socket that opens now: above every id that any replica was given before.
     async fn next_connection(&self) -> Result<ConnectionId, StoreError>;
 
-    /// [`Timelines::bounds`](super::Timelines::bounds) and [`History::epoch`](super::History::epoch)
+    /// [`Timelines::timeline_range`](super::Timelines::timeline_range) and [`History::epoch`](super::History::epoch)
     /// together.
-    async fn standing(&self, user: UserId) -> Result<Standing, StoreError>;
+    async fn timeline_state(&self, user: UserId) -> Result<TimelineState, StoreError>;
 }

@@ -35,7 +35,7 @@ pub use avatars::Avatars;
 pub use conversations::{ChatPage, ConversationPage, Conversations, ReadMark, Window};
 pub use erasure::Erasure;
 pub use error::StoreError;
-pub use handshakes::{Handshakes, Standing};
+pub use handshakes::{Handshakes, TimelineState};
 pub use health::{Access, Health};
 pub use history::History;
 pub use identities::Identities;
@@ -45,7 +45,7 @@ pub use outbox::{CHAT_CREATED, Outbox, OutboxEntry, OutboxPage};
 pub use outbox_cursor::{InvalidCursor, OutboxCursor};
 pub use sessions::{Session, Sessions, TokenHash};
 pub use sockets::Sockets;
-pub use timelines::{Bounds, Change, EventPage, TimelineEvent, Timelines};
+pub use timelines::{Change, EventPage, TimelineEvent, TimelineRange, Timelines};
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
 

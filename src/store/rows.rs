@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, Row};
 
-use super::{Bounds, EventPage, ReadMark, TimelineEvent, error::corrupt};
+use super::{EventPage, ReadMark, TimelineEvent, TimelineRange, error::corrupt};
 use crate::{
     clock::Timestamp,
     domain::{
@@ -214,7 +214,7 @@ pub(super) fn cut<R>(mut rows: Vec<R>, limit: u32) -> (Vec<R>, bool) {
 /// A page of at most `limit` events of a user after `since`, if none within the bounds is missing.
 pub(super) fn event_page(
     user: UserId,
-    bounds: Bounds,
+    bounds: TimelineRange,
     since: Seq,
     limit: u32,
     events: Vec<TimelineEvent>,

@@ -17,5 +17,8 @@ pub trait Sockets {
 
     /// Up to which id sockets of these users must be closed: the highest bound that
     /// [`Sockets::close_sockets`] has returned. Users whose sockets were never closed are left out.
-    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError>;
+    async fn socket_closures(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, ConnectionId>, StoreError>;
 }

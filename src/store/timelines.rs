@@ -14,7 +14,7 @@ use crate::{
 
 /// What is kept of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
-pub struct Bounds {
+pub struct TimelineRange {
     /// The first event that is kept; one more than `last` if none is.
     #[sqlx(rename = "first_seq")]
     pub first: Seq,
@@ -23,7 +23,7 @@ pub struct Bounds {
     pub last: Seq,
 }
 
-impl Bounds {
+impl TimelineRange {
     /// The bounds of a timeline without events.
     pub const EMPTY: Self = Self { first: Seq::ZERO.next(), last: Seq::ZERO };
 }
@@ -73,7 +73,7 @@ impl TimelineEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
     /// What is kept, read in the same transaction as the events.
-    pub bounds: Bounds,
+    pub bounds: TimelineRange,
     /// The events after the asked place, without holes, in order.
     pub events: Vec<TimelineEvent>,
 }
@@ -81,8 +81,8 @@ pub struct EventPage {
 /// Timelines of users.
 #[async_trait]
 pub trait Timelines {
-    /// What is kept of a user's timeline; [`Bounds::EMPTY`] if nothing ever happened to that user.
-    async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError>;
+    /// What is kept of a user's timeline; [`TimelineRange::EMPTY`] if nothing ever happened to that user.
+    async fn timeline_range(&self, user: UserId) -> Result<TimelineRange, StoreError>;
 
     /// The last numbers of these timelines; those of users to whom nothing happened are left out.
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError>;

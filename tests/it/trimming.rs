@@ -36,7 +36,8 @@ async fn is_due(store: &dyn Store) -> bool {
 
 async fn until_first(store: &dyn Store, user: UserId, first: i64) {
     let first = Seq::new(first).unwrap();
-    eventually("it is trimmed", async || store.bounds(user).await.unwrap().first == first).await;
+    eventually("it is trimmed", async || store.timeline_range(user).await.unwrap().first == first)
+        .await;
 }
 
 /// The client goes on after `since`, and is told to load anew after the number before it, over a socket and

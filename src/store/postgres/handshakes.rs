@@ -16,7 +16,7 @@ use super::{
 use crate::{
     coalescer::{CallLimits, Coalescer},
     domain::{ConnectionId, Seq, UserId},
-    store::{Bounds, Handshakes, Session, Standing, StoreError, TokenHash},
+    store::{Handshakes, Session, StoreError, TimelineRange, TimelineState, TokenHash},
 };
 
 const LIMITS: CallLimits = CallLimits {
@@ -33,7 +33,7 @@ const LIMITS: CallLimits = CallLimits {
 pub(super) struct HandshakeCalls {
     sessions: Coalescer<TokenHash, Option<Session>, StoreError>,
     connections: Coalescer<(), ConnectionId, StoreError>,
-    standings: Coalescer<UserId, Standing, StoreError>,
+    timeline_states: Coalescer<UserId, TimelineState, StoreError>,
 }
 
 impl HandshakeCalls {
@@ -41,7 +41,7 @@ impl HandshakeCalls {
         Self {
             sessions: coalescer(pool, |c, tokens| sessions(c, tokens).boxed()),
             connections: coalescer(pool, |c, calls| next_connections(c, calls.len()).boxed()),
-            standings: coalescer(pool, |c, users| standings(c, users).boxed()),
+            timeline_states: coalescer(pool, |c, users| timeline_states(c, users).boxed()),
         }
     }
 }
@@ -76,8 +76,8 @@ impl Handshakes for PgStore {
         self.handshakes.connections.call(()).await
     }
 
-    async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
-        self.handshakes.standings.call(user).await
+    async fn timeline_state(&self, user: UserId) -> Result<TimelineState, StoreError> {
+        self.handshakes.timeline_states.call(user).await
     }
 }
 
@@ -115,10 +115,10 @@ async fn next_connections(
         .await
 }
 
-async fn standings(
+async fn timeline_states(
     connection: &mut PgConnection,
     users: Vec<UserId>,
-) -> sqlx::Result<Vec<Standing>> {
+) -> sqlx::Result<Vec<TimelineState>> {
     let rows: Vec<(UserId, Seq, Seq)> = sqlx::query_as(
         "SELECT user_id, first_seq, last_seq FROM timelines WHERE user_id = ANY($1)",
     )
@@ -126,9 +126,9 @@ async fn standings(
     .fetch_all(&mut *connection)
     .await?;
     let bounds: HashMap<_, _> =
-        rows.into_iter().map(|(user, first, last)| (user, Bounds { first, last })).collect();
+        rows.into_iter().map(|(user, first, last)| (user, TimelineRange { first, last })).collect();
     let epoch = history::epoch(connection).await?;
     // A user without a timeline has no event.
-    let of = |user| bounds.get(user).copied().unwrap_or(Bounds::EMPTY);
-    Ok(users.iter().map(|user| Standing { epoch, bounds: of(user) }).collect())
+    let of = |user| bounds.get(user).copied().unwrap_or(TimelineRange::EMPTY);
+    Ok(users.iter().map(|user| TimelineState { epoch, bounds: of(user) }).collect())
 }

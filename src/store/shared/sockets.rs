@@ -27,7 +27,10 @@ impl Sockets for Db {
         self.write(|c| query.fetch_one(c).boxed()).await
     }
 
-    async fn closes(&self, users: &[UserId]) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
+    async fn socket_closures(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, ConnectionId>, StoreError> {
         let query = sqlx::query_as(concat!(
             "SELECT user_id, up_to FROM closes WHERE user_id ",
             sql!(in "$1")

@@ -16,18 +16,18 @@ use crate::{
     clock::Timestamp,
     domain::{Chat, ChatId, Seq, UserId},
     store::{
-        Bounds, Change, EventPage, StoreError, TRIM_STEP, TimelineEvent, Timelines, TrimPage,
-        rows::event_page, trimming,
+        Change, EventPage, StoreError, TRIM_STEP, TimelineEvent, TimelineRange, Timelines,
+        TrimPage, rows::event_page, trimming,
     },
 };
 
 #[async_trait]
 impl Timelines for Db {
-    async fn bounds(&self, user: UserId) -> Result<Bounds, StoreError> {
+    async fn timeline_range(&self, user: UserId) -> Result<TimelineRange, StoreError> {
         let query = sqlx::query_as("SELECT first_seq, last_seq FROM timelines WHERE user_id = $1")
             .bind(user);
         let bounds = self.read(|c| query.fetch_optional(c).boxed());
-        Ok(bounds.await?.unwrap_or(Bounds::EMPTY))
+        Ok(bounds.await?.unwrap_or(TimelineRange::EMPTY))
     }
 
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {
@@ -60,7 +60,8 @@ impl Timelines for Db {
                 .bind(i64::from(limit))
                 .fetch_all(c)
                 .await?;
-                let bounds = rows.first().map_or(Ok(Bounds::EMPTY), Bounds::from_row)?;
+                let bounds =
+                    rows.first().map_or(Ok(TimelineRange::EMPTY), TimelineRange::from_row)?;
                 if since.next() < bounds.first || since >= bounds.last {
                     return Ok(EventPage { bounds, events: Vec::new() });
                 }

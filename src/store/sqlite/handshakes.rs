@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::SqliteStore;
 use crate::{
     domain::{ConnectionId, UserId},
-    store::{Handshakes, History, Session, Standing, StoreError, Timelines, TokenHash},
+    store::{Handshakes, History, Session, StoreError, TimelineState, Timelines, TokenHash},
 };
 
 /// How many ids of sockets are reserved with one write. Those that a process has not given out are lost with
@@ -35,9 +35,9 @@ impl Handshakes for SqliteStore {
         self.guarded(async move { store.draw_connection().await }).await
     }
 
-    async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
-        let bounds = self.bounds(user).await?;
-        Ok(Standing { epoch: self.epoch().await?, bounds })
+    async fn timeline_state(&self, user: UserId) -> Result<TimelineState, StoreError> {
+        let bounds = self.timeline_range(user).await?;
+        Ok(TimelineState { epoch: self.epoch().await?, bounds })
     }
 }
 

@@ -13,7 +13,8 @@ use imserver::{
     clock::Clock,
     domain::{Epoch, Seq, User, UserId},
     store::{
-        Appended, Bounds, Change, NewChat, Store, TokenHash, postgres::PgStore, sqlite::SqliteStore,
+        Appended, Change, NewChat, Store, TimelineRange, TokenHash, postgres::PgStore,
+        sqlite::SqliteStore,
     },
 };
 use sqlx::{
@@ -172,7 +173,7 @@ async fn keeps_the_timeline(store: &dyn Store, n: i64, world: &World) {
     let since = Seq::new(n % 3).unwrap();
     let page = store.events(of, since, 1_000).await.unwrap();
     let last = Seq::new(expected.len().try_into().unwrap()).unwrap();
-    assert_eq!(page.bounds, Bounds { first: Seq::new(1).unwrap(), last });
+    assert_eq!(page.bounds, TimelineRange { first: Seq::new(1).unwrap(), last });
     let chats = page.events.iter().map(|event| match &event.change {
         Change::Chat(chat) => chat,
         other @ Change::Other { .. } => panic!("{other:?}"),
@@ -234,7 +235,7 @@ async fn goes_on(store: &dyn Store, world: &World) {
     let sent = send(store, low, high, "new").await;
     assert!(sent.chat.id.get() > CHATS, "{:?}", sent.chat.id);
     assert_eq!(sent.sender_seq().unwrap().get(), next(low));
-    assert_eq!(store.bounds(user(high)).await.unwrap().last.get(), next(high));
+    assert_eq!(store.timeline_range(user(high)).await.unwrap().last.get(), next(high));
     let new = demo_user(store, "new").await;
     assert!(new.id.get() >= 1_000_000 + USERS, "{new:?}");
 }

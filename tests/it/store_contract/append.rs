@@ -2,7 +2,7 @@
 
 use imserver::{
     clock::Clock,
-    store::{Appended, Bounds, Committed, StoreError, Window},
+    store::{Appended, Committed, StoreError, TimelineRange, Window},
 };
 
 use super::{
@@ -88,7 +88,7 @@ pub(super) async fn a_key_with_other_words_is_refused<D: Database>() {
     assert_eq!(answers[..3], [Appended::KeyReused, Appended::KeyReused, Appended::KeyReused]);
     assert!(matches!(answers[3], Appended::Repeat(_)));
     assert_eq!(timeline(&*store, 1).await.len(), 1);
-    assert_eq!(store.bounds(user(3)).await.unwrap(), Bounds::EMPTY);
+    assert_eq!(store.timeline_range(user(3)).await.unwrap(), TimelineRange::EMPTY);
 }
 
 pub(super) async fn repeats_within_a_batch_are_folded<D: Database>() {
@@ -164,8 +164,8 @@ pub(super) async fn unknown_users_are_told_apart<D: Database>() {
         ]
     );
     assert!(matches!(&answers[4], Appended::Committed(c) if c.sender_seq() == Some(seq(1))));
-    assert_eq!(store.bounds(user(98)).await.unwrap(), Bounds::EMPTY);
-    assert_eq!(store.bounds(user(99)).await.unwrap(), Bounds::EMPTY);
+    assert_eq!(store.timeline_range(user(98)).await.unwrap(), TimelineRange::EMPTY);
+    assert_eq!(store.timeline_range(user(99)).await.unwrap(), TimelineRange::EMPTY);
 
     // Whoever comes to exist can be written to, under the key that found nobody.
     store.ensure_users(&[(user(99), name("late"))]).await.unwrap();
@@ -175,7 +175,7 @@ pub(super) async fn unknown_users_are_told_apart<D: Database>() {
 pub(super) async fn an_empty_batch_touches_nothing<D: Database>() {
     let (_database, store) = populated::<D>(1).await;
     assert_eq!(store.append(&[]).await.unwrap(), []);
-    assert_eq!(store.bounds(user(1)).await.unwrap(), Bounds::EMPTY);
+    assert_eq!(store.timeline_range(user(1)).await.unwrap(), TimelineRange::EMPTY);
 }
 
 pub(super) async fn a_refused_chat_takes_its_batch_along<D: Database>() {
@@ -184,7 +184,7 @@ pub(super) async fn a_refused_chat_takes_its_batch_along<D: Database>() {
     let refused = store.append(&batch).await.unwrap_err();
     assert!(matches!(refused, StoreError::Rejected(_)), "{refused:?}");
     assert!(!refused.to_string().contains("xxxx"), "an error shows no body");
-    assert_eq!(store.bounds(user(1)).await.unwrap(), Bounds::EMPTY);
+    assert_eq!(store.timeline_range(user(1)).await.unwrap(), TimelineRange::EMPTY);
     assert_eq!(store.conversation_with(user(1), user(3)).await.unwrap(), None);
 
     // The store goes on, and nothing of the batch is known to it.

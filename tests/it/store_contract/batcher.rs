@@ -142,7 +142,7 @@ pub(super) async fn closing_commits_the_queue<D: Database>() {
     let tickets: Vec<_> =
         (0..1_200).map(|i| batcher.enqueue(chat(1, 2, &format!("k{i}"), "x")).unwrap()).collect();
     batcher.close().await;
-    assert_eq!(store.bounds(user(2)).await.unwrap().last, seq(1_200));
+    assert_eq!(store.timeline_range(user(2)).await.unwrap().last, seq(1_200));
     assert_eq!(batcher.append(chat(1, 2, "late", "x")).await, Err(AppendError::Unavailable));
     for ticket in tickets {
         committed(ticket.wait().await.unwrap());

@@ -51,15 +51,15 @@ pub(super) async fn a_close_means_all_until_now_and_never_goes_back<D: Database>
     let database = D::create().await;
     let store = database.open().await;
     let nobody = [user(1), user(2)];
-    assert!(store.closes(&nobody).await.unwrap().is_empty());
-    assert!(store.closes(&[]).await.unwrap().is_empty());
+    assert!(store.socket_closures(&nobody).await.unwrap().is_empty());
+    assert!(store.socket_closures(&[]).await.unwrap().is_empty());
 
     let before = store.next_connection().await.unwrap();
     // Of a user who does not exist, as of an anonymous one before the first chat.
     let first = store.close_sockets(user(1)).await.unwrap();
     let after = store.next_connection().await.unwrap();
     assert!(before < first && first < after);
-    assert_eq!(store.closes(&nobody).await.unwrap(), [(user(1), first)].into());
+    assert_eq!(store.socket_closures(&nobody).await.unwrap(), [(user(1), first)].into());
 
     let mut calls = JoinSet::new();
     for _ in 0..20 {
@@ -68,15 +68,15 @@ pub(super) async fn a_close_means_all_until_now_and_never_goes_back<D: Database>
     }
     let highest = calls.join_all().await.into_iter().max().unwrap();
     assert!(highest > after);
-    assert_eq!(store.closes(&nobody).await.unwrap(), [(user(1), highest)].into());
+    assert_eq!(store.socket_closures(&nobody).await.unwrap(), [(user(1), highest)].into());
     let other = store.close_sockets(user(2)).await.unwrap();
     let both = [(user(1), highest), (user(2), other)].into();
-    assert_eq!(database.open().await.closes(&nobody).await.unwrap(), both);
+    assert_eq!(database.open().await.socket_closures(&nobody).await.unwrap(), both);
 
     database.tamper("UPDATE closes SET up_to = 9007199254740990 WHERE user_id = 1").await;
     let far = ConnectionId::new(9_007_199_254_740_990).unwrap();
     assert_eq!(store.close_sockets(user(1)).await.unwrap(), far);
-    assert_eq!(store.closes(&[user(1)]).await.unwrap(), [(user(1), far)].into());
+    assert_eq!(store.socket_closures(&[user(1)]).await.unwrap(), [(user(1), far)].into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

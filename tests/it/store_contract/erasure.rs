@@ -7,7 +7,7 @@ use imserver::{
     accounts,
     clock::Timestamp,
     domain::{AvatarHash, ClientMsgId, UserName},
-    store::{Appended, Bounds, Store, StoreError, TokenHash, Window},
+    store::{Appended, Store, StoreError, TimelineRange, TokenHash, Window},
 };
 use tokio::task::JoinSet;
 
@@ -85,7 +85,7 @@ pub(super) async fn its_words_go_and_timelines_of_others_stay<D: Database>() {
     let peer =
         store.conversations(user(2), None, 1).await.unwrap().conversations.remove(0).peer.unwrap();
     assert_eq!((peer.user.name, peer.user.avatar), (UserName::erased(), None));
-    assert_eq!(store.bounds(user(1)).await.unwrap(), Bounds::EMPTY);
+    assert_eq!(store.timeline_range(user(1)).await.unwrap(), TimelineRange::EMPTY);
 
     // Neither can it be written to, nor does it write, nor does it come back.
     store.ensure_users(&[(user(1), name("back"))]).await.unwrap();

@@ -16,10 +16,10 @@ use imserver::{
         Identity, ReplicaId, Seq, SessionId, User, UserId, UserName,
     },
     store::{
-        Access, Acquaintance, Appended, Appends, Avatars, Bounds, ChatPage, ConversationPage,
+        Access, Acquaintance, Appended, Appends, Avatars, ChatPage, ConversationPage,
         Conversations, Erasure, EventPage, Handshakes, Health, History, Identities, Jobs, Members,
-        NewChat, Outbox, OutboxCursor, OutboxPage, ReadMark, Session, Sessions, Sockets, Standing,
-        StoreError, Timelines, TokenHash, TrimPage, Users, Window,
+        NewChat, Outbox, OutboxCursor, OutboxPage, ReadMark, Session, Sessions, Sockets,
+        StoreError, TimelineRange, TimelineState, Timelines, TokenHash, TrimPage, Users, Window,
     },
 };
 use parking_lot::Mutex;
@@ -109,7 +109,7 @@ impl Erasure for FakeStore {
 impl Handshakes for FakeStore {
     async fn session(&self, _: TokenHash) -> Answer<Option<Session>> { unimplemented!() }
     async fn next_connection(&self) -> Answer<ConnectionId> { unimplemented!() }
-    async fn standing(&self, _: UserId) -> Answer<Standing> { unimplemented!() }
+    async fn timeline_state(&self, _: UserId) -> Answer<TimelineState> { unimplemented!() }
 }
 
 #[async_trait]
@@ -179,14 +179,14 @@ impl Sessions for FakeStore {
 #[rustfmt::skip]
 impl Sockets for FakeStore {
     async fn close_sockets(&self, _: UserId) -> Answer<ConnectionId> { unimplemented!() }
-    async fn closes(&self, _: &[UserId])
+    async fn socket_closures(&self, _: &[UserId])
         -> Answer<HashMap<UserId, ConnectionId>> { unimplemented!() }
 }
 
 #[async_trait]
 #[rustfmt::skip]
 impl Timelines for FakeStore {
-    async fn bounds(&self, _: UserId) -> Answer<Bounds> { unimplemented!() }
+    async fn timeline_range(&self, _: UserId) -> Answer<TimelineRange> { unimplemented!() }
     async fn last_seqs(&self, users: &[UserId]) -> Answer<HashMap<UserId, Seq>> {
         let last_seqs = self.last_seqs.lock();
         Ok(users.iter().filter_map(|user| Some((*user, *last_seqs.get(user)?))).collect())

@@ -2,7 +2,7 @@
 
 use imserver::{
     domain::{Chat, Seq},
-    store::{Bounds, Change, Store},
+    store::{Change, Store, TimelineRange},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -29,7 +29,10 @@ pub(super) async fn latest_chats_outlive_the_timeline<D: Database>() {
     store.trim_timeline(user(1), seq(3)).await.unwrap();
     assert_eq!(store.latest_chats(user(1), 10).await.unwrap(), before);
     store.trim_timeline(user(1), seq(1_000)).await.unwrap();
-    assert_eq!(store.bounds(user(1)).await.unwrap(), Bounds { first: seq(6), last: seq(5) });
+    assert_eq!(
+        store.timeline_range(user(1)).await.unwrap(),
+        TimelineRange { first: seq(6), last: seq(5) }
+    );
     assert_eq!(store.latest_chats(user(1), 10).await.unwrap(), before);
     assert_eq!(store.latest_chats(user(1), 3).await.unwrap(), before[2..]);
     assert_eq!(store.latest_chats(user(1), 0).await.unwrap(), []);

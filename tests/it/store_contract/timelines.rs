@@ -2,13 +2,13 @@
 
 use imserver::{
     domain::{Chat, ChatKind, Payload, Seq},
-    store::{Appended, Bounds, Change, EventPage, Standing, StoreError, Window},
+    store::{Appended, Change, EventPage, StoreError, TimelineRange, TimelineState, Window},
 };
 use tokio::task::JoinSet;
 
 use super::{Database, chat, places, populated, send, seq, timeline, user};
 
-const EMPTY: EventPage = EventPage { bounds: Bounds::EMPTY, events: Vec::new() };
+const EMPTY: EventPage = EventPage { bounds: TimelineRange::EMPTY, events: Vec::new() };
 
 fn numbers(page: &EventPage) -> Vec<i64> {
     page.events.iter().map(|event| event.seq.get()).collect()
@@ -17,13 +17,13 @@ fn numbers(page: &EventPage) -> Vec<i64> {
 pub(super) async fn nothing_has_happened_yet<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
     for nobody in [user(1), user(77)] {
-        assert_eq!(store.bounds(nobody).await.unwrap(), Bounds::EMPTY);
+        assert_eq!(store.timeline_range(nobody).await.unwrap(), TimelineRange::EMPTY);
         assert_eq!(store.events(nobody, Seq::ZERO, 10).await.unwrap(), EMPTY);
         assert_eq!(store.events(nobody, seq(5), 10).await.unwrap(), EMPTY);
         assert!(store.latest_chats(nobody, 10).await.unwrap().is_empty());
         assert!(store.conversations(nobody, None, 10).await.unwrap().conversations.is_empty());
         store.trim_timeline(nobody, seq(3)).await.unwrap();
-        assert_eq!(store.bounds(nobody).await.unwrap(), Bounds::EMPTY);
+        assert_eq!(store.timeline_range(nobody).await.unwrap(), TimelineRange::EMPTY);
     }
     assert!(store.last_seqs(&[user(1), user(77)]).await.unwrap().is_empty());
     assert!(store.last_seqs(&[]).await.unwrap().is_empty());
@@ -38,7 +38,7 @@ pub(super) async fn events_come_in_pages_without_holes<D: Database>() {
     send(&*store, 3, 2, "not in the timeline of 1").await;
 
     let page = store.events(user(1), Seq::ZERO, 3).await.unwrap();
-    assert_eq!(page.bounds, Bounds { first: seq(1), last: seq(7) });
+    assert_eq!(page.bounds, TimelineRange { first: seq(1), last: seq(7) });
     assert_eq!(numbers(&page), [1, 2, 3]);
     let page = store.events(user(1), seq(3), 4).await.unwrap();
     assert_eq!(numbers(&page), [4, 5, 6, 7]);
@@ -54,7 +54,7 @@ pub(super) async fn a_place_outside_the_bounds_gives_only_bounds<D: Database>() 
     for _ in 0..3 {
         send(&*store, 1, 2, "x").await;
     }
-    let bounds = Bounds { first: seq(1), last: seq(3) };
+    let bounds = TimelineRange { first: seq(1), last: seq(3) };
     for since in [3, 4, 1_000_000] {
         let page = store.events(user(2), seq(since), 10).await.unwrap();
         assert_eq!(page, EventPage { bounds, events: Vec::new() });
@@ -71,8 +71,8 @@ pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
     // Less than what is gone is nothing to do.
     store.trim_timeline(user(2), seq(1)).await.unwrap();
 
-    let bounds = Bounds { first: seq(3), last: seq(5) };
-    assert_eq!(store.bounds(user(2)).await.unwrap(), bounds);
+    let bounds = TimelineRange { first: seq(3), last: seq(5) };
+    assert_eq!(store.timeline_range(user(2)).await.unwrap(), bounds);
     for since in [Seq::ZERO, seq(1)] {
         let page = store.events(user(2), since, 10).await.unwrap();
         assert_eq!(page, EventPage { bounds, events: Vec::new() });
@@ -85,8 +85,8 @@ pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
 
     // All of it: the last number stays, and the next one follows it.
     store.trim_timeline(user(2), seq(100)).await.unwrap();
-    let bounds = Bounds { first: seq(6), last: seq(5) };
-    assert_eq!(store.bounds(user(2)).await.unwrap(), bounds);
+    let bounds = TimelineRange { first: seq(6), last: seq(5) };
+    assert_eq!(store.timeline_range(user(2)).await.unwrap(), bounds);
     assert!(store.events(user(2), seq(5), 10).await.unwrap().events.is_empty());
     assert_eq!(places(&send(&*store, 1, 2, "x").await), [(1, 6), (2, 6)]);
     let page = store.events(user(2), seq(5), 10).await.unwrap();
@@ -234,18 +234,18 @@ pub(super) async fn a_standing_is_of_its_user_and_of_now<D: Database>() {
         let mut asking = JoinSet::new();
         for of in (1..=USERS).chain([1, 77]) {
             let store = store.clone();
-            asking.spawn(async move { (of, store.standing(user(of)).await.unwrap()) });
+            asking.spawn(async move { (of, store.timeline_state(user(of)).await.unwrap()) });
         }
         for (of, standing) in asking.join_all().await {
             let bounds = match of {
-                77 => Bounds::EMPTY,
-                _ => Bounds { first: seq(1), last: seq(round * of) },
+                77 => TimelineRange::EMPTY,
+                _ => TimelineRange { first: seq(1), last: seq(round * of) },
             };
-            assert_eq!(standing, Standing { epoch, bounds }, "{of}");
+            assert_eq!(standing, TimelineState { epoch, bounds }, "{of}");
         }
     }
     store.trim_timeline(user(USERS), seq(7)).await.unwrap();
-    let standing = store.standing(user(USERS)).await.unwrap();
-    assert_eq!(standing.bounds, store.bounds(user(USERS)).await.unwrap());
+    let standing = store.timeline_state(user(USERS)).await.unwrap();
+    assert_eq!(standing.bounds, store.timeline_range(user(USERS)).await.unwrap());
     assert_eq!(standing.epoch, store.epoch().await.unwrap());
 }

@@ -6,7 +6,7 @@ use imserver::{
     clock::{Clock, Timestamp},
     domain::{ReplicaId, Seq},
     jobs::{self, Job},
-    store::{Bounds, Store, TRIM_STEP, Trim, TrimPage},
+    store::{Store, TRIM_STEP, TimelineRange, Trim, TrimPage},
     trimming::{Keep, keep_trimming},
 };
 use tokio::task::JoinHandle;
@@ -109,9 +109,9 @@ pub(super) async fn timelines_are_trimmed_in_steps_and_one_round_a_day<D: Databa
     let replicas = [begin(store.clone()), begin(database.open().await)];
     let last = i64::try_from(MANY).unwrap();
     for (of, first, last) in [(1, last - 99, last), (2, last - 99, last), (4, 1, 3), (5, 3, 3)] {
-        let bounds = Bounds { first: seq(first), last: seq(last) };
+        let bounds = TimelineRange { first: seq(first), last: seq(last) };
         eventually(&format!("the timeline of {of} is trimmed"), async || {
-            store.bounds(user(of)).await.unwrap() == bounds
+            store.timeline_range(user(of)).await.unwrap() == bounds
         })
         .await;
         let page = store.events(user(of), seq(first - 1), 1_000).await.unwrap();

@@ -11,7 +11,7 @@ use crate::{
     domain::{AvatarHash, Identity, SessionId, User, UserId, UserName},
     limits::Limits,
     messaging::{Error, user_not_found},
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     store::{Session, Store, StoreError},
     wechat::{WechatClient, WechatError},
 };
@@ -77,7 +77,7 @@ impl Accounts {
     /// Logs the demo user of this name in.
     pub async fn log_in_demo(&self, name: &UserName) -> Result<(User, Login), Error> {
         if !self.demo_login {
-            return Err(Fault::new(Code::NotFound, "demo login is off").into());
+            return Err(ApiError::new(ErrorCode::NotFound, "demo login is off").into());
         }
         let user = self.store.user_by_identity(&Identity::demo(name), Some(name)).await?;
         self.begin(user).await
@@ -86,7 +86,10 @@ impl Accounts {
     /// Logs in whom WeChat knows by this code, which is good once.
     pub async fn log_in_wechat(&self, code: &str) -> Result<(User, Login), Error> {
         let wechat = self.wechat.as_ref().ok_or_else(|| {
-            Fault::new(Code::NotFound, "login by WeChat is not configured; set wechat.secret")
+            ApiError::new(
+                ErrorCode::NotFound,
+                "login by WeChat is not configured; set wechat.secret",
+            )
         })?;
         let openid = wechat.openid(code).await.map_err(wechat_fault)?;
         let user = self.store.user_by_identity(&wechat.identity(&openid), None).await?;
@@ -117,11 +120,11 @@ impl Accounts {
 
     /// A place for an upload of this user, to be had before its body is read: an error at once if the
     /// user uploads too often, or if there are too many uploads.
-    pub fn upload_place(&self, user: UserId) -> Result<UploadPlace, Fault> {
+    pub fn upload_place(&self, user: UserId) -> Result<UploadPlace, ApiError> {
         self.limits.avatar(user)?;
-        let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Fault {
+        let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| ApiError {
             retry_after: Some(UPLOAD_WAIT),
-            ..Fault::unavailable("too many pictures are being uploaded")
+            ..ApiError::unavailable("too many pictures are being uploaded")
         })?;
         Ok(UploadPlace { _permit: permit })
     }
@@ -135,14 +138,14 @@ impl Accounts {
     ) -> Result<User, Error> {
         // The closing of the semaphore never happens.
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let permit = permit.map_err(|_| Fault::internal())?;
+        let permit = permit.map_err(|_| ApiError::internal())?;
         // To its end, whether or not the client waits: so the places go with it.
         let decoded = tokio::task::spawn_blocking(move || {
             let picture = avatar::normalise(&upload);
             drop((upload, place, permit));
             picture
         });
-        let picture = decoded.await.map_err(|_| Fault::internal())?.map_err(avatar_fault)?;
+        let picture = decoded.await.map_err(|_| ApiError::internal())?.map_err(avatar_fault)?;
         let hash = AvatarHash::of(&picture.bytes);
         let user = self.store.set_avatar(user, &hash, picture.content_type, picture.bytes).await?;
         user.ok_or_else(|| user_not_found().into())
@@ -185,23 +188,25 @@ pub async fn drop_unused_pictures(store: Arc<dyn Store>) {
     }
 }
 
-fn avatar_fault(error: AvatarError) -> Fault {
-    Fault::new(Code::InvalidImage, error.to_string())
+fn avatar_fault(error: AvatarError) -> ApiError {
+    ApiError::new(ErrorCode::InvalidImage, error.to_string())
 }
 
-fn wechat_fault(error: WechatError) -> Fault {
+fn wechat_fault(error: WechatError) -> ApiError {
     match error {
         WechatError::CodeInvalid => {
-            Fault::new(Code::WechatCodeInvalid, "the code is wrong, used or expired")
+            ApiError::new(ErrorCode::WechatCodeInvalid, "the code is wrong, used or expired")
         }
-        WechatError::UserBlocked => Fault::new(Code::WechatUserBlocked, "WeChat sees a risk"),
-        WechatError::RateLimited => Fault {
+        WechatError::UserBlocked => {
+            ApiError::new(ErrorCode::WechatUserBlocked, "WeChat sees a risk")
+        }
+        WechatError::RateLimited => ApiError {
             retry_after: Some(Duration::from_mins(1)),
-            ..Fault::new(Code::RateLimited, "WeChat limits this user's logins")
+            ..ApiError::new(ErrorCode::RateLimited, "WeChat limits this user's logins")
         },
-        WechatError::Unavailable => Fault {
+        WechatError::Unavailable => ApiError {
             retry_after: Some(Duration::from_secs(2)),
-            ..Fault::new(Code::WechatUnavailable, "WeChat did not answer as it should")
+            ..ApiError::new(ErrorCode::WechatUnavailable, "WeChat did not answer as it should")
         },
     }
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::Rule;
-use crate::{protocol::fault::Fault, store::NewChat};
+use crate::{protocol::fault::ApiError, store::NewChat};
 
 /// How long all rules together may take for one chat. A sender is answered within 5 s, and the commit
 /// needs the rest of that.
@@ -48,7 +48,7 @@ impl Door {
     pub fn admit(
         &self,
         chat: NewChat,
-    ) -> impl Future<Output = Result<Admitted, Fault>> + Send + use<> {
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
         let rules = Arc::clone(&self.0);
         let asked_at = Instant::now();
         let mut asking = Box::pin(async move {
@@ -70,9 +70,9 @@ impl Door {
     }
 }
 
-fn too_late(rule: &'static str) -> Fault {
+fn too_late(rule: &'static str) -> ApiError {
     tracing::warn!(rule, "did not decide about a chat in time, answered as unavailable");
-    Fault::unavailable("whether the chat may be sent could not be found out in time")
+    ApiError::unavailable("whether the chat may be sent could not be found out in time")
 }
 
 impl Admitted {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{ClientMsgId, Content, Destination, UserId},
-        protocol::fault::Code,
+        protocol::fault::ErrorCode,
     };
 
     /// What a rule of the tests does.
@@ -120,12 +120,12 @@ mod tests {
             self.name
         }
 
-        async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
+        async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
             self.log.lock().push(format!("{} {}", self.name, chat.client_msg_id.as_str()));
             match self.does {
                 Does::Passes => {}
                 Does::Takes(time) => sleep(time).await,
-                Does::Refuses => return Err(Fault::new(Code::Forbidden, "as told")),
+                Does::Refuses => return Err(ApiError::new(ErrorCode::Forbidden, "as told")),
                 Does::NeverAnswers => pending().await,
             }
             Ok(())
@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// The key of a chat that is admitted, or the code of its refusal.
-    async fn admitted(door: &Door, key: &str) -> Result<String, Code> {
+    async fn admitted(door: &Door, key: &str) -> Result<String, ErrorCode> {
         let admitted = door.admit(chat(key)).await.map_err(|fault| fault.code)?;
         Ok(admitted.into_parts().0.client_msg_id.as_str().to_owned())
     }
@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_refusal_ends_it() {
         let (door, log) = door(&[Does::Passes, Does::Refuses, Does::Passes]);
-        assert_eq!(admitted(&door, "k").await, Err(Code::Forbidden));
+        assert_eq!(admitted(&door, "k").await, Err(ErrorCode::Forbidden));
         assert_eq!(*log.lock(), ["a k", "b k"]);
     }
 
@@ -194,7 +194,7 @@ mod tests {
             vec![Does::Takes(half), Does::NeverAnswers],
         ] {
             let begun = Instant::now();
-            assert_eq!(admitted(&door(&rules).0, "k").await, Err(Code::Unavailable));
+            assert_eq!(admitted(&door(&rules).0, "k").await, Err(ErrorCode::Unavailable));
             assert_eq!(begun.elapsed(), ADMISSION_WAIT);
         }
         let (door, _) =

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Rule;
-use crate::{limits::Limits, protocol::fault::Fault, store::NewChat};
+use crate::{limits::Limits, protocol::fault::ApiError, store::NewChat};
 
 /// Counts the sends of each user, and refuses those beyond the rate.
 pub struct SendLimit(Limits);
@@ -21,7 +21,7 @@ impl Rule for SendLimit {
         "send_limit"
     }
 
-    async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
+    async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
         self.0.send(chat.sender)
     }
 }

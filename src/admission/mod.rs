@@ -9,7 +9,7 @@ mod strangers;
 
 use async_trait::async_trait;
 
-use crate::{protocol::fault::Fault, store::NewChat};
+use crate::{protocol::fault::ApiError, store::NewChat};
 
 pub use door::{ADMISSION_WAIT, Admitted, Door};
 pub use limits::SendLimit;
@@ -41,5 +41,5 @@ pub trait Rule: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Lets the chat pass, or says why not.
-    async fn check(&self, chat: &NewChat) -> Result<(), Fault>;
+    async fn check(&self, chat: &NewChat) -> Result<(), ApiError>;
 }

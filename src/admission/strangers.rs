@@ -18,7 +18,7 @@ use super::Rule;
 use crate::{
     domain::{Destination, UserId},
     limits::Limits,
-    protocol::fault::Fault,
+    protocol::fault::ApiError,
     store::{Acquaintance, NewChat, Store},
 };
 
@@ -32,7 +32,7 @@ const LOOK_WAIT: Duration = Duration::from_secs(2);
 /// Two users, the lower id first.
 type Pair = (UserId, UserId);
 /// Whether the two may write.
-type Look = Shared<BoxFuture<'static, Result<(), Fault>>>;
+type Look = Shared<BoxFuture<'static, Result<(), ApiError>>>;
 
 /// Limits the conversations that users begin.
 pub struct Strangers(Arc<Inner>);
@@ -59,7 +59,7 @@ impl Rule for Strangers {
         "strangers"
     }
 
-    async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
+    async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
         match chat.destination {
             Destination::Direct(target) => self.may_write(chat.sender, target).await,
             // It has begun.
@@ -76,7 +76,7 @@ impl Strangers {
 
     /// Whether the sender may write to the target: not if that would begin a conversation, and the sender
     /// has begun too many. Of those who have one a replica asks the database once.
-    async fn may_write(&self, sender: UserId, target: UserId) -> Result<(), Fault> {
+    async fn may_write(&self, sender: UserId, target: UserId) -> Result<(), ApiError> {
         if sender == target || !self.0.limits.are_enforced() {
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Inner {
                     Ok(())
                 }
                 Ok(Err(fault)) => Err(fault),
-                Err(_) => Err(Fault::unavailable("the database did not answer in time")),
+                Err(_) => Err(ApiError::unavailable("the database did not answer in time")),
             }
         });
         let inner = Arc::clone(self);
@@ -122,7 +122,7 @@ impl Inner {
             task.await.unwrap_or_else(|_| {
                 // It panicked, or the runtime is going down.
                 inner.pairs.lock().looks.remove(&pair);
-                Err(Fault::internal())
+                Err(ApiError::internal())
             })
         };
         looked.boxed().shared()
@@ -130,7 +130,7 @@ impl Inner {
 
     /// Whether the two may write from now on without a look; an error if they must not. Nobody can begin
     /// a conversation with somebody who does not exist, so that is not counted, and is told later.
-    async fn look(&self, sender: UserId, target: UserId) -> Result<bool, Fault> {
+    async fn look(&self, sender: UserId, target: UserId) -> Result<bool, ApiError> {
         let how = Acquaintance::Conversation;
         if !self.store.acquainted(sender, &[target], how).await?.is_empty() {
             return Ok(true);

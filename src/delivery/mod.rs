@@ -309,7 +309,7 @@ impl Delivery {
         let user = socket.user;
         let head = self.head(user);
         // Before the chats: those of later events may be among them, none of an earlier one is missing.
-        let last = self.store.bounds(user).await?.last;
+        let last = self.store.timeline_range(user).await?.last;
         self.check_head(user, head, last);
         Ok(Latest { last, chats: self.store.latest_chats(user, limit).await? })
     }

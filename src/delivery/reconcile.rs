@@ -130,10 +130,10 @@ impl Delivery {
     }
 
     /// Where a user's timeline stands. Also notes the epoch that was read with it.
-    pub async fn standing(&self, user: UserId) -> Result<TimelineState, StoreError> {
-        let standing = self.store.standing(user).await?;
-        self.note_epoch(standing.epoch);
-        Ok(standing)
+    pub async fn timeline_state(&self, user: UserId) -> Result<TimelineState, StoreError> {
+        let state = self.store.timeline_state(user).await?;
+        self.note_epoch(state.epoch);
+        Ok(state)
     }
 
     async fn watch_epoch(&self) {

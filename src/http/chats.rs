@@ -11,7 +11,7 @@ use crate::{
     domain::{Chat, Destination, Seq},
     protocol::{
         client::{Send, SendChat},
-        fault::Fault,
+        fault::ApiError,
     },
     service::Service,
     store::NewChat,
@@ -34,7 +34,7 @@ pub(super) async fn send(
     State(service): State<Arc<Service>>,
     actor: Actor,
     body: JsonBody,
-) -> Result<(StatusCode, Json<SentChat>), Fault> {
+) -> Result<(StatusCode, Json<SentChat>), ApiError> {
     let chat: SendChat = body.read_as(actor.user)?;
     let Send { client_msg_id, target, content } =
         chat.check(service.settings.chat.max_content_chars)?;

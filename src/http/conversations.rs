@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Chat, ChatId, ConversationId, UserId},
-    protocol::fault::Fault,
+    protocol::fault::ApiError,
     service::Service,
     store::{ConversationPage, Window},
 };
@@ -38,7 +38,7 @@ pub(super) async fn list(
     actor: Actor,
     url: PublicUrl,
     params: Params,
-) -> Result<Json<ConversationList>, Fault> {
+) -> Result<Json<ConversationList>, ApiError> {
     service.limits.history(actor.user)?;
     let (limit, before) = (params.limit()?, params.integer("before")?);
     let ConversationPage { conversations, has_more } = match params.integer("peerId")? {
@@ -76,7 +76,7 @@ pub(super) async fn chats(
     actor: Actor,
     PathParam(id): PathParam,
     params: Params,
-) -> Result<Json<ChatList>, Fault> {
+) -> Result<Json<ChatList>, ApiError> {
     service.limits.history(actor.user)?;
     let id = integer("id", &id)?;
     let window = match (params.integer("before")?, params.after()?) {
@@ -85,7 +85,7 @@ pub(super) async fn chats(
         (None, Some(After::Beginning)) => Window::Oldest,
         (None, Some(After::Entry(after))) => Window::After(after),
         (Some(_), Some(_)) => {
-            return Err(Fault::invalid("`before` and `after` exclude each other"));
+            return Err(ApiError::invalid("`before` and `after` exclude each other"));
         }
     };
     let page = service.messaging.chats(actor.user, id, window, params.limit()?).await?;
@@ -108,7 +108,7 @@ pub(super) async fn read(
     actor: Actor,
     PathParam(id): PathParam,
     body: JsonBody,
-) -> Result<StatusCode, Fault> {
+) -> Result<StatusCode, ApiError> {
     service.limits.write(actor.user)?;
     let id = integer("id", &id)?;
     let ReadUpTo { up_to } = body.read_as(actor.user)?;

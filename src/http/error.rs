@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::protocol::fault::{Code, Fault};
+use crate::protocol::fault::{ApiError, ErrorCode};
 
 /// A problem document.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,8 +28,8 @@ pub struct Problem {
     detail: String,
 }
 
-impl From<&Fault> for Problem {
-    fn from(fault: &Fault) -> Self {
+impl From<&ApiError> for Problem {
+    fn from(fault: &ApiError) -> Self {
         Self {
             kind: format!("urn:imserver:problem:{}", fault.code.as_str()),
             title: fault.code.title(),
@@ -40,7 +40,7 @@ impl From<&Fault> for Problem {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -56,10 +56,10 @@ impl IntoResponse for Fault {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         match self.code {
-            Code::Unauthorized => {
+            ErrorCode::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Code::UpgradeRequired => {
+            ErrorCode::UpgradeRequired => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             }

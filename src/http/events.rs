@@ -12,7 +12,7 @@ use crate::{
     domain::{Epoch, Seq},
     protocol::{
         client::ClientEpoch,
-        fault::{Code, Fault},
+        fault::{ApiError, ErrorCode},
     },
     service::Service,
 };
@@ -41,15 +41,18 @@ pub(super) async fn events(
     State(service): State<Arc<Service>>,
     actor: Actor,
     params: Params,
-) -> Result<Json<EventList>, Fault> {
+) -> Result<Json<EventList>, ApiError> {
     service.limits.history(actor.user)?;
     let (since, limit) = (params.integer("since")?, params.limit()?);
     let epoch = params.get("epoch").filter(|epoch| !epoch.is_empty()).map(ClientEpoch::parse);
     let found = service.messaging.events(actor.user, since, epoch.as_ref(), limit).await?;
     let found = found.ok_or_else(|| {
-        Fault::new(Code::TimelineReset, "this place in the timeline means nothing here any more")
+        ApiError::new(
+            ErrorCode::TimelineReset,
+            "this place in the timeline means nothing here any more",
+        )
     })?;
-    let raw = |text: &str| RawValue::from_string(text.to_owned()).map_err(|_| Fault::internal());
+    let raw = |text: &str| RawValue::from_string(text.to_owned()).map_err(|_| ApiError::internal());
     Ok(Json(EventList {
         events: found.frames.iter().map(|frame| raw(&frame.text())).collect::<Result<_, _>>()?,
         last_seq: found.last,

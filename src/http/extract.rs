@@ -17,7 +17,7 @@ use crate::{
     domain::{MAX_ID, OutOfRange, UserId},
     protocol::{
         MAX_AVATAR_BYTES, MAX_MESSAGE_BYTES,
-        fault::{Code, Fault},
+        fault::{ApiError, ErrorCode},
         fields::{Fields, missing},
     },
     service::Service,
@@ -43,9 +43,12 @@ pub struct Actor {
 }
 
 impl FromRequestParts<Arc<Service>> for Actor {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Fault> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).ok_or_else(unauthorized)?;
         let actor = Self::of_token(service, token).await?;
         Params::of(parts).check_user(actor.user)?;
@@ -55,7 +58,7 @@ impl FromRequestParts<Arc<Service>> for Actor {
 
 impl Actor {
     /// The user with this token.
-    pub async fn of_token(service: &Service, token: &str) -> Result<Self, Fault> {
+    pub async fn of_token(service: &Service, token: &str) -> Result<Self, ApiError> {
         let token = Token::parse(token).ok_or_else(unauthorized)?;
         let session = service.accounts.authenticate(&token).await?.ok_or_else(unauthorized)?;
         // So every line of the log about this request names its user.
@@ -79,7 +82,7 @@ impl Caller {
         service: &Service,
         headers: &HeaderMap,
         token: Option<&str>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, ApiError> {
         if let Some(token) = token {
             return Ok(Self::User(Actor::of_token(service, token).await?));
         }
@@ -87,8 +90,8 @@ impl Caller {
             return Err(unauthorized());
         }
         if !service.origins.is_local(headers) {
-            return Err(Fault::new(
-                Code::AnonymousNotLocal,
+            return Err(ApiError::new(
+                ErrorCode::AnonymousNotLocal,
                 "without a token only programs and pages of this machine are served",
             ));
         }
@@ -96,9 +99,9 @@ impl Caller {
     }
 
     /// Refuses to act as somebody else.
-    pub fn act_as(&self, user: UserId) -> Result<(), Fault> {
+    pub fn act_as(&self, user: UserId) -> Result<(), ApiError> {
         match self {
-            Self::User(actor) if actor.user != user => Err(Fault::foreign_user()),
+            Self::User(actor) if actor.user != user => Err(ApiError::foreign_user()),
             _ => Ok(()),
         }
     }
@@ -113,9 +116,12 @@ impl Caller {
 }
 
 impl FromRequestParts<Arc<Service>> for Caller {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Fault> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers);
         // A header that is there and is no bearer token is a wrong token, not none.
         if token.is_none() && parts.headers.contains_key(header::AUTHORIZATION) {
@@ -149,8 +155,11 @@ pub fn offered(headers: &HeaderMap) -> Vec<&str> {
 }
 
 /// The fault of a request without a valid token.
-pub fn unauthorized() -> Fault {
-    Fault::new(Code::Unauthorized, "a valid session token is needed: Authorization: Bearer TOKEN")
+pub fn unauthorized() -> ApiError {
+    ApiError::new(
+        ErrorCode::Unauthorized,
+        "a valid session token is needed: Authorization: Bearer TOKEN",
+    )
 }
 
 /// The parameters of a query string. Where a key stands twice, the first one counts.
@@ -186,35 +195,37 @@ impl Params {
     }
 
     /// The value of a key that must be there.
-    pub fn required(&self, key: &str) -> Result<&str, Fault> {
+    pub fn required(&self, key: &str) -> Result<&str, ApiError> {
         self.get(key).filter(|value| !value.is_empty()).ok_or_else(|| missing(key))
     }
 
     /// An id or a sequence number.
-    pub fn integer<T: FromStr<Err = OutOfRange>>(&self, key: &str) -> Result<Option<T>, Fault> {
+    pub fn integer<T: FromStr<Err = OutOfRange>>(&self, key: &str) -> Result<Option<T>, ApiError> {
         self.get(key).map(|text| integer(key, text)).transpose()
     }
 
     /// Where a list is to begin: after this entry, exclusive, or at its beginning, which is 0.
-    pub fn after<T: FromStr>(&self) -> Result<Option<After<T>>, Fault> {
+    pub fn after<T: FromStr>(&self) -> Result<Option<After<T>>, ApiError> {
         let Some(text) = self.get("after") else { return Ok(None) };
         match text.parse() {
             Ok(entry) => Ok(Some(After::Entry(entry))),
             Err(_) if text.bytes().all(|digit| digit == b'0') && !text.is_empty() => {
                 Ok(Some(After::Beginning))
             }
-            Err(_) => Err(Fault::invalid(format!("`after` must be an integer from 0 to {MAX_ID}"))),
+            Err(_) => {
+                Err(ApiError::invalid(format!("`after` must be an integer from 0 to {MAX_ID}")))
+            }
         }
     }
 
     /// How many entries are wanted: clamped, and refused where it is no positive number.
-    pub fn limit(&self) -> Result<u32, Fault> {
+    pub fn limit(&self) -> Result<u32, ApiError> {
         let Some(text) = self.get("limit") else { return Ok(DEFAULT_LIMIT) };
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Fault::invalid("`limit` must be a positive integer"));
+            return Err(ApiError::invalid("`limit` must be a positive integer"));
         }
         match text.parse::<u32>() {
-            Ok(0) => Err(Fault::invalid("`limit` must be at least 1")),
+            Ok(0) => Err(ApiError::invalid("`limit` must be at least 1")),
             Ok(limit) => Ok(limit.min(MAX_LIMIT)),
             // All digits: what does not fit is a large number.
             Err(_) => Ok(MAX_LIMIT),
@@ -222,9 +233,9 @@ impl Params {
     }
 
     /// `userId`, a known key of everything: one that names somebody else is forbidden.
-    fn check_user(&self, actor: UserId) -> Result<(), Fault> {
+    fn check_user(&self, actor: UserId) -> Result<(), ApiError> {
         match self.integer::<UserId>("userId")? {
-            Some(named) if named != actor => Err(Fault::foreign_user()),
+            Some(named) if named != actor => Err(ApiError::foreign_user()),
             _ => Ok(()),
         }
     }
@@ -244,18 +255,18 @@ pub enum After<T> {
 pub struct PathParam(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathParam {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // The framework's own answer is no problem document.
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(text)| Self(text)).map_err(|_| Fault::invalid("the path is not UTF-8"))
+        path.map(|Path(text)| Self(text)).map_err(|_| ApiError::invalid("the path is not UTF-8"))
     }
 }
 
 /// Reads an integer that stands in a path or a query.
-pub fn integer<T: FromStr<Err = OutOfRange>>(key: &str, text: &str) -> Result<T, Fault> {
-    text.parse().map_err(|error| Fault::invalid(format!("`{key}` {error}")))
+pub fn integer<T: FromStr<Err = OutOfRange>>(key: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error| ApiError::invalid(format!("`{key}` {error}")))
 }
 
 /// The body of a request that is a JSON object, of at most 64 KiB.
@@ -264,12 +275,12 @@ pub struct JsonBody(Bytes);
 
 impl JsonBody {
     /// The object's fields.
-    pub fn fields(&self) -> Result<Fields<'_>, Fault> {
-        Fields::parse(&self.0).map_err(|error| Fault::invalid(format!("the body {error}")))
+    pub fn fields(&self) -> Result<Fields<'_>, ApiError> {
+        Fields::parse(&self.0).map_err(|error| ApiError::invalid(format!("the body {error}")))
     }
 
     /// Reads the object's fields, of which `userId` must not name anybody but the actor.
-    pub fn read_as<T: DeserializeOwned>(&self, actor: UserId) -> Result<T, Fault> {
+    pub fn read_as<T: DeserializeOwned>(&self, actor: UserId) -> Result<T, ApiError> {
         let fields = self.fields()?;
         fields.check_user(actor)?;
         fields.read()
@@ -277,30 +288,31 @@ impl JsonBody {
 }
 
 impl<S: Sync> FromRequest<S> for JsonBody {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         read(request, MAX_MESSAGE_BYTES).await.map(Self)
     }
 }
 
 /// Reads a picture of at most 256 KiB.
-pub async fn picture(request: Request) -> Result<Bytes, Fault> {
+pub async fn picture(request: Request) -> Result<Bytes, ApiError> {
     read(request, MAX_AVATAR_BYTES).await
 }
 
 /// Reads a body whole. What is left of one that is refused, the connection reads away.
-async fn read(request: Request, limit: usize) -> Result<Bytes, Fault> {
+async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let body = request.into_body();
-    let too_large =
-        || Fault::new(Code::PayloadTooLarge, format!("at most {} KiB are taken", limit / 1024));
+    let too_large = || {
+        ApiError::new(ErrorCode::PayloadTooLarge, format!("at most {} KiB are taken", limit / 1024))
+    };
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
     match tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Fault::invalid("the body did not arrive")),
-        Err(_) => Err(Fault::invalid("the body did not arrive in time")),
+        Ok(Err(_)) => Err(ApiError::invalid("the body did not arrive")),
+        Err(_) => Err(ApiError::invalid("the body did not arrive in time")),
     }
 }

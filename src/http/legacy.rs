@@ -10,7 +10,7 @@ use super::extract::{Caller, JsonBody, Params};
 use crate::{
     domain::{Chat, ClientMsgId, Destination, UserId, UserName},
     protocol::{
-        fault::Fault,
+        fault::ApiError,
         fields::{Fields, Words, missing},
     },
     service::Service,
@@ -39,7 +39,7 @@ pub(super) struct SeedChat {
 }
 
 /// Stores a chat that the seed's client sent, over HTTP or its socket.
-pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Result<(), Fault> {
+pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Result<(), ApiError> {
     let chat: SeedChat = fields.read()?;
     let (sender, target) = (chat.user_id, chat.target_user_id);
     caller.act_as(sender)?;
@@ -47,7 +47,7 @@ pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Re
     if matches!(caller, Caller::Anonymous) {
         let name = |key, id: UserId, given: Option<Words>| {
             let given = given.map(|name| name.user_name(key)).transpose()?;
-            Ok::<_, Fault>((id, given.unwrap_or_else(|| UserName::placeholder(id.get()))))
+            Ok::<_, ApiError>((id, given.unwrap_or_else(|| UserName::placeholder(id.get()))))
         };
         let users = [
             name("userName", sender, chat.user_name)?,
@@ -69,7 +69,7 @@ pub(super) async fn push_route(
     State(service): State<Arc<Service>>,
     caller: Caller,
     body: JsonBody,
-) -> Result<&'static str, Fault> {
+) -> Result<&'static str, ApiError> {
     push(&service, &caller, &body.fields()?).await?;
     Ok(SUCCESS)
 }
@@ -81,7 +81,7 @@ pub(super) async fn get_message(
     State(service): State<Arc<Service>>,
     caller: Caller,
     params: Params,
-) -> Result<Json<Vec<Chat>>, Fault> {
+) -> Result<Json<Vec<Chat>>, ApiError> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
     service.limits.history(user)?;
@@ -104,7 +104,7 @@ pub(super) struct OnlineUserView {
 pub(super) async fn get_online_user(
     State(service): State<Arc<Service>>,
     caller: Caller,
-) -> Result<Json<BTreeMap<UserId, OnlineUserView>>, Fault> {
+) -> Result<Json<BTreeMap<UserId, OnlineUserView>>, ApiError> {
     if let Some(user) = caller.user() {
         service.limits.presence(user)?;
     }
@@ -122,7 +122,7 @@ pub(super) async fn close(
     State(service): State<Arc<Service>>,
     caller: Caller,
     params: Params,
-) -> Result<&'static str, Fault> {
+) -> Result<&'static str, ApiError> {
     let user = user_id(&params)?;
     caller.act_as(user)?;
     service.limits.write(user)?;
@@ -130,6 +130,6 @@ pub(super) async fn close(
     Ok("ok")
 }
 
-fn user_id(params: &Params) -> Result<UserId, Fault> {
+fn user_id(params: &Params) -> Result<UserId, ApiError> {
     params.integer("userId")?.ok_or_else(|| missing("userId"))
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::Timestamp,
     domain::User,
     protocol::{
-        fault::{Code, Fault},
+        fault::{ApiError, ErrorCode},
         fields::{Words, missing},
     },
     service::Service,
@@ -59,16 +59,16 @@ pub(super) async fn wechat(
     ClientAddress(address): ClientAddress,
     url: PublicUrl,
     body: JsonBody,
-) -> Result<Json<LoginView>, Fault> {
+) -> Result<Json<LoginView>, ApiError> {
     let WechatLogin { code } = body.fields()?.read()?;
     if code.is_empty() {
         return Err(missing("code"));
     }
     service.limits.may_try_login(address).await?;
-    match service.accounts.log_in_wechat(&code).await.map_err(Fault::from) {
+    match service.accounts.log_in_wechat(&code).await.map_err(ApiError::from) {
         Ok(login) => Ok(LoginView::of(login, &url)),
         Err(fault) => {
-            if matches!(fault.code, Code::WechatCodeInvalid | Code::WechatUserBlocked) {
+            if matches!(fault.code, ErrorCode::WechatCodeInvalid | ErrorCode::WechatUserBlocked) {
                 service.limits.failed_login(address).await?;
             }
             Err(fault)
@@ -90,7 +90,7 @@ pub(super) async fn demo(
     State(service): State<Arc<Service>>,
     url: PublicUrl,
     body: JsonBody,
-) -> Result<Json<LoginView>, Fault> {
+) -> Result<Json<LoginView>, ApiError> {
     let DemoLogin { name } = body.fields()?.read()?;
     let login = service.accounts.log_in_demo(&name.user_name("name")?).await?;
     Ok(LoginView::of(login, &url))
@@ -110,7 +110,7 @@ pub(super) async fn logout(
     State(service): State<Arc<Service>>,
     actor: Actor,
     body: JsonBody,
-) -> Result<StatusCode, Fault> {
+) -> Result<StatusCode, ApiError> {
     service.limits.write(actor.user)?;
     let Logout { everywhere } = match body.fields() {
         Ok(_) => body.read_as(actor.user)?,

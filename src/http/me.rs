@@ -14,7 +14,7 @@ use super::{
     views::{PublicUrl, UserView},
 };
 use crate::{
-    protocol::{fault::Fault, fields::Words},
+    protocol::{fault::ApiError, fields::Words},
     service::Service,
 };
 
@@ -25,7 +25,7 @@ pub(super) async fn me(
     State(service): State<Arc<Service>>,
     actor: Actor,
     url: PublicUrl,
-) -> Result<Json<UserView>, Fault> {
+) -> Result<Json<UserView>, ApiError> {
     service.limits.history(actor.user)?;
     Ok(Json(UserView::of(service.messaging.user(actor.user).await?, &url)))
 }
@@ -45,7 +45,7 @@ pub(super) async fn rename(
     actor: Actor,
     url: PublicUrl,
     body: JsonBody,
-) -> Result<Json<UserView>, Fault> {
+) -> Result<Json<UserView>, ApiError> {
     service.limits.write(actor.user)?;
     let Change { name } = body.read_as(actor.user)?;
     let user = match name {
@@ -63,7 +63,7 @@ pub(super) async fn put(
     actor: Actor,
     url: PublicUrl,
     body: JsonBody,
-) -> Result<Json<UserView>, Fault> {
+) -> Result<Json<UserView>, ApiError> {
     rename(service, actor, url, body).await
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn set_avatar(
     actor: Actor,
     url: PublicUrl,
     request: Request,
-) -> Result<Json<UserView>, Fault> {
+) -> Result<Json<UserView>, ApiError> {
     // Before the body is read: what waits in memory is bounded.
     let place = service.accounts.upload_place(actor.user)?;
     let upload = picture(request).await?;

@@ -20,7 +20,7 @@ use crate::{
     auth::host::HostPolicy,
     protocol::{
         BEARER_SUBPROTOCOL,
-        fault::{Code, Fault},
+        fault::{ApiError, ErrorCode},
     },
     service::Service,
 };
@@ -45,7 +45,7 @@ pub(super) async fn no_token_in_url(request: Request, next: Next) -> Response {
     let params = Params::parse(request.uri().query().unwrap_or(""));
     if params.keys().any(|key| TOKEN_KEYS.iter().any(|token| key.eq_ignore_ascii_case(token))) {
         let detail = "send the token in the Authorization header, or as a subprotocol";
-        return Fault::new(Code::TokenInUrl, detail).into_response();
+        return ApiError::new(ErrorCode::TokenInUrl, detail).into_response();
     }
     next.run(request).await
 }
@@ -57,16 +57,16 @@ pub(super) async fn host(
     next: Next,
 ) -> Response {
     if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
-        return Fault::invalid("a request of HTTP/1.1 has a `Host`").into_response();
+        return ApiError::invalid("a request of HTTP/1.1 has a `Host`").into_response();
     }
     if service.hosts.admits(request.uri(), request.headers()) {
         return next.run(request).await;
     }
     // The route of an anonymous request says why in its own word.
     let code = if is_anonymous(&service, &request) {
-        Code::AnonymousNotLocal
+        ErrorCode::AnonymousNotLocal
     } else {
-        Code::HostNotAllowed
+        ErrorCode::HostNotAllowed
     };
     refused_host(code).into_response()
 }
@@ -80,13 +80,13 @@ pub(super) async fn metrics_host(
     if hosts.admits(request.uri(), request.headers()) {
         return next.run(request).await;
     }
-    refused_host(Code::HostNotAllowed).into_response()
+    refused_host(ErrorCode::HostNotAllowed).into_response()
 }
 
-fn refused_host(code: Code) -> Fault {
+fn refused_host(code: ErrorCode) -> ApiError {
     let detail = "on a loopback address the service is reached by a `Host` of this machine, or by that \
                   of the setting server.public_url; behind a proxy, set it";
-    Fault::new(code, detail)
+    ApiError::new(code, detail)
 }
 
 /// Whether a request is one of anonymous mode.
@@ -114,12 +114,12 @@ pub(super) async fn origin(
     if !is_public && !service.origins.admits(headers, has_token(headers)) {
         // The route of an anonymous request says why in its own word.
         let code = if is_anonymous(&service, &request) {
-            Code::AnonymousNotLocal
+            ErrorCode::AnonymousNotLocal
         } else {
-            Code::OriginNotAllowed
+            ErrorCode::OriginNotAllowed
         };
         let detail = "pages of this origin may not use the service; see server.allowed_origins";
-        return Fault::new(code, detail).into_response();
+        return ApiError::new(code, detail).into_response();
     }
     next.run(request).await
 }
@@ -139,7 +139,7 @@ pub(super) fn cors(service: &Arc<Service>) -> CorsLayer {
 
 /// The answer where a handler panicked. The hook that `telemetry` sets has logged it.
 pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    Fault::internal().into_response()
+    ApiError::internal().into_response()
 }
 
 /// Gives each request an id, logs it by its route (a path may hold ids, a query anything), and sends

@@ -31,7 +31,7 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     service::Service,
 };
 
@@ -68,16 +68,16 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-async fn no_such_route(uri: Uri) -> Fault {
+async fn no_such_route(uri: Uri) -> ApiError {
     let detail = match uri.path() {
         path if path.ends_with('/') => "there is no such route; none ends with a slash",
         _ => "there is no such route",
     };
-    Fault::new(Code::NotFound, detail)
+    ApiError::new(ErrorCode::NotFound, detail)
 }
 
-async fn no_such_method() -> Fault {
-    Fault::new(Code::MethodNotAllowed, "the route does not take this method")
+async fn no_such_method() -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
 }
 
 /// Everything that is served on the main listener: the routes here and those of the `sockets`, behind

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::document;
 use crate::{
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     service::Service,
 };
 
@@ -68,11 +68,11 @@ pub(super) fn router() -> Router<Arc<Service>> {
 }
 
 /// Two phones, which sign in by their names.
-async fn demo(State(service): State<Arc<Service>>) -> Result<Response, Fault> {
+async fn demo(State(service): State<Arc<Service>>) -> Result<Response, ApiError> {
     if service.settings.auth.demo_login {
         Ok(html(DEMO))
     } else {
-        Err(Fault::new(Code::NotFound, "demo login is off"))
+        Err(ApiError::new(ErrorCode::NotFound, "demo login is off"))
     }
 }
 
@@ -82,10 +82,10 @@ fn html(text: &'static str) -> Response {
 
 /// A file of the pages. Under the version that it has it may be kept for ever; while replicas differ in
 /// their version, an answer for another one may not.
-async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
+async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let found = ASSETS.iter().zip(VERSIONS.iter()).find(|((name, _, _), _)| *name == file);
     let ((_, content_type, text), version) =
-        found.ok_or_else(|| Fault::new(Code::NotFound, "there is no such file"))?;
+        found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such file"))?;
     let caching = if query.as_ref() == Some(version) { FOR_EVER } else { ASK_AGAIN };
     Ok(served(content_type, caching, text))
 }

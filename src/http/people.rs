@@ -20,7 +20,7 @@ use crate::{
     domain::{AvatarHash, UserId},
     protocol::{
         MAX_WATCHED,
-        fault::{Code, Fault},
+        fault::{ApiError, ErrorCode},
     },
     service::Service,
 };
@@ -40,9 +40,9 @@ pub(super) async fn search(
     actor: Actor,
     url: PublicUrl,
     params: Params,
-) -> Result<Json<UserList>, Fault> {
+) -> Result<Json<UserList>, ApiError> {
     if !service.settings.users.directory {
-        return Err(Fault::new(Code::NotFound, "the directory is off"));
+        return Err(ApiError::new(ErrorCode::NotFound, "the directory is off"));
     }
     service.limits.history(actor.user)?;
     let limit = params.limit()?;
@@ -60,7 +60,7 @@ pub(super) async fn user(
     actor: Actor,
     url: PublicUrl,
     PathParam(id): PathParam,
-) -> Result<Json<UserView>, Fault> {
+) -> Result<Json<UserView>, ApiError> {
     service.limits.history(actor.user)?;
     let id = integer("id", &id)?;
     let user = if service.settings.users.directory {
@@ -85,11 +85,11 @@ pub(super) async fn presence(
     State(service): State<Arc<Service>>,
     actor: Actor,
     params: Params,
-) -> Result<Json<PresenceList>, Fault> {
+) -> Result<Json<PresenceList>, ApiError> {
     let ids = params.required("userIds")?.split(',').take(MAX_WATCHED + 1);
     let ids = ids.map(|id| integer("userIds", id)).collect::<Result<Vec<UserId>, _>>()?;
     if ids.len() > MAX_WATCHED {
-        return Err(Fault::invalid(format!("`userIds` must name at most {MAX_WATCHED} users")));
+        return Err(ApiError::invalid(format!("`userIds` must name at most {MAX_WATCHED} users")));
     }
     service.limits.presence(actor.user)?;
     let presence = service.messaging.presence(actor.user, &ids).await?;
@@ -102,8 +102,8 @@ pub(super) async fn presence(
 pub(super) async fn avatar(
     State(service): State<Arc<Service>>,
     PathParam(hash): PathParam,
-) -> Result<Response, Fault> {
-    let none = || Fault::new(Code::NotFound, "there is no such picture");
+) -> Result<Response, ApiError> {
+    let none = || ApiError::new(ErrorCode::NotFound, "there is no such picture");
     let hash = AvatarHash::parse(&hash).ok_or_else(none)?;
     let (content_type, bytes) = service.accounts.avatar(&hash).await?.ok_or_else(none)?;
     let headers = [

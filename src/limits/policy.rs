@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use super::{Key, Limit, Limiter, Rate, Subject, local::LocalLimiter};
 use crate::{
     domain::UserId,
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
 };
 
 /// When to try again that which is closed while Redis is away.
@@ -64,49 +64,49 @@ impl Limits {
     }
 
     /// Counts a send.
-    pub fn send(&self, user: UserId) -> Result<(), Fault> {
+    pub fn send(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::Send, user)
     }
 
     /// Counts a conversation that is begun.
-    pub fn new_conversation(&self, user: UserId) -> Result<(), Fault> {
+    pub fn new_conversation(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::NewConversation, user)
     }
 
     /// Counts a read over HTTP.
-    pub fn history(&self, user: UserId) -> Result<(), Fault> {
+    pub fn history(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::History, user)
     }
 
     /// Counts a question about who is online.
-    pub fn presence(&self, user: UserId) -> Result<(), Fault> {
+    pub fn presence(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::Presence, user)
     }
 
     /// Counts a change over HTTP that is no send.
-    pub fn write(&self, user: UserId) -> Result<(), Fault> {
+    pub fn write(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::Write, user)
     }
 
     /// Counts an upload of a picture.
-    pub fn avatar(&self, user: UserId) -> Result<(), Fault> {
+    pub fn avatar(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::Avatar, user)
     }
 
     /// Counts a socket that may open.
-    pub fn handshake(&self, user: UserId) -> Result<(), Fault> {
+    pub fn handshake(&self, user: UserId) -> Result<(), ApiError> {
         self.count(Limit::Handshake, user)
     }
 
     /// Counts a login of somebody who is known, over all replicas.
-    pub async fn login(&self, user: UserId) -> Result<(), Fault> {
+    pub async fn login(&self, user: UserId) -> Result<(), ApiError> {
         self.count_together(Limit::Login, Subject::User(user)).await
     }
 
     /// Refuses to let an address try a login that may fail, where too many of its logins have. While
     /// those cannot be counted by all replicas together, none may try: each replica would count from
     /// nothing.
-    pub async fn may_try_login(&self, address: IpAddr) -> Result<(), Fault> {
+    pub async fn may_try_login(&self, address: IpAddr) -> Result<(), ApiError> {
         let Some(Enforced { shared, rates, .. }) = &self.0 else { return Ok(()) };
         let limit = Limit::FailedLogin;
         let key = Key { limit, subject: Subject::Network(address.into()) };
@@ -117,28 +117,28 @@ impl Limits {
         }
         metrics::counter!("imserver_logins_closed_total").increment(1);
         let detail = "logins wait for a part of the service that is away";
-        Err(Fault { retry_after: Some(CLOSED_WAIT), ..Fault::unavailable(detail) })
+        Err(ApiError { retry_after: Some(CLOSED_WAIT), ..ApiError::unavailable(detail) })
     }
 
     /// Counts a login that was refused, over all replicas; an error if there were too many of this
     /// address.
-    pub async fn failed_login(&self, address: IpAddr) -> Result<(), Fault> {
+    pub async fn failed_login(&self, address: IpAddr) -> Result<(), ApiError> {
         self.count_together(Limit::FailedLogin, Subject::Network(address.into())).await
     }
 
     /// Counts a socket that was refused, over all replicas; an error if there were too many of this
     /// address.
-    pub async fn failed_handshake(&self, address: IpAddr) -> Result<(), Fault> {
+    pub async fn failed_handshake(&self, address: IpAddr) -> Result<(), ApiError> {
         self.count_together(Limit::FailedHandshake, Subject::Network(address.into())).await
     }
 
-    fn count(&self, limit: Limit, user: UserId) -> Result<(), Fault> {
+    fn count(&self, limit: Limit, user: UserId) -> Result<(), ApiError> {
         let Some(Enforced { local, rates, .. }) = &self.0 else { return Ok(()) };
         let key = Key { limit, subject: Subject::User(user) };
         passed(limit, local.decide(key, rates.of(limit), true))
     }
 
-    async fn count_together(&self, limit: Limit, subject: Subject) -> Result<(), Fault> {
+    async fn count_together(&self, limit: Limit, subject: Subject) -> Result<(), ApiError> {
         let Some(Enforced { shared, rates, .. }) = &self.0 else { return Ok(()) };
         let answer = shared.take(Key { limit, subject }, rates.of(limit)).await;
         passed(limit, answer.wait)
@@ -161,7 +161,7 @@ impl Rates {
     }
 }
 
-fn passed(limit: Limit, wait: Option<Duration>) -> Result<(), Fault> {
+fn passed(limit: Limit, wait: Option<Duration>) -> Result<(), ApiError> {
     let Some(wait) = wait else { return Ok(()) };
     metrics::counter!("imserver_limit_refusals_total", "limit" => limit.as_str()).increment(1);
     let detail = match limit {
@@ -179,5 +179,5 @@ fn passed(limit: Limit, wait: Option<Duration>) -> Result<(), Fault> {
     // Clients are told whole milliseconds, and must not come a moment too early.
     let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
     let retry_after = Some(Duration::from_millis(millis));
-    Err(Fault { retry_after, ..Fault::new(Code::RateLimited, detail) })
+    Err(ApiError { retry_after, ..ApiError::new(ErrorCode::RateLimited, detail) })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     presence::PresenceError,
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     store::{StoreError, batcher::AppendError},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 pub enum Error {
     /// The request is refused, for good or for now.
     #[error(transparent)]
-    Refused(#[from] Fault),
+    Refused(#[from] ApiError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -24,7 +24,7 @@ pub enum Error {
 }
 
 /// What the client is told. Logs the rest: this is where such errors end.
-impl From<Error> for Fault {
+impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(fault) => fault,
@@ -48,11 +48,11 @@ impl From<Error> for Fault {
 }
 
 /// There is no such user.
-pub fn user_not_found() -> Fault {
-    Fault::new(Code::UserNotFound, "there is no user with this id")
+pub fn user_not_found() -> ApiError {
+    ApiError::new(ErrorCode::UserNotFound, "there is no user with this id")
 }
 
 /// There is no such conversation, or it is not the user's: the answer is the same.
-pub fn conversation_not_found() -> Fault {
-    Fault::new(Code::ConversationNotFound, "you have no conversation with this id")
+pub fn conversation_not_found() -> ApiError {
+    ApiError::new(ErrorCode::ConversationNotFound, "you have no conversation with this id")
 }

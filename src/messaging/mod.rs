@@ -86,7 +86,7 @@ impl Messaging {
         since: Option<Seq>,
         epoch: Option<&ClientEpoch>,
     ) -> Result<Resume, Error> {
-        let TimelineState { epoch: now, bounds } = self.delivery.standing(user).await?;
+        let TimelineState { epoch: now, bounds } = self.delivery.timeline_state(user).await?;
         let is_foreign = epoch.is_some_and(|epoch| !epoch.is(now));
         let from = match since {
             _ if is_foreign => None,

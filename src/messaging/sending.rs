@@ -9,7 +9,7 @@ use crate::{
     admission::{ADMISSION_WAIT, Admitted},
     delivery::Delivery,
     domain::{Chat, Epoch, Seq, UserId, UserName},
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     store::{
         Appended, Committed, NewChat,
         batcher::{AppendError, Ticket},
@@ -52,16 +52,18 @@ impl Sending {
             Appended::Repeat(committed) => (committed, true),
             Appended::KeyReused => {
                 let detail = "this clientMsgId was used for another target or content";
-                return Err(Fault::new(Code::ClientMsgIdReused, detail).into());
+                return Err(ApiError::new(ErrorCode::ClientMsgIdReused, detail).into());
             }
             Appended::TargetNotFound => return Err(user_not_found().into()),
             Appended::ConversationNotFound => return Err(conversation_not_found().into()),
             Appended::QuoteNotFound => {
                 let detail = "there is no such chat in this conversation to reply to";
-                return Err(Fault::new(Code::ChatNotFound, detail).into());
+                return Err(ApiError::new(ErrorCode::ChatNotFound, detail).into());
             }
             Appended::SenderNotFound => {
-                return Err(Fault::new(Code::UserNotFound, "the sender does not exist").into());
+                return Err(
+                    ApiError::new(ErrorCode::UserNotFound, "the sender does not exist").into()
+                );
             }
         };
         let seq = committed.sender_seq();

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     MAX_WATCHED,
-    fault::{Code, Fault},
+    fault::{ApiError, ErrorCode},
     fields::{Fields, Words},
 };
 use crate::domain::{ChatId, ClientMsgId, Content, ConversationId, DeviceId, Epoch, Seq, UserId};
@@ -47,11 +47,11 @@ impl From<String> for ClientEpoch {
 
 impl Hello {
     /// Reads the fields of a `hello`.
-    pub fn read(fields: &Fields<'_>, user: UserId) -> Result<Self, Fault> {
+    pub fn read(fields: &Fields<'_>, user: UserId) -> Result<Self, ApiError> {
         let hello = fields.read().and_then(|hello| fields.check_user(user).map(|()| hello));
         hello.map_err(|fault| match fault.code {
-            Code::Forbidden => fault,
-            _ => Fault { code: Code::InvalidHello, ..fault },
+            ErrorCode::Forbidden => fault,
+            _ => ApiError { code: ErrorCode::InvalidHello, ..fault },
         })
     }
 }
@@ -106,7 +106,7 @@ pub struct SendChat {
 
 impl SendChat {
     /// Checks the content against the limit of characters.
-    pub fn check(self, max_content_chars: usize) -> Result<Send, Fault> {
+    pub fn check(self, max_content_chars: usize) -> Result<Send, ApiError> {
         let content = self.content.content(max_content_chars)?;
         Ok(Send { client_msg_id: self.client_msg_id, target: self.target_user_id, content })
     }
@@ -116,7 +116,7 @@ impl SendChat {
 #[derive(Debug)]
 pub struct BadFrame {
     /// What its sender is told.
-    pub fault: Fault,
+    pub fault: ApiError,
     /// The key of the send that it answers.
     pub client_msg_id: Option<ClientMsgId>,
 }
@@ -137,7 +137,7 @@ impl Request {
         })
     }
 
-    fn read_kind(kind: &str, fields: &Fields<'_>, max_chars: usize) -> Result<Self, Fault> {
+    fn read_kind(kind: &str, fields: &Fields<'_>, max_chars: usize) -> Result<Self, ApiError> {
         Ok(match kind {
             "send" => Self::Send(fields.read::<SendChat>()?.check(max_chars)?),
             "read" => Self::Read {
@@ -146,19 +146,27 @@ impl Request {
             },
             "typing" => Self::Typing { target: fields.required("targetUserId")? },
             "watch" => {
-                let invalid = |fault| Fault { code: Code::InvalidUserIds, ..fault };
+                let invalid = |fault| ApiError { code: ErrorCode::InvalidUserIds, ..fault };
                 let users: Vec<UserId> = fields.required("userIds").map_err(invalid)?;
                 if users.len() > MAX_WATCHED {
                     let detail = format!("`userIds` must name at most {MAX_WATCHED} users");
-                    return Err(Fault::new(Code::InvalidUserIds, detail));
+                    return Err(ApiError::new(ErrorCode::InvalidUserIds, detail));
                 }
                 Self::Watch { users }
             }
             "ping" => Self::Ping,
             "hello" => {
-                return Err(Fault::new(Code::UnexpectedHello, "this socket has said hello before"));
+                return Err(ApiError::new(
+                    ErrorCode::UnexpectedHello,
+                    "this socket has said hello before",
+                ));
             }
-            _ => return Err(Fault::new(Code::UnknownType, "`type` is not one that is known")),
+            _ => {
+                return Err(ApiError::new(
+                    ErrorCode::UnknownType,
+                    "`type` is not one that is known",
+                ));
+            }
         })
     }
 }

@@ -2,16 +2,16 @@
 
 use std::{borrow::Cow, time::Duration};
 
-/// Defines [`Code`] once, as a table of word, status and title.
+/// Defines [`ErrorCode`] once, as a table of word, status and title.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $word:literal $status:literal $title:literal;)*) => {
         /// The stable word for what is wrong, its HTTP status and its title.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code {
+        pub enum ErrorCode {
             $($(#[$doc])* $name,)*
         }
 
-        impl Code {
+        impl ErrorCode {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
@@ -99,30 +99,30 @@ codes! {
 /// What a client is told. The detail never holds SQL, a path, a token, or what others wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
-pub struct Fault {
+pub struct ApiError {
     /// What is wrong.
-    pub code: Code,
+    pub code: ErrorCode,
     /// What is wrong this time, for a developer.
     pub detail: Cow<'static, str>,
     /// When a repeat is worth while.
     pub retry_after: Option<Duration>,
 }
 
-impl Fault {
+impl ApiError {
     /// A fault with its detail.
-    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), retry_after: None }
     }
 
     /// A malformed request.
     pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::InvalidRequest, detail)
+        Self::new(ErrorCode::InvalidRequest, detail)
     }
 
     /// Something is away; repeat after a second.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            code: Code::Unavailable,
+            code: ErrorCode::Unavailable,
             detail: detail.into(),
             retry_after: Some(Duration::from_secs(1)),
         }
@@ -130,11 +130,11 @@ impl Fault {
 
     /// A fault of the service, about which a client learns nothing more.
     pub fn internal() -> Self {
-        Self::new(Code::Internal, "the fault has been logged")
+        Self::new(ErrorCode::Internal, "the fault has been logged")
     }
 
     /// Somebody else's user id where one's own belongs.
     pub fn foreign_user() -> Self {
-        Self::new(Code::Forbidden, "`userId` names another user")
+        Self::new(ErrorCode::Forbidden, "`userId` names another user")
     }
 }

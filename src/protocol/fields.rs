@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::{Error, value::RawValue};
 
-use super::fault::{Code, Fault};
+use super::fault::{ApiError, ErrorCode};
 use crate::domain::{Content, TextError, UserId, UserName};
 
 /// Bytes that are no JSON object.
@@ -47,30 +47,30 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads all fields that `T` has. The fault names the first one that is wrong or missing.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_path_to_error::deserialize(MapDeserializer::new(self.known())).map_err(|error| {
             let (path, wrong) = (error.path(), problem(error.inner()));
             let is_missing = path.iter().next().is_none();
-            Fault::invalid(if is_missing { wrong } else { format!("`{path}` {wrong}") })
+            ApiError::invalid(if is_missing { wrong } else { format!("`{path}` {wrong}") })
         })
     }
 
     /// Reads one field, if it is there.
-    pub fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
+    pub fn optional<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ApiError> {
         let field = self.known().find(|(name, _)| *name == key);
         let value = field.map(|(_, json)| serde_json::from_str(json.get())).transpose();
-        value.map_err(|error| Fault::invalid(format!("`{key}` {}", problem(&error))))
+        value.map_err(|error| ApiError::invalid(format!("`{key}` {}", problem(&error))))
     }
 
     /// Reads one field, which must be there.
-    pub fn required<T: DeserializeOwned>(&self, key: &str) -> Result<T, Fault> {
+    pub fn required<T: DeserializeOwned>(&self, key: &str) -> Result<T, ApiError> {
         self.optional(key)?.ok_or_else(|| missing(key))
     }
 
     /// Refuses a `userId` that names somebody else than the actor.
-    pub fn check_user(&self, actor: UserId) -> Result<(), Fault> {
+    pub fn check_user(&self, actor: UserId) -> Result<(), ApiError> {
         match self.optional::<UserId>("userId")? {
-            Some(named) if named != actor => Err(Fault::foreign_user()),
+            Some(named) if named != actor => Err(ApiError::foreign_user()),
             _ => Ok(()),
         }
     }
@@ -91,8 +91,8 @@ fn problem(error: &Error) -> String {
 }
 
 /// The fault of a required key that is not there.
-pub fn missing(key: &str) -> Fault {
-    Fault::invalid(format!("`{key}` is missing"))
+pub fn missing(key: &str) -> ApiError {
+    ApiError::invalid(format!("`{key}` is missing"))
 }
 
 /// What people read: the body of a chat, or a name. Decoded later than the other fields, because what is
@@ -114,28 +114,28 @@ impl Words {
         serde_json::from_str(self.0.get())
     }
 
-    fn text(&self, key: &str, code: Code) -> Result<String, Fault> {
+    fn text(&self, key: &str, code: ErrorCode) -> Result<String, ApiError> {
         self.decode().map_err(|error| {
-            let code = if error.is_syntax() { code } else { Code::InvalidRequest };
-            Fault::new(code, format!("`{key}` {}", problem(&error)))
+            let code = if error.is_syntax() { code } else { ErrorCode::InvalidRequest };
+            ApiError::new(code, format!("`{key}` {}", problem(&error)))
         })
     }
 
     /// The field `content`, checked against the limit of Unicode scalar values.
-    pub fn content(&self, max_chars: usize) -> Result<Content, Fault> {
-        let text = self.text("content", Code::InvalidContent)?;
+    pub fn content(&self, max_chars: usize) -> Result<Content, ApiError> {
+        let text = self.text("content", ErrorCode::InvalidContent)?;
         Content::parse(&text, max_chars)
-            .map_err(|error| Fault::new(Code::InvalidContent, format!("`content` {error}")))
+            .map_err(|error| ApiError::new(ErrorCode::InvalidContent, format!("`content` {error}")))
     }
 
     /// The field `key` as a user's name.
-    pub fn user_name(&self, key: &str) -> Result<UserName, Fault> {
-        UserName::parse(&self.text(key, Code::InvalidName)?).map_err(|error| {
+    pub fn user_name(&self, key: &str) -> Result<UserName, ApiError> {
+        UserName::parse(&self.text(key, ErrorCode::InvalidName)?).map_err(|error| {
             let code = match error {
-                TextError::Empty | TextError::TooLong { .. } => Code::InvalidRequest,
-                _ => Code::InvalidName,
+                TextError::Empty | TextError::TooLong { .. } => ErrorCode::InvalidRequest,
+                _ => ErrorCode::InvalidName,
             };
-            Fault::new(code, format!("`{key}` {error}"))
+            ApiError::new(code, format!("`{key}` {error}"))
         })
     }
 }
@@ -160,7 +160,7 @@ mod tests {
         code: Option<String>,
     }
 
-    fn read(json: &str) -> Result<Object, Fault> {
+    fn read(json: &str) -> Result<Object, ApiError> {
         Fields::parse(json.as_bytes()).unwrap().read()
     }
 
@@ -168,11 +168,11 @@ mod tests {
     fn a_lone_surrogate_is_a_fault_of_its_field() {
         let object = read(r#"{"content":"a\ud800b"}"#).unwrap();
         let fault = object.content.unwrap().content(10).unwrap_err();
-        assert_eq!(fault.code, Code::InvalidContent);
+        assert_eq!(fault.code, ErrorCode::InvalidContent);
         assert_eq!(fault.detail, "`content` must not contain lone surrogates");
         let fault = read(r#"{"content":"\ud800","deviceId":"\udc00"}"#).unwrap_err();
         assert_eq!(fault.detail, "`deviceId` must not contain lone surrogates");
-        assert_eq!(fault.code, Code::InvalidRequest);
+        assert_eq!(fault.code, ErrorCode::InvalidRequest);
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
             ("userIds", "{}", "must be a sequence"),
         ] {
             let fault = read(&format!(r#"{{"{key}":{value}}}"#)).unwrap_err();
-            assert_eq!(fault, Fault::invalid(format!("`{key}` {wrong}")));
+            assert_eq!(fault, ApiError::invalid(format!("`{key}` {wrong}")));
         }
         let fault = read(r#"{"userIds":[1,0]}"#).unwrap_err();
         let range = "must be an integer from 1 to 9007199254740991";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Text, fault::Fault};
+use super::{Text, fault::ApiError};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, ClientMsgId, ConnectionId, ConversationId, Epoch, Seq, UserId},
@@ -81,7 +81,7 @@ pub enum ServerFrame<'a> {
 
 impl<'a> ServerFrame<'a> {
     /// The frame for a fault.
-    pub fn fault(fault: &'a Fault, client_msg_id: Option<&'a ClientMsgId>) -> Self {
+    pub fn fault(fault: &'a ApiError, client_msg_id: Option<&'a ClientMsgId>) -> Self {
         Self::Error {
             code: fault.code.as_str(),
             detail: &fault.detail,

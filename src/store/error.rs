@@ -8,7 +8,7 @@ use sqlx::{Error as E, error::DatabaseError};
 use crate::{
     coalescer::{BatchError, Unanswered},
     domain::UserId,
-    protocol::fault::Fault,
+    protocol::fault::ApiError,
 };
 
 /// Why the database did not do what it was asked.
@@ -100,7 +100,7 @@ pub(super) fn nobody(user: UserId) -> StoreError {
 }
 
 /// Tells the client, and logs what the client is not told: this is where such errors end.
-impl From<StoreError> for Fault {
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {

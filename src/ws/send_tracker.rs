@@ -8,7 +8,7 @@ use crate::{
     protocol::{
         Text,
         event::{EventFrame, sent},
-        fault::Fault,
+        fault::ApiError,
         server::ServerFrame,
     },
 };
@@ -100,7 +100,7 @@ impl SendTracker {
             Ok(sent) => sent,
             Err(error) => {
                 self.close(&key);
-                return Some(ServerFrame::fault(&Fault::from(error), Some(&key)).encode());
+                return Some(ServerFrame::fault(&ApiError::from(error), Some(&key)).encode());
             }
         };
         // Who has no timeline is shown no event.

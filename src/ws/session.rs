@@ -34,7 +34,7 @@ use crate::{
         Text,
         client::{Request, Send, read_frame},
         close::CloseCode,
-        fault::Fault,
+        fault::ApiError,
         server::{ServerFrame, millis},
     },
     service::Service,
@@ -373,7 +373,7 @@ impl Session {
         tokio::spawn(async move {
             let done = requests::carry_out(&service, &socket, &watched, request).await;
             done.unwrap_or_else(|error| {
-                vec![ServerFrame::fault(&Fault::from(error), None).encode()]
+                vec![ServerFrame::fault(&ApiError::from(error), None).encode()]
             })
         })
     }

@@ -19,7 +19,7 @@ use crate::{
     },
     protocol::{
         BEARER_SUBPROTOCOL, MAX_MESSAGE_BYTES, SUBPROTOCOL,
-        fault::{Code, Fault},
+        fault::{ApiError, ErrorCode},
     },
     service::Service,
 };
@@ -42,9 +42,12 @@ pub(super) async fn upgrade(
     params: Params,
     Extension(progress): Extension<Progress>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| {
-        Fault::new(Code::UpgradeRequired, "open a WebSocket here: HTTP/1.1, Upgrade: websocket")
+        ApiError::new(
+            ErrorCode::UpgradeRequired,
+            "open a WebSocket here: HTTP/1.1, Upgrade: websocket",
+        )
     })?;
     let answer = match service.handshakes.enter().await {
         Some(_permit) => decide(&service, user, &headers, &params, progress, upgrade).await,
@@ -52,7 +55,7 @@ pub(super) async fn upgrade(
     };
     // Only whoever fails is counted by address: behind it may be thousands who do not.
     let answer = match answer {
-        Err(fault) if matches!(fault.code, Code::Unauthorized | Code::Forbidden) => {
+        Err(fault) if matches!(fault.code, ErrorCode::Unauthorized | ErrorCode::Forbidden) => {
             Err(service.limits.failed_handshake(address).await.err().unwrap_or(fault))
         }
         answer => answer,
@@ -64,11 +67,11 @@ pub(super) async fn upgrade(
 
 /// Too many handshakes are under way. The time to retry is random, so that clients that come together do not
 /// come back together.
-fn full() -> Fault {
+fn full() -> ApiError {
     let wait = Duration::from_secs(rand::rng().random_range(COME_BACK_SECS));
-    Fault {
+    ApiError {
         retry_after: Some(wait),
-        ..Fault::unavailable("too many sockets are being opened at this moment")
+        ..ApiError::unavailable("too many sockets are being opened at this moment")
     }
 }
 
@@ -80,11 +83,11 @@ async fn decide(
     params: &Params,
     progress: Progress,
     mut upgrade: WebSocketUpgrade,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let user: UserId = integer("userId", &user)?;
     let named: Option<UserId> = params.integer("userId")?;
     if !service.is_open() {
-        return Err(Fault::unavailable("the replica is stopping"));
+        return Err(ApiError::unavailable("the replica is stopping"));
     }
     let offers = offered(headers);
     let offered_token = offers.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL));
@@ -109,7 +112,7 @@ async fn decide(
         (false, [only]) if only.starts_with(BEARER_SUBPROTOCOL) => Some((*only).to_owned()),
         (false, _) => {
             let detail = format!("offer `{SUBPROTOCOL}`, or none for a legacy socket");
-            return Err(Fault::new(Code::UnsupportedSubprotocol, detail));
+            return Err(ApiError::new(ErrorCode::UnsupportedSubprotocol, detail));
         }
     };
     service.limits.handshake(user)?;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use imserver::protocol::{close::CloseCode, fault::Code};
+use imserver::protocol::{close::CloseCode, fault::ErrorCode};
 
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
@@ -29,7 +29,7 @@ fn rows(heading: &str) -> Vec<(String, String)> {
 #[test]
 fn every_error_code_is_documented_with_its_status() {
     let documented = rows("Error codes");
-    let coded: Vec<_> = Code::ALL
+    let coded: Vec<_> = ErrorCode::ALL
         .iter()
         .map(|code| (code.as_str().to_owned(), code.status().to_string()))
         .collect();

@@ -23,7 +23,7 @@ use crate::{
     domain::{ConnectionId, UserId},
     http::{Problem, extract::Caller, push},
     hub::{Batch, Mailbox, Outbound, Socket},
-    protocol::{Text, close::CloseCode, fault::Fault, fields::Fields},
+    protocol::{Text, close::CloseCode, fault::ApiError, fields::Fields},
     service::Service,
     store::StoreError,
 };
@@ -58,7 +58,7 @@ impl Legacy {
         caller: Caller,
         user: UserId,
         id: ConnectionId,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, ApiError> {
         let session = match &caller {
             Caller::User(actor) => Some(actor.session.id),
             Caller::Anonymous => None,
@@ -66,7 +66,7 @@ impl Legacy {
         let mailbox = Mailbox::legacy();
         let socket = Arc::new(Socket { id, user, session, device: None, mailbox });
         let attachment = service.delivery.attach(Arc::clone(&socket)).await;
-        let bounds = service.store.bounds(user).await?;
+        let bounds = service.store.timeline_range(user).await?;
         let is_behind = !service.delivery.go_live(&socket, bounds.last);
         let (now, settings) = (Instant::now(), &service.settings);
         Ok(Self {
@@ -208,10 +208,10 @@ impl Legacy {
     async fn accept(&self, connection: &mut Connection, inbound: Inbound) -> Result<(), End> {
         let pushed = match inbound {
             Inbound::Life => return Ok(()),
-            Inbound::Binary => Err(Fault::invalid("a frame must be text")),
+            Inbound::Binary => Err(ApiError::invalid("a frame must be text")),
             Inbound::Text(text) => match Fields::parse(text.as_bytes()) {
                 Ok(fields) => push(&self.service, &self.caller, &fields).await,
-                Err(_) => Err(Fault::invalid("a frame must be a chat: a JSON object")),
+                Err(_) => Err(ApiError::invalid("a frame must be a chat: a JSON object")),
             },
         };
         let problem = pushed.err().map(|fault| {

@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use imserver::{
     admission::Rule,
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     store::NewChat,
 };
 use parking_lot::Mutex;
@@ -77,7 +77,7 @@ impl Rule for Planned {
         "planned"
     }
 
-    async fn check(&self, chat: &NewChat) -> Result<(), Fault> {
+    async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
         let content = chat.content.as_str();
         self.asked.lock().push(content.to_owned());
         let does = self.plan.lock().get(content).copied();
@@ -85,7 +85,7 @@ impl Rule for Planned {
             None => {}
             Some(Does::Holds) => self.released.acquire().await.unwrap().forget(),
             Some(Does::Hangs) => std::future::pending().await,
-            Some(Does::Refuses) => return Err(Fault::new(Code::Forbidden, "as planned")),
+            Some(Does::Refuses) => return Err(ApiError::new(ErrorCode::Forbidden, "as planned")),
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use imserver::{
     domain::{ClientMsgId, Content, Destination, UserId},
     messaging::Messaging,
     presence::{Presence, local::LocalPresence},
-    protocol::fault::{Code, Fault},
+    protocol::fault::{ApiError, ErrorCode},
     store::{Acquaintance, NewChat, Store, batcher::Batcher},
 };
 use serde_json::json;
@@ -56,7 +56,7 @@ impl Rule for Takes {
         "takes"
     }
 
-    async fn check(&self, _: &NewChat) -> Result<(), Fault> {
+    async fn check(&self, _: &NewChat) -> Result<(), ApiError> {
         sleep(self.0).await;
         Ok(())
     }
@@ -102,8 +102,8 @@ async fn admission_and_commit_share_the_time_of_an_answer() {
         let store = FakeStore::new([], 0);
         let messaging = messaging(&store, Takes(takes)).await;
         let begun = Instant::now();
-        let error = Fault::from(messaging.send(chat("k")).await.unwrap_err());
-        assert_eq!(error.code, Code::Unavailable);
+        let error = ApiError::from(messaging.send(chat("k")).await.unwrap_err());
+        assert_eq!(error.code, ErrorCode::Unavailable);
         assert!(begun.elapsed() < PROMISED, "{:?} after {takes:?}", begun.elapsed());
         assert_eq!(store.batches.lock().is_empty(), takes > ADMISSION_WAIT, "{takes:?}");
     }

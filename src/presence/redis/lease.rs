@@ -165,7 +165,9 @@ impl LeaseManager {
                 return self.ensure_current(redis).await;
             }
             let mut held = self.held.lock();
-            over.into_iter().for_each(|(user, since)| held.sockets.forget(user, since));
+            for (user, since) in over {
+                held.sockets.forget(user, since);
+            }
         }
         if self.lease_ends <= Instant::now() {
             let mut call = self.call("reap");

@@ -223,7 +223,9 @@ impl Presence for RedisPresence {
                 connections.entry(user).or_default().push(Connection { id, is_sure });
             }
         }
-        connections.values_mut().for_each(|of| of.sort_unstable_by_key(|connection| connection.id));
+        for connections in connections.values_mut() {
+            connections.sort_unstable_by_key(|connection| connection.id);
+        }
         Ok(connections)
     }
 

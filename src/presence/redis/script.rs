@@ -8,7 +8,7 @@ pub const SOURCE: &str = include_str!("presence.lua");
 /// The script, and the prefix of its keys.
 #[derive(Debug)]
 pub struct Script {
-    script: redis::Script,
+    loaded: redis::Script,
     namespace: String,
     prefix: String,
 }
@@ -17,7 +17,7 @@ impl Script {
     /// A script like [`SOURCE`], for a namespace.
     pub fn new(source: &str, namespace: &str) -> Self {
         let (namespace, prefix) = (namespace.to_owned(), format!("{namespace}:{{online}}"));
-        Self { script: redis::Script::new(source), namespace, prefix }
+        Self { loaded: redis::Script::new(source), namespace, prefix }
     }
 
     /// The key or channel of this name.
@@ -27,7 +27,7 @@ impl Script {
 
     /// Begins a call. Its arguments are added to what is returned.
     pub(super) fn call(&self, command: &str) -> ScriptInvocation<'_> {
-        let mut call = self.script.key(&self.prefix);
+        let mut call = self.loaded.key(&self.prefix);
         call.arg(command);
         call
     }

@@ -96,9 +96,10 @@ impl Writer {
             self.gauge(1.0);
         }
         let Some(redis) = &mut self.connection else { return Ok(false) };
-        let written = match is_closing {
-            false => self.manager.step(redis).await,
-            true => self.manager.close(redis).await.map(|()| true),
+        let written = if is_closing {
+            self.manager.close(redis).await.map(|()| true)
+        } else {
+            self.manager.step(redis).await
         };
         self.link.instance.note(Part::Presence, written.as_ref());
         Ok(written?)

@@ -156,7 +156,7 @@ async fn cost_of_a_large_conversation() {
         println!("{way:?}: {CHATS} chats to {MEMBERS} members");
         let (before, begun) = (spent(&database).await, Instant::now());
         let chats = append(&*store, group, members[0], round).await;
-        part("Postgres", spent(&database).await - before);
+        part("Postgres", spent(&database).await.saturating_sub(before));
         part("time of its commit", begun.elapsed());
         let replicas = || cluster.replicas.iter().map(|replica| cpu::of_process(replica.pid()));
         let before = (processor_time_of(&redis), replicas().sum::<Duration>());
@@ -174,9 +174,9 @@ async fn cost_of_a_large_conversation() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        part("the publisher", published[published.len() - 1] - published[0]);
-        part("Redis", processor_time_of(&redis) - before.0);
-        part("three replicas", replicas().sum::<Duration>() - before.1);
+        part("the publisher", published[published.len() - 1].saturating_sub(published[0]));
+        part("Redis", processor_time_of(&redis).saturating_sub(before.0));
+        part("three replicas", replicas().sum::<Duration>().saturating_sub(before.1));
         part("time until shown", begun.elapsed());
     }
     let mut connection = postgres::connect(&database).await;

@@ -144,7 +144,7 @@ mod tests {
             sockets.leave(user(id), connection());
             tokio::time::advance(SECOND).await;
         }
-        tokio::time::advance(GRACE - SECOND * 2).await;
+        tokio::time::advance(SECOND * 3).await;
         assert_eq!(sockets.over(), [(user(1), begun), (user(2), begun + SECOND)]);
         sockets.forget(user(1), begun);
         assert_eq!(sockets.get(user(1)), None);

@@ -249,7 +249,7 @@ fn connection_info(url: &Url) -> Result<ConnectionInfo, String> {
     }
     let info = url.clone().into_connection_info();
     let info = info.map_err(|error| Trouble::from(error).to_string())?;
-    // RESP2 whatever the URL says: it is all that is needed, on a subscriber's connection too.
+    // RESP2, even if the URL asks for RESP3: subscriptions need no more.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
     Ok(info
         .set_redis_settings(settings.set_skip_set_lib_name())

@@ -30,7 +30,7 @@ pub struct TrimPage {
     pub last: Option<UserId>,
 }
 
-/// A timeline as it is looked at.
+/// What a job that trims timelines must know of one.
 #[derive(Clone, Copy, FromRow)]
 pub(super) struct TrimRow {
     user_id: UserId,

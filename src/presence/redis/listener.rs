@@ -46,7 +46,7 @@ impl Listener {
         }
     }
 
-    /// Listens until the link breaks, or says nothing when it is asked.
+    /// Listens until the link breaks, or a ping gets no answer.
     async fn listen(&mut self, backoff: &mut Backoff) -> Result<(), Trouble> {
         let mut renewal = self.link.instance.renewal();
         let (mut sink, mut messages) = self.link.listener().await?.split();

@@ -24,6 +24,8 @@ pub(crate) enum Part {
     Subscriber,
     /// Presence, to write.
     Presence,
+    /// Presence, to hear who came or went.
+    PresenceListener,
     /// Presence, to read.
     PresenceReads,
     /// The rate limits.
@@ -37,6 +39,7 @@ impl Part {
             Self::Publisher => "publisher",
             Self::Subscriber => "subscriber",
             Self::Presence => "presence",
+            Self::PresenceListener => "presence listener",
             Self::PresenceReads => "presence reads",
             Self::Limits => "limits",
         }
@@ -174,8 +177,8 @@ impl Link {
                 let instance = self.instance.number.to_string();
                 metrics::gauge!("imserver_presence_link_up", "instance" => instance)
             }
-            // They have no connection of their own.
-            Part::PresenceReads | Part::Limits => return,
+            // The first is seen by what it misses; the others have no connection of their own.
+            Part::PresenceListener | Part::PresenceReads | Part::Limits => return,
         };
         gauge.set(up);
     }
@@ -187,7 +190,7 @@ impl Link {
 
 /// When to try again: soon at first, then ever later, and never in step with others.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+struct Backoff {
     wait: Duration,
 }
 
@@ -198,21 +201,11 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Begins anew: an attempt has succeeded.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Whether an attempt has failed since the last one that succeeded.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.wait > MIN_BACKOFF
-    }
-
     /// When the attempt after the one that began then may begin.
     ///
     /// Counted from its beginning, so that an attempt that hung for its whole time is not followed
     /// by a wait as well. One that has lasted counts as a success.
-    pub(crate) fn after(&mut self, begun: Instant) -> Instant {
+    fn after(&mut self, begun: Instant) -> Instant {
         if begun.elapsed() > 2 * MAX_BACKOFF {
             self.wait = MIN_BACKOFF;
         }

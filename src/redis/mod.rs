@@ -23,7 +23,7 @@ use redis::{
 use tokio::{sync::watch, time::timeout};
 use url::Url;
 
-pub(crate) use link::{Backoff, Link, Part};
+pub(crate) use link::{Link, Part};
 pub(crate) use placement::place;
 pub(crate) use trouble::{Trouble, is_of_no_master};
 

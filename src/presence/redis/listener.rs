@@ -1,24 +1,23 @@
 //! The task that hears the transitions of one Redis instance.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::oneshot, time::timeout};
 
-use super::{link::Link, script::Script};
+use super::script::Script;
 use crate::{
     clock::Timestamp,
     domain::UserId,
     presence::{Transition, outbox::Outbox},
-    redis::{Backoff, Trouble},
+    redis::{Link, Renewal, Trouble},
 };
 
 /// One instance's listener.
 pub(super) struct Listener {
     pub(super) link: Link,
+    /// How long Redis may take to accept a connection, or to answer.
+    pub(super) answer: Duration,
     pub(super) script: Arc<Script>,
     /// The name of this replica in what it announces.
     pub(super) replica: String,
@@ -34,33 +33,27 @@ pub(super) struct Listener {
 impl Listener {
     /// Listens for good.
     pub(super) async fn run(mut self) {
-        let mut backoff = Backoff::default();
         loop {
-            let begun = Instant::now();
-            if let Err(error) = self.listen(&mut backoff).await
-                && !backoff.is_failing()
-            {
-                tracing::warn!(instance = self.link.instance.number, %error, "presence not heard");
-            }
-            sleep_until(backoff.after(begun)).await;
+            let renewal = self.link.attempt().await;
+            let Err(trouble) = self.listen(renewal).await;
+            self.link.down(trouble);
         }
     }
 
     /// Listens until the link breaks, or a ping gets no answer.
-    async fn listen(&mut self, backoff: &mut Backoff) -> Result<(), Trouble> {
-        let mut renewal = self.link.instance.renewal();
-        let (mut sink, mut messages) = self.link.listener().await?.split();
+    async fn listen(&mut self, mut renewal: Renewal) -> Result<Infallible, Trouble> {
+        let (mut sink, mut messages) = self.link.instance.listener(self.answer).await?.split();
         if self.newest.is_none() {
             // What was before this replica heard anything is not news to it.
             let known = self.log().await?;
             self.newest = Some(known.last().map_or(0, |transition| transition.version));
         }
-        self.link.within(sink.subscribe(self.script.key("transitions"))).await??;
+        timeout(self.answer, sink.subscribe(self.script.key("transitions"))).await??;
         // What was announced while nobody listened here.
         for transition in self.log().await? {
             self.note(transition);
         }
-        backoff.reset();
+        self.link.up();
         if let Some(ready) = self.ready.take() {
             // Nobody waits any more: no harm.
             let _ = ready.send(());
@@ -69,7 +62,7 @@ impl Listener {
         loop {
             tokio::select! {
                 message = messages.next() => {
-                    let Some(message) = message else { return Ok(()) };
+                    let Some(message) = message else { return Err("connection lost".into()) };
                     let text: String = message.get_payload().unwrap_or_default();
                     if let Some(transition) = parse(&text, &self.replica) {
                         self.note(transition);
@@ -77,7 +70,7 @@ impl Listener {
                 }
                 trouble = renewal.due() => return Err(trouble),
                 _ = probe.tick() => {
-                    self.link.within(sink.ping::<redis::Value>()).await??;
+                    timeout(self.answer, sink.ping::<redis::Value>()).await??;
                 }
             }
         }
@@ -85,10 +78,10 @@ impl Listener {
 
     /// The last transitions, in order.
     async fn log(&self) -> Result<Vec<Transition>, Trouble> {
-        let mut reader = self.link.reader().await?;
+        let mut reader = self.link.instance.reader(self.answer).await?;
         let mut read = redis::cmd("LRANGE");
         read.arg(self.script.key("log")).arg(0).arg(-1);
-        let log: Vec<String> = self.link.within(read.query_async(&mut reader)).await??;
+        let log: Vec<String> = timeout(self.answer, read.query_async(&mut reader)).await??;
         // The last one comes first.
         Ok(log.iter().rev().filter_map(|text| parse(text, &self.replica)).collect())
     }

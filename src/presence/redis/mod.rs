@@ -7,7 +7,6 @@
 //! A script changes the sets and announces who came or went by it at once, on the clock of its Redis.
 
 mod lease;
-mod link;
 mod listener;
 mod reading;
 mod script;
@@ -25,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
-    time::{Instant, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,9 +34,8 @@ use super::{
 };
 use crate::{
     domain::{ConnectionId, UserId},
-    redis::{Backoff, Instances, place},
+    redis::{self, Instances, Link, Part, place},
 };
-use link::Link;
 use listener::Listener;
 use writer::{Progress, Writer};
 
@@ -101,7 +99,7 @@ pub struct RedisPresence {
 
 /// One instance, and the users whom it keeps.
 struct Instance {
-    link: Link,
+    redis: Arc<redis::Instance>,
     held: Arc<Mutex<Held>>,
     has_changes: Arc<Notify>,
     /// Closed once the writer has ended.
@@ -131,13 +129,13 @@ impl RedisPresence {
         let outbox = Arc::new(Outbox::default());
         let (mut instances, mut all_ready, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
         for instance in shared.iter() {
-            let link = Link::new(instance, times.answer);
             let held = Arc::new(Mutex::new(Held::new(times.grace)));
             let manager = LeaseManager::new(Arc::clone(&script), times, Arc::clone(&held));
             let (ready, is_ready) = oneshot::channel();
             all_ready.push(is_ready);
             let listener = Listener {
-                link: link.clone(),
+                link: Link::new(instance, Part::PresenceListener),
+                answer: times.answer,
                 script: Arc::clone(&script),
                 replica: manager.replica().to_owned(),
                 outbox: Arc::clone(&outbox),
@@ -148,20 +146,18 @@ impl RedisPresence {
             tasks.spawn(listener.run());
             let (progress_of_writer, progress) = watch::channel(Progress::default());
             let writer = Writer {
-                renewal: link.instance.renewal(),
-                link: link.clone(),
+                renewal: instance.renewal(),
+                link: Link::new(instance, Part::Presence),
+                answer: times.answer,
                 script: Arc::clone(&script),
                 manager,
                 held: Arc::clone(&held),
                 progress: progress_of_writer,
                 connection: None,
-                backoff: Backoff::default(),
-                retry_at: Instant::now(),
-                logged: None,
             };
             let has_changes = Arc::new(Notify::new());
             tasks.spawn(writer.run(Arc::clone(&has_changes), closing.clone()));
-            instances.push(Instance { link, held, has_changes, progress });
+            instances.push(Instance { redis: Arc::clone(instance), held, has_changes, progress });
         }
         tasks.spawn(async move { outbox.forward(observer).await });
         // With Redis there, this replica hears of whoever joins from here on.

@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::try_join_all;
 use redis::{RedisResult, ScriptInvocation};
 
-use super::{RedisPresence, link::strange, unavailable};
+use super::{RedisPresence, unavailable};
 use crate::{
     domain::{ConnectionId, UserId},
     presence::{OnlineUser, PresenceError},
@@ -77,11 +77,12 @@ impl RedisPresence {
         calls: impl Iterator<Item = (usize, ScriptInvocation<'_>)>,
     ) -> Result<Vec<Found>, PresenceError> {
         let asking = try_join_all(calls.map(async |(place, call)| {
-            let link = &self.instances[place].link;
+            let redis = &self.instances[place].redis;
             let answer: RedisResult<Vec<(i64, String, u64)>> =
-                call.invoke_async(&mut link.reader().await?).await;
-            link.instance.note(Part::PresenceReads, answer.as_ref());
-            answer?.into_iter().map(|found| parse(found).ok_or_else(strange)).collect()
+                call.invoke_async(&mut redis.reader(self.times.answer).await?).await;
+            redis.note(Part::PresenceReads, answer.as_ref());
+            let found = answer?.into_iter().map(parse).collect::<Option<Vec<_>>>();
+            found.ok_or_else(|| Trouble::from("an answer of another form"))
         }));
         match tokio::time::timeout(self.times.caller(), asking).await {
             Ok(Ok(answers)) => Ok(Vec::<Vec<_>>::into_iter(answers).flatten().collect()),

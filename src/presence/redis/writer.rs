@@ -1,21 +1,20 @@
 //! The task that writes to one Redis instance: in order, one call at a time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep_until},
+    time::sleep_until,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     lease::{Held, LeaseManager},
-    link::Link,
     script::Script,
 };
-use crate::redis::{Backoff, Part, Renewal, Trouble};
+use crate::redis::{Link, Part, Renewal, Trouble};
 
 /// How far the writer is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,16 +28,14 @@ pub(super) struct Progress {
 /// One instance's writer.
 pub(super) struct Writer {
     pub(super) link: Link,
+    /// How long Redis may take to accept a connection, or to answer.
+    pub(super) answer: Duration,
     pub(super) script: Arc<Script>,
     pub(super) manager: LeaseManager,
     pub(super) held: Arc<Mutex<Held>>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) renewal: Renewal,
     pub(super) connection: Option<MultiplexedConnection>,
-    pub(super) backoff: Backoff,
-    pub(super) retry_at: Instant,
-    /// The trouble that was logged last, since when nothing was written.
-    pub(super) logged: Option<Trouble>,
 }
 
 impl Writer {
@@ -46,7 +43,7 @@ impl Writer {
     pub(super) async fn run(mut self, has_changes: Arc<Notify>, closing: CancellationToken) {
         loop {
             let is_connected = self.connection.is_some();
-            let next = if is_connected { self.manager.step_at() } else { self.retry_at };
+            let next = if is_connected { self.manager.step_at() } else { self.link.retry_at() };
             tokio::select! {
                 () = closing.cancelled() => break,
                 trouble = self.renewal.due() => self.fail(trouble),
@@ -58,24 +55,18 @@ impl Writer {
             self.progress.send_replace(Progress { tried, is_written });
         }
         // Also when the link is down: it may be back.
-        self.retry_at = Instant::now();
         self.write(true).await;
     }
 
     /// Brings Redis to what is open here, if there is a connection or it is time to try.
     async fn write(&mut self, is_closing: bool) -> bool {
-        let begun = Instant::now();
-        if self.connection.is_none() && begun < self.retry_at {
+        let has_connection = self.connection.is_some();
+        if !has_connection && !is_closing && !self.link.is_worth_trying() {
             return false;
         }
-        self.retry_at = self.backoff.after(begun);
         match self.try_write(is_closing).await {
             Ok(is_written) => {
-                self.backoff.reset();
-                if self.logged.take().is_some() {
-                    let instance = self.link.instance.number;
-                    tracing::info!(instance, "presence is written again");
-                }
+                self.link.up();
                 is_written
             }
             Err(trouble) => {
@@ -86,16 +77,16 @@ impl Writer {
     }
 
     async fn try_write(&mut self, is_closing: bool) -> Result<bool, Trouble> {
-        if self.connection.is_none() {
+        let redis = if let Some(connection) = &mut self.connection {
+            connection
+        } else {
             // What is made from here on is new.
             self.renewal.skip();
-            let mut connection = self.link.writer().await?;
+            let mut connection = self.link.instance.writer(self.answer).await?;
             self.script.expire_former().exec_async(&mut connection).await?;
-            self.connection = Some(connection);
             self.manager.reconnected();
-            self.gauge(1.0);
-        }
-        let Some(redis) = &mut self.connection else { return Ok(false) };
+            self.connection.insert(connection)
+        };
         let written = if is_closing {
             self.manager.close(redis).await.map(|()| true)
         } else {
@@ -108,17 +99,6 @@ impl Writer {
     /// Drops the connection: what was asked over it may still arrive.
     fn fail(&mut self, trouble: Trouble) {
         self.connection = None;
-        self.gauge(0.0);
-        // Once for each cause: one attempt follows the other for as long as it takes.
-        if self.logged.as_ref() != Some(&trouble) {
-            let instance = self.link.instance.number;
-            tracing::warn!(instance, error = %trouble, "presence not written");
-            self.logged = Some(trouble);
-        }
-    }
-
-    fn gauge(&self, up: f64) {
-        let instance = self.link.instance.number.to_string();
-        metrics::gauge!("imserver_presence_link_up", "instance" => instance).set(up);
+        self.link.down(trouble);
     }
 }

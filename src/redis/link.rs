@@ -116,6 +116,7 @@ impl Link {
     pub(crate) fn up(&self) {
         let mut state = self.state.lock();
         let Some(trouble) = state.trouble.take() else { return };
+        state.backoff = Backoff::default();
         tracing::info!(
             instance = self.instance.number,
             part = self.part.name(),
@@ -204,11 +205,8 @@ impl Backoff {
     /// When the attempt after the one that began then may begin.
     ///
     /// Counted from its beginning, so that an attempt that hung for its whole time is not followed
-    /// by a wait as well. One that has lasted counts as a success.
+    /// by a wait as well.
     fn after(&mut self, begun: Instant) -> Instant {
-        if begun.elapsed() > 2 * MAX_BACKOFF {
-            self.wait = MIN_BACKOFF;
-        }
         let wait = self.wait.mul_f64(rand::rng().random_range(0.5..=1.0));
         self.wait = (self.wait * 2).min(MAX_BACKOFF);
         // A link that breaks after a while is tried again at once, but not in step.
@@ -265,10 +263,18 @@ mod tests {
         assert!(waits[19] >= Duration::from_millis(2_500), "{waits:?}");
         // What the promise of 7 s from a heal to live leaves for the wait.
         assert!(waits.iter().all(|wait| *wait <= Duration::from_millis(5_002)), "{waits:?}");
+    }
 
-        // What has stood for long is tried again at once.
-        let begun = Instant::now();
-        tokio::time::sleep(3 * MAX_BACKOFF).await;
-        assert!(backoff.after(begun) <= Instant::now() + MIN_BACKOFF);
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_stood_is_tried_again_at_once() {
+        let link = link(Part::Subscriber);
+        for _ in 0..20 {
+            link.attempt().await;
+            link.down("refused".into());
+        }
+        link.attempt().await;
+        link.up();
+        link.down("lost".into());
+        assert!(link.retry_at() <= Instant::now() + 2 * MIN_BACKOFF);
     }
 }

@@ -190,6 +190,13 @@ impl Delivery {
     /// here get one of a large conversation by [`fan_out`].
     pub fn committed(self: &Arc<Self>, committed: &Committed) {
         let Committed { chat, places } = committed;
+        tracing::debug!(
+            chat = chat.id.get(),
+            conversation = chat.conversation_id.get(),
+            timelines = places.len(),
+            first = ?&places[..places.len().min(FEW)],
+            "chat goes to its sockets"
+        );
         let body = EventBody::chat(chat);
         let own = committed.sender_seq().map(|_| (chat.user_id, chat.client_msg_id.clone()));
         let event = |places: &[_]| WideEvent {
@@ -339,6 +346,7 @@ impl Delivery {
     }
 
     fn hint(self: &Arc<Self>, user: UserId, frame: &EventFrame) {
+        tracing::debug!(%user, seq = frame.seq.get(), "event reached this replica");
         let gap = self.hub.with(user, |Local { sockets, state }| {
             state.hint(frame.seq, frame, |id, effect| carry_out(sockets, id, effect))
         });

@@ -68,6 +68,7 @@ impl Sending {
         };
         let seq = committed.sender_seq();
         let Committed { chat, .. } = committed;
+        tracing::debug!(chat = chat.id.get(), is_repeat, "send ended");
         if let Some(seq) = seq.filter(|_| is_repeat) {
             // Whoever repeats may have lost the answer, and with it what told the sockets.
             self.delivery.reached(chat.user_id, seq);

@@ -25,6 +25,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 pub use linger::LINGER;
 use linger::{collect, linger};
@@ -89,6 +90,8 @@ struct Job {
     chat: NewChat,
     answer: oneshot::Sender<Answer>,
     deadline: Instant,
+    /// What the chat's sender is in.
+    span: Span,
 }
 
 impl Batcher {
@@ -119,7 +122,8 @@ impl Batcher {
     pub fn enqueue(&self, chat: NewChat) -> Result<Ticket, AppendError> {
         let (sender, answer) = oneshot::channel();
         let deadline = Instant::now() + PATIENCE;
-        self.queue.try_send(Job { chat, answer: sender, deadline }).map_err(|error| {
+        let job = Job { chat, answer: sender, deadline, span: Span::current() };
+        self.queue.try_send(job).map_err(|error| {
             let refusal = match error {
                 mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
@@ -230,7 +234,11 @@ impl Committer {
             if is_lost {
                 refuse(jobs);
             } else {
-                is_lost = !self.commit(jobs).await;
+                let batch = tracing::debug_span!("batch", chats = jobs.len());
+                for job in &jobs {
+                    batch.follows_from(&job.span);
+                }
+                is_lost = !self.commit(jobs).instrument(batch).await;
             }
             jobs = rest;
         }
@@ -342,7 +350,8 @@ async fn append(
     histogram!("imserver_commit_batch_size").record(u32::try_from(size).unwrap_or(u32::MAX));
     let begun = Instant::now();
     let (store, chats) = (Arc::clone(store), Arc::clone(chats));
-    let result = tokio::spawn(async move { store.append(&chats[part]).await }).await;
+    let append = async move { store.append(&chats[part]).await };
+    let result = tokio::spawn(append.in_current_span()).await;
     histogram!("imserver_commit_seconds").record(begun.elapsed());
     let answers = result.map_err(|_| StoreError::Corrupt("the store panicked".to_owned()))??;
     if answers.len() == size {

@@ -78,6 +78,7 @@ impl SendTracker {
         }
         debug_assert_eq!(event.seq, self.cursor.next(), "events have no holes");
         self.cursor = event.seq;
+        tracing::debug!(seq = event.seq.get(), "event goes to the client");
         let open = event.own.as_ref().and_then(|key| self.open.get_mut(key));
         let shown = open.filter(|open| !open.is_shown).and_then(|open| {
             open.is_shown = true;

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use rand::Rng;
+use tracing::{Instrument, Span};
 
 use super::{connection::Connection, legacy::Legacy, session};
 use crate::{
@@ -129,15 +130,17 @@ async fn decide(
         .max_message_size(2 * MAX_MESSAGE_BYTES)
         .max_frame_size(2 * MAX_MESSAGE_BYTES);
     let id = service.store.next_connection().await?;
+    // Not within the span of the handshake's request, which ends long before.
+    let span = tracing::debug_span!(parent: None, "socket", %user, connection = %id);
     Ok(match caller {
         Caller::User(actor) if is_v1 => {
-            open(upgrade, service, progress, move |service, connection| {
+            open(upgrade, service, progress, span, move |service, connection| {
                 session::run(service, connection, actor, id)
             })
         }
         caller => {
             let socket = Legacy::open(service, caller, user, id).await?;
-            open(upgrade, service, progress, move |_, connection| socket.run(connection))
+            open(upgrade, service, progress, span, move |_, connection| socket.run(connection))
         }
     })
 }
@@ -146,6 +149,7 @@ fn open<F, Fut>(
     upgrade: WebSocketUpgrade,
     service: &Arc<Service>,
     progress: Progress,
+    span: Span,
     run: F,
 ) -> Response
 where
@@ -160,7 +164,7 @@ where
         let flood_limit = limits.enabled.then_some(limits.frames_per_sec);
         let connection = Box::new(Connection::new(socket, progress, flood_limit));
         // A task of its own: the one of the upgrade keeps what the handshake needed.
-        service.sockets.spawn(run(Arc::clone(&service), connection));
+        service.sockets.spawn(run(Arc::clone(&service), connection).instrument(span));
         drop(token);
     })
 }

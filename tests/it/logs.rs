@@ -1,11 +1,14 @@
-//! Logs hold no token, no openid, no secret and no message body, however much is logged.
+//! Logs hold no token, no openid, no secret and no message body, however much is logged; and a send can be
+//! followed in them.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::query_param};
 
-use crate::harness::{Person, Server, Socket, Start, eventually, server::json_of};
+use crate::harness::{
+    Person, Redis, Server, Socket, Start, eventually, replica_on, server::json_of,
+};
 
 const SECRET: &str = "marked-wechat-secret";
 const CODE: &str = "marked-login-code";
@@ -206,4 +209,57 @@ async fn nothing_secret_is_in_a_log_of_text() {
 #[tokio::test]
 async fn nothing_secret_is_in_a_log_of_json() {
     nothing_secret_is_logged("json").await;
+}
+
+/// The key of the send that is followed.
+const KEY: &str = "marked-key";
+
+/// Whether a line has all these fields, with these values.
+fn has(line: &Value, fields: &Value) -> bool {
+    fields
+        .as_object()
+        .map_or(line == fields, |fields| fields.iter().all(|(name, value)| has(&line[name], value)))
+}
+
+#[tokio::test]
+async fn a_send_can_be_followed_from_its_socket_to_one_of_another_replica() {
+    let start = replica_on(Redis::shared()).await;
+    let run = || start().set("log.format", "json").set("log.filter", "debug").run();
+    let (mut a, mut b) = (run(), run());
+    let (zhang, li) = (a.person("张三").await, b.person("李四").await);
+    let (mut at_zhang, mut at_li) = (zhang.online().await, li.online().await);
+    let send = json!({"type": "send", "clientMsgId": KEY, "targetUserId": li.id, "content": BODY});
+    at_zhang.send(&send).await;
+    let sent = at_zhang.until("sent").await;
+    let (chat, seq) = (&sent["chat"]["id"], &at_li.until("event").await["seq"]);
+
+    let [at_a, at_b] = [&mut a, &mut b].map(async |server| {
+        assert!(server.terminate().await.success());
+        eventually("the log is there", async || server.log().contains("stopped")).await;
+        let log = server.log();
+        assert!(!log.contains(BODY) && !log.contains(KEY), "{log}");
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    });
+    let (at_a, at_b) = (at_a.await, at_b.await);
+    let socket = |of: &Person| json!({"name": "socket", "user": of.id.to_string()});
+    let of_li = format!("(UserId({}), Seq({seq}))", li.id);
+    for (log, step) in [
+        (&at_a, json!({"message": "send ended", "chat": chat, "span": socket(&zhang)})),
+        (
+            &at_a,
+            json!({
+                "message": "chat goes to its sockets",
+                "chat": chat,
+                "first": format!("[(UserId({}), Seq({})), {of_li}]", zhang.id, sent["seq"]),
+                "span": {"name": "batch", "chats": 1},
+            }),
+        ),
+        (
+            &at_b,
+            json!({"message": "event reached this replica", "user": li.id.to_string(), "seq": seq}),
+        ),
+        (&at_b, json!({"message": "event goes to the client", "seq": seq, "span": socket(&li)})),
+    ] {
+        assert!(log.iter().any(|line| has(line, &step)), "{step} is not in the log: {log:#?}");
+    }
 }

@@ -153,6 +153,7 @@ impl Legacy {
             // Notices are not for this kind of socket.
             let Outbound::Event(event) = frame else { continue };
             self.is_due = true;
+            tracing::debug!(seq = event.seq.get(), "event goes into the next snapshot");
             if !self.ring.apply(event.body) {
                 self.refill();
             }

@@ -211,7 +211,7 @@ impl App {
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
         let delivery = Delivery::start(
-            Arc::clone(&store),
+            Arc::clone(&store) as _,
             Arc::clone(&bus),
             Arc::clone(&presence),
             background.clone(),
@@ -220,7 +220,7 @@ impl App {
         let batcher = {
             let delivery = Arc::clone(&delivery);
             Batcher::start(
-                Arc::clone(&store),
+                Arc::clone(&store) as _,
                 linger(&settings),
                 Box::new(move |committed| delivery.committed(committed)),
             )

@@ -34,7 +34,7 @@ use crate::{
         close::CloseCode,
         event::{EventBody, EventFrame},
     },
-    store::{Committed, EventPage, Store, StoreError, TimelineState},
+    store::{Committed, DeliveryStore, EventPage, StoreError, TimelineState},
 };
 
 pub use fan_out::fan_out;
@@ -91,7 +91,7 @@ pub struct Latest {
 pub struct Delivery {
     hub: Hub<Timeline<EventFrame>>,
     watchers: Watchers,
-    store: Arc<dyn Store>,
+    store: Arc<dyn DeliveryStore>,
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
     epoch: Mutex<Epoch>,
@@ -109,7 +109,7 @@ pub struct Delivery {
 impl Delivery {
     /// Reads the epoch, and begins without sockets.
     pub async fn start(
-        store: Arc<dyn Store>,
+        store: Arc<dyn DeliveryStore>,
         bus: Arc<dyn Bus>,
         presence: Arc<dyn Presence>,
         tasks: TaskTracker,

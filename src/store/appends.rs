@@ -120,7 +120,7 @@ impl Committed {
 
 /// Committing chats.
 #[async_trait]
-pub trait Appends {
+pub trait Appends: Send + Sync {
     /// Commits a batch in one transaction and answers each chat in the order of the batch.
     ///
     /// * **Committed before answered.** An answer is given only after a durable commit.
@@ -145,6 +145,11 @@ pub trait Appends {
     /// all were rolled back; the caller splits the batch to find it. Any length is valid; an empty
     /// batch touches nothing.
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError>;
+
+    /// Commits something that nobody sees and that does not stay, and needs what [`Appends::append`]
+    /// needs: locks, and room on the disk. For when appends have failed: it costs more than one.
+    /// Called as `append` is, one at a time.
+    async fn try_writing(&self) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

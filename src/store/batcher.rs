@@ -30,7 +30,7 @@ use tracing::{Instrument, Span};
 pub use linger::LINGER;
 use linger::{collect, linger};
 
-use super::{Appended, Committed, NewChat, Store, StoreError};
+use super::{Appended, Appends, Committed, NewChat, StoreError};
 use crate::domain::Destination;
 
 /// The most chats that wait. More are refused: they would only wait to time out.
@@ -67,7 +67,7 @@ pub type OnCommit = Box<dyn FnMut(&Committed) + Send>;
 
 type Answer = Result<Appended, AppendError>;
 
-/// The one way to [`Appends::append`](super::Appends::append) in a replica. Clones share one queue.
+/// The one way to [`Appends::append`] in a replica. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Batcher {
     queue: mpsc::Sender<Job>,
@@ -104,7 +104,7 @@ impl Batcher {
     /// # Panics
     ///
     /// Outside a Tokio runtime.
-    pub fn start(store: Arc<dyn Store>, linger: Duration, on_commit: OnCommit) -> Self {
+    pub fn start(store: Arc<dyn Appends>, linger: Duration, on_commit: OnCommit) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (closing, done) = (CancellationToken::new(), CancellationToken::new());
         let is_failing = Arc::new(AtomicBool::new(false));
@@ -165,7 +165,7 @@ impl Ticket {
 
 /// What the batcher's task owns.
 struct Committer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Appends>,
     linger: Duration,
     on_commit: OnCommit,
     failing: Failing,
@@ -342,7 +342,7 @@ fn transaction<'a>(chats: impl Iterator<Item = &'a NewChat>) -> usize {
 
 /// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
 async fn append(
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn Appends>,
     chats: &Arc<[NewChat]>,
     part: Range<usize>,
 ) -> Result<Vec<Appended>, StoreError> {

@@ -28,11 +28,6 @@ pub trait Health {
     /// Whether the database answers, and is still the one that was opened.
     async fn ping(&self) -> Result<Access, StoreError>;
 
-    /// Commits something that nobody sees and that does not stay, and needs what
-    /// [`Appends::append`](super::Appends::append) needs: locks, and room on the disk. For when appends
-    /// have failed: it costs more than one. Called as `append` is, one at a time.
-    async fn try_writing(&self) -> Result<(), StoreError>;
-
     /// Notes that a replica lives, and whether it can be heard on its bus. Returns the others of the last
     /// minute that could be, with the time at which each last said so: by one clock for all replicas, and
     /// later each time. Replicas are forgotten after some minutes.

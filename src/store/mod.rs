@@ -70,6 +70,11 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: Appends, Avatars, Conversations, Erasure, Handshakes, Health, History, Identities, Jobs,
-        Members, Outbox, Sessions, Sockets, Timelines, Users
+    Store: Appends, Avatars, Conversations, DeliveryStore, Erasure, Identities, Jobs, Members, Outbox,
+        Sessions
+}
+
+store! {
+    /// The part of [`Store`] that delivery needs.
+    DeliveryStore: Handshakes, Health, History, Sockets, Timelines, Users
 }

@@ -76,8 +76,8 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
     let (bus, _incoming) = LocalBroker::default().connect();
     let tasks = TaskTracker::new();
     let delivery =
-        Delivery::start(Arc::clone(&store), Arc::new(bus), Arc::clone(&presence), tasks).await;
-    let batcher = Batcher::start(Arc::clone(&store), LINGER, Box::new(|_| {}));
+        Delivery::start(Arc::clone(&store) as _, Arc::new(bus), Arc::clone(&presence), tasks).await;
+    let batcher = Batcher::start(Arc::clone(&store) as _, LINGER, Box::new(|_| {}));
     let messaging = |how| {
         Messaging::new(
             Arc::clone(&store),

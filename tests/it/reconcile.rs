@@ -15,20 +15,20 @@ use imserver::{
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::store_contract::fake::FakeStore;
+use crate::store_contract::fake::FakeTimelines;
 
 const INTERVAL: Duration = Duration::from_secs(20);
 
 /// A replica whose bus brings nothing.
 #[derive(Clone)]
 struct Replica {
-    store: Arc<FakeStore>,
+    store: Arc<FakeTimelines>,
     delivery: Arc<Delivery>,
 }
 
 impl Replica {
     async fn start() -> Self {
-        let store = FakeStore::new([], 0);
+        let store = FakeTimelines::new();
         let (bus, _) = LocalBroker::default().connect();
         let (presence, _) = LocalPresence::new(Clock::system());
         let delivery = Delivery::start(

@@ -1,12 +1,11 @@
-//! Whether the database answers and takes what is written, and which replicas live.
+//! Whether the database answers, and which replicas live.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use sqlx::{Connection, PgConnection};
 
-use super::{PgStore, dialect::sql, error::classify};
+use super::{PgStore, dialect::sql};
 use crate::{
     clock::Timestamp,
     domain::ReplicaId,
@@ -23,10 +22,6 @@ impl Health for PgStore {
         let query = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::bool");
         let only_reads = self.read(|c| query.fetch_one(c).boxed());
         Ok(if only_reads.await? { Access::Reads } else { Access::Writes })
-    }
-
-    async fn try_writing(&self) -> Result<(), StoreError> {
-        self.writer.run(|c| try_writing(c).boxed()).await.map_err(classify)
     }
 
     async fn note_replica(
@@ -60,30 +55,4 @@ impl Health for PgStore {
             self.write(|c| query.fetch_all(c).boxed()).await?;
         Ok(others.into_iter().collect())
     }
-}
-
-/// Writes what a batch writes, takes it back, and commits the rest, which is nothing. So it needs the
-/// same locks, room on the disk, and whatever a commit waits for. The text is one that cannot be
-/// compressed, for which the tables grow by some pages.
-async fn try_writing(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let mut transaction = connection.begin().await?;
-    let mut trial = transaction.begin().await?;
-    // Nobody has this id, and no two sessions try the same one.
-    sqlx::query(
-        "WITH trial (id) AS (VALUES (-pg_backend_pid()::bigint)), counter AS (
-             INSERT INTO timelines (user_id, first_seq, last_seq) SELECT id, 1, 1 FROM trial
-         ), event AS (
-             INSERT INTO timeline_events (user_id, seq, kind, chat_id)
-             SELECT id, 1, 'chat', id FROM trial
-         )
-         INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind, content,
-             created_at)
-         SELECT id, id, id, 1, 'trial', 'text',
-             (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 1500)), 0
-         FROM trial",
-    )
-    .execute(&mut *trial)
-    .await?;
-    trial.rollback().await?;
-    transaction.commit().await
 }

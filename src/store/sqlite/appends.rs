@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// More than a usual batch writes, so that a disk with room for less is found to be full.
+const TRIAL_BYTES: i64 = 65_536;
+
 #[async_trait]
 impl Appends for SqliteStore {
     async fn append(&self, batch: &[NewChat]) -> Result<Vec<Appended>, StoreError> {
@@ -37,6 +40,27 @@ impl Appends for SqliteStore {
         let (batch, clock) = (batch.to_vec(), self.clock.clone());
         self.transaction(move |c| {
             async move { append_any(c, &batch, true, || clock.now()).await }.boxed()
+        })
+        .await
+    }
+
+    /// Commits a picture that nobody has and removes it: what is rolled back is never written.
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        const HASH: &str = "a trial";
+        self.write(|c| {
+            async move {
+                sqlx::query(
+                    "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, '', randomblob(?2))
+                     ON CONFLICT (hash) DO UPDATE SET picture = excluded.picture",
+                )
+                .bind(HASH)
+                .bind(TRIAL_BYTES)
+                .execute(&mut *c)
+                .await?;
+                sqlx::query("DELETE FROM avatars WHERE hash = ?1").bind(HASH).execute(c).await?;
+                Ok(())
+            }
+            .boxed()
         })
         .await
     }

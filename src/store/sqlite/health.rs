@@ -1,4 +1,4 @@
-//! Whether the file is there and takes what is written, and which replicas live.
+//! Whether the file is there, and which replicas live.
 
 use std::collections::HashMap;
 
@@ -15,36 +15,12 @@ use crate::{
     },
 };
 
-/// More than a usual batch writes, so that a disk with room for less is found to be full.
-const TRIAL_BYTES: i64 = 65_536;
-
 #[async_trait]
 impl Health for SqliteStore {
     async fn ping(&self) -> Result<Access, StoreError> {
         self.file.check().map_err(classify)?;
         self.read(|c| sqlx::query("SELECT 1").execute(c).boxed()).await?;
         Ok(Access::Writes)
-    }
-
-    /// Commits a picture that nobody has and removes it: what is rolled back is never written.
-    async fn try_writing(&self) -> Result<(), StoreError> {
-        const HASH: &str = "a trial";
-        self.write(|c| {
-            async move {
-                sqlx::query(
-                    "INSERT INTO avatars (hash, content_type, picture) VALUES (?1, '', randomblob(?2))
-                     ON CONFLICT (hash) DO UPDATE SET picture = excluded.picture",
-                )
-                .bind(HASH)
-                .bind(TRIAL_BYTES)
-                .execute(&mut *c)
-                .await?;
-                sqlx::query("DELETE FROM avatars WHERE hash = ?1").bind(HASH).execute(c).await?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
     }
 
     async fn note_replica(

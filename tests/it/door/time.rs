@@ -12,14 +12,15 @@ use imserver::{
     messaging::Messaging,
     presence::{Presence, local::LocalPresence},
     protocol::fault::{ApiError, ErrorCode},
-    store::{Acquaintance, NewChat, Store, batcher::Batcher},
+    store::{Acquaintance, NewChat, Store, batcher::Batcher, sqlite::SqliteStore},
 };
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::{Does, Planned, send};
-use crate::{harness::server::assert_problem, store_contract::fake::FakeStore};
+use crate::{harness::server::assert_problem, store_contract::fake::FakeAppends};
 
 #[tokio::test]
 async fn a_rule_that_never_answers_costs_its_chat_alone() {
@@ -62,27 +63,32 @@ impl Rule for Takes {
     }
 }
 
-/// The use cases over a store that commits nothing as long as it has no permits.
-async fn messaging(store: &Arc<FakeStore>, rule: Takes) -> Messaging {
-    let store = Arc::clone(store) as Arc<dyn Store>;
+/// The use cases, which commit nothing as long as these appends have no permits. From now on the clock stands
+/// still: a database cannot be opened on such a clock.
+async fn messaging(appends: &Arc<FakeAppends>, rule: Takes) -> (TempDir, Messaging) {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&home.path().join("im.db"), Clock::default()).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
     let (presence, _) = LocalPresence::new(Clock::default());
     let presence: Arc<dyn Presence> = Arc::new(presence);
     let (bus, _) = LocalBroker::default().connect();
     let delivery = Delivery::start(
-        Arc::clone(&store),
+        Arc::clone(&store) as _,
         Arc::new(bus),
         Arc::clone(&presence),
         TaskTracker::new(),
     );
-    Messaging::new(
-        Arc::clone(&store),
+    let messaging = Messaging::new(
+        store,
         Door::new([Arc::new(rule) as Arc<dyn Rule>]),
-        Batcher::start(store, Duration::ZERO, Box::new(|_| {})),
+        Batcher::start(Arc::clone(appends) as _, Duration::ZERO, Box::new(|_| {})),
         delivery.await.unwrap(),
         presence,
         Acquaintance::Conversation,
         1_000,
-    )
+    );
+    tokio::time::pause();
+    (home, messaging)
 }
 
 fn chat(key: &str) -> NewChat {
@@ -94,25 +100,25 @@ fn chat(key: &str) -> NewChat {
     )
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn admission_and_commit_share_the_time_of_an_answer() {
     const PROMISED: Duration = Duration::from_secs(5);
     let just_in_time = ADMISSION_WAIT.saturating_sub(Duration::from_millis(1));
     for takes in [Duration::ZERO, Duration::from_millis(300), just_in_time, ADMISSION_WAIT * 2] {
-        let store = FakeStore::new([], 0);
-        let messaging = messaging(&store, Takes(takes)).await;
+        let appends = FakeAppends::new([], 0);
+        let (_home, messaging) = messaging(&appends, Takes(takes)).await;
         let begun = Instant::now();
         let error = ApiError::from(messaging.send(chat("k")).await.unwrap_err());
         assert_eq!(error.code, ErrorCode::Unavailable);
         assert!(begun.elapsed() < PROMISED, "{:?} after {takes:?}", begun.elapsed());
-        assert_eq!(store.batches.lock().is_empty(), takes > ADMISSION_WAIT, "{takes:?}");
+        assert_eq!(appends.batches.lock().is_empty(), takes > ADMISSION_WAIT, "{takes:?}");
+        tokio::time::resume();
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_chat_that_waited_after_its_admission_has_time_to_be_committed() {
-    let store = FakeStore::new([], 0);
-    let messaging = messaging(&store, Takes(Duration::ZERO)).await;
+    let (_home, messaging) = messaging(&FakeAppends::new([], 0), Takes(Duration::ZERO)).await;
     let admitted = messaging.admit(chat("k")).await.unwrap();
     // As on a socket whose client reads nothing for a while.
     sleep(Duration::from_secs(8)).await;

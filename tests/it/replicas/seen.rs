@@ -59,8 +59,12 @@ async fn what_another_replica_announced_is_noted_though_that_one_does_not() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, Clock::system()).await.unwrap());
     let (bus, _incoming) = LocalBroker::default().connect();
     let (presence, _) = LocalPresence::new(Clock::system());
-    let delivery =
-        Delivery::start(Arc::clone(&store), Arc::new(bus), Arc::new(presence), TaskTracker::new());
+    let delivery = Delivery::start(
+        Arc::clone(&store) as _,
+        Arc::new(bus),
+        Arc::new(presence),
+        TaskTracker::new(),
+    );
     let (sender, transitions) = mpsc::channel(16);
     tokio::spawn(announce(delivery.await.unwrap(), transitions));
     let at = Timestamp::from_millis(1_000);

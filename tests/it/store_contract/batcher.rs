@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imserver::{
     domain::ChatId,
     store::{
-        Appended, Store,
+        Appended, Appends,
         batcher::{AppendError, Batcher, LINGER},
     },
 };
@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 
 use super::{
     Database, chat, committed,
-    fake::{FakeStore, Outcome},
+    fake::{FakeAppends, Outcome},
     poisoned, populated, seq, timeline, user,
 };
 
-fn silent(store: Arc<dyn Store>) -> Batcher {
+fn silent(store: Arc<dyn Appends>) -> Batcher {
     Batcher::start(store, LINGER, Box::new(|_| ()))
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn closing_commits_the_queue<D: Database>() {
 
 #[tokio::test]
 async fn a_panic_of_the_store_ends_one_batch() {
-    let store = FakeStore::new([Outcome::Panic], 2);
+    let store = FakeAppends::new([Outcome::Panic], 2);
     let batcher = silent(store);
     assert_eq!(batcher.append(chat(1, 2, "a", "x")).await, Err(AppendError::Unavailable));
     assert_eq!(batcher.append(chat(1, 2, "a", "x")).await, Ok(Appended::TargetNotFound));
@@ -160,7 +160,7 @@ async fn a_panic_of_the_store_ends_one_batch() {
 
 #[tokio::test]
 async fn a_failure_fails_the_batch_and_not_the_next() {
-    let store = FakeStore::new([Outcome::Unavailable], 0);
+    let store = FakeAppends::new([Outcome::Unavailable], 0);
     let batcher = silent(store.clone());
     let enqueue = |key: &str| batcher.enqueue(chat(1, 2, key, "x")).unwrap();
     let tickets = [enqueue("a"), enqueue("b")];
@@ -182,7 +182,7 @@ async fn a_failure_fails_the_batch_and_not_the_next() {
 
 #[tokio::test]
 async fn a_full_queue_refuses() {
-    let store = FakeStore::new([], 0);
+    let store = FakeAppends::new([], 0);
     let batcher = silent(store.clone());
     let first = batcher.enqueue(chat(1, 2, "first", "x")).unwrap();
     while store.batches.lock().is_empty() {
@@ -201,7 +201,7 @@ async fn a_full_queue_refuses() {
 
 #[tokio::test]
 async fn nobody_waits_longer_than_a_client_does() {
-    let store = FakeStore::new([], 0);
+    let store = FakeAppends::new([], 0);
     let batcher = silent(store.clone());
     let begun = tokio::time::Instant::now();
     let under_way = batcher.enqueue(chat(1, 2, "a", "x")).unwrap();

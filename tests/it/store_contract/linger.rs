@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     chat,
-    fake::{FakeStore, Outcome},
+    fake::{FakeAppends, Outcome},
 };
 
 /// A tick of the runtime's clock, to which it rounds up.
 const TICK: Duration = Duration::from_millis(1);
 
-fn lingering(store: &Arc<FakeStore>, linger: Duration) -> Batcher {
+fn lingering(store: &Arc<FakeAppends>, linger: Duration) -> Batcher {
     Batcher::start(store.clone(), linger, Box::new(|_| ()))
 }
 
@@ -33,13 +33,13 @@ async fn answered(tickets: Vec<Ticket>) {
     }
 }
 
-fn sizes(store: &FakeStore) -> Vec<usize> {
+fn sizes(store: &FakeAppends) -> Vec<usize> {
     store.batches.lock().iter().map(Vec::len).collect()
 }
 
 /// A batcher behind whose first commit, of one chat, so many chats wait. The commit ends now.
-async fn with_waiting(count: usize, linger: Duration) -> (Arc<FakeStore>, Batcher, Vec<Ticket>) {
-    let store = FakeStore::new(Vec::<Outcome>::new(), 0);
+async fn with_waiting(count: usize, linger: Duration) -> (Arc<FakeAppends>, Batcher, Vec<Ticket>) {
+    let store = FakeAppends::new(Vec::<Outcome>::new(), 0);
     let batcher = lingering(&store, linger);
     let mut tickets = enqueue(&batcher, 1);
     for _ in 0..100 {
@@ -60,13 +60,13 @@ fn enqueue_named(batcher: &Batcher, count: usize) -> Vec<Ticket> {
 
 #[tokio::test(start_paused = true)]
 async fn chats_with_many_members_are_divided_among_transactions() {
-    let store = FakeStore::new([], 100);
+    let store = FakeAppends::new([], 100);
     let batcher = lingering(&store, Duration::ZERO);
     answered(enqueue_named(&batcher, 45)).await;
     assert_eq!(sizes(&store), [20, 20, 5]);
 
     // After one of which nothing is known, no later chat is tried.
-    let store = FakeStore::new([Outcome::Unavailable], 100);
+    let store = FakeAppends::new([Outcome::Unavailable], 100);
     let batcher = lingering(&store, Duration::ZERO);
     for ticket in enqueue_named(&batcher, 45) {
         assert_eq!(ticket.wait().await, Err(AppendError::Unavailable));
@@ -76,7 +76,7 @@ async fn chats_with_many_members_are_divided_among_transactions() {
 
 #[tokio::test(start_paused = true)]
 async fn who_was_told_that_it_took_too_long_is_not_committed_after_a_slow_transaction() {
-    let store = FakeStore::new([], 0);
+    let store = FakeAppends::new([], 0);
     let batcher = lingering(&store, Duration::ZERO);
     let tickets = enqueue_named(&batcher, 45);
     for ticket in tickets {
@@ -89,7 +89,7 @@ async fn who_was_told_that_it_took_too_long_is_not_committed_after_a_slow_transa
 
 #[tokio::test(start_paused = true)]
 async fn without_load_nothing_waits() {
-    let store = FakeStore::new(Vec::<Outcome>::new(), 100);
+    let store = FakeAppends::new(Vec::<Outcome>::new(), 100);
     let batcher = lingering(&store, LINGER);
     for count in [1, 1, 2, 5, 5, 1] {
         let begun = Instant::now();

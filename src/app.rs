@@ -28,11 +28,13 @@ use crate::{
     descriptors,
     drain::Drain,
     http,
+    http_client::http_client,
     jobs::{self, Job},
     limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
     messaging::Messaging,
     outbox,
     protocol::close::CloseCode,
+    revocation,
     service::Service,
     store::{
         Acquaintance, Store,
@@ -42,7 +44,7 @@ use crate::{
     },
     telemetry,
     trimming::{self, Keep},
-    wechat::{self, WechatClient},
+    wechat::WechatClient,
     ws,
 };
 
@@ -165,7 +167,7 @@ fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
         return Ok(None);
     }
     Ok(Some(WechatClient::new(
-        wechat::http_client()?,
+        http_client()?,
         settings.wechat.base_url.clone(),
         settings.wechat.appid.clone(),
         settings.wechat.secret.clone(),
@@ -233,7 +235,7 @@ impl App {
             Box::pin(delivery::announce(Arc::clone(&delivery), transitions)),
             Box::pin(delivery::reconcile(Arc::clone(&delivery), reconcile_every)),
             Box::pin(delivery::watch_bus(Arc::clone(&delivery), reconcile_every)),
-            Box::pin(delivery::watch_revocations(Arc::clone(&delivery), auth.clone())),
+            Box::pin(revocation::watch_revocations(Arc::clone(&delivery), auth.clone())),
             Box::pin(delivery::limit_sockets(Arc::clone(&delivery))),
             Box::pin(auth::retention::keep_sweeping(auth.clone())),
             Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),

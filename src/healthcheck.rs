@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::wechat::http_client;
+use crate::http_client::http_client;
 
 /// How long the answer may take. A service that waits for its database answers within 2 s.
 const WAIT: Duration = Duration::from_secs(4);

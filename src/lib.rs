@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod admission;
+pub mod api_errors;
 pub mod app;
 pub mod auth;
 pub mod avatar;
@@ -16,6 +17,7 @@ pub mod domain;
 pub mod drain;
 pub mod healthcheck;
 pub mod http;
+pub mod http_client;
 pub mod hub;
 pub mod jobs;
 pub mod limits;
@@ -25,6 +27,7 @@ pub mod output;
 pub mod presence;
 pub mod protocol;
 pub mod redis;
+pub mod revocation;
 pub mod secret;
 pub mod service;
 pub mod store;

@@ -2,7 +2,6 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use reqwest::redirect;
 use serde::Deserialize;
 use url::Url;
 
@@ -199,15 +198,4 @@ impl Problem {
         }
         Self::Exchange(words)
     }
-}
-
-/// The HTTP client for calls to the outside: no redirects, since a query may hold a secret, and no
-/// proxy that the environment names.
-///
-/// It trusts the certificate authorities of the machine, and fails where there are none: a service
-/// that calls nobody should not build one. Makes `ring` the process's TLS provider if it has none.
-pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    // An error means that the process has chosen a provider already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().build()
 }

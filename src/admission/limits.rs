@@ -22,6 +22,6 @@ impl Rule for SendLimit {
     }
 
     async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
-        self.0.send(chat.sender)
+        Ok(self.0.send(chat.sender)?)
     }
 }

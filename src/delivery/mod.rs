@@ -4,11 +4,12 @@
 //! brings of others, from reads of the database, and from a comparison with the database every so
 //! often, which bounds what a lost hint can cost.
 
+mod closures;
 mod drain;
 mod fan_out;
 mod presence_events;
+mod reading;
 mod reconcile;
-mod revocation;
 mod socket_limits;
 mod split;
 mod timeline;
@@ -26,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     bus::{self, Bus, CloseOrder, Incoming, MAX_PLACES, Signal, WideEvent},
-    domain::{Chat, ConnectionId, DeviceId, Epoch, Seq, SessionId, UserId},
+    domain::{ConnectionId, DeviceId, Epoch, Seq, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
     presence::Presence,
     protocol::{
@@ -34,13 +35,13 @@ use crate::{
         close::CloseCode,
         event::{EventBody, EventFrame},
     },
-    store::{Committed, DeliveryStore, EventPage, StoreError, TimelineState},
+    store::{Committed, DeliveryStore, StoreError},
 };
 
 pub use fan_out::fan_out;
 pub use presence_events::announce;
+pub use reading::{Latest, Pulled, frame};
 pub use reconcile::reconcile;
-pub use revocation::watch_revocations;
 pub use socket_limits::limit_sockets;
 pub use split::watch_bus;
 pub use timeline::{Effect, Gap, MAX_WAITING, Timeline};
@@ -52,40 +53,9 @@ const GAP_WAIT: Duration = Duration::from_millis(30);
 /// How long a new socket waits for its subscription. Without one it depends on the reconcile.
 const SUBSCRIBE_WAIT: Duration = Duration::from_secs(1);
 
-/// Events in one read for a socket.
-const PAGE: u32 = 100;
-
 /// An event in at most this many timelines is published on each user's channel, which only replicas with a
 /// socket of the user receive. One in more timelines is cheaper to send to every replica.
 const FEW: usize = 16;
-
-/// What a socket that is behind writes next.
-#[derive(Debug)]
-pub enum Pulled {
-    /// These events.
-    Events {
-        /// The events after the asked number, in order.
-        frames: Vec<EventFrame>,
-        /// Whether they reach the end of the timeline: then [`Delivery::go_live`] is next.
-        is_end: bool,
-    },
-    /// The timeline does not have what follows: the client loads anew and goes on from `last`.
-    Reset {
-        /// The database's history.
-        epoch: Epoch,
-        /// The end of the timeline.
-        last: Seq,
-    },
-}
-
-/// What a legacy socket shows.
-#[derive(Debug)]
-pub struct Latest {
-    /// No event up to this number is missing in `chats`.
-    pub last: Seq,
-    /// The latest chats of the user's direct conversations, oldest first.
-    pub chats: Vec<Chat>,
-}
 
 /// Drives the timelines of one replica.
 pub struct Delivery {
@@ -274,75 +244,6 @@ impl Delivery {
         if let Some(answer) = answer.flatten() {
             self.bus.publish(user, Signal::Close(answer));
         }
-    }
-
-    /// Reads the events after `after`, for a socket that is behind.
-    pub async fn pull(&self, socket: &Socket, after: Seq) -> Result<Pulled, StoreError> {
-        let user = socket.user;
-        // Before the read: the database has every number that was known by then.
-        let head = self.head(user);
-        let EventPage { bounds, events } = match self.store.events(user, after, PAGE).await {
-            Err(StoreError::Corrupt(problem)) => {
-                tracing::error!(%user, %after, problem, "timeline is broken, client loads anew");
-                return self.begin_anew(socket).await;
-            }
-            page => page?,
-        };
-        self.check_head(user, head, bounds.last);
-        if after.next() < bounds.first || after > bounds.last {
-            return Ok(Pulled::Reset { epoch: self.epoch(), last: bounds.last });
-        }
-        let is_end = events.last().map_or(after, |event| event.seq) >= bounds.last;
-        let frames = events.into_iter().map(|event| event.into_frame(user)).collect();
-        Ok(Pulled::Events { frames, is_end })
-    }
-
-    /// Reads where a client goes on after it has loaded anew.
-    pub async fn begin_anew(&self, socket: &Socket) -> Result<Pulled, StoreError> {
-        let TimelineState { epoch, bounds } = self.store.timeline_state(socket.user).await?;
-        Ok(Pulled::Reset { epoch, last: bounds.last })
-    }
-
-    /// Makes a socket live, which has everything up to `last`; `false`: there is more to pull.
-    pub fn go_live(&self, socket: &Socket, last: Seq) -> bool {
-        let is_live = self.hub.with(socket.user, |Local { sockets, state }| {
-            state.go_live(socket.id, last, |id, effect| carry_out(sockets, id, effect))
-        });
-        is_live.unwrap_or(true)
-    }
-
-    /// Reads what a legacy socket shows: at most `limit` chats.
-    pub async fn latest(&self, socket: &Socket, limit: u32) -> Result<Latest, StoreError> {
-        let user = socket.user;
-        let head = self.head(user);
-        // Before the chats: those of later events may be among them, none of an earlier one is missing.
-        let last = self.store.timeline_range(user).await?.last;
-        self.check_head(user, head, last);
-        Ok(Latest { last, chats: self.store.latest_chats(user, limit).await? })
-    }
-
-    fn head(&self, user: UserId) -> Seq {
-        self.hub.with(user, |local| local.state.head()).unwrap_or_default()
-    }
-
-    /// Compares the end of a timeline in the database with the head as it was before that was read.
-    fn check_head(&self, user: UserId, head: Seq, last: Seq) {
-        if head > last {
-            tracing::warn!(%user, %head, %last, "timeline went back, clients load anew");
-            self.hub.with(user, restart);
-        }
-    }
-
-    /// The sessions of all sockets here, with their users.
-    fn sessions(&self) -> Vec<(SessionId, UserId)> {
-        let mut sessions = Vec::new();
-        self.hub.for_each(|user, local| {
-            sessions
-                .extend(local.sockets.iter().filter_map(|socket| Some((socket.session?, user))));
-        });
-        sessions.sort_unstable();
-        sessions.dedup();
-        sessions
     }
 
     fn hint(self: &Arc<Self>, user: UserId, frame: &EventFrame) {

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use crate::domain::UserId;
 
 pub use handshakes::{HandshakeGate, Permit};
-pub use policy::{Limits, Rates};
+pub use policy::{Limits, Rates, Refused};
 
 /// Counts for all replicas what is done against rates, by the generic cell rate algorithm: a key may be used
 /// `burst` times at once, and once more after each interval of its rate.

@@ -1,12 +1,9 @@
-//! What is limited, and what those are told who are over a limit.
+//! What is limited, and by which rate.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::{Key, Limit, Limiter, Rate, Subject, local::LocalLimiter};
-use crate::{
-    domain::UserId,
-    protocol::fault::{ApiError, ErrorCode},
-};
+use crate::domain::UserId;
 
 /// When to try again that which is closed while Redis is away.
 const CLOSED_WAIT: Duration = Duration::from_secs(2);
@@ -32,6 +29,25 @@ pub struct Rates {
     pub handshake: Rate,
     /// Logins of an address that are refused; and, apart from these, its sockets that are refused.
     pub failure: Rate,
+}
+
+/// Why somebody must not do something now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It was done too often.
+    #[error("over the limit `{}`", limit.as_str())]
+    OverLimit {
+        /// Which one.
+        limit: Limit,
+        /// After how long it may be done once more.
+        wait: Duration,
+    },
+    /// Failed logins cannot be counted by all replicas together at the moment.
+    #[error("logins are closed")]
+    LoginsClosed {
+        /// When to try again.
+        wait: Duration,
+    },
 }
 
 /// The rate limits. Clones count together.
@@ -64,49 +80,49 @@ impl Limits {
     }
 
     /// Counts a send.
-    pub fn send(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn send(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::Send, user)
     }
 
     /// Counts a conversation that is begun.
-    pub fn new_conversation(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn new_conversation(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::NewConversation, user)
     }
 
     /// Counts a read over HTTP.
-    pub fn history(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn history(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::History, user)
     }
 
     /// Counts a question about who is online.
-    pub fn presence(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn presence(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::Presence, user)
     }
 
     /// Counts a change over HTTP that is no send.
-    pub fn write(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn write(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::Write, user)
     }
 
     /// Counts an upload of a picture.
-    pub fn avatar(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn avatar(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::Avatar, user)
     }
 
     /// Counts a socket that may open.
-    pub fn handshake(&self, user: UserId) -> Result<(), ApiError> {
+    pub fn handshake(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::Handshake, user)
     }
 
     /// Counts a login of somebody who is known, over all replicas.
-    pub async fn login(&self, user: UserId) -> Result<(), ApiError> {
+    pub async fn login(&self, user: UserId) -> Result<(), Refused> {
         self.count_together(Limit::Login, Subject::User(user)).await
     }
 
     /// Refuses to let an address try a login that may fail, where too many of its logins have. While
     /// those cannot be counted by all replicas together, none may try: each replica would count from
     /// nothing.
-    pub async fn may_try_login(&self, address: IpAddr) -> Result<(), ApiError> {
+    pub async fn may_try_login(&self, address: IpAddr) -> Result<(), Refused> {
         let Some(Enforced { shared, rates, .. }) = &self.0 else { return Ok(()) };
         let limit = Limit::FailedLogin;
         let key = Key { limit, subject: Subject::Network(address.into()) };
@@ -116,29 +132,28 @@ impl Limits {
             return Ok(());
         }
         metrics::counter!("imserver_logins_closed_total").increment(1);
-        let detail = "logins wait for a part of the service that is away";
-        Err(ApiError { retry_after: Some(CLOSED_WAIT), ..ApiError::unavailable(detail) })
+        Err(Refused::LoginsClosed { wait: CLOSED_WAIT })
     }
 
     /// Counts a login that was refused, over all replicas; an error if there were too many of this
     /// address.
-    pub async fn failed_login(&self, address: IpAddr) -> Result<(), ApiError> {
+    pub async fn failed_login(&self, address: IpAddr) -> Result<(), Refused> {
         self.count_together(Limit::FailedLogin, Subject::Network(address.into())).await
     }
 
     /// Counts a socket that was refused, over all replicas; an error if there were too many of this
     /// address.
-    pub async fn failed_handshake(&self, address: IpAddr) -> Result<(), ApiError> {
+    pub async fn failed_handshake(&self, address: IpAddr) -> Result<(), Refused> {
         self.count_together(Limit::FailedHandshake, Subject::Network(address.into())).await
     }
 
-    fn count(&self, limit: Limit, user: UserId) -> Result<(), ApiError> {
+    fn count(&self, limit: Limit, user: UserId) -> Result<(), Refused> {
         let Some(Enforced { local, rates, .. }) = &self.0 else { return Ok(()) };
         let key = Key { limit, subject: Subject::User(user) };
         passed(limit, local.decide(key, rates.of(limit), true))
     }
 
-    async fn count_together(&self, limit: Limit, subject: Subject) -> Result<(), ApiError> {
+    async fn count_together(&self, limit: Limit, subject: Subject) -> Result<(), Refused> {
         let Some(Enforced { shared, rates, .. }) = &self.0 else { return Ok(()) };
         let answer = shared.take(Key { limit, subject }, rates.of(limit)).await;
         passed(limit, answer.wait)
@@ -161,23 +176,8 @@ impl Rates {
     }
 }
 
-fn passed(limit: Limit, wait: Option<Duration>) -> Result<(), ApiError> {
+fn passed(limit: Limit, wait: Option<Duration>) -> Result<(), Refused> {
     let Some(wait) = wait else { return Ok(()) };
     metrics::counter!("imserver_limit_refusals_total", "limit" => limit.as_str()).increment(1);
-    let detail = match limit {
-        Limit::Send => "you send too fast",
-        Limit::NewConversation => "you begin too many conversations",
-        Limit::History => "you read too fast",
-        Limit::Presence => "you ask too often who is online",
-        Limit::Write => "you change things too often",
-        Limit::Avatar => "you change your picture too often",
-        Limit::Login => "you log in too often",
-        Limit::Handshake => "you connect too often",
-        Limit::FailedLogin => "too many logins from your network have failed",
-        Limit::FailedHandshake => "too many sockets of your network were refused",
-    };
-    // Clients are told whole milliseconds, and must not come a moment too early.
-    let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
-    let retry_after = Some(Duration::from_millis(millis));
-    Err(ApiError { retry_after, ..ApiError::new(ErrorCode::RateLimited, detail) })
+    Err(Refused::OverLimit { limit, wait })
 }

@@ -1,6 +1,7 @@
-//! Errors of the use cases, and what clients are told of them.
+//! Errors of the use cases.
 
 use crate::{
+    limits::Refused,
     presence::PresenceError,
     protocol::fault::{ApiError, ErrorCode},
     store::{StoreError, batcher::AppendError},
@@ -12,6 +13,9 @@ pub enum Error {
     /// The request is refused, for good or for now.
     #[error(transparent)]
     Refused(#[from] ApiError),
+    /// It was done too often.
+    #[error(transparent)]
+    Limited(#[from] Refused),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -23,26 +27,14 @@ pub enum Error {
     Presence(#[from] PresenceError),
 }
 
-/// What the client is told. Logs the rest: this is where such errors end.
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(fault) => fault,
             Error::Store(error) => error.into(),
-            Error::Append(AppendError::Overloaded) => {
-                Self::unavailable("too many chats are waiting to be committed")
-            }
-            Error::Append(AppendError::Unavailable) => Self::unavailable(
-                "whether the chat was committed is not known; repeat it with the same clientMsgId",
-            ),
-            Error::Append(error @ AppendError::Rejected) => {
-                tracing::error!(%error, "chat refused by the database");
-                Self::internal()
-            }
-            Error::Presence(error) => {
-                tracing::warn!(%error, "answered as unavailable");
-                Self::unavailable("presence is away")
-            }
+            Error::Limited(refused) => refused.into(),
+            Error::Append(error) => error.into(),
+            Error::Presence(error) => error.into(),
         }
     }
 }

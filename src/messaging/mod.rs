@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::{
     admission::Door,
-    delivery::Delivery,
+    delivery::{Delivery, frame},
     domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
@@ -121,8 +121,7 @@ impl Messaging {
             }
             page => page?,
         };
-        let frames =
-            page.events.into_iter().map(|event| event.into_frame(user)).collect::<Vec<_>>();
+        let frames = page.events.into_iter().map(|event| frame(event, user)).collect::<Vec<_>>();
         let reached = frames.last().map_or(from, |frame| frame.seq);
         let last = page.bounds.last.max(last);
         Ok(Some(Events { frames, last, epoch, has_more: reached < last }))

@@ -90,7 +90,7 @@ struct Job {
     chat: NewChat,
     answer: oneshot::Sender<Answer>,
     deadline: Instant,
-    /// What the chat's sender is in.
+    /// The span in which it was queued.
     span: Span,
 }
 

@@ -1,5 +1,4 @@
-//! What an error of a driver means to a caller of the store, as far as all databases agree, and what a
-//! client is told of it.
+//! What an error of a driver means to a caller of the store, as far as all databases agree.
 
 use std::{io, sync::Arc};
 
@@ -8,7 +7,6 @@ use sqlx::{Error as E, error::DatabaseError};
 use crate::{
     coalescer::{BatchError, Unanswered},
     domain::UserId,
-    protocol::fault::ApiError,
 };
 
 /// Why the database did not do what it was asked.
@@ -97,23 +95,4 @@ pub(super) fn corrupt(what: impl Into<String>) -> sqlx::Error {
 /// The refusal of a row for a user who does not exist or was erased.
 pub(super) fn nobody(user: UserId) -> StoreError {
     StoreError::Rejected(E::InvalidArgument(format!("there is no user {user}")))
-}
-
-/// Tells the client, and logs what the client is not told: this is where such errors end.
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => {
-                tracing::warn!(%error, "answered as unavailable");
-                Self::unavailable("the database is away")
-            }
-            StoreError::Rejected(_)
-            | StoreError::Corrupt(_)
-            | StoreError::Unsuitable(_)
-            | StoreError::Migrate(_) => {
-                tracing::error!(%error, "answered as an internal error");
-                Self::internal()
-            }
-        }
-    }
 }

@@ -9,7 +9,6 @@ use super::{StoreError, TrimPage};
 use crate::{
     clock::Timestamp,
     domain::{Chat, Payload, Seq, UserId},
-    protocol::event::{EventBody, EventFrame},
 };
 
 /// What is kept of a timeline.
@@ -51,22 +50,6 @@ pub enum Change {
         /// What else it says.
         payload: Option<Payload>,
     },
-}
-
-impl TimelineEvent {
-    /// The event's frame in the timeline of `user`.
-    pub fn into_frame(self, user: UserId) -> EventFrame {
-        let (own, body) = match &self.change {
-            Change::Chat(chat) => {
-                let own = (chat.user_id == user).then(|| chat.client_msg_id.clone());
-                (own, EventBody::chat(chat))
-            }
-            Change::Other { kind, chat, payload } => {
-                (None, EventBody::other(kind, chat.as_deref(), payload.as_ref()))
-            }
-        };
-        EventFrame { seq: self.seq, own, body }
-    }
 }
 
 /// A stretch of a timeline.

@@ -57,7 +57,11 @@ pub(super) async fn upgrade(
     // Only whoever fails is counted by address: behind it may be thousands who do not.
     let answer = match answer {
         Err(fault) if matches!(fault.code, ErrorCode::Unauthorized | ErrorCode::Forbidden) => {
-            Err(service.limits.failed_handshake(address).await.err().unwrap_or(fault))
+            Err(service
+                .limits
+                .failed_handshake(address)
+                .await
+                .map_or_else(ApiError::from, |()| fault))
         }
         answer => answer,
     };

@@ -7,8 +7,9 @@ use std::{
 };
 
 use imserver::{
+    http_client::http_client,
     secret::Secret,
-    wechat::{OpenId, WechatClient, WechatError, http_client},
+    wechat::{OpenId, WechatClient, WechatError},
 };
 use tracing_subscriber::fmt::MakeWriter;
 use wiremock::{

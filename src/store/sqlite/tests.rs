@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     domain::{AvatarHash, ClientMsgId, Content, Destination, Seq, UserId, UserName},
-    store::{Appended, Appends, Avatars, Health, NewChat, Timelines, Users},
+    store::{Appended, Appends, Avatars, NewChat, Timelines, Users},
 };
 
 fn user() -> UserId {

@@ -17,7 +17,7 @@ use super::{
 
 /// An HTTP client that follows nothing and asks no proxy.
 pub fn http_client() -> reqwest::Client {
-    imserver::wechat::http_client().unwrap()
+    imserver::http_client::http_client().unwrap()
 }
 
 /// A running server; killed when it is dropped.

@@ -1,6 +1,7 @@
 //! Reading what happened to a user.
 
 use imserver::{
+    delivery::frame,
     domain::{Chat, ChatKind, Payload, Seq},
     store::{Appended, Change, EventPage, StoreError, TimelineRange, TimelineState, Window},
 };
@@ -155,7 +156,7 @@ pub(super) async fn events_of_unknown_kinds_pass_through<D: Database>() {
     assert!(matches!(page.events[2].change, Change::Chat(_)));
 
     let frames: Vec<_> =
-        page.events.into_iter().map(|event| event.into_frame(user(2)).text()).collect();
+        page.events.into_iter().map(|event| frame(event, user(2)).text()).collect();
     let chat = serde_json::to_string(&first).unwrap();
     assert_eq!(
         frames[0].as_str(),

@@ -3,8 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Delivery, close_matching};
-use crate::{auth::Auth, bus::CloseOrder, store::StoreError};
+use crate::{auth::Auth, delivery::Delivery, store::StoreError};
 
 /// Sessions in one query.
 const SLICE: usize = 500;
@@ -21,7 +20,7 @@ pub async fn watch_revocations(delivery: Arc<Delivery>, auth: Auth) {
         if let Err(error) = check_sessions(&delivery, &auth).await {
             tracing::warn!(%error, "sessions not checked");
         }
-        if let Err(error) = check_closes(&delivery).await {
+        if let Err(error) = delivery.close_named().await {
             tracing::warn!(%error, "closes not checked");
         }
     }
@@ -33,19 +32,7 @@ async fn check_sessions(delivery: &Delivery, auth: &Auth) -> Result<(), StoreErr
         let standing = auth.keep_alive(&ids).await?;
         for (session, user) in slice.iter().filter(|(id, _)| !standing.contains(id)) {
             tracing::info!(%session, %user, "session has ended, its sockets are closed");
-            let order = CloseOrder::Session(*session);
-            delivery.hub.with(*user, |local| close_matching(local, &order));
-        }
-    }
-    Ok(())
-}
-
-/// By user: an anonymous socket has no session.
-async fn check_closes(delivery: &Delivery) -> Result<(), StoreError> {
-    for slice in delivery.slices() {
-        for (user, up_to) in delivery.store.socket_closures(&slice).await? {
-            let order = CloseOrder::UpTo(up_to);
-            delivery.hub.with(user, |local| close_matching(local, &order));
+            delivery.close_session(*session, *user);
         }
     }
     Ok(())

@@ -1,0 +1,83 @@
+//! What a client is told when a part of the service fails or refuses.
+
+use std::time::Duration;
+
+use crate::{
+    limits::{Limit, Refused},
+    presence::PresenceError,
+    protocol::fault::{ApiError, ErrorCode},
+    store::{StoreError, batcher::AppendError},
+};
+
+/// Logs what the client is not told: this is where such errors end.
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "answered as unavailable");
+                Self::unavailable("the database is away")
+            }
+            StoreError::Rejected(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Unsuitable(_)
+            | StoreError::Migrate(_) => {
+                tracing::error!(%error, "answered as an internal error");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Logs what the client is not told: this is where such errors end.
+impl From<AppendError> for ApiError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Overloaded => {
+                Self::unavailable("too many chats are waiting to be committed")
+            }
+            AppendError::Unavailable => Self::unavailable(
+                "whether the chat was committed is not known; repeat it with the same clientMsgId",
+            ),
+            AppendError::Rejected => {
+                tracing::error!(%error, "chat refused by the database");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Logs what the client is not told: this is where such errors end.
+impl From<PresenceError> for ApiError {
+    fn from(error: PresenceError) -> Self {
+        tracing::warn!(%error, "answered as unavailable");
+        Self::unavailable("presence is away")
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let (limit, wait) = match refused {
+            Refused::OverLimit { limit, wait } => (limit, wait),
+            Refused::LoginsClosed { wait } => {
+                let detail = "logins wait for a part of the service that is away";
+                return Self { retry_after: Some(wait), ..Self::unavailable(detail) };
+            }
+        };
+        let detail = match limit {
+            Limit::Send => "you send too fast",
+            Limit::NewConversation => "you begin too many conversations",
+            Limit::History => "you read too fast",
+            Limit::Presence => "you ask too often who is online",
+            Limit::Write => "you change things too often",
+            Limit::Avatar => "you change your picture too often",
+            Limit::Login => "you log in too often",
+            Limit::Handshake => "you connect too often",
+            Limit::FailedLogin => "too many logins from your network have failed",
+            Limit::FailedHandshake => "too many sockets of your network were refused",
+        };
+        // Clients are told whole milliseconds, and must not come a moment too early.
+        let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+        let retry_after = Some(Duration::from_millis(millis));
+        Self { retry_after, ..Self::new(ErrorCode::RateLimited, detail) }
+    }
+}

@@ -208,7 +208,7 @@ fn greeting(app: &App) -> anyhow::Result<String> {
     writeln!(text, "  data         {}", settings.database.url)?;
     writeln!(text, "  metrics      {metrics}")?;
     writeln!(text, "  demo login   {}", on_off(settings.auth.demo_login))?;
-    writeln!(text, "  anonymous    {} (the seed's routes)", on_off(settings.auth.anonymous))?;
+    writeln!(text, "  anonymous    {} (the legacy routes)", on_off(settings.auth.anonymous))?;
     writeln!(text, "  WeChat login {by_wechat}")?;
     writeln!(text, "Next: open http://{address}/ in a browser, it is the chat{demo}.")?;
     Ok(text)

@@ -1,4 +1,4 @@
-//! How a replica that stops sends its clients away: when, and when they may come back.
+//! When a stopping replica drains its sockets, and when their clients may come back.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -6,23 +6,22 @@ use rand::Rng;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a client that leaves may take to read why, and to answer that.
+/// How long a drained client may take to read the close frame and to answer it.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
-/// Within how long a client may come back where somebody waits for it: it left at a moment of its
-/// own, and [`crate::presence::OFFLINE_GRACE`] runs.
+/// Within how long a client comes back where other replicas are up. It may be short, since sockets are drained
+/// one after another, and must be, since [`crate::presence::OFFLINE_GRACE`] runs.
 const RETURN_WAIT: Duration = Duration::from_secs(1);
 
-/// When a replica that stops does what. Its clients see three times: all goes on as before, and only
-/// new sockets are turned away (the pause); each socket leaves at a moment of its own (the window);
-/// nothing is served.
+/// The schedule of a replica that stops. In the pause all goes on, but new sockets are refused. In the window
+/// sockets are drained, each at a random moment. After it nothing is served.
 #[derive(Debug)]
 pub struct Drain {
     /// How long a load balancer takes to notice.
     pub pause: Duration,
-    /// How long the leaving takes.
+    /// How long draining takes.
     pub window: Duration,
-    /// Whether other replicas take the clients meanwhile.
+    /// Whether there are other replicas for the clients.
     pub has_others: bool,
     leaving: CancellationToken,
     ends: OnceLock<Instant>,
@@ -35,8 +34,8 @@ impl Drain {
         Self { pause, window, has_others, leaving, ends }
     }
 
-    /// Begins the window. Returns within how long sockets are to leave, so that the last one too is
-    /// closed when it ends.
+    /// Begins the window. Returns the time in which all sockets must be told to leave, so that the last of
+    /// them is closed when the window ends.
     pub fn open_window(&self) -> Duration {
         self.ends.get_or_init(|| Instant::now() + self.window);
         self.leaving.cancel();
@@ -48,8 +47,8 @@ impl Drain {
         self.leaving.cancelled().await;
     }
 
-    /// When a client that leaves now may come back: at most a window later. To another replica soon;
-    /// to this one not before it can have started anew.
+    /// After how long a client that is drained now may come back, at most a window: soon to another replica,
+    /// and to this one once it can have started again.
     pub fn return_after(&self) -> Duration {
         let jitter = RETURN_WAIT.mul_f64(rand::rng().random_range(0.0..1.0));
         let ends = self.ends.get().filter(|_| !self.has_others);

@@ -12,8 +12,8 @@ use crate::http_client::http_client;
 /// How long the answer may take. A service that waits for its database answers within 2 s.
 const WAIT: Duration = Duration::from_secs(4);
 
-/// What the service that listens at this address says of its health. `live` asks whether the process is
-/// up, and otherwise whether it is ready. Any other answer than 200 is an error.
+/// Asks the service that listens at this address for its health: with `live` whether the process is up,
+/// otherwise whether it is ready. Any answer but 200 is an error.
 pub async fn ask(listen: SocketAddr, live: bool) -> anyhow::Result<String> {
     let path = if live { "healthz" } else { "readyz" };
     let url = format!("http://{}/{path}", reached_at(listen));
@@ -26,7 +26,7 @@ pub async fn ask(listen: SocketAddr, live: bool) -> anyhow::Result<String> {
     Ok(health)
 }
 
-/// Where this machine reaches what listens at an address, which may stand for all of the machine's.
+/// The address by which this machine reaches a listener, whose own address may stand for all of the machine's.
 fn reached_at(mut listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),

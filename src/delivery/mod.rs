@@ -1,8 +1,8 @@
 //! Brings each event to each socket, in order, none missing, none twice.
 //!
-//! [`Timeline`] decides; [`Delivery`] drives it: from commits of this replica, from what the bus
-//! brings of others, from reads of the database, and from a comparison with the database every so
-//! often, which bounds what a lost hint can cost.
+//! [`Timeline`] decides. [`Delivery`] drives it from four sources: the commits of this replica, the hints of
+//! others over the bus, reads of the database, and a regular comparison with the database, which finds lost
+//! hints.
 
 mod closures;
 mod drain;

@@ -59,26 +59,26 @@ impl Delivery {
         let user = socket.user;
         // Before the read: the database has every number that was known by then.
         let head = self.head(user);
-        let EventPage { bounds, events } = match self.store.events(user, after, PAGE).await {
+        let EventPage { range, events } = match self.store.events(user, after, PAGE).await {
             Err(StoreError::Corrupt(problem)) => {
                 tracing::error!(%user, %after, problem, "timeline is broken, client loads anew");
                 return self.begin_anew(socket).await;
             }
             page => page?,
         };
-        self.check_head(user, head, bounds.last);
-        if after.next() < bounds.first || after > bounds.last {
-            return Ok(Pulled::Reset { epoch: self.epoch(), last: bounds.last });
+        self.check_head(user, head, range.last);
+        if after.next() < range.first || after > range.last {
+            return Ok(Pulled::Reset { epoch: self.epoch(), last: range.last });
         }
-        let is_end = events.last().map_or(after, |event| event.seq) >= bounds.last;
+        let is_end = events.last().map_or(after, |event| event.seq) >= range.last;
         let frames = events.into_iter().map(|event| frame(event, user)).collect();
         Ok(Pulled::Events { frames, is_end })
     }
 
     /// Reads where a client goes on after it has loaded anew.
     pub async fn begin_anew(&self, socket: &Socket) -> Result<Pulled, StoreError> {
-        let TimelineState { epoch, bounds } = self.store.timeline_state(socket.user).await?;
-        Ok(Pulled::Reset { epoch, last: bounds.last })
+        let TimelineState { epoch, range } = self.store.timeline_state(socket.user).await?;
+        Ok(Pulled::Reset { epoch, last: range.last })
     }
 
     /// Makes a socket live, which has everything up to `last`; `false`: there is more to pull.

@@ -106,7 +106,7 @@ macro_rules! number {
 
 number! {
     /// A person. Registered users start at [`UserId::FIRST_REGISTERED`]; smaller ids are free for
-    /// clients of the seed's routes, which name their own.
+    /// legacy clients, which name their own.
     UserId from 1
 }
 number! {

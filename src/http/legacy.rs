@@ -1,4 +1,4 @@
-//! The legacy routes, which the seed's mini program uses unchanged.
+//! The legacy routes: what the first mini program uses, unchanged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,13 +17,14 @@ use crate::{
     store::NewChat,
 };
 
-/// What the seed's client reads when its chat is stored.
+/// What a legacy client reads when its chat is stored.
 const SUCCESS: &str = "MSG SEND SUCCESS";
 
-/// A chat as the seed sends it.
+/// A chat as a legacy client sends it.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SeedChat {
+#[schema(as = SeedChat)]
+pub(super) struct LegacyChat {
     user_id: UserId,
     target_user_id: UserId,
     /// `chat.max_content_chars` characters at most, and at least one that is visible.
@@ -38,9 +39,9 @@ pub(super) struct SeedChat {
     client_msg_id: Option<ClientMsgId>,
 }
 
-/// Stores a chat that the seed's client sent, over HTTP or its socket.
+/// Stores a chat that a legacy client sent, over HTTP or its socket.
 pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Result<(), ApiError> {
-    let chat: SeedChat = fields.read()?;
+    let chat: LegacyChat = fields.read()?;
     let (sender, target) = (chat.user_id, chat.target_user_id);
     caller.act_as(sender)?;
     let content = chat.content.content(service.settings.chat.max_content_chars)?;
@@ -63,7 +64,7 @@ pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Re
 }
 
 /// Send a chat
-#[utoipa::path(post, path = "/push", tag = "seed", request_body = SeedChat,
+#[utoipa::path(post, path = "/push", tag = "seed", request_body = LegacyChat,
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn push_route(
     State(service): State<Arc<Service>>,
@@ -115,7 +116,7 @@ pub(super) async fn get_online_user(
     Ok(Json(online.into_iter().map(view).collect()))
 }
 
-/// Close a user's sockets (a GET that changes state: the seed's)
+/// Close a user's sockets (a GET that changes state, as legacy clients expect)
 #[utoipa::path(get, path = "/close", tag = "seed", params(("userId" = UserId, Query)),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn close(

@@ -98,7 +98,7 @@ impl Subject {
             Self::User(user) => user.get().cast_unsigned(),
             Self::Network(Network(IpAddr::V4(address))) => u64::from(address.to_bits()),
             Self::Network(Network(IpAddr::V6(address))) => {
-                u64::try_from(address.to_bits() >> 64).unwrap_or_default()
+                u64::try_from(address.to_bits() >> 64).expect("half of 128 bits")
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The limiter that replicas share: every question is one call of a script in Redis, on its clock.
+//! The limiter that replicas share: each question is one call of a script, which takes the time from Redis.
 //!
-//! Without an answer in time this replica decides alone, by a [`LocalLimiter`] that is told of all
-//! that Redis answers, and Redis is told of what it has lost: neither where it goes away nor where it
-//! comes back empty is there a fresh burst for everybody.
+//! If Redis does not answer in time, this replica decides alone, by a [`LocalLimiter`] that has noted all
+//! answers of Redis. Each question also tells Redis what this replica knows of the key. So nobody gets a
+//! fresh burst when Redis goes away, nor when it comes back empty.
 
 use std::{sync::Arc, time::Duration};
 
@@ -117,7 +117,7 @@ impl Inner {
 
         let time = Duration::from_micros(answer.unsigned_abs());
         let wait = (answer < 0).then_some(time);
-        // Exhausted: all of its burst but the one that is being waited for.
+        // An exhausted key has to recover its burst but for the one use that it waits for.
         let recovers_in =
             wait.map_or(time, |wait| (wait + rate.depth()).saturating_sub(rate.interval()));
         if !recovers_in.is_zero() {

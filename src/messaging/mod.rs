@@ -86,20 +86,20 @@ impl Messaging {
         since: Option<Seq>,
         epoch: Option<&ClientEpoch>,
     ) -> Result<Resume, Error> {
-        let TimelineState { epoch: now, bounds } = self.delivery.timeline_state(user).await?;
+        let TimelineState { epoch: now, range } = self.delivery.timeline_state(user).await?;
         let is_foreign = epoch.is_some_and(|epoch| !epoch.is(now));
         let from = match since {
             _ if is_foreign => None,
-            None => Some(bounds.last),
-            Some(since) => self.can_replay(bounds, since).then_some(since),
+            None => Some(range.last),
+            Some(since) => self.can_replay(range, since).then_some(since),
         };
-        Ok(Resume { last: bounds.last, epoch: now, from })
+        Ok(Resume { last: range.last, epoch: now, from })
     }
 
-    fn can_replay(&self, bounds: TimelineRange, since: Seq) -> bool {
-        since <= bounds.last
-            && since.next() >= bounds.first
-            && bounds.last.get() - since.get() <= i64::from(self.replay_limit)
+    fn can_replay(&self, range: TimelineRange, since: Seq) -> bool {
+        since <= range.last
+            && since.next() >= range.first
+            && range.last.get() - since.get() <= i64::from(self.replay_limit)
     }
 
     /// At most `limit` events after `since`; `None`: the client loads anew.
@@ -123,7 +123,7 @@ impl Messaging {
         };
         let frames = page.events.into_iter().map(|event| frame(event, user)).collect::<Vec<_>>();
         let reached = frames.last().map_or(from, |frame| frame.seq);
-        let last = page.bounds.last.max(last);
+        let last = page.range.last.max(last);
         Ok(Some(Events { frames, last, epoch, has_more: reached < last }))
     }
 

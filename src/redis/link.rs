@@ -46,8 +46,8 @@ impl Part {
     }
 }
 
-/// The state of the link between one part and one instance. Whoever owns the link makes the connections,
-/// and says here how that goes.
+/// The state of the link between one part and one instance. Its owner makes the connections, and reports
+/// here whether they succeed.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) instance: Arc<Instance>,
@@ -90,15 +90,15 @@ impl Link {
         self.state.lock().retry_at
     }
 
-    /// Waits until an attempt may begin, and begins it. The renewal is from before there is a connection,
-    /// since that may lead to a server that is demoted meanwhile.
+    /// Waits until an attempt may begin, and begins it. Takes the renewal before there is a connection:
+    /// the server that it reaches may be demoted meanwhile.
     pub(crate) async fn attempt(&self) -> Renewal {
         sleep_until(self.retry_at()).await;
         self.state.lock().begun = Instant::now();
         self.instance.renewal()
     }
 
-    /// Whether there is a point in using it: it stands, or it is time for another attempt.
+    /// Whether to use it: it stands, or another attempt is due.
     pub(crate) fn is_worth_trying(&self) -> bool {
         let mut state = self.state.lock();
         if state.trouble.is_none() {
@@ -140,7 +140,7 @@ impl Link {
             let begun = state.begun;
             state.retry_at = state.backoff.after(begun);
         }
-        // Once for each cause: one attempt follows the other for as long as it takes.
+        // Once for each cause: attempts go on until one succeeds.
         if state.trouble.as_ref() != Some(&trouble) {
             tracing::warn!(
                 instance = self.instance.number,
@@ -189,7 +189,7 @@ impl Link {
     }
 }
 
-/// When to try again: soon at first, then ever later, and never in step with others.
+/// When to try again: exponential backoff with jitter.
 #[derive(Debug)]
 struct Backoff {
     wait: Duration,
@@ -204,12 +204,12 @@ impl Default for Backoff {
 impl Backoff {
     /// When the attempt after the one that began then may begin.
     ///
-    /// Counted from its beginning, so that an attempt that hung for its whole time is not followed
-    /// by a wait as well.
+    /// Counted from the beginning of that attempt, so that one that timed out is not followed by a wait
+    /// as well.
     fn after(&mut self, begun: Instant) -> Instant {
         let wait = self.wait.mul_f64(rand::rng().random_range(0.5..=1.0));
         self.wait = (self.wait * 2).min(MAX_BACKOFF);
-        // A link that breaks after a while is tried again at once, but not in step.
+        // A link that breaks after a while is tried again at once, with jitter.
         (begun + wait).max(Instant::now() + MIN_BACKOFF.mul_f64(rand::random()))
     }
 }

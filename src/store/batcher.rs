@@ -8,6 +8,7 @@
 //! lingers for more of them; where there is no such load, nothing waits.
 
 mod linger;
+mod transaction;
 
 use std::{
     ops::Range,
@@ -29,17 +30,14 @@ use tracing::{Instrument, Span};
 
 pub use linger::LINGER;
 use linger::{collect, linger};
+use transaction::transaction;
 
 use super::{Appended, Appends, Committed, NewChat, StoreError};
-use crate::domain::Destination;
 
 /// The most chats that wait. More are refused: they would only wait to time out.
 const QUEUE: usize = 8_192;
 /// The most chats of one transaction: beyond this, more cost as much each and hold locks longer.
 const MAX_BATCH: usize = 500;
-/// The most chats of one transaction that name a conversation by its id: each may have hundreds of
-/// members, and so as many events.
-const MAX_NAMED: usize = 20;
 /// How long a caller waits, from the moment it queued the chat. A client is answered within 5 s.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 
@@ -328,18 +326,6 @@ fn refuse(jobs: Vec<Job>) {
     }
 }
 
-/// How many of these chats, from the first on, go into one transaction: not more than [`MAX_NAMED`] that
-/// name a conversation.
-fn transaction<'a>(chats: impl Iterator<Item = &'a NewChat>) -> usize {
-    let mut named = 0;
-    chats
-        .take_while(|chat| {
-            named += usize::from(matches!(chat.destination, Destination::Conversation(_)));
-            named <= MAX_NAMED
-        })
-        .count()
-}
-
 /// One transaction, in a task of its own, so that a panic in it ends no more than this batch.
 async fn append(
     store: &Arc<dyn Appends>,
@@ -378,30 +364,4 @@ fn count(answer: &Answer) {
         Err(AppendError::Rejected) => "rejected",
     };
     counter!("imserver_sends_total", "outcome" => outcome).increment(1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{ClientMsgId, Content, ConversationId, UserId};
-
-    #[test]
-    fn a_transaction_has_few_chats_that_may_have_many_members() {
-        let user = UserId::new(1).unwrap();
-        let chat = |is_named: bool| {
-            let id = ConversationId::new(1).unwrap();
-            let to =
-                if is_named { Destination::Conversation(id) } else { Destination::Direct(user) };
-            let content = Content::parse("x", 1).unwrap();
-            NewChat::text(user, to, ClientMsgId::random(), content)
-        };
-        let first = |batch: &[bool]| {
-            let chats: Vec<_> = batch.iter().map(|named| chat(*named)).collect();
-            transaction(chats.iter())
-        };
-        assert_eq!(first(&[false; 500]), 500);
-        assert_eq!(first(&[true; 45]), MAX_NAMED);
-        let mixed: Vec<_> = (0..100).map(|place| place % 2 == 1).collect();
-        assert_eq!(first(&mixed), 2 * MAX_NAMED + 1);
-    }
 }

@@ -12,7 +12,7 @@ pub struct TimelineState {
     /// The database's history.
     pub epoch: Epoch,
     /// What is kept of the timeline.
-    pub bounds: TimelineRange,
+    pub range: TimelineRange,
 }
 
 /// What every handshake asks for. No answer is older than its call.

@@ -211,10 +211,10 @@ pub(super) fn cut<R>(mut rows: Vec<R>, limit: u32) -> (Vec<R>, bool) {
     (rows, has_more)
 }
 
-/// A page of at most `limit` events of a user after `since`, if none within the bounds is missing.
+/// A page of at most `limit` events of a user after `since`, if none within the range is missing.
 pub(super) fn event_page(
     user: UserId,
-    bounds: TimelineRange,
+    range: TimelineRange,
     since: Seq,
     limit: u32,
     events: Vec<TimelineEvent>,
@@ -228,10 +228,10 @@ pub(super) fn event_page(
         expected = expected.next();
     }
     // A page that ends early although the timeline goes on has lost its end.
-    if events.len() < usize::try_from(limit).unwrap_or(usize::MAX) && expected <= bounds.last {
+    if events.len() < usize::try_from(limit).unwrap_or(usize::MAX) && expected <= range.last {
         return hole(expected);
     }
-    Ok(EventPage { bounds, events })
+    Ok(EventPage { range, events })
 }
 
 /// The least text that is greater than every text with this prefix; `None` if all are smaller. Texts

@@ -23,7 +23,7 @@ pub struct TimelineRange {
 }
 
 impl TimelineRange {
-    /// The bounds of a timeline without events.
+    /// The range of a timeline without events.
     pub const EMPTY: Self = Self { first: Seq::ZERO.next(), last: Seq::ZERO };
 }
 
@@ -56,7 +56,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
     /// What is kept, read in the same transaction as the events.
-    pub bounds: TimelineRange,
+    pub range: TimelineRange,
     /// The events after the asked place, without holes, in order.
     pub events: Vec<TimelineEvent>,
 }
@@ -70,8 +70,8 @@ pub trait Timelines {
     /// The last numbers of these timelines; those of users to whom nothing happened are left out.
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError>;
 
-    /// At most `limit` events after `since`. [`StoreError::Corrupt`] if one within the bounds is
-    /// missing. A `since` outside the bounds gives the bounds and no events.
+    /// At most `limit` events after `since`. [`StoreError::Corrupt`] if one within the range is
+    /// missing. A `since` outside the range gives the range and no events.
     async fn events(&self, user: UserId, since: Seq, limit: u32) -> Result<EventPage, StoreError>;
 
     /// The latest chats of the user's direct conversations, oldest first: in the order of the user's

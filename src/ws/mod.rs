@@ -25,7 +25,7 @@ pub fn router() -> Router<Arc<Service>> {
     Router::new().route("/imserver/{userId}", get(upgrade::upgrade))
 }
 
-/// The kinds of socket, as metrics name them.
+/// The kinds of socket, as metrics name them. Dashboards know a legacy one as `classic`.
 const V1: &str = "v1";
 const LEGACY: &str = "classic";
 

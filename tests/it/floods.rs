@@ -84,7 +84,7 @@ async fn narrow(server: &Server) -> TcpStream {
     tcp.connect(server.addr).await.unwrap()
 }
 
-/// Sockets that say nothing, that have said hello, and of the seed's kind.
+/// Sockets that say nothing, that have said hello, and legacy ones.
 async fn unread(server: &Server) -> Vec<Socket> {
     let mut sockets = Vec::new();
     for n in 0..STUCK {
@@ -95,8 +95,8 @@ async fn unread(server: &Server) -> Vec<Socket> {
         greeted.expect("ready").await;
         sockets.push(greeted);
         let path = format!("/imserver/{}", 900 + n);
-        let classic = Socket::over(narrow(server).await, &path, &[]).await;
-        sockets.push(classic.ok().unwrap());
+        let legacy = Socket::over(narrow(server).await, &path, &[]).await;
+        sockets.push(legacy.ok().unwrap());
     }
     sockets
 }
@@ -199,12 +199,12 @@ async fn a_message_of_fragments_without_end_is_too_big() {
     stream.close(None).await.unwrap();
 }
 
-/// What a classic socket may be sent at once, and in a second.
+/// What a legacy socket may be sent at once, and in a second.
 const SNAPSHOT_BURST: u64 = 1_024 * 1_024;
 const SNAPSHOTS_PER_SEC: u64 = 256 * 1_024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_classic_socket_costs_a_rate_of_bytes_and_ends_with_the_last_chat() {
+async fn a_legacy_socket_costs_a_rate_of_bytes_and_ends_with_the_last_chat() {
     let start = Start::default().set("limits.enabled", false).set("log.filter", "warn");
     let server = start.run();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
@@ -221,11 +221,11 @@ async fn a_classic_socket_costs_a_rate_of_bytes_and_ends_with_the_last_chat() {
     let offers = format!("bearer.{}", li.token);
     let headers = [("sec-websocket-protocol", offers.as_str())];
     let path = format!("/imserver/{}", li.id);
-    let classic = Socket::open(server.addr, &path, &headers).await.ok().unwrap();
+    let legacy = Socket::open(server.addr, &path, &headers).await.ok().unwrap();
     let (begun, bytes) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let received = Arc::clone(&bytes);
     let reading = tokio::spawn(async move {
-        let mut stream = classic.into_stream();
+        let mut stream = legacy.into_stream();
         loop {
             let Some(Ok(Message::Text(text))) = stream.next().await else { continue };
             received.fetch_add(text.len() as u64, Ordering::Relaxed);

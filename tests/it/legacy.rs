@@ -57,7 +57,7 @@ async fn until_last(socket: &mut Socket, content: &str) -> Value {
 async fn two_people_chat() {
     let server = Server::start();
     let (mut at_zhang, mut at_li) =
-        (Socket::classic(server.addr, ZHANG.0).await, Socket::classic(server.addr, LI.0).await);
+        (Socket::legacy(server.addr, ZHANG.0).await, Socket::legacy(server.addr, LI.0).await);
     assert_eq!(at_zhang.headers.get("sec-websocket-protocol"), None);
 
     push(&server, &chat(ZHANG, LI, "你好")).await;
@@ -90,7 +90,7 @@ async fn nothing_arrives_when_a_socket_opens() {
     for content in ["一", "二"] {
         push(&server, &chat(ZHANG, LI, content)).await;
     }
-    let mut at_li = Socket::classic(server.addr, LI.0).await;
+    let mut at_li = Socket::legacy(server.addr, LI.0).await;
     // What a client hears first is the answer to what it says, not the past.
     at_li.send_text("?").await;
     assert_eq!(at_li.frame().await["code"], "invalid_request");
@@ -102,7 +102,7 @@ async fn nothing_arrives_when_a_socket_opens() {
 async fn a_chat_right_after_the_opening_is_never_missed() {
     let server = Start::default().set("limits.enabled", false).run();
     for turn in 0..50 {
-        let mut at_li = Socket::classic(server.addr, LI.0).await;
+        let mut at_li = Socket::legacy(server.addr, LI.0).await;
         let content = format!("turn {turn}");
         push(&server, &chat(ZHANG, LI, &content)).await;
         let frame = at_li.frame().await;
@@ -114,7 +114,7 @@ async fn a_chat_right_after_the_opening_is_never_missed() {
 #[tokio::test]
 async fn a_frame_holds_the_latest_chats_of_this_users_timeline() {
     let server = Start::default().set("chat.classic_limit", 3).run();
-    let mut at_li = Socket::classic(server.addr, LI.0).await;
+    let mut at_li = Socket::legacy(server.addr, LI.0).await;
     let wang = (3, "王五");
     for (from, to, content) in [
         (ZHANG, LI, "1"),
@@ -135,8 +135,8 @@ async fn a_frame_holds_the_latest_chats_of_this_users_timeline() {
 #[tokio::test]
 async fn a_burst_may_share_frames_and_its_last_one_has_everything() {
     let server = Start::default().set("limits.enabled", false).run();
-    let mut at_li = Socket::classic(server.addr, LI.0).await;
-    let mut at_zhang = Socket::classic(server.addr, ZHANG.0).await;
+    let mut at_li = Socket::legacy(server.addr, LI.0).await;
+    let mut at_zhang = Socket::legacy(server.addr, ZHANG.0).await;
     let sent: Vec<String> = (0..30).map(|number| format!("burst {number}")).collect();
     let chats: Vec<Value> = sent.iter().map(|content| chat(ZHANG, LI, content)).collect();
     futures_util::future::join_all(chats.iter().map(|chat| push(&server, chat))).await;
@@ -168,7 +168,7 @@ async fn a_burst_may_share_frames_and_its_last_one_has_everything() {
 async fn a_chat_may_come_over_the_socket() {
     let server = Server::start();
     let (mut at_zhang, mut at_li) =
-        (Socket::classic(server.addr, ZHANG.0).await, Socket::classic(server.addr, LI.0).await);
+        (Socket::legacy(server.addr, ZHANG.0).await, Socket::legacy(server.addr, LI.0).await);
     at_zhang.send(&chat(ZHANG, LI, "由套接字")).await;
     // No answer of its own: the sender sees it as everybody does.
     let frame = at_li.frame().await;
@@ -180,7 +180,7 @@ async fn a_chat_may_come_over_the_socket() {
 #[tokio::test]
 async fn what_is_no_chat_is_answered_by_a_problem_and_the_socket_stays() {
     let server = Server::start();
-    let mut at_zhang = Socket::classic(server.addr, ZHANG.0).await;
+    let mut at_zhang = Socket::legacy(server.addr, ZHANG.0).await;
     for frame in [
         Message::text("ping"),
         Message::text(""),
@@ -212,10 +212,10 @@ async fn who_is_online_is_an_object_by_user_id() {
     let server = Server::start();
     assert_eq!(json_of(server.get("/getOnlineUser").await).await, json!({}));
     push(&server, &chat(ZHANG, LI, "名字")).await;
-    let _at_zhang = Socket::classic(server.addr, ZHANG.0).await;
-    let mut at_li = Socket::classic(server.addr, LI.0).await;
-    let _again = Socket::classic(server.addr, LI.0).await;
-    let _unknown = Socket::classic(server.addr, 77).await;
+    let _at_zhang = Socket::legacy(server.addr, ZHANG.0).await;
+    let mut at_li = Socket::legacy(server.addr, LI.0).await;
+    let _again = Socket::legacy(server.addr, LI.0).await;
+    let _unknown = Socket::legacy(server.addr, 77).await;
     let online = json_of(server.get("/getOnlineUser").await).await;
     let expected = json!({
         "1": {"userId": 1, "userName": "张三", "connections": 1},
@@ -237,8 +237,8 @@ async fn close_ends_all_of_a_users_sockets_and_is_ok_without_any() {
         assert_eq!(server.get("/close?userId=2").await.text().await.unwrap(), "ok");
     }
     let mut sockets =
-        [Socket::classic(server.addr, LI.0).await, Socket::classic(server.addr, LI.0).await];
-    let mut at_zhang = Socket::classic(server.addr, ZHANG.0).await;
+        [Socket::legacy(server.addr, LI.0).await, Socket::legacy(server.addr, LI.0).await];
+    let mut at_zhang = Socket::legacy(server.addr, ZHANG.0).await;
     assert_eq!(server.get("/close?userId=2").await.text().await.unwrap(), "ok");
     for socket in &mut sockets {
         assert_eq!(socket.next().await, Seen::Closed(4403));
@@ -291,7 +291,7 @@ async fn legacy_clients_and_version_1_chat_with_each_other() {
     let zhang = server.person("张三").await;
     let legacy = (7, "种子");
     let mut at_zhang = zhang.online().await;
-    let mut at_legacy = Socket::classic(server.addr, legacy.0).await;
+    let mut at_legacy = Socket::legacy(server.addr, legacy.0).await;
 
     push(&server, &chat(legacy, (zhang.id, "随便"), "来自种子")).await;
     let event = at_zhang.expect("event").await;

@@ -144,13 +144,13 @@ async fn use_sockets(server: &Server, zhang: &Person, li: &Person) {
     let headers = [("sec-websocket-protocol", offers.as_str())];
     for headers in [&headers[..], &[]] {
         let (path, user) = if headers.is_empty() { ("/imserver/1", 1) } else { (&*path, zhang.id) };
-        let mut classic = Socket::open(server.addr, path, headers).await.ok().unwrap();
-        classic.send_text(BODY).await;
-        assert_eq!(classic.frame().await["code"], "invalid_request");
+        let mut legacy = Socket::open(server.addr, path, headers).await.ok().unwrap();
+        legacy.send_text(BODY).await;
+        assert_eq!(legacy.frame().await["code"], "invalid_request");
         let target = if headers.is_empty() { 2 } else { li.id };
         let chat = json!({"userId": user, "targetUserId": target, "content": BODY});
-        classic.send(&chat).await;
-        assert!(classic.frame().await.to_string().contains(BODY));
+        legacy.send(&chat).await;
+        assert!(legacy.frame().await.to_string().contains(BODY));
     }
 }
 

@@ -12,8 +12,8 @@ const EVIL: &str = "https://evil.example";
 const FRIEND: &str = "https://chat.example";
 const DEVTOOLS: &str = "https://servicewechat.com";
 
-/// The seed's routes, as their client uses them.
-const SEED: [(&str, &str); 4] = [
+/// The legacy routes, as their client uses them.
+const LEGACY: [(&str, &str); 4] = [
     ("POST", "/push"),
     ("GET", "/getMessage?userId=7"),
     ("GET", "/getOnlineUser"),
@@ -50,7 +50,7 @@ async fn socket(server: &Server, user: i64, headers: Headers<'_>) -> Response {
 /// The answers of all that is served anonymously, to requests with these headers.
 async fn anonymous_answers(server: &Server, headers: Headers<'_>) -> Vec<Response> {
     let mut answers = Vec::new();
-    for (method, path) in SEED {
+    for (method, path) in LEGACY {
         answers.push(ask(server, method, path, headers).await);
     }
     answers.push(socket(server, 7, headers).await);

@@ -82,7 +82,7 @@ async fn the_tour_works(readme: &'static str) {
     let server = Server::start();
     let server = tokio::task::spawn_blocking(move || (tour(readme, &server), server));
     let (printed, _server) = server.await.unwrap();
-    let [login, send, repeat, socket, resume, look, seed, logout] = &printed[..] else {
+    let [login, send, repeat, socket, resume, look, legacy, logout] = &printed[..] else {
         panic!("{} blocks", printed.len());
     };
     assert!(login.contains("1000000") && login.contains("1000001"), "{login}");
@@ -108,8 +108,8 @@ async fn the_tour_works(readme: &'static str) {
     assert_eq!(conversations["conversations"][0]["unread"], 2);
     assert_eq!(events["events"].as_array().unwrap().len(), 2);
 
-    assert!(seed.contains("MSG SEND SUCCESS"), "{seed}");
-    assert_eq!(json(seed)[0][0]["content"], "你好");
+    assert!(legacy.contains("MSG SEND SUCCESS"), "{legacy}");
+    assert_eq!(json(legacy)[0][0]["content"], "你好");
     assert_eq!(json(logout)[0]["code"], "unauthorized");
 }
 

@@ -125,10 +125,10 @@ async fn timeline_states(
     .bind(ids(&users))
     .fetch_all(&mut *connection)
     .await?;
-    let bounds: HashMap<_, _> =
+    let ranges: HashMap<_, _> =
         rows.into_iter().map(|(user, first, last)| (user, TimelineRange { first, last })).collect();
     let epoch = history::epoch(connection).await?;
     // A user without a timeline has no event.
-    let of = |user| bounds.get(user).copied().unwrap_or(TimelineRange::EMPTY);
-    Ok(users.iter().map(|user| TimelineState { epoch, bounds: of(user) }).collect())
+    let of = |user| ranges.get(user).copied().unwrap_or(TimelineRange::EMPTY);
+    Ok(users.iter().map(|user| TimelineState { epoch, range: of(user) }).collect())
 }

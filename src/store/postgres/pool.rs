@@ -1,10 +1,10 @@
-//! A few connections to Postgres, and the rules by which work uses them.
+//! A small pool of connections to Postgres.
 //!
-//! A unit of work runs in a task of its own, to its end or to a deadline; nobody who waits for it can
-//! drop it half-way. A connection is kept only if its work ended in a known state, so that a peer
-//! that is silent costs its own work a deadline and the pool nothing: the driver's pool, whose
-//! connections say goodbye to a dead peer without an end, loses a place for each. The driver sets no
-//! TCP keepalive either. The deadlines stand for it here, and the server is asked for its own.
+//! A unit of work runs in its own task, to its end or to a deadline; a caller that goes away does not
+//! interrupt it. A connection returns to the pool only if its work ended in a known state, so a peer that
+//! stops answering costs one unit of work a timeout, and the pool nothing. The driver's own pool waits
+//! without a timeout to close a connection to such a peer, and loses a slot for each. The driver sets no
+//! TCP keepalive either: here the deadlines replace it, and the server is asked to send its own.
 
 use std::{
     sync::Arc,
@@ -20,9 +20,9 @@ use super::connect::Connector;
 
 /// How long work waits for a connection, a new one included.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an answer to a probe takes at most.
+/// The longest wait for the answer to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that was used so lately is not probed first.
+/// A connection that was used within this time is not probed before its next use.
 const FRESH: Duration = Duration::from_secs(1);
 /// A connection is replaced at this age, so that replicas follow a database that has moved.
 const MAX_AGE: Duration = Duration::from_mins(30);
@@ -37,7 +37,7 @@ struct Inner {
     work_timeout: Duration,
     /// A permit for each connection that may be open.
     permits: Semaphore,
-    /// Those that are open and not in use; the last one used is the next one.
+    /// Open and not in use. The one used last is taken first.
     idle: Mutex<Vec<Kept>>,
 }
 
@@ -48,8 +48,8 @@ struct Kept {
 }
 
 impl Pool {
-    /// A pool of at most so many connections, none of which is opened yet, for units of work that
-    /// take at most so long.
+    /// A pool of at most `size` connections, none of which is opened yet, for units of work that take at
+    /// most `work_timeout`.
     pub(super) fn new(connector: Connector, size: usize, work_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
             connector,
@@ -89,13 +89,13 @@ impl Inner {
         let kept = self.kept_or_new(begun).await;
         metrics::histogram!("imserver_pool_wait_seconds").record(begun.elapsed());
         let mut kept = kept?;
-        // When the time is up, the connection is dropped with the work: the answer that is still to
-        // come over it belongs to nobody.
+        // After a timeout the connection is dropped with the work: nobody waits for the answer that may
+        // still come over it.
         let result = timeout(self.work_timeout, work(&mut kept.connection))
             .await
             .map_err(|_| sqlx::Error::PoolTimedOut)?;
-        // After an error it may be broken, or within a transaction whose end is not sent yet. The
-        // probe tells the one and does the other.
+        // After an error the connection may be broken, or the rollback of its transaction may not be sent
+        // yet. The probe detects the first and sends the second.
         if result.is_ok() || probe(&mut kept.connection).await {
             kept.used = Instant::now();
             self.idle.lock().push(kept);
@@ -110,7 +110,7 @@ impl Inner {
         {
             return Ok(kept);
         }
-        // A second one may be as dead, and there is no time for a third.
+        // The next idle one may be dead too, and there is no time to probe it and then to connect.
         let left = ACQUIRE_TIMEOUT.saturating_sub(begun.elapsed()).max(PROBE_TIMEOUT);
         let connection = timeout(left, self.connector.connect())
             .await

@@ -26,8 +26,8 @@ impl Timelines for Db {
     async fn timeline_range(&self, user: UserId) -> Result<TimelineRange, StoreError> {
         let query = sqlx::query_as("SELECT first_seq, last_seq FROM timelines WHERE user_id = $1")
             .bind(user);
-        let bounds = self.read(|c| query.fetch_optional(c).boxed());
-        Ok(bounds.await?.unwrap_or(TimelineRange::EMPTY))
+        let range = self.read(|c| query.fetch_optional(c).boxed());
+        Ok(range.await?.unwrap_or(TimelineRange::EMPTY))
     }
 
     async fn last_seqs(&self, users: &[UserId]) -> Result<HashMap<UserId, Seq>, StoreError> {
@@ -40,7 +40,7 @@ impl Timelines for Db {
         Ok(rows.into_iter().collect())
     }
 
-    /// One statement, so one moment: neither an append nor a trim comes between bounds and events.
+    /// One statement, so one moment: neither an append nor a trim comes between the range and the events.
     async fn events(&self, user: UserId, since: Seq, limit: u32) -> Result<EventPage, StoreError> {
         self.read(move |c| {
             async move {
@@ -60,14 +60,14 @@ impl Timelines for Db {
                 .bind(i64::from(limit))
                 .fetch_all(c)
                 .await?;
-                let bounds =
+                let range =
                     rows.first().map_or(Ok(TimelineRange::EMPTY), TimelineRange::from_row)?;
-                if since.next() < bounds.first || since >= bounds.last {
-                    return Ok(EventPage { bounds, events: Vec::new() });
+                if since.next() < range.first || since >= range.last {
+                    return Ok(EventPage { range, events: Vec::new() });
                 }
                 // Bounds without an event are one row, too.
                 let events = rows.iter().filter_map(|row| event(row).transpose());
-                event_page(user, bounds, since, limit, events.collect::<sqlx::Result<_>>()?)
+                event_page(user, range, since, limit, events.collect::<sqlx::Result<_>>()?)
             }
             .boxed()
         })

@@ -36,8 +36,8 @@ impl Handshakes for SqliteStore {
     }
 
     async fn timeline_state(&self, user: UserId) -> Result<TimelineState, StoreError> {
-        let bounds = self.timeline_range(user).await?;
-        Ok(TimelineState { epoch: self.epoch().await?, bounds })
+        let range = self.timeline_range(user).await?;
+        Ok(TimelineState { epoch: self.epoch().await?, range })
     }
 }
 

@@ -66,8 +66,8 @@ impl Legacy {
         let mailbox = Mailbox::legacy();
         let socket = Arc::new(Socket { id, user, session, device: None, mailbox });
         let attachment = service.delivery.attach(Arc::clone(&socket)).await;
-        let bounds = service.store.timeline_range(user).await?;
-        let is_behind = !service.delivery.go_live(&socket, bounds.last);
+        let range = service.store.timeline_range(user).await?;
+        let is_behind = !service.delivery.go_live(&socket, range.last);
         let (now, settings) = (Instant::now(), &service.settings);
         Ok(Self {
             ring: Ring::new(settings.chat.classic_limit),

@@ -1,4 +1,4 @@
-//! The chats that a snapshot shows, encoded: a snapshot is what is here, one after another.
+//! The encoded chats of a legacy socket: a snapshot is all of them in a row.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,19 +10,19 @@ use crate::{
     protocol::{Text, event::EventBody},
 };
 
-/// How long a ring is used before it is read anew: names in it are as old at most, and a user who gets no
-/// chats costs no memory.
+/// How long a ring is used before it is read anew. So the names in it are at most this old, and a user who
+/// gets no chats costs no memory.
 const RING_AGE: Duration = Duration::from_mins(1);
 
 /// The latest chats of the user's direct conversations, encoded, by ascending id.
 pub(super) struct Ring {
     limit: usize,
-    /// Before the ring is filled: what events have brought since the read began.
+    /// Before the ring is filled: the chats of events since the read began.
     chats: VecDeque<(ChatId, EventBody)>,
     filled_at: Option<Instant>,
 }
 
-/// What the ring must know of a chat.
+/// The fields that the ring reads of a chat.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ChatHead {
@@ -51,7 +51,7 @@ impl Ring {
         }
     }
 
-    /// Adds what was read to what events have brought since.
+    /// Adds the chats that were read to those of events since.
     pub(super) fn fill(&mut self, chats: &[Chat]) {
         for chat in chats {
             self.add(chat.id, EventBody::chat(chat));
@@ -59,7 +59,7 @@ impl Ring {
         self.filled_at = Some(Instant::now());
     }
 
-    /// Applies an event; `false`: what it changes is not known, so the ring is to be filled anew.
+    /// Applies an event. `false`: it is not a new chat, so the ring must be filled anew.
     pub(super) fn apply(&mut self, body: EventBody) -> bool {
         let Some(chat) = body.chat_json() else { return false };
         let Ok(ChatHead { id, target_user_id }) = serde_json::from_str(chat) else { return false };

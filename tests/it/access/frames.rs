@@ -19,7 +19,7 @@ fn requests(seat: &Seat<'_>) -> Vec<Value> {
     ]
 }
 
-async fn classic(world: &World, seat: &Seat<'_>) -> Socket {
+async fn legacy(world: &World, seat: &Seat<'_>) -> Socket {
     let token = format!("Bearer {}", seat.me.token);
     let path = format!("/imserver/{}", seat.me.id);
     Socket::open(world.server.addr, &path, &[("authorization", &token)]).await.ok().unwrap()
@@ -127,11 +127,11 @@ async fn a_replay_holds_ones_own_events_only() {
 }
 
 #[tokio::test]
-async fn a_classic_socket_acts_as_its_token_only() {
+async fn a_legacy_socket_acts_as_its_token_only() {
     let world = World::new().await;
     for seat in world.seats() {
         let before = world.state().await;
-        let mut socket = classic(&world, &seat).await;
+        let mut socket = legacy(&world, &seat).await;
         let chat = |user: Value| json!({"userId": user, "targetUserId": seat.peer.id, "content": seat.said});
         for other in world.people.iter().map(|person| person.id).chain([NOBODY]) {
             if other != seat.me.id {

@@ -67,7 +67,7 @@ async fn version_1_is_selected_and_the_token_is_not_echoed() {
 }
 
 #[tokio::test]
-async fn a_classic_socket_takes_its_token_by_header_or_alone() {
+async fn a_legacy_socket_takes_its_token_by_header_or_alone() {
     for anonymous in [true, false] {
         let door = Door::of(server().set("auth.anonymous", anonymous)).await;
         let bearer = format!("bearer.{}", door.zhang.token);
@@ -85,7 +85,7 @@ async fn version_1_is_never_anonymous() {
     }
     let forged = format!("imserver.v1, bearer.{}", "A".repeat(43));
     assert_unauthorized(door.offer(&forged).await, "forged").await;
-    // Without any, it is the seed's kind.
+    // Without any, it is a legacy socket.
     assert_opens(&door.knock(&format!("/imserver/{}", door.zhang.id), &[]).await, None);
 }
 

@@ -138,7 +138,7 @@ impl Route {
 }
 
 /// Every route that needs a token, in a form that succeeds for whoever has this seat, but without
-/// `userId`, which some of the seed's routes need. The last one ends the session.
+/// `userId`, which some of the legacy routes need. The last one ends the session.
 fn routes(seat: &Seat<'_>) -> Vec<Route> {
     let route = |method: &str, template, path: &str, body| Route {
         method: method.parse().unwrap(),

@@ -84,13 +84,13 @@ async fn a_logout_ends_this_session_everywhere_and_no_other() {
     assert_ne!(again.token, seat.me.token);
     let bearer = format!("Bearer {}", seat.me.token);
     let path = format!("/imserver/{}", seat.me.id);
-    let classic = Socket::open(world.server.addr, &path, &[("authorization", &bearer)]).await;
-    let (mut classic, mut version_1) = (classic.ok().unwrap(), seat.me.online().await);
+    let legacy = Socket::open(world.server.addr, &path, &[("authorization", &bearer)]).await;
+    let (mut legacy, mut version_1) = (legacy.ok().unwrap(), seat.me.online().await);
     let mut other = again.online().await;
 
     let out = seat.me.request(Method::POST, "/v1/logout").send().await.unwrap();
     assert_eq!(out.status(), 204);
-    assert_eq!(classic.closed().await, 4401);
+    assert_eq!(legacy.closed().await, 4401);
     assert_eq!(version_1.closed().await, 4401);
     for route in routes(&seat) {
         let route = route.with_query("userId", &seat.me.id.to_string());

@@ -41,7 +41,7 @@ async fn every_route_wants_a_valid_token() {
         for route in routes(&seat) {
             let route = route.with_query("userId", &own);
             let what = format!("{wrong}: {} {}", route.method, route.path);
-            // On the seed's routes too: who shows a token is not anonymous.
+            // On the legacy routes too: who shows a token is not anonymous.
             assert_unauthorized(route.send(&world.server, Some(&wrong)).await, &what).await;
         }
         let path = format!("/imserver/{own}");

@@ -41,7 +41,7 @@ async fn content_is_kept_to_the_last_character_on_every_way() {
     let mut at_li = li.online().await;
     let path = format!("/imserver/{}", zhang.id);
     let bearer = format!("Bearer {}", zhang.token);
-    let mut classic =
+    let mut legacy =
         Socket::open(stage.server.addr, &path, &[("authorization", &bearer)]).await.ok().unwrap();
 
     let mut sent = vec!["你好".to_owned()];
@@ -54,7 +54,7 @@ async fn content_is_kept_to_the_last_character_on_every_way() {
             0 => assert_eq!(zhang.post("/v1/chats", &body).await.status(), 201),
             1 => at_zhang.send(&body).await,
             2 => assert_eq!(zhang.post("/push", &body).await.status(), 200),
-            _ => classic.send(&body).await,
+            _ => legacy.send(&body).await,
         }
         assert_eq!(at_li.expect("event").await["chat"]["content"], content, "{content:?}");
         sent.push(content);

@@ -2,9 +2,9 @@
 //! alive. And strange input that is good.
 
 mod bodies;
-mod classic;
 mod frames;
 mod kept;
+mod legacy;
 mod pictures;
 mod targets;
 mod texts;

@@ -173,7 +173,7 @@ async fn keeps_the_timeline(store: &dyn Store, n: i64, world: &World) {
     let since = Seq::new(n % 3).unwrap();
     let page = store.events(of, since, 1_000).await.unwrap();
     let last = Seq::new(expected.len().try_into().unwrap()).unwrap();
-    assert_eq!(page.bounds, TimelineRange { first: Seq::new(1).unwrap(), last });
+    assert_eq!(page.range, TimelineRange { first: Seq::new(1).unwrap(), last });
     let chats = page.events.iter().map(|event| match &event.change {
         Change::Chat(chat) => chat,
         other @ Change::Other { .. } => panic!("{other:?}"),

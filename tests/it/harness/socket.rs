@@ -91,8 +91,8 @@ impl Socket {
         socket
     }
 
-    /// Opens a classic socket, anonymously.
-    pub async fn classic(addr: SocketAddr, user: i64) -> Self {
+    /// Opens a legacy socket, anonymously.
+    pub async fn legacy(addr: SocketAddr, user: i64) -> Self {
         let socket = Self::open(addr, &format!("/imserver/{user}"), &[]).await;
         socket.unwrap_or_else(|refused| panic!("refused: {}", refused.status()))
     }

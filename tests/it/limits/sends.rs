@@ -68,10 +68,10 @@ async fn a_repeat_counts() {
 }
 
 #[tokio::test]
-async fn a_classic_socket_gets_a_problem() {
+async fn a_legacy_socket_gets_a_problem() {
     let server = slow();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
-    let mut socket = Socket::classic(server.addr, zhang.id).await;
+    let mut socket = Socket::legacy(server.addr, zhang.id).await;
     for _ in 0..20 {
         socket.send(&json!({"userId": zhang.id, "targetUserId": li.id, "content": "你好"})).await;
     }

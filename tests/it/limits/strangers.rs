@@ -42,7 +42,7 @@ async fn a_conversation_too_many_is_429_and_the_others_go_on() {
     // Many at once to one person are one conversation.
     let (sent, refused) = burst(&mut socket, &strangers[1], &keys("at once", 20)).await;
     assert_eq!((sent, refused.len()), (keys("at once", 20), 0));
-    let mut classic = Socket::open(
+    let mut legacy = Socket::open(
         server.addr,
         &format!("/imserver/{}", zhang.id),
         &[("authorization", &format!("Bearer {}", zhang.token))],
@@ -50,8 +50,8 @@ async fn a_conversation_too_many_is_429_and_the_others_go_on() {
     .await
     .ok()
     .unwrap();
-    classic.send(&chat("2", &zhang, &strangers[2])).await;
-    assert!(classic.frame().await.is_array());
+    legacy.send(&chat("2", &zhang, &strangers[2])).await;
+    assert!(legacy.frame().await.is_array());
 
     let one_more = |key: &str| chat(key, &zhang, &strangers[3]);
     for path in ["/v1/chats", "/push"] {
@@ -61,8 +61,8 @@ async fn a_conversation_too_many_is_429_and_the_others_go_on() {
         assert!((28_000..=28_800).contains(&wait), "{wait}");
         assert_problem(refused, 429, "rate_limited").await;
     }
-    classic.send(&one_more("classic")).await;
-    assert_eq!(classic.frame().await["code"], "rate_limited");
+    legacy.send(&one_more("legacy")).await;
+    assert_eq!(legacy.frame().await["code"], "rate_limited");
     let mut frame = one_more("v1");
     frame["type"] = "send".into();
     socket.until("event").await;

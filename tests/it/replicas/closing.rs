@@ -261,7 +261,7 @@ async fn without_the_database_nothing_opens_and_nothing_is_closed() {
         .set("bus.single_replica", true)
         .set("auth.anonymous", true)
         .run();
-    let mut socket = Socket::classic(server.addr, 7).await;
+    let mut socket = Socket::legacy(server.addr, 7).await;
     proxy.cut();
     assert_problem(server.get("/close?userId=7").await, 503, "unavailable").await;
     let refused = Socket::open(server.addr, "/imserver/7", &[]).await.err().unwrap();

@@ -140,7 +140,7 @@ pub(super) async fn a_timeline_has_no_holes_and_nothing_overtakes<D: Database>()
 async fn look(store: &dyn Store, of: UserId, known: &mut Vec<ChatId>) {
     let announced = store.last_seqs(&[of]).await.unwrap().get(&of).copied().unwrap_or_default();
     let page = store.events(of, Seq::ZERO, 100_000).await.expect("no holes");
-    assert!(page.bounds.last >= announced, "a number that was seen has its event");
+    assert!(page.range.last >= announced, "a number that was seen has its event");
     let chats: Vec<_> = page
         .events
         .iter()
@@ -149,7 +149,7 @@ async fn look(store: &dyn Store, of: UserId, known: &mut Vec<ChatId>) {
             other @ Change::Other { .. } => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(i64::try_from(chats.len()).unwrap(), page.bounds.last.get());
+    assert_eq!(i64::try_from(chats.len()).unwrap(), page.range.last.get());
     assert!(chats.starts_with(known), "what was seen stays where it was");
     *known = chats;
 }

@@ -82,7 +82,7 @@ macro_rules! store_contract {
                 timelines: [
                     nothing_has_happened_yet,
                     events_come_in_pages_without_holes,
-                    a_place_outside_the_bounds_gives_only_bounds,
+                    a_seq_outside_the_range_gives_only_the_range,
                     a_trimmed_timeline_keeps_its_numbers,
                     a_hole_is_found,
                     a_lost_chat_is_found,

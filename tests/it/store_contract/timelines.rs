@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Database, chat, places, populated, send, seq, timeline, user};
 
-const EMPTY: EventPage = EventPage { bounds: TimelineRange::EMPTY, events: Vec::new() };
+const EMPTY: EventPage = EventPage { range: TimelineRange::EMPTY, events: Vec::new() };
 
 fn numbers(page: &EventPage) -> Vec<i64> {
     page.events.iter().map(|event| event.seq.get()).collect()
@@ -39,7 +39,7 @@ pub(super) async fn events_come_in_pages_without_holes<D: Database>() {
     send(&*store, 3, 2, "not in the timeline of 1").await;
 
     let page = store.events(user(1), Seq::ZERO, 3).await.unwrap();
-    assert_eq!(page.bounds, TimelineRange { first: seq(1), last: seq(7) });
+    assert_eq!(page.range, TimelineRange { first: seq(1), last: seq(7) });
     assert_eq!(numbers(&page), [1, 2, 3]);
     let page = store.events(user(1), seq(3), 4).await.unwrap();
     assert_eq!(numbers(&page), [4, 5, 6, 7]);
@@ -50,15 +50,15 @@ pub(super) async fn events_come_in_pages_without_holes<D: Database>() {
     assert_eq!(lasts, [(user(1), seq(7)), (user(2), seq(8)), (user(3), seq(1))].into());
 }
 
-pub(super) async fn a_place_outside_the_bounds_gives_only_bounds<D: Database>() {
+pub(super) async fn a_seq_outside_the_range_gives_only_the_range<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
     for _ in 0..3 {
         send(&*store, 1, 2, "x").await;
     }
-    let bounds = TimelineRange { first: seq(1), last: seq(3) };
+    let range = TimelineRange { first: seq(1), last: seq(3) };
     for since in [3, 4, 1_000_000] {
         let page = store.events(user(2), seq(since), 10).await.unwrap();
-        assert_eq!(page, EventPage { bounds, events: Vec::new() });
+        assert_eq!(page, EventPage { range, events: Vec::new() });
     }
 }
 
@@ -72,11 +72,11 @@ pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
     // Less than what is gone is nothing to do.
     store.trim_timeline(user(2), seq(1)).await.unwrap();
 
-    let bounds = TimelineRange { first: seq(3), last: seq(5) };
-    assert_eq!(store.timeline_range(user(2)).await.unwrap(), bounds);
+    let range = TimelineRange { first: seq(3), last: seq(5) };
+    assert_eq!(store.timeline_range(user(2)).await.unwrap(), range);
     for since in [Seq::ZERO, seq(1)] {
         let page = store.events(user(2), since, 10).await.unwrap();
-        assert_eq!(page, EventPage { bounds, events: Vec::new() });
+        assert_eq!(page, EventPage { range, events: Vec::new() });
     }
     assert_eq!(numbers(&store.events(user(2), seq(2), 10).await.unwrap()), [3, 4, 5]);
     assert_eq!(store.latest_chats(user(2), 10).await.unwrap().len(), 5);
@@ -86,12 +86,12 @@ pub(super) async fn a_trimmed_timeline_keeps_its_numbers<D: Database>() {
 
     // All of it: the last number stays, and the next one follows it.
     store.trim_timeline(user(2), seq(100)).await.unwrap();
-    let bounds = TimelineRange { first: seq(6), last: seq(5) };
-    assert_eq!(store.timeline_range(user(2)).await.unwrap(), bounds);
+    let range = TimelineRange { first: seq(6), last: seq(5) };
+    assert_eq!(store.timeline_range(user(2)).await.unwrap(), range);
     assert!(store.events(user(2), seq(5), 10).await.unwrap().events.is_empty());
     assert_eq!(places(&send(&*store, 1, 2, "x").await), [(1, 6), (2, 6)]);
     let page = store.events(user(2), seq(5), 10).await.unwrap();
-    assert_eq!((page.bounds.first, numbers(&page)), (seq(6), vec![6]));
+    assert_eq!((page.range.first, numbers(&page)), (seq(6), vec![6]));
 }
 
 pub(super) async fn a_hole_is_found<D: Database>() {
@@ -238,15 +238,15 @@ pub(super) async fn a_standing_is_of_its_user_and_of_now<D: Database>() {
             asking.spawn(async move { (of, store.timeline_state(user(of)).await.unwrap()) });
         }
         for (of, standing) in asking.join_all().await {
-            let bounds = match of {
+            let range = match of {
                 77 => TimelineRange::EMPTY,
                 _ => TimelineRange { first: seq(1), last: seq(round * of) },
             };
-            assert_eq!(standing, TimelineState { epoch, bounds }, "{of}");
+            assert_eq!(standing, TimelineState { epoch, range }, "{of}");
         }
     }
     store.trim_timeline(user(USERS), seq(7)).await.unwrap();
     let standing = store.timeline_state(user(USERS)).await.unwrap();
-    assert_eq!(standing.bounds, store.timeline_range(user(USERS)).await.unwrap());
+    assert_eq!(standing.range, store.timeline_range(user(USERS)).await.unwrap());
     assert_eq!(standing.epoch, store.epoch().await.unwrap());
 }

@@ -109,9 +109,9 @@ pub(super) async fn timelines_are_trimmed_in_steps_and_one_round_a_day<D: Databa
     let replicas = [begin(store.clone()), begin(database.open().await)];
     let last = i64::try_from(MANY).unwrap();
     for (of, first, last) in [(1, last - 99, last), (2, last - 99, last), (4, 1, 3), (5, 3, 3)] {
-        let bounds = TimelineRange { first: seq(first), last: seq(last) };
+        let range = TimelineRange { first: seq(first), last: seq(last) };
         eventually(&format!("the timeline of {of} is trimmed"), async || {
-            store.timeline_range(user(of)).await.unwrap() == bounds
+            store.timeline_range(user(of)).await.unwrap() == range
         })
         .await;
         let page = store.events(user(of), seq(first - 1), 1_000).await.unwrap();

@@ -125,9 +125,9 @@ async fn a_close_that_the_server_did_not_hear_of_is_found_within_its_time() {
     let server = Server::start();
     let zhang = server.person("张三").await;
     let (mut own, ready) = zhang.hello(&json!({})).await;
-    let mut anonymous = Socket::classic(server.addr, zhang.id).await;
+    let mut anonymous = Socket::legacy(server.addr, zhang.id).await;
     let mut later = zhang.online().await;
-    let mut other = Socket::classic(server.addr, 7).await;
+    let mut other = Socket::legacy(server.addr, 7).await;
     // The first two opened one after the other.
     let id = ready["connectionId"].as_i64().unwrap() + 1;
     tamper(&server, &format!("INSERT INTO closes VALUES ({}, {id})", zhang.id)).await;

@@ -37,7 +37,7 @@ async fn a_new_history_resets_every_socket_and_all_go_on() {
     let (mut at_zhang, ready) = zhang.hello(&json!({"since": 0})).await;
     Client::default().follow(&mut at_zhang, 3).await;
     let mut at_li = li.online().await;
-    let mut legacy = Socket::classic(server.addr, li.id).await;
+    let mut legacy = Socket::legacy(server.addr, li.id).await;
     let epoch = rotate(&server);
     assert_ne!(ready["epoch"], epoch);
     let reset = json!({"type": "reset", "epoch": epoch, "lastSeq": 3});

@@ -174,7 +174,7 @@ async fn a_frame_of_64_kib_is_read_and_a_longer_one_closes_with_1009() {
     socket.send_raw(Message::binary(vec![0; MAX_BYTES + 1])).await;
     assert_eq!(socket.next().await, Seen::Closed(1009));
 
-    let mut legacy = Socket::classic(server.addr, 7).await;
+    let mut legacy = Socket::legacy(server.addr, 7).await;
     legacy.send_text(&ping_of(MAX_BYTES)).await;
     assert_eq!(legacy.frame().await["code"], "invalid_request");
     legacy.send_text(&ping_of(MAX_BYTES + 1)).await;
@@ -187,7 +187,7 @@ async fn a_frame_that_is_far_too_long_is_told_so_too() {
     for bytes in [2 * MAX_BYTES + 1, 16 * MAX_BYTES, 256 * MAX_BYTES] {
         for legacy in [true, false] {
             let socket =
-                if legacy { Socket::classic(server.addr, 7).await } else { zhang.online().await };
+                if legacy { Socket::legacy(server.addr, 7).await } else { zhang.online().await };
             // As browsers and mini programs do, this client reads while it writes.
             let (mut sending, mut receiving) = socket.into_stream().split();
             let text = Message::text(ping_of(bytes));
@@ -211,7 +211,7 @@ async fn text_that_is_no_utf8_closes_with_1007() {
             socket.send_raw(raw_text(text.clone())).await;
             assert_eq!(socket.next().await, Seen::Closed(1007));
         }
-        let mut legacy = Socket::classic(server.addr, 7).await;
+        let mut legacy = Socket::legacy(server.addr, 7).await;
         legacy.send_raw(raw_text(text)).await;
         assert_eq!(legacy.next().await, Seen::Closed(1007));
     }

@@ -154,7 +154,7 @@ async fn a_server_that_is_asked_to_end_sends_its_clients_away() {
     let mut server = Start::default().set("server.drain_secs", 3).run();
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let mut socket = zhang.online().await;
-    let mut legacy = Socket::classic(server.addr, 7).await;
+    let mut legacy = Socket::legacy(server.addr, 7).await;
     // One whose close is not answered, for which the server waits a little.
     let mut silent = li.online().await.into_stream();
     // One that has not said hello yet.

@@ -160,7 +160,7 @@ async fn a_snapshot_is_shown_however_large_it_is() {
     let (zhang, li, _) = three_people(&server).await;
     // Six bytes each, where they are written as JSON.
     commit(&server, &zhang, &li, 100, &"\u{1}".repeat(1_990)).await;
-    let mut socket = Socket::classic(server.addr, li.id).await;
+    let mut socket = Socket::legacy(server.addr, li.id).await;
     zhang.send(li.id, "k", "news").await;
     let frame = socket.frame().await;
     assert!(frame.to_string().len() > 1_024 * 1_024, "too small to show it");

@@ -1,4 +1,4 @@
-//! Bad frames on the seed's kind of socket.
+//! Bad frames on a legacy socket.
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -21,7 +21,7 @@ async fn refuse(socket: &mut Socket, message: Message, status: u16, code: &str) 
 async fn a_bad_frame_is_answered_by_a_problem_and_the_socket_stays() {
     let stage = Stage::set().await;
     let server = &stage.server;
-    let mut socket = Socket::classic(server.addr, 1).await;
+    let mut socket = Socket::legacy(server.addr, 1).await;
     let fields = [("userId", "1"), ("targetUserId", "2"), ("content", r#""你好""#)];
     let fields = fields.map(|(key, value)| (key, value.to_owned()));
     for (key, kind) in [

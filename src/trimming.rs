@@ -10,10 +10,10 @@ use crate::{
     store::{Store, StoreError, Trim},
 };
 
-/// How many timelines are looked at with one question.
+/// Timelines in one query.
 const PAGE: u32 = 20;
 
-/// The time between two steps, which others have the database for.
+/// The pause between two steps, in which others use the database.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The time from the end of a round to the beginning of the next.
@@ -41,8 +41,8 @@ pub async fn keep_trimming(store: Arc<dyn Store>, clock: Clock, keep: Keep, mut 
     }
 }
 
-/// Trims all timelines, from where the replica before has left off; unless another one does so, or a
-/// round was ended lately.
+/// Trims all timelines, from where the replica before has stopped. Does nothing if another replica has the
+/// job, or if the last round ended less than a day ago.
 async fn round(
     store: &dyn Store,
     clock: &Clock,
@@ -86,8 +86,7 @@ fn parse(progress: &str) -> Result<Option<UserId>, StoreError> {
     if progress.is_empty() {
         return Ok(None);
     }
-    let user = progress.parse().ok().and_then(|id| UserId::new(id).ok());
     let problem =
-        || StoreError::Corrupt(format!("trimming has come to {progress}, which is no user"));
-    user.map(Some).ok_or_else(problem)
+        |_| StoreError::Corrupt(format!("trimming has come to {progress}, which is no user"));
+    progress.parse().map(Some).map_err(problem)
 }

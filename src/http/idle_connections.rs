@@ -1,6 +1,6 @@
-//! Connections whose clients have yet to send something: a request, or the rest of one. Beyond a
-//! number, the one that has been silent longest is closed. A client that means to send does so at once, so
-//! thousands of silent connections take nobody's place.
+//! Connections that wait for their clients to send a request, or the rest of one. When there are too many,
+//! the one that has been silent longest is closed. Honest clients send at once, so thousands of silent
+//! connections push out none of them.
 
 use std::{collections::BTreeMap, sync::Arc};
 

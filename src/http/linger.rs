@@ -1,8 +1,8 @@
-//! The requests of one connection: whether the next one is awaited, and what nobody has read of them.
+//! The requests of one connection: whether the next one is awaited, and which bytes of them are unread.
 //!
-//! A kernel that closes a connection with bytes unread resets it, and a reset destroys the answer that
-//! is on its way. A load balancer that still sends then takes the replica for dead, and tries the next
-//! one with the same. So what nobody reads is read away before a connection closes, within bounds.
+//! A kernel that closes a connection with unread bytes resets it, and a reset destroys the answer that is on
+//! its way. A load balancer that is still sending then takes the replica for dead, and sends the same to the
+//! next one. So unread bytes are read and dropped before a connection closes, up to a limit.
 
 use std::{
     io,

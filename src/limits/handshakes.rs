@@ -1,5 +1,5 @@
-//! How many handshakes a replica works on at once. After the death of another one all its clients come
-//! together: whoever is let in is to be served, and not to wait with all the others for the database.
+//! How many handshakes a replica works on at once. When a replica dies, its clients come to the others all at
+//! once. With a limit those that are let in are served, and do not all wait for the database together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 /// How long a handshake waits to be let in. Clients give up later than this.
 const LINE_WAIT: Duration = Duration::from_secs(5);
 
-/// Lets handshakes begin, so many at once. Clones are the same gate.
+/// Limits how many handshakes are at work. Clones share the limit.
 #[derive(Clone, Debug)]
 pub struct HandshakeGate(Arc<Gate>);
 
@@ -22,7 +22,7 @@ struct Gate {
     permits: Arc<Semaphore>,
     /// The places of those that wait to be let in.
     line: Semaphore,
-    /// Held by the first of the line: the others are not to stand before those that go on.
+    /// Held by the first in line. So only one of the line competes with handshakes that go on.
     first: Mutex<()>,
 }
 
@@ -42,7 +42,7 @@ impl HandshakeGate {
         Self(Arc::new(Gate { most, permits, line: Semaphore::new(line), first: Mutex::default() }))
     }
 
-    /// Lets a handshake begin, after 5 s at most; `None`: it is to come back later.
+    /// Waits for a permit to begin a handshake, 5 s at most. `None`: the client must come back later.
     pub async fn enter(&self) -> Option<Permit> {
         let permits = Arc::clone(&self.0.permits);
         let permit = if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
@@ -58,8 +58,8 @@ impl HandshakeGate {
         Some(self.permit(permit, "begin"))
     }
 
-    /// Goes on with a handshake that entered before and waited for its client meanwhile. It
-    /// comes before those that have not begun.
+    /// Waits for a permit to continue a handshake that entered before and has waited for its client
+    /// meanwhile. It goes before those that have not begun.
     pub async fn go_on(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.ok()?;
         Some(self.permit(permit, "go_on"))

@@ -1,4 +1,4 @@
-//! Readers of the outbox: what has happened is handed to somebody outside, in order, at least once.
+//! Readers of the outbox. Each hands the entries to a handler, in order and at least once.
 
 mod retention;
 
@@ -14,24 +14,23 @@ use crate::{
 
 pub use retention::{KEPT, drop_old};
 
-/// What becomes of what a reader reads.
+/// Takes the entries that a reader reads.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// Takes entries that follow each other, at least one. After an error, or when the replica dies before
-    /// it has noted its place, they come again, maybe with others after them.
+    /// Takes consecutive entries, at least one. They come again, maybe with others after them, after an error,
+    /// and when the replica dies before it has saved its cursor.
     async fn handle(&self, entries: &[OutboxEntry]) -> Result<(), HandlerError>;
 }
 
 /// Why entries could not be taken. It is logged.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How a reader goes.
+/// The times and sizes of a reader.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How long it stays with a replica that says nothing more; longer than `handling` and a question to
-    /// the database together.
+    /// The lease of the replica that reads; longer than `handling` and a query together.
     pub lease: Duration,
-    /// The time between two looks when there is nothing to read, and after a failure.
+    /// Polling interval when there is nothing to read, and the pause after a failure.
     pub interval: Duration,
     /// How long the handler may take.
     pub handling: Duration,
@@ -120,7 +119,7 @@ impl Reader {
             self.note_lag(oldest.map_or(Duration::ZERO, |oldest| oldest.until(self.clock.now())));
             let place = page.cursor.to_string();
             let is_kept = if is_empty {
-                // The place moves on without entries, too. It may be noted later.
+                // The cursor moves on without entries, too. It may be saved later.
                 self.job.keep(&place).await?
             } else {
                 self.hand_over(&page.entries).await?;

@@ -40,7 +40,7 @@ pub struct Latest {
 }
 
 /// An event as a frame in the timeline of `user`.
-pub fn frame(event: TimelineEvent, user: UserId) -> EventFrame {
+pub fn frame(event: &TimelineEvent, user: UserId) -> EventFrame {
     let (own, body) = match &event.change {
         Change::Chat(chat) => {
             let own = (chat.user_id == user).then(|| chat.client_msg_id.clone());
@@ -71,7 +71,7 @@ impl Delivery {
             return Ok(Pulled::Reset { epoch: self.epoch(), last: range.last });
         }
         let is_end = events.last().map_or(after, |event| event.seq) >= range.last;
-        let frames = events.into_iter().map(|event| frame(event, user)).collect();
+        let frames = events.iter().map(|event| frame(event, user)).collect();
         Ok(Pulled::Events { frames, is_end })
     }
 

@@ -155,8 +155,7 @@ pub(super) async fn events_of_unknown_kinds_pass_through<D: Database>() {
     assert_eq!(page.events[1].change, poll);
     assert!(matches!(page.events[2].change, Change::Chat(_)));
 
-    let frames: Vec<_> =
-        page.events.into_iter().map(|event| frame(event, user(2)).text()).collect();
+    let frames: Vec<_> = page.events.iter().map(|event| frame(event, user(2)).text()).collect();
     let chat = serde_json::to_string(&first).unwrap();
     assert_eq!(
         frames[0].as_str(),

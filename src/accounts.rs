@@ -10,7 +10,6 @@ use crate::{
     avatar::{self, AvatarError},
     domain::{AvatarHash, Identity, SessionId, User, UserId, UserName},
     limits::Limits,
-    messaging::{Error, user_not_found},
     protocol::fault::{ApiError, ErrorCode},
     store::{Session, Store, StoreError},
     wechat::{WechatClient, WechatError},
@@ -75,16 +74,16 @@ impl Accounts {
     }
 
     /// Logs the demo user of this name in.
-    pub async fn log_in_demo(&self, name: &UserName) -> Result<(User, Login), Error> {
+    pub async fn log_in_demo(&self, name: &UserName) -> Result<(User, Login), ApiError> {
         if !self.demo_login {
-            return Err(ApiError::new(ErrorCode::NotFound, "demo login is off").into());
+            return Err(ApiError::new(ErrorCode::NotFound, "demo login is off"));
         }
         let user = self.store.user_by_identity(&Identity::demo(name), Some(name)).await?;
         self.begin(user).await
     }
 
     /// Logs in whom WeChat knows by this code, which is good once.
-    pub async fn log_in_wechat(&self, code: &str) -> Result<(User, Login), Error> {
+    pub async fn log_in_wechat(&self, code: &str) -> Result<(User, Login), ApiError> {
         let wechat = self.wechat.as_ref().ok_or_else(|| {
             ApiError::new(
                 ErrorCode::NotFound,
@@ -96,7 +95,7 @@ impl Accounts {
         self.begin(user).await
     }
 
-    async fn begin(&self, user: User) -> Result<(User, Login), Error> {
+    async fn begin(&self, user: User) -> Result<(User, Login), ApiError> {
         self.limits.login(user.id).await?;
         let login = self.auth.log_in(user.id).await?;
         tracing::info!(user = %user.id, "logged in");
@@ -104,17 +103,17 @@ impl Accounts {
     }
 
     /// The live session with this token.
-    pub async fn authenticate(&self, token: &Token) -> Result<Option<Session>, Error> {
+    pub async fn authenticate(&self, token: &Token) -> Result<Option<Session>, ApiError> {
         Ok(self.auth.authenticate(token).await?)
     }
 
     /// Ends a session.
-    pub async fn log_out(&self, session: &Session) -> Result<(), Error> {
+    pub async fn log_out(&self, session: &Session) -> Result<(), ApiError> {
         Ok(self.auth.log_out(session.id).await?)
     }
 
     /// Ends all sessions of a user; returns the last of them.
-    pub async fn log_out_everywhere(&self, user: UserId) -> Result<Option<SessionId>, Error> {
+    pub async fn log_out_everywhere(&self, user: UserId) -> Result<Option<SessionId>, ApiError> {
         Ok(self.auth.log_out_everywhere(user).await?)
     }
 
@@ -135,7 +134,7 @@ impl Accounts {
         user: UserId,
         upload: Bytes,
         place: UploadPlace,
-    ) -> Result<User, Error> {
+    ) -> Result<User, ApiError> {
         // The closing of the semaphore never happens.
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
         let permit = permit.map_err(|_| ApiError::internal())?;
@@ -148,11 +147,11 @@ impl Accounts {
         let picture = decoded.await.map_err(|_| ApiError::internal())?.map_err(avatar_fault)?;
         let hash = AvatarHash::of(&picture.bytes);
         let user = self.store.set_avatar(user, &hash, picture.content_type, picture.bytes).await?;
-        user.ok_or_else(|| user_not_found().into())
+        user.ok_or_else(ApiError::user_not_found)
     }
 
     /// A picture and its content type.
-    pub async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, Error> {
+    pub async fn avatar(&self, hash: &AvatarHash) -> Result<Option<(String, Bytes)>, ApiError> {
         Ok(self.store.avatar(hash).await?)
     }
 }

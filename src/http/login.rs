@@ -65,7 +65,7 @@ pub(super) async fn wechat(
         return Err(missing("code"));
     }
     service.limits.may_try_login(address).await?;
-    match service.accounts.log_in_wechat(&code).await.map_err(ApiError::from) {
+    match service.accounts.log_in_wechat(&code).await {
         Ok(login) => Ok(LoginView::of(login, &url)),
         Err(fault) => {
             if matches!(fault.code, ErrorCode::WechatCodeInvalid | ErrorCode::WechatUserBlocked) {

@@ -1,6 +1,5 @@
 //! What a user can do with chats: send, read, list, and follow a timeline.
 
-mod error;
 mod people;
 mod sending;
 
@@ -13,14 +12,13 @@ use crate::{
     delivery::{Delivery, frame},
     domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
     presence::Presence,
-    protocol::{client::ClientEpoch, event::EventFrame, server::ServerFrame},
+    protocol::{client::ClientEpoch, event::EventFrame, fault::ApiError, server::ServerFrame},
     store::{
         Acquaintance, ChatPage, ConversationPage, Store, StoreError, TimelineRange, TimelineState,
         Window, batcher::Batcher,
     },
 };
 
-pub use error::{Error, conversation_not_found, user_not_found};
 pub use people::PresenceOf;
 use sending::Ensured;
 pub use sending::{Sending, Sent};
@@ -85,7 +83,7 @@ impl Messaging {
         user: UserId,
         since: Option<Seq>,
         epoch: Option<&ClientEpoch>,
-    ) -> Result<Resume, Error> {
+    ) -> Result<Resume, ApiError> {
         let TimelineState { epoch: now, range } = self.delivery.timeline_state(user).await?;
         let is_foreign = epoch.is_some_and(|epoch| !epoch.is(now));
         let from = match since {
@@ -109,7 +107,7 @@ impl Messaging {
         since: Option<Seq>,
         epoch: Option<&ClientEpoch>,
         limit: u32,
-    ) -> Result<Option<Events>, Error> {
+    ) -> Result<Option<Events>, ApiError> {
         let Resume { last, epoch, from: Some(from) } = self.resume(user, since, epoch).await?
         else {
             return Ok(None);
@@ -121,14 +119,14 @@ impl Messaging {
             }
             page => page?,
         };
-        let frames = page.events.into_iter().map(|event| frame(event, user)).collect::<Vec<_>>();
+        let frames = page.events.iter().map(|event| frame(event, user)).collect::<Vec<_>>();
         let reached = frames.last().map_or(from, |frame| frame.seq);
         let last = page.range.last.max(last);
         Ok(Some(Events { frames, last, epoch, has_more: reached < last }))
     }
 
     /// The user's latest chats, oldest first.
-    pub async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, Error> {
+    pub async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, ApiError> {
         Ok(self.store.latest_chats(user, limit).await?)
     }
 
@@ -138,7 +136,7 @@ impl Messaging {
         user: UserId,
         before: Option<ChatId>,
         limit: u32,
-    ) -> Result<ConversationPage, Error> {
+    ) -> Result<ConversationPage, ApiError> {
         let mut page = self.store.conversations(user, before, limit).await?;
         for conversation in &mut page.conversations {
             self.hide(conversation);
@@ -151,7 +149,7 @@ impl Messaging {
         &self,
         user: UserId,
         peer: UserId,
-    ) -> Result<Option<Conversation>, Error> {
+    ) -> Result<Option<Conversation>, ApiError> {
         let mut found = self.store.conversation_with(user, peer).await?;
         if let Some(conversation) = &mut found {
             self.hide(conversation);
@@ -166,9 +164,9 @@ impl Messaging {
         conversation: ConversationId,
         window: Window,
         limit: u32,
-    ) -> Result<ChatPage, Error> {
+    ) -> Result<ChatPage, ApiError> {
         let page = self.store.chats(user, conversation, window, limit).await?;
-        page.ok_or_else(|| conversation_not_found().into())
+        page.ok_or_else(ApiError::conversation_not_found)
     }
 
     /// Moves the user's read mark. If it moved, tells the other side and the user's other sockets.
@@ -178,9 +176,9 @@ impl Messaging {
         conversation: ConversationId,
         up_to: ChatId,
         from: Option<ConnectionId>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ApiError> {
         let mark = self.store.mark_read(user, conversation, up_to).await?;
-        let mark = mark.ok_or_else(conversation_not_found)?;
+        let mark = mark.ok_or_else(ApiError::conversation_not_found)?;
         if let Some(up_to) = mark.up_to.filter(|_| mark.moved) {
             let frame =
                 ServerFrame::Read { conversation_id: conversation, user_id: user, up_to }.encode();

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, Messaging, user_not_found};
+use super::Messaging;
 use crate::{
     bus::CloseOrder,
     clock::Timestamp,
     domain::{Conversation, SessionId, User, UserId, UserName},
     hub::Socket,
     presence::OnlineUser,
-    protocol::server::ServerFrame,
+    protocol::{fault::ApiError, server::ServerFrame},
     store::Acquaintance,
 };
 
@@ -35,29 +35,29 @@ pub struct PresenceOf {
 
 impl Messaging {
     /// A user.
-    pub async fn user(&self, id: UserId) -> Result<User, Error> {
+    pub async fn user(&self, id: UserId) -> Result<User, ApiError> {
         let found = self.store.users(&[id]).await?.pop();
-        found.ok_or_else(|| user_not_found().into())
+        found.ok_or_else(ApiError::user_not_found)
     }
 
     /// A user whom `actor` knows.
-    pub async fn acquaintance(&self, actor: UserId, id: UserId) -> Result<User, Error> {
+    pub async fn acquaintance(&self, actor: UserId, id: UserId) -> Result<User, ApiError> {
         let known = self.store.acquainted(actor, &[id], Acquaintance::Conversation).await?;
-        if known.is_empty() { Err(user_not_found().into()) } else { self.user(id).await }
+        if known.is_empty() { Err(ApiError::user_not_found()) } else { self.user(id).await }
     }
 
     /// Users whose names begin with `prefix`.
-    pub async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, Error> {
+    pub async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, ApiError> {
         Ok(self.store.search_users(prefix, limit).await?)
     }
 
     /// Renames the user.
-    pub async fn rename(&self, user: UserId, name: &UserName) -> Result<User, Error> {
-        self.store.rename(user, name).await?.ok_or_else(|| user_not_found().into())
+    pub async fn rename(&self, user: UserId, name: &UserName) -> Result<User, ApiError> {
+        self.store.rename(user, name).await?.ok_or_else(ApiError::user_not_found)
     }
 
     /// The users whose presence `actor` may see, in the order given, each once.
-    async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, Error> {
+    async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, ApiError> {
         let known = self.store.acquainted(actor, users, self.visible).await?;
         let mut known: HashSet<_> = known.into_iter().collect();
         Ok(users.iter().copied().filter(|user| known.remove(user)).collect())
@@ -68,13 +68,13 @@ impl Messaging {
         &self,
         actor: UserId,
         users: &[UserId],
-    ) -> Result<Vec<PresenceOf>, Error> {
+    ) -> Result<Vec<PresenceOf>, ApiError> {
         let users = self.visible(actor, users).await?;
         self.presence_of(&users).await
     }
 
     /// Whether these users are online.
-    async fn presence_of(&self, users: &[UserId]) -> Result<Vec<PresenceOf>, Error> {
+    async fn presence_of(&self, users: &[UserId]) -> Result<Vec<PresenceOf>, ApiError> {
         let online: HashSet<_> = self.presence.online(users).await?.into_iter().collect();
         let last_seen = self.store.last_seen(users).await?;
         let of = |user: &UserId| PresenceOf {
@@ -118,7 +118,7 @@ impl Messaging {
         socket: &Arc<Socket>,
         watched: &mut Vec<UserId>,
         users: &[UserId],
-    ) -> Result<Vec<PresenceOf>, Error> {
+    ) -> Result<Vec<PresenceOf>, ApiError> {
         let visible = self.visible(socket.user, users).await?;
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);
@@ -132,7 +132,7 @@ impl Messaging {
     }
 
     /// Tells a user that `actor` is typing, if the two may see each other's presence.
-    pub async fn typing(&self, actor: UserId, target: UserId) -> Result<(), Error> {
+    pub async fn typing(&self, actor: UserId, target: UserId) -> Result<(), ApiError> {
         if self.visible(actor, &[target]).await?.contains(&target) {
             let frame = ServerFrame::Typing { user_id: actor }.encode();
             self.delivery.notice(target, &frame, None);
@@ -145,7 +145,7 @@ impl Messaging {
     pub async fn online_users(
         &self,
         actor: Option<UserId>,
-    ) -> Result<BTreeMap<UserId, (UserName, u32)>, Error> {
+    ) -> Result<BTreeMap<UserId, (UserName, u32)>, ApiError> {
         let mut found = BTreeMap::new();
         let Some(actor) = actor else {
             let mut after = None;
@@ -178,7 +178,7 @@ impl Messaging {
         &self,
         page: Vec<OnlineUser>,
         found: &mut BTreeMap<UserId, (UserName, u32)>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ApiError> {
         let ids: Vec<_> = page.iter().map(|online| online.user).collect();
         let users = self.store.users(&ids).await?;
         let mut names: HashMap<_, _> = users.into_iter().map(|user| (user.id, user.name)).collect();
@@ -192,7 +192,7 @@ impl Messaging {
 
     /// Closes all of a user's sockets on all replicas. After `Ok` the database has the order: a replica that
     /// the bus does not reach finds it there.
-    pub async fn close_sockets(&self, user: UserId) -> Result<(), Error> {
+    pub async fn close_sockets(&self, user: UserId) -> Result<(), ApiError> {
         let up_to = self.store.close_sockets(user).await?;
         self.delivery.close(user, CloseOrder::UpTo(up_to));
         Ok(())

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Error, Messaging, conversation_not_found, user_not_found};
+use super::Messaging;
 use crate::{
     admission::{ADMISSION_WAIT, Admitted},
     delivery::Delivery,
@@ -44,7 +44,7 @@ pub struct Sending {
 impl Sending {
     /// Waits for the commit, until 4.8 s after the beginning of admission. Then the answer is an error, though
     /// the chat may be committed later.
-    pub async fn done(self) -> Result<Sent, Error> {
+    pub async fn done(self) -> Result<Sent, ApiError> {
         let appended = timeout_at(self.answer_by, self.ticket.wait()).await;
         let appended = appended.unwrap_or(Err(AppendError::Unavailable))?;
         let (committed, is_repeat) = match appended {
@@ -52,18 +52,16 @@ impl Sending {
             Appended::Repeat(committed) => (committed, true),
             Appended::KeyReused => {
                 let detail = "this clientMsgId was used for another target or content";
-                return Err(ApiError::new(ErrorCode::ClientMsgIdReused, detail).into());
+                return Err(ApiError::new(ErrorCode::ClientMsgIdReused, detail));
             }
-            Appended::TargetNotFound => return Err(user_not_found().into()),
-            Appended::ConversationNotFound => return Err(conversation_not_found().into()),
+            Appended::TargetNotFound => return Err(ApiError::user_not_found()),
+            Appended::ConversationNotFound => return Err(ApiError::conversation_not_found()),
             Appended::QuoteNotFound => {
                 let detail = "there is no such chat in this conversation to reply to";
-                return Err(ApiError::new(ErrorCode::ChatNotFound, detail).into());
+                return Err(ApiError::new(ErrorCode::ChatNotFound, detail));
             }
             Appended::SenderNotFound => {
-                return Err(
-                    ApiError::new(ErrorCode::UserNotFound, "the sender does not exist").into()
-                );
+                return Err(ApiError::new(ErrorCode::UserNotFound, "the sender does not exist"));
             }
         };
         let seq = committed.sender_seq();
@@ -84,14 +82,13 @@ impl Messaging {
     pub fn admit(
         &self,
         chat: NewChat,
-    ) -> impl Future<Output = Result<Admitted, Error>> + Send + use<> {
-        let admitted = self.door.admit(chat);
-        async move { Ok(admitted.await?) }
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
+        self.door.admit(chat)
     }
 
     /// Queues a chat that has passed admission, and returns at once. Chats that one task queues are committed
     /// in that order.
-    pub fn commit(&self, admitted: Admitted) -> Result<Sending, Error> {
+    pub fn commit(&self, admitted: Admitted) -> Result<Sending, ApiError> {
         let (chat, asked_at) = admitted.into_parts();
         let ticket = self.batcher.enqueue(chat)?;
         let answer_by = (asked_at + ANSWER_WAIT).max(Instant::now() + COMMIT_WAIT);
@@ -99,7 +96,7 @@ impl Messaging {
     }
 
     /// Admits a chat, commits it and waits for that.
-    pub async fn send(&self, chat: NewChat) -> Result<Sent, Error> {
+    pub async fn send(&self, chat: NewChat) -> Result<Sent, ApiError> {
         let admitted = self.admit(chat).await?;
         self.commit(admitted)?.done().await
     }
@@ -111,7 +108,7 @@ impl Messaging {
 
     /// Makes the users of an anonymous chat that do not exist, under these ids and names. Asks the database
     /// once for each user and epoch: anonymous clients name both users with every chat.
-    pub async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), Error> {
+    pub async fn ensure_users(&self, users: &[(UserId, UserName)]) -> Result<(), ApiError> {
         let epoch = self.delivery.epoch();
         if self.ensured.lock().has_all(epoch, users) {
             return Ok(());

@@ -133,6 +133,16 @@ impl ApiError {
         Self::new(ErrorCode::Internal, "the fault has been logged")
     }
 
+    /// There is no such user.
+    pub fn user_not_found() -> Self {
+        Self::new(ErrorCode::UserNotFound, "there is no user with this id")
+    }
+
+    /// There is no such conversation, or it is not the user's: the answer is the same.
+    pub fn conversation_not_found() -> Self {
+        Self::new(ErrorCode::ConversationNotFound, "you have no conversation with this id")
+    }
+
     /// Somebody else's user id where one's own belongs.
     pub fn foreign_user() -> Self {
         Self::new(ErrorCode::Forbidden, "`userId` names another user")

@@ -12,7 +12,6 @@ use crate::{
     protocol::{
         client::{Hello, read_frame},
         close::CloseCode,
-        fault::ApiError,
         server::{ServerFrame, millis},
     },
     service::Service,
@@ -68,7 +67,7 @@ pub(super) async fn hello(
             Ok(resume) => break resume,
             Err(error) => {
                 // The socket is open and stays so: the client need not come back for this.
-                let frame = ServerFrame::fault(&ApiError::from(error), None).encode();
+                let frame = ServerFrame::fault(&error, None).encode();
                 connection.write([frame], &socket.mailbox).await?;
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}

@@ -7,8 +7,7 @@ use tokio::sync::Mutex;
 use crate::{
     domain::UserId,
     hub::Socket,
-    messaging::Error,
-    protocol::{Text, client::Request, server::ServerFrame},
+    protocol::{Text, client::Request, fault::ApiError, server::ServerFrame},
     service::Service,
 };
 
@@ -18,7 +17,7 @@ pub(super) async fn carry_out(
     socket: &Arc<Socket>,
     watched: &Mutex<Vec<UserId>>,
     request: Request,
-) -> Result<Vec<Text>, Error> {
+) -> Result<Vec<Text>, ApiError> {
     let messaging = &service.messaging;
     match request {
         Request::Read { conversation, up_to } => {

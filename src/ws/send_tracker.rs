@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     domain::{Chat, ClientMsgId, Seq},
-    messaging::{Error, Sent},
+    messaging::Sent,
     protocol::{
         Text,
         event::{EventFrame, sent},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How a send ended.
-pub(super) type Outcome = (ClientMsgId, Result<Sent, Error>);
+pub(super) type Outcome = (ClientMsgId, Result<Sent, ApiError>);
 
 /// The cursor of one socket, and the answers that wait for it.
 ///
@@ -101,7 +101,7 @@ impl SendTracker {
             Ok(sent) => sent,
             Err(error) => {
                 self.close(&key);
-                return Some(ServerFrame::fault(&ApiError::from(error), Some(&key)).encode());
+                return Some(ServerFrame::fault(&error, Some(&key)).encode());
             }
         };
         // Who has no timeline is shown no event.

@@ -29,7 +29,6 @@ use crate::{
     domain::{ClientMsgId, ConnectionId, Destination, Epoch, Seq, UserId},
     http::extract::Actor,
     hub::{Batch, Outbound, Socket},
-    messaging::Error,
     protocol::{
         Text,
         client::{Request, Send, read_frame},
@@ -99,7 +98,7 @@ async fn farewell(service: &Service, connection: Box<Connection>, end: End) {
 }
 
 /// The key of a send, and whether it was admitted.
-type Admission = (ClientMsgId, Result<Admitted, Error>);
+type Admission = (ClientMsgId, Result<Admitted, ApiError>);
 
 type Watched = Arc<tokio::sync::Mutex<Vec<UserId>>>;
 
@@ -372,9 +371,7 @@ impl Session {
         let (socket, watched) = (Arc::clone(&self.socket), Arc::clone(&self.watched));
         tokio::spawn(async move {
             let done = requests::carry_out(&service, &socket, &watched, request).await;
-            done.unwrap_or_else(|error| {
-                vec![ServerFrame::fault(&ApiError::from(error), None).encode()]
-            })
+            done.unwrap_or_else(|error| vec![ServerFrame::fault(&error, None).encode()])
         })
     }
 }

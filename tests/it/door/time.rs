@@ -108,7 +108,7 @@ async fn admission_and_commit_share_the_time_of_an_answer() {
         let appends = FakeAppends::new([], 0);
         let (_home, messaging) = messaging(&appends, Takes(takes)).await;
         let begun = Instant::now();
-        let error = ApiError::from(messaging.send(chat("k")).await.unwrap_err());
+        let error = messaging.send(chat("k")).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unavailable);
         assert!(begun.elapsed() < PROMISED, "{:?} after {takes:?}", begun.elapsed());
         assert_eq!(appends.batches.lock().is_empty(), takes > ADMISSION_WAIT, "{takes:?}");

@@ -8,7 +8,7 @@ import { itemKey } from './outbox';
 import type { Outgoing } from './saved';
 import { createSync } from './sync';
 import { createTimer } from './timer';
-import type { Changes, ClientOptions, ImClient, Platform, Report, SendRefusal, User, UserId } from './types';
+import type { Changes, ClientOptions, ConversationKey, ImClient, Platform, Report, SendRefusal, User } from './types';
 import { createVault } from './vault';
 import { createView } from './view';
 import { toJson, toUser, toUsers } from './wire';
@@ -54,7 +54,7 @@ export const createClient = (options: ClientOptions): ImClient => {
   const vault = createVault(storage, server, options.session.user.id, (written) => report(written ? 'storage_evicted' : 'storage_full'));
   const model = createModel(options.session, vault, clock, tellSoon);
   const view = createView(model);
-  const { state, outbox, list, touchPeer } = model;
+  const { state, outbox, list, touchChats } = model;
   const device = options.deviceId ?? storage.get(DEVICE) ?? newId(platform);
   try {
     storage.set(DEVICE, device);
@@ -67,7 +67,7 @@ export const createClient = (options: ClientOptions): ImClient => {
   });
   const { link, ask } = sync;
 
-  const conversation = (peerId: UserId) => view.conversations().find(({ peer }) => peer.id === peerId) ?? null;
+  const conversation = (key: ConversationKey) => view.conversations().find((one) => one.key === key) ?? null;
 
   const changeMe = async (route: Route, body: object, contentType?: string): Promise<User> => {
     const user = readable(toUser, await ask(route, body, contentType));
@@ -76,17 +76,17 @@ export const createClient = (options: ClientOptions): ImClient => {
     return user;
   };
 
-  const wrote = (peerId: UserId): void => {
-    touchPeer(peerId);
+  const wrote = (key: ConversationKey): void => {
+    touchChats(key);
     sync.pump();
   };
 
   /** Does something with a failed item. False if there is no such item. */
-  const withFailed = (peerId: UserId, key: string, act: (entry: Outgoing) => void): boolean => {
-    const entry = outbox.find(peerId, key);
+  const withFailed = (key: ConversationKey, item: string, act: (entry: Outgoing) => void): boolean => {
+    const entry = outbox.find(key, item);
     if (!entry) return false;
     act(entry);
-    wrote(peerId);
+    wrote(key);
     return true;
   };
 
@@ -137,36 +137,36 @@ export const createClient = (options: ClientOptions): ImClient => {
     refreshConversations: sync.refresh,
     loadMoreConversations: sync.loadMore,
 
-    open: (peerId) => {
-      model.open(peerId);
-      view.open(peerId);
-      sync.want(`chats:${peerId}`);
+    open: (key) => {
+      model.open(key);
+      view.open(key);
+      sync.want(`chats:${key}`);
     },
-    close: (peerId) => {
-      if (model.close(peerId)) view.close(peerId);
+    close: (key) => {
+      if (model.close(key)) view.close(key);
     },
     chats: view.chats,
     loadOlder: sync.loadOlder,
 
-    send: (peerId, content) => {
+    send: (key, content) => {
       const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
       if (content.trim() === '') return refuse('blank');
       // Its UTF-8 on the wire: JSON has no halves of surrogate pairs.
       const { length } = encodeURIComponent(toJson(content)).replace(/%../g, ' ');
       if (length > MOST_BYTES) return refuse('too_long');
       const id = newId(platform);
-      const code = outbox.add({ id, peerId, content, time: clock.now(), failure: null });
+      const code = outbox.add({ id, peerId: key, content, time: clock.now(), failure: null });
       if (code) return refuse(code);
-      wrote(peerId);
+      wrote(key);
       return { ok: true, key: itemKey(true, id) };
     },
-    resend: (peerId, key) =>
-      withFailed(peerId, key, (entry) => outbox.resend(entry, newId(platform), clock.now())),
-    discard: (peerId, key) => withFailed(peerId, key, outbox.remove),
-    markRead: (peerId) => {
-      const last = lastOf(view.chats(peerId).items.filter(({ id }) => id !== null))?.id;
+    resend: (key, item) =>
+      withFailed(key, item, (entry) => outbox.resend(entry, newId(platform), clock.now())),
+    discard: (key, item) => withFailed(key, item, outbox.remove),
+    markRead: (key) => {
+      const last = lastOf(view.chats(key).items.filter(({ id }) => id !== null))?.id;
       // One's own last chat is a good mark, but no reason for one.
-      if (last && conversation(peerId)?.unread) sync.readUpTo(peerId, last);
+      if (last && conversation(key)?.unread) sync.readUpTo(key, last);
     },
     typing: sync.typing,
     isTyping: model.isTyping,

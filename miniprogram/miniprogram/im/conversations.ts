@@ -1,13 +1,14 @@
 // The list of conversations: pages of HTTP and events of the timeline, in whatever order they come.
 
 import { lastOf, later } from './ids';
+import { keyOf, keyOfChat, peerOf } from './keys';
 import { MOST_SAVED_ROWS, MOST_UNREAD } from './limits';
 import type { Row, SavedList } from './saved';
-import type { ChatId, ConversationId, UserId } from './types';
+import type { ChatId, ConversationId, ConversationKey, UserId } from './types';
 import type { Chat, ConversationRow } from './wire';
 
 export const createConversations = (me: UserId, saved: SavedList | null) => {
-  const rows = new Map<UserId, Row>();
+  const rows = new Map<ConversationKey, Row>();
   let loaded = false;
   let hasMore = false;
   /** Where the next page begins: the last chat's id of the last row that came in pages. */
@@ -15,7 +16,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
   /** Rows after the first page may be out of date: a `reset` came. */
   let stale = false;
 
-  const put = (row: Row) => rows.set(row.peer.id, row);
+  const put = (row: Row) => rows.set(keyOf(row), row);
   if (saved) {
     saved.rows.forEach(put);
     ({ pagedTo, hasMore } = saved);
@@ -26,7 +27,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
 
   /** A row from the service, which may be older than what the timeline has brought since. */
   const merge = (from: ConversationRow): void => {
-    const row = rows.get(from.peer.id);
+    const row = rows.get(keyOf(from));
     const fresh: Row = { ...from, countedTo: from.lastChat.id, since: [] };
     if (!row) {
       put(fresh);
@@ -76,15 +77,15 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       hasMore = loaded = false;
     },
 
-    /** A chat of the timeline. Returns the peer of a row that it made: only the name is known. */
-    add: (chat: Chat): UserId | null => {
+    /** A chat of the timeline. Returns the key of a row that it made: of its peer only the name is known. */
+    add: (chat: Chat): ConversationKey | null => {
       const mine = chat.userId === me;
-      const id = mine ? chat.targetUserId : chat.userId;
+      const key = keyOfChat(chat, me);
       const name = mine ? chat.targetUserName : chat.userName;
-      const known = rows.get(id);
+      const known = rows.get(key);
       const row: Row = known ?? {
         id: chat.conversationId,
-        peer: { id, name, avatarUrl: null },
+        peer: { id: peerOf(key), name, avatarUrl: null },
         lastChat: chat,
         readUpTo: 0,
         peerReadUpTo: 0,
@@ -100,7 +101,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
         lastChat: newer ? chat : row.lastChat,
         since: counts ? [...row.since, chat.id].slice(-MOST_UNREAD) : row.since,
       });
-      return known ? null : id;
+      return known ? null : key;
     },
 
     /** The page before `before`: nothing, if the list ends elsewhere by now. Or with 0, the newest page. */
@@ -110,8 +111,8 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       if (!before && stale) {
         stale = false;
         pagedTo = 0;
-        const kept = new Set(entries.map(({ peer }) => peer.id));
-        for (const [id, row] of rows) if (row.lastChat.id < last && !kept.has(id)) rows.delete(id);
+        const kept = new Set(entries.map(keyOf));
+        for (const [key, row] of rows) if (row.lastChat.id < last && !kept.has(key)) rows.delete(key);
       }
       if (!pagedTo || last <= pagedTo) {
         pagedTo = last;

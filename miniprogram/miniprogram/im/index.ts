@@ -15,6 +15,8 @@ export type {
   Connection,
   Conversation,
   ConversationId,
+  ConversationKey,
+  GroupKey,
   HttpRequest,
   HttpResponse,
   ImClient,

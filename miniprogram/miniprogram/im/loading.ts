@@ -1,9 +1,10 @@
 // What is loaded over HTTP, and where it goes.
 
 import type { Route } from './http';
+import { keyOf, parseKey, peerOf } from './keys';
 import type { Load } from './loads';
 import type { Model } from './model';
-import type { ChatId, ConversationId, UserId } from './types';
+import type { ChatId, ConversationId, ConversationKey } from './types';
 import { toChats, toConversations, type ConversationRow, type Reader } from './wire';
 
 /** Asks, and applies the answer. Rejects with `ImError`. */
@@ -17,21 +18,23 @@ export const createLoading = (
   /** Read marks that the service has not. */
   marks: Map<ConversationId, ChatId>,
 ) => {
-  const { list, touchPeer } = model;
+  const { list, touchChats } = model;
   const { rows } = list;
   /** Conversations of which older chats are being loaded. */
-  const older = new Set<UserId>();
+  const older = new Set<ConversationKey>();
 
   const loadRows = (
     query: string,
     apply: (found: readonly ConversationRow[], hasMore: boolean) => void,
   ): Promise<void> =>
     obtain(`GET /v1/conversations?${query}`, toConversations, ({ conversations: found, hasMore }) => {
-      for (const { id, peer, readUpTo } of found) {
+      for (const row of found) {
+        const { id, peer, readUpTo } = row;
+        const key = keyOf(row);
         model.setPresence(peer.id, peer);
-        touchPeer(peer.id);
+        touchChats(key);
         // A read mark has no answer: one that the service does not know was lost.
-        const known = rows.get(peer.id)?.readUpTo;
+        const known = rows.get(key)?.readUpTo;
         if (known && known > readUpTo) marks.set(id, known);
       }
       apply(found, hasMore);
@@ -44,29 +47,29 @@ export const createLoading = (
       list.addPage(found, hasMore, before);
       if (before) return;
       // Old rows of open conversations were not in the page, and may have been read meanwhile.
-      const listed = new Set(found.map(({ peer }) => peer.id));
-      for (const id of model.opened) if (!listed.has(id) && rows.has(id)) want(`row:${id}`);
+      const listed = new Set(found.map(keyOf));
+      for (const key of model.opened) if (!listed.has(key) && rows.has(key)) want(`row:${key}`);
     });
 
-  const loadRow = (peerId: UserId): Promise<void> =>
-    loadRows(`peerId=${peerId}`, (found) => found.forEach(list.merge));
+  const loadRow = (key: ConversationKey): Promise<void> =>
+    loadRows(`peerId=${peerOf(key)}`, (found) => found.forEach(list.merge));
 
   /** The page of chats before `before`, or the newest. */
-  const loadChats = async (peerId: UserId, before?: ChatId): Promise<void> => {
-    if (!rows.has(peerId)) await loadRow(peerId);
-    const row = rows.get(peerId);
+  const loadChats = async (key: ConversationKey, before?: ChatId): Promise<void> => {
+    if (!rows.has(key)) await loadRow(key);
+    const row = rows.get(key);
     // Otherwise nobody has written yet.
-    if (!row) model.addPage(peerId, [], false);
+    if (!row) model.addPage(key, [], false);
     else
       await obtain(`GET /v1/conversations/${row.id}/chats?${page(before)}`, toChats, ({ chats, hasMore }) =>
-        model.addPage(peerId, chats, hasMore, before),
+        model.addPage(key, chats, hasMore, before),
       );
   };
 
   const load = (what: Load): Promise<void> => {
-    const [kind, id] = what.split(':');
-    const peerId = Number(id) as UserId;
-    return kind === 'list' ? loadList() : kind === 'row' ? loadRow(peerId) : loadChats(peerId);
+    const [kind, name = ''] = what.split(':');
+    const key = parseKey(name);
+    return kind === 'list' ? loadList() : kind === 'row' ? loadRow(key) : loadChats(key);
   };
 
   return {
@@ -77,12 +80,12 @@ export const createLoading = (
       if (list.hasMore()) await loadList(list.pagedTo());
     },
 
-    older: async (peerId: UserId): Promise<void> => {
-      const log = model.log(peerId);
+    older: async (key: ConversationKey): Promise<void> => {
+      const log = model.log(key);
       const before = log?.oldest();
-      if (older.has(peerId) || !before || !log?.hasMore()) return;
-      older.add(peerId);
-      await loadChats(peerId, before).finally(() => older.delete(peerId));
+      if (older.has(key) || !before || !log?.hasMore()) return;
+      older.add(key);
+      await loadChats(key, before).finally(() => older.delete(key));
     },
   };
 };

@@ -3,10 +3,10 @@
 import { createBackoff } from './backoff';
 import type { ImError } from './error';
 import { createTimer } from './timer';
-import type { Platform, UserId } from './types';
+import type { ConversationKey, Platform } from './types';
 
 /** A thing to load: the list, the chats of an open conversation, or a conversation's row. */
-export type Load = 'list' | `chats:${UserId}` | `row:${UserId}`;
+export type Load = 'list' | `chats:${ConversationKey}` | `row:${ConversationKey}`;
 
 export const createLoads = (
   platform: Platform,

@@ -2,9 +2,10 @@
 
 import { createChatLog, type ChatLog } from './chatlog';
 import { createConversations } from './conversations';
+import { keyOfChat } from './keys';
 import { MOST_CLOSED, MOST_SAVED_CHATS, TYPING_MS } from './limits';
 import { createOutbox } from './outbox';
-import type { ChatId, Clock, Presence, Session, UserId } from './types';
+import type { ChatId, Clock, ConversationKey, Presence, Session, UserId } from './types';
 import type { Vault } from './vault';
 import type { Chat } from './wire';
 
@@ -14,8 +15,8 @@ const clean = () => ({
   list: false,
   /** Oneself, or the session. */
   me: false,
-  chats: new Set<UserId>(),
-  typing: new Set<UserId>(),
+  chats: new Set<ConversationKey>(),
+  typing: new Set<ConversationKey>(),
   presence: new Set<UserId>(),
 });
 
@@ -32,11 +33,11 @@ export const createModel = (
   const list = createConversations(me, vault.read('list'));
   const outbox = createOutbox(vault.read('outbox') ?? [], (entries) => vault.write('outbox', entries));
   const presences = new Map<UserId, Presence>();
-  const logs = new Map<UserId, ChatLog>();
-  /** The peers of open conversations, once for each time that one was opened. */
-  const opened: UserId[] = [];
-  /** Who types, and what cancels that this is forgotten. */
-  const typists = new Map<UserId, () => void>();
+  const logs = new Map<ConversationKey, ChatLog>();
+  /** Open conversations, once for each time that one was opened. */
+  const opened: ConversationKey[] = [];
+  /** Where somebody types, and what cancels that this is forgotten. */
+  const typists = new Map<ConversationKey, () => void>();
   let dirty = clean();
   const cursor = vault.read('cursor');
   const state = {
@@ -53,35 +54,34 @@ export const createModel = (
     touched();
   };
 
-  /** A conversation's list, chats, or what is unsent for it changed. */
-  const touchPeer = (peerId: UserId): void => {
-    dirty.chats.add(peerId);
+  /** A conversation's row, chats, or what is unsent for it changed. */
+  const touchChats = (key: ConversationKey): void => {
+    dirty.chats.add(key);
     touch('list');
   };
 
-  const peerOf = ({ userId, targetUserId }: Chat): UserId => (userId === me ? targetUserId : userId);
-
-  const settle = ({ userId, targetUserId, clientMsgId, content }: Chat): void => {
-    if (userId === me) outbox.settle(clientMsgId, targetUserId, content);
+  const settle = (chat: Chat): void => {
+    const { userId, clientMsgId, content } = chat;
+    if (userId === me) outbox.settle(clientMsgId, keyOfChat(chat, me), content);
   };
 
-  const typing = (userId: UserId, is: boolean): void => {
-    const forget = typists.get(userId);
+  const typing = (key: ConversationKey, is: boolean): void => {
+    const forget = typists.get(key);
     if (!is && !forget) return;
     forget?.();
-    typists.delete(userId);
-    if (is) typists.set(userId, clock.after(TYPING_MS, () => typing(userId, false)));
-    dirty.typing.add(userId);
+    typists.delete(key);
+    if (is) typists.set(key, clock.after(TYPING_MS, () => typing(key, false)));
+    dirty.typing.add(key);
     touched();
   };
 
   /** Writes down what may be: the cursor last, so that it never is ahead of what it stands for. */
   const save = (): void => {
     if (!state.complete || !state.cursor) return;
-    for (const [peerId, log] of logs) {
+    for (const [key, log] of logs) {
       // What is in doubt stays as it was written down: with the cursor of then.
       const saved = log.take(state.cursor.seq);
-      if (saved) vault.saveLog(peerId, saved);
+      if (saved) vault.saveLog(key, saved);
     }
     vault.write('list', list.save());
     vault.write('cursor', state.cursor);
@@ -96,10 +96,10 @@ export const createModel = (
     outbox,
     presences,
     touch,
-    touchPeer,
+    touchChats,
     typing,
     save,
-    isTyping: (userId: UserId) => typists.has(userId),
+    isTyping: (key: ConversationKey) => typists.has(key),
 
     /** What has changed since the last call. */
     takeDirty: () => {
@@ -108,40 +108,40 @@ export const createModel = (
       return taken;
     },
 
-    open: (peerId: UserId): void => {
-      const saved = vault.read(`log.${peerId}`);
-      const log = logs.get(peerId) ?? createChatLog(saved, state.complete && saved?.seq === state.cursor?.seq);
+    open: (key: ConversationKey): void => {
+      const saved = vault.read(`log.${key}`);
+      const log = logs.get(key) ?? createChatLog(saved, state.complete && saved?.seq === state.cursor?.seq);
       // The last one is the most recently used.
-      logs.delete(peerId);
-      logs.set(peerId, log);
-      opened.push(peerId);
-      touchPeer(peerId);
+      logs.delete(key);
+      logs.set(key, log);
+      opened.push(key);
+      touchChats(key);
     },
 
     /** False if it is still open elsewhere. */
-    close: (peerId: UserId): boolean => {
-      const at = opened.indexOf(peerId);
+    close: (key: ConversationKey): boolean => {
+      const at = opened.indexOf(key);
       if (at >= 0) opened.splice(at, 1);
-      if (opened.includes(peerId)) return false;
-      logs.get(peerId)?.close(MOST_SAVED_CHATS);
+      if (opened.includes(key)) return false;
+      logs.get(key)?.close(MOST_SAVED_CHATS);
       save();
-      const closed = [...logs.keys()].filter((id) => !opened.includes(id));
-      for (const id of closed.slice(0, -MOST_CLOSED)) logs.delete(id);
+      const closed = [...logs.keys()].filter((key) => !opened.includes(key));
+      for (const key of closed.slice(0, -MOST_CLOSED)) logs.delete(key);
       return true;
     },
 
     opened,
 
     /** The chats of an open conversation. */
-    log: (peerId: UserId): ChatLog | undefined => (opened.includes(peerId) ? logs.get(peerId) : undefined),
+    log: (key: ConversationKey): ChatLog | undefined => (opened.includes(key) ? logs.get(key) : undefined),
 
-    /** The next chat of the timeline. Returns its peer if more has to be asked about them. */
-    add: (chat: Chat): UserId | null => {
-      const peerId = peerOf(chat);
+    /** The next chat of the timeline. Returns its conversation's key if the row has to be loaded. */
+    add: (chat: Chat): ConversationKey | null => {
+      const key = keyOfChat(chat, me);
       settle(chat);
-      logs.get(peerId)?.add(chat);
-      if (chat.userId === peerId) typing(peerId, false);
-      touchPeer(peerId);
+      logs.get(key)?.add(chat);
+      if (chat.userId === key) typing(key, false);
+      touchChats(key);
       return list.add(chat);
     },
 
@@ -151,14 +151,14 @@ export const createModel = (
      */
     had: (chat: Chat): void => {
       settle(chat);
-      touchPeer(peerOf(chat));
+      touchChats(keyOfChat(chat, me));
     },
 
     /** The page before `before`, or the newest. */
-    addPage: (peerId: UserId, chats: readonly Chat[], hasMore: boolean, before?: ChatId): void => {
+    addPage: (key: ConversationKey, chats: readonly Chat[], hasMore: boolean, before?: ChatId): void => {
       chats.forEach(settle);
-      logs.get(peerId)?.addPage(chats, hasMore, before);
-      touchPeer(peerId);
+      logs.get(key)?.addPage(chats, hasMore, before);
+      touchChats(key);
     },
 
     setPresence: (userId: UserId, { online, lastSeenAt }: Presence): void => {
@@ -180,9 +180,9 @@ export const createModel = (
     clear: (): void => {
       state.complete = false;
       list.clear();
-      for (const peerId of logs.keys()) {
-        logs.set(peerId, createChatLog(null, true));
-        touchPeer(peerId);
+      for (const key of logs.keys()) {
+        logs.set(key, createChatLog(null, true));
+        touchChats(key);
       }
       vault.forgetCaches();
     },

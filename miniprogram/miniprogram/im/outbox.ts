@@ -2,7 +2,7 @@
 
 import { MOST_ASKED_WAIT_MS, MOST_UNSENT, MOST_UNSENT_UNITS } from './limits';
 import type { Outgoing } from './saved';
-import type { UserId } from './types';
+import type { ConversationKey } from './types';
 import { toJson } from './wire';
 
 export const createOutbox = (
@@ -38,9 +38,9 @@ export const createOutbox = (
       return null;
     },
 
-    /** The failed one of this key. */
-    find: (peerId: UserId, key: string): Outgoing | undefined =>
-      entries.find((entry) => entry.peerId === peerId && entry.failure !== null && itemKey(true, entry.id) === key),
+    /** The failed one of this `ChatItem.key`. */
+    find: (key: ConversationKey, item: string): Outgoing | undefined =>
+      entries.find((entry) => entry.peerId === key && entry.failure !== null && itemKey(true, entry.id) === item),
 
     /** It is the newest again, and to be sent; under another id if the old one cannot work. */
     resend: (entry: Outgoing, newId: string, time: number): void => {
@@ -64,16 +64,16 @@ export const createOutbox = (
     },
 
     /** The service has it. */
-    settle: (id: string, peerId: UserId, content: string): void => {
-      const entry = entries.find((one) => one.id === id && one.peerId === peerId && one.content === content);
+    settle: (id: string, key: ConversationKey, content: string): void => {
+      const entry = entries.find((one) => one.id === id && one.peerId === key && one.content === content);
       if (!entry) return;
       free(id);
       // Not written down at once: should that be lost, it is sent again, which changes nothing.
       entries = without(entry);
     },
 
-    /** The service refused it: for now, or for good. Returns to whom it was to go. */
-    refuse: (id: string, failure: string, forGood: boolean): UserId | undefined => {
+    /** The service refused it: for now, or for good. Returns where it was to go. */
+    refuse: (id: string, failure: string, forGood: boolean): ConversationKey | undefined => {
       const entry = entries.find((one) => one.id === id);
       free(id);
       if (forGood && entry) replace(entries.map((one) => (one === entry ? { ...one, failure } : one)));

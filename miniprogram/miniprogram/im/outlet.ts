@@ -1,14 +1,15 @@
 // What the socket has to send: greetings and pings before all else, then chats, then what may wait.
 
 import type { Due } from './calls';
+import { keyOf, peerOf } from './keys';
 import { ANSWER_MS, READ_EVERY_MS, TYPING_EVERY_MS } from './limits';
 import type { Model } from './model';
 import { createTimer } from './timer';
-import type { ChatId, Clock, ConversationId, UserId } from './types';
+import type { ChatId, Clock, ConversationId, ConversationKey, UserId } from './types';
 import { toJson, type Chat, type ClientFrame } from './wire';
 
 export const createOutlet = (
-  { state, list, outbox, touchPeer }: Model,
+  { state, list, outbox, touchChats }: Model,
   clock: Clock,
   deviceId: string,
   transmit: (text: string) => void,
@@ -17,7 +18,7 @@ export const createOutlet = (
   /** Something is due. */
   pump: () => void,
   /** A read mark went out that is not at the end: only the service can count what is left unread. */
-  recount: (peerId: UserId) => void,
+  recount: (key: ConversationKey) => void,
 ) => {
   /** What goes before any request. */
   const urgent: (() => void)[] = [];
@@ -29,8 +30,8 @@ export const createOutlet = (
   /** Read marks that the service has not. */
   const marks = new Map<ConversationId, ChatId>();
   let markedAt = -Infinity;
-  /** To whom it is to be told that one types; null: to nobody. */
-  let typingFor: UserId | null = null;
+  /** Where it is to be told that one types; null: nowhere. */
+  let typingIn: ConversationKey | null = null;
   let typedAt = -Infinity;
   /** Runs out if a send is not answered. */
   const timer = createTimer(clock);
@@ -77,16 +78,16 @@ export const createOutlet = (
       urgent.length = 0;
       const sending = outbox.sending();
       outbox.send(null);
-      if (sending) touchPeer(sending.peerId);
+      if (sending) touchChats(sending.peerId);
     },
 
-    typing: (peerId: UserId): void => {
+    typing: (key: ConversationKey): void => {
       const now = clock.now();
       if (Math.abs(now - typedAt) < TYPING_EVERY_MS) return;
-      typingFor = peerId;
+      typingIn = key;
       pump();
       // What cannot be sent at once is not worth sending.
-      typingFor = null;
+      typingIn = null;
     },
 
     /** What goes before any request. */
@@ -100,11 +101,11 @@ export const createOutlet = (
         const { id, peerId, content } = next;
         return () => {
           outbox.send(next);
-          touchPeer(peerId);
+          touchChats(peerId);
           timer(ANSWER_MS, () => {
             if (outbox.sending() === next) reconnect();
           });
-          send({ type: 'send', clientMsgId: id, targetUserId: peerId, content });
+          send({ type: 'send', clientMsgId: id, targetUserId: peerOf(peerId), content });
         };
       }
       if (watchDue) {
@@ -113,12 +114,12 @@ export const createOutlet = (
           send({ type: 'watch', userIds: watched });
         };
       }
-      const targetUserId = typingFor;
-      if (targetUserId) {
+      const key = typingIn;
+      if (key) {
         return () => {
-          typingFor = null;
+          typingIn = null;
           typedAt = now;
-          send({ type: 'typing', targetUserId });
+          send({ type: 'typing', targetUserId: peerOf(key) });
         };
       }
       const [mark] = marks;
@@ -131,7 +132,7 @@ export const createOutlet = (
         marks.delete(conversationId);
         send({ type: 'read', conversationId, upTo });
         const row = list.byId(conversationId);
-        if (row?.unread) recount(row.peer.id);
+        if (row?.unread) recount(keyOf(row));
       };
     },
   };

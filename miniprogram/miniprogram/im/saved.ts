@@ -1,6 +1,6 @@
 // What storage keeps: the next start of the app reads it, maybe in another version.
 
-import type { ChatId, ConversationId, User, UserId } from './types';
+import type { ChatId, ConversationId, ConversationKey, User } from './types';
 import type { Chat } from './wire';
 
 /** What is kept under which key. */
@@ -9,8 +9,8 @@ export interface Saved {
   readonly outbox: readonly Outgoing[];
   readonly list: SavedList;
   /** Whose chats are kept; the most recently opened last. */
-  readonly logs: readonly UserId[];
-  readonly [log: `log.${UserId}`]: SavedLog;
+  readonly logs: readonly ConversationKey[];
+  readonly [log: `log.${ConversationKey}`]: SavedLog;
 }
 
 /** The place in the timeline up to which all is applied and written down. */
@@ -23,7 +23,8 @@ export interface Cursor {
 export interface Outgoing {
   /** The `clientMsgId`: with it a repeat is the same chat. */
   readonly id: string;
-  readonly peerId: UserId;
+  /** Where it goes. It has the name that storage has had from the beginning. */
+  readonly peerId: ConversationKey;
   readonly content: string;
   /** When it was written, in ms since 1970. */
   readonly time: number;

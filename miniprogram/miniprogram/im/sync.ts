@@ -2,6 +2,7 @@
 
 import { createCalls } from './calls';
 import { readable } from './http';
+import { keyOf } from './keys';
 import { createLink } from './link';
 import { createLoading, type Obtain } from './loading';
 import { MOST_ASKED_WAIT_MS } from './limits';
@@ -10,7 +11,7 @@ import type { Model } from './model';
 import { createOutlet } from './outlet';
 import { createTimeline } from './timeline';
 import type { Row } from './saved';
-import type { ChatId, ClientOptions, Report, UserId } from './types';
+import type { ChatId, ClientOptions, ConversationKey, Report, UserId } from './types';
 import type { Chat, Handlers } from './wire';
 
 export const createSync = (
@@ -23,7 +24,7 @@ export const createSync = (
 ) => {
   const { platform, server } = options;
   const { clock } = platform;
-  const { state, list, outbox, me, touch, touchPeer } = model;
+  const { state, list, outbox, me, touch, touchChats } = model;
   /** Another one once answers to what was asked before mean nothing: a `reset` came. */
   let era = {};
 
@@ -37,7 +38,7 @@ export const createSync = (
     (text) => link.send(text),
     reconnect,
     pump,
-    (peerId) => want(`row:${peerId}`),
+    (key) => want(`row:${key}`),
   );
   const timeline = createTimeline(model, clock, reconnect);
 
@@ -124,7 +125,7 @@ export const createSync = (
   };
 
   /** Loads what may have been missed: what has no number, and all after a `reset`. */
-  const reload = (): void => want('list', ...model.opened.map((id): Load => `chats:${id}`));
+  const reload = (): void => want('list', ...model.opened.map((key): Load => `chats:${key}`));
 
   const add = (chat: Chat | null): void => {
     const stranger = chat && model.add(chat);
@@ -135,7 +136,7 @@ export const createSync = (
 
   const read = (row: Row, userId: UserId, upTo: ChatId): void => {
     list.read(row, userId, upTo);
-    touchPeer(row.peer.id);
+    touchChats(keyOf(row));
     applied();
   };
 
@@ -170,7 +171,7 @@ export const createSync = (
         // The service has it, though its chat cannot be read, or is not what was written here.
         outbox.remove(sending);
         outbox.send(null);
-        touchPeer(sending.peerId);
+        touchChats(sending.peerId);
       }
       applied();
     },
@@ -184,8 +185,8 @@ export const createSync = (
         report('service_error', code);
         return;
       }
-      const peerId = outbox.refuse(clientMsgId, code, !waits);
-      if (peerId) touchPeer(peerId);
+      const key = outbox.refuse(clientMsgId, code, !waits);
+      if (key) touchChats(key);
     },
 
     read: ({ conversationId, userId, upTo }) => {
@@ -193,7 +194,7 @@ export const createSync = (
       if (!row) return;
       read(row, userId, upTo);
       // Another device has read up to somewhere in the middle: only the service can count the rest.
-      if (userId === me && list.byId(conversationId)?.unread) want(`row:${row.peer.id}`);
+      if (userId === me && list.byId(conversationId)?.unread) want(`row:${keyOf(row)}`);
     },
 
     typing: ({ userId }) => model.typing(userId, true),
@@ -216,8 +217,8 @@ export const createSync = (
 
     typing: outlet.typing,
 
-    readUpTo: (peerId: UserId, upTo: ChatId): void => {
-      const row = list.rows.get(peerId);
+    readUpTo: (key: ConversationKey, upTo: ChatId): void => {
+      const row = list.rows.get(key);
       if (!row || upTo <= row.readUpTo) return;
       outlet.marks.set(row.id, upTo);
       read(row, me, upTo);

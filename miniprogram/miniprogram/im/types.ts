@@ -6,6 +6,13 @@ declare const brand: unique symbol;
 export type UserId = number & { readonly [brand]: 'UserId' };
 /** A conversation's id: an integer from 1 to 2^53-1. */
 export type ConversationId = number & { readonly [brand]: 'ConversationId' };
+/** A group's key: `g` and the conversation's id. */
+export type GroupKey = `g${ConversationId}`;
+/**
+ * Names a conversation to the client: a direct one by its peer, since it has no id before its first chat. The
+ * service has no groups yet, and nothing makes a `GroupKey`; types and storage are ready for it.
+ */
+export type ConversationKey = UserId | GroupKey;
 /** A chat's id: it rises within a conversation, in the order that both sides see. */
 export type ChatId = number & { readonly [brand]: 'ChatId' };
 
@@ -143,6 +150,7 @@ export type StopReason =
 
 /** A row of the list. Rows are immutable: one that changed is another object. */
 export interface Conversation {
+  readonly key: ConversationKey;
   readonly id: ConversationId;
   readonly peer: User & Presence;
   readonly lastChat: LastChat;
@@ -151,7 +159,7 @@ export interface Conversation {
   /** 0 before the first read. */
   readonly readUpTo: ChatId | 0;
   readonly peerReadUpTo: ChatId | 0;
-  /** The newest chat to this peer that is not sent yet. */
+  /** The newest chat here that is not sent yet. */
   readonly unsent: ChatItem | null;
 }
 
@@ -212,10 +220,10 @@ export interface Changes {
   readonly connection: boolean;
   /** `client.conversations()` is another. */
   readonly conversations: ListChange | null;
-  /** Open conversations, by peer, whose `client.chats(peerId)` is another. */
-  readonly chats: ReadonlyMap<UserId, ChatsChange>;
-  /** Peers for whom `client.isTyping` is another. */
-  readonly typing: readonly UserId[];
+  /** Open conversations whose `client.chats(key)` is another. */
+  readonly chats: ReadonlyMap<ConversationKey, ChatsChange>;
+  /** Conversations for which `client.isTyping` is another. */
+  readonly typing: readonly ConversationKey[];
   /** Users for whom `client.presence` is another. */
   readonly presence: readonly UserId[];
   /** `client.me` is another. */
@@ -299,7 +307,7 @@ export interface ImClient {
   // Conversations
   /** Newest first. */
   conversations(): readonly Conversation[];
-  conversation(peerId: UserId): Conversation | null;
+  conversation(key: ConversationKey): Conversation | null;
   /** Whether older conversations exist that `loadMoreConversations` would bring. */
   readonly hasMoreConversations: boolean;
   /** False until the list was loaded once; what storage had is shown before. */
@@ -309,25 +317,25 @@ export interface ImClient {
   /** Rejects with `ImError`. */
   loadMoreConversations(): Promise<void>;
 
-  // One conversation, named by the peer: it may not exist before the first chat
+  // One conversation
   /** Keeps this conversation's chats up to date until `close`. Calls are counted. */
-  open(peerId: UserId): void;
-  close(peerId: UserId): void;
+  open(key: ConversationKey): void;
+  close(key: ConversationKey): void;
   /** Of an open conversation; empty if it is not open. */
-  chats(peerId: UserId): ChatList;
+  chats(key: ConversationKey): ChatList;
   /** 50 chats before the oldest. At once if there are none, or a call is under way. Rejects with `ImError`. */
-  loadOlder(peerId: UserId): Promise<void>;
+  loadOlder(key: ConversationKey): Promise<void>;
   /** Writes down, then sends as soon as possible, for as long as it takes. Content is never trimmed. */
-  send(peerId: UserId, content: string): SendResult;
-  /** Sends a failed item again, as the newest. False if there is no such item. */
-  resend(peerId: UserId, key: string): boolean;
+  send(key: ConversationKey, content: string): SendResult;
+  /** Sends the failed item of this `ChatItem.key` again, as the newest. False if there is no such item. */
+  resend(key: ConversationKey, item: string): boolean;
   /** Removes a failed item. False if there is no such item. */
-  discard(peerId: UserId, key: string): boolean;
+  discard(key: ConversationKey, item: string): boolean;
   /** Everything that is shown of this conversation has been seen. Sent soon, in one with others. */
-  markRead(peerId: UserId): void;
+  markRead(key: ConversationKey): void;
   /** Call it on each input: it is sent now and then. */
-  typing(peerId: UserId): void;
-  isTyping(peerId: UserId): boolean;
+  typing(key: ConversationKey): void;
+  isTyping(key: ConversationKey): boolean;
 
   // People
   /** The people whose presence is on the screen, at most 100; replaces the last list. */

@@ -3,7 +3,7 @@
 import { MOST_SAVED_CHATS, MOST_SAVED_LOGS, MOST_SAVED_UNITS } from './limits';
 import { parse, toJson } from './wire';
 import type { Saved, SavedLog } from './saved';
-import type { Storage, UserId } from './types';
+import type { ConversationKey, Storage, UserId } from './types';
 
 export type Vault = ReturnType<typeof createVault>;
 
@@ -18,7 +18,7 @@ export const createVault = (
   const remove = (...keys: readonly (keyof Saved)[]): void => {
     for (const key of keys) storage.remove(name(key));
   };
-  const forget = (peerIds: readonly UserId[]): void => remove(...peerIds.map((id) => `log.${id}` as const));
+  const forget = (keys: readonly ConversationKey[]): void => remove(...keys.map((key) => `log.${key}` as const));
 
   /** What this file has written; null if it is not there, or torn. */
   const read = <K extends keyof Saved>(key: K): Saved[K] | null =>
@@ -51,17 +51,17 @@ export const createVault = (
     remove,
 
     /** Keeps the newest chats; fewer if they are long. */
-    saveLog: (peerId: UserId, log: SavedLog): void => {
+    saveLog: (key: ConversationKey, log: SavedLog): void => {
       let chats = log.chats.slice(-MOST_SAVED_CHATS);
       while (toJson(chats).length > MOST_SAVED_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
       // First the name, then the thing: what has no name would never be removed.
-      const others = logs.filter((id) => id !== peerId);
+      const others = logs.filter((other) => other !== key);
       forget(others.slice(0, 1 - MOST_SAVED_LOGS));
-      logs = [...others.slice(1 - MOST_SAVED_LOGS), peerId];
+      logs = [...others.slice(1 - MOST_SAVED_LOGS), key];
       const hasMore = log.hasMore || chats.length < log.chats.length;
-      if (write('logs', logs)) write(`log.${peerId}`, { ...log, chats, hasMore });
+      if (write('logs', logs)) write(`log.${key}`, { ...log, chats, hasMore });
       // Making room may have given up this one's name.
-      if (!logs.includes(peerId)) forget([peerId]);
+      if (!logs.includes(key)) forget([key]);
     },
 
     /** Removes what can be loaded again. */

@@ -1,10 +1,11 @@
 // What pages show, as of the last time they were told, and how it differs from the time before.
 
+import { keyOf } from './keys';
 import { MOST_UNREAD } from './limits';
 import type { Model } from './model';
 import { itemKey } from './outbox';
 import type { Outgoing, Row } from './saved';
-import type { ChatItem, ChatList, ChatsChange, Changes, Conversation, ListChange, Presence, UserId } from './types';
+import type { ChatItem, ChatList, ChatsChange, Changes, Conversation, ConversationKey, ListChange, Presence } from './types';
 import type { Chat } from './wire';
 
 const UNKNOWN: Presence = { online: false, lastSeenAt: null };
@@ -14,7 +15,7 @@ const SENT = { id: null, mine: true, status: 'sent', failure: null, read: false 
 
 export const createView = (model: Model) => {
   const { me, list, outbox, presences } = model;
-  const lists = new Map<UserId, ChatList>();
+  const lists = new Map<ConversationKey, ChatList>();
   const shown = new WeakMap<object, { readonly parts: readonly unknown[]; readonly made: unknown }>();
 
   /** What is shown of `of`: made again only when one of the parts differs, so that pages can compare by identity. */
@@ -40,12 +41,12 @@ export const createView = (model: Model) => {
     return show(entry, [status], () => ({ ...SENT, key: itemKey(true, id), content, time, status, failure }));
   };
 
-  const listOf = (peerId: UserId): ChatList => {
-    const log = model.log(peerId);
+  const listOf = (key: ConversationKey): ChatList => {
+    const log = model.log(key);
     if (!log) return NOTHING;
-    const readUpTo = list.rows.get(peerId)?.peerReadUpTo ?? 0;
+    const readUpTo = list.rows.get(key)?.peerReadUpTo ?? 0;
     const chats = log.all();
-    const waiting = outbox.all().filter((entry) => entry.peerId === peerId);
+    const waiting = outbox.all().filter((entry) => entry.peerId === key);
     return {
       items: [...chats.map((chat) => itemOf(chat, readUpTo)), ...waiting.map(unsentItem)],
       hasMore: log.hasMore(),
@@ -57,6 +58,7 @@ export const createView = (model: Model) => {
     const { id, peer, lastChat, readUpTo, peerReadUpTo } = row;
     const presence = presences.get(peer.id) ?? UNKNOWN;
     return show(row, [presence, unsent], () => ({
+      key: keyOf(row),
       id,
       peer: { ...peer, ...presence },
       lastChat: {
@@ -73,44 +75,44 @@ export const createView = (model: Model) => {
   };
 
   const allConversations = (): readonly Conversation[] => {
-    const unsent = new Map<UserId, ChatItem>();
+    const unsent = new Map<ConversationKey, ChatItem>();
     for (const entry of outbox.all()) unsent.set(entry.peerId, unsentItem(entry));
-    return list.sorted().map((row) => conversationOf(row, unsent.get(row.peer.id) ?? null));
+    return list.sorted().map((row) => conversationOf(row, unsent.get(keyOf(row)) ?? null));
   };
 
   let shownList = allConversations();
 
   return {
     conversations: () => shownList,
-    chats: (peerId: UserId) => lists.get(peerId) ?? NOTHING,
+    chats: (key: ConversationKey) => lists.get(key) ?? NOTHING,
 
-    open: (peerId: UserId): void => {
-      if (!lists.has(peerId)) lists.set(peerId, listOf(peerId));
+    open: (key: ConversationKey): void => {
+      if (!lists.has(key)) lists.set(key, listOf(key));
     },
 
-    close: (peerId: UserId) => lists.delete(peerId),
+    close: (key: ConversationKey) => lists.delete(key),
 
     /** Brings what is shown up to date. */
     take: (): Changes => {
       const dirty = model.takeDirty();
       const before = shownList;
       if (dirty.list) shownList = allConversations();
-      const chats = new Map<UserId, ChatsChange>();
-      for (const peerId of dirty.chats) {
-        const old = lists.get(peerId);
+      const chats = new Map<ConversationKey, ChatsChange>();
+      for (const key of dirty.chats) {
+        const old = lists.get(key);
         if (!old) continue;
-        const now = listOf(peerId);
+        const now = listOf(key);
         const change = {
-          items: difference(old.items, now.items, ({ key }) => key),
+          items: difference(old.items, now.items),
           hasMore: old.hasMore !== now.hasMore,
           loaded: old.loaded !== now.loaded,
         };
-        if (change.items || change.hasMore || change.loaded) chats.set(peerId, change);
-        lists.set(peerId, now);
+        if (change.items || change.hasMore || change.loaded) chats.set(key, change);
+        lists.set(key, now);
       }
       return {
         connection: dirty.connection,
-        conversations: difference(before, shownList, ({ peer }) => peer.id),
+        conversations: difference(before, shownList),
         chats,
         typing: [...dirty.typing],
         presence: [...dirty.presence],
@@ -122,9 +124,9 @@ export const createView = (model: Model) => {
 };
 
 /** How `next` differs from `old`: what is between the ends that they share was replaced. */
-const difference = <T>(old: readonly T[], next: readonly T[], key: (entry: T) => unknown): ListChange | null => {
-  const was = old.map(key);
-  const is = next.map(key);
+const difference = <T extends { readonly key: unknown }>(old: readonly T[], next: readonly T[]): ListChange | null => {
+  const was = old.map(({ key }) => key);
+  const is = next.map(({ key }) => key);
   const shift = is.length - was.length;
   let index = 0;
   while (index < is.length && is[index] === was[index]) index += 1;

@@ -1,6 +1,6 @@
 // What pages draw of a chat and of a conversation: only what is on the screen, as texts.
 
-import type { ChatItem, Conversation } from '../im/index';
+import type { ChatItem, Conversation, ConversationKey } from '../im/index';
 import { longTime, shortTime } from '../texts/time';
 import type { Texts } from '../texts/zh';
 
@@ -42,6 +42,7 @@ function note(item: ChatItem, { chat }: Texts): string {
 
 /** A line of the list of conversations. */
 export interface ConversationRow {
+  readonly key: ConversationKey;
   readonly peerId: number;
   readonly name: string;
   readonly avatarUrl: string;
@@ -60,11 +61,12 @@ export function conversationRow(
   now: number,
   say: Texts,
 ): ConversationRow {
-  const { peer, lastChat, unsent } = conversation;
+  const { key, peer, lastChat, unsent } = conversation;
   const hasFailed = unsent?.status === 'failed';
   const mark = hasFailed ? say.conversations.failed : say.conversations.unsent;
   const last = lastChat.content;
   return {
+    key,
     peerId: peer.id,
     name: peer.name,
     avatarUrl: peer.avatarUrl ?? '',

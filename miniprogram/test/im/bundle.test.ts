@@ -23,7 +23,7 @@ test('it exports what the source exports', () => {
   assert.deepEqual(Object.keys(bundled).sort(), Object.keys(source).sort());
 });
 
-for (const name of ['client', 'random', 'service']) {
+for (const name of ['client', 'connection', 'storage', 'random', 'service']) {
   test(`${name}.test.ts passes`, async () => {
     const args = ['--import', 'tsx', '--test', '--test-reporter', 'tap', join(import.meta.dirname, `${name}.test.ts`)];
     // Another runner would take this one's place for its own.

@@ -89,7 +89,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'an answered send stays in the outbox',
     file: 'model.ts',
-    right: 'outbox.settle(clientMsgId, targetUserId, content)',
+    right: 'outbox.settle(clientMsgId, keyOfChat(chat, me), content)',
     wrong: 'false',
   },
   {

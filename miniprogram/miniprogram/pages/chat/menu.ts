@@ -1,6 +1,6 @@
 // What can be done with a bubble.
 
-import type { ImClient, UserId } from '../../im/index';
+import type { ConversationKey, ImClient } from '../../im/index';
 import type { ChatRow } from '../../lists/rows';
 import { texts } from '../../texts/index';
 
@@ -10,11 +10,11 @@ interface Choice {
 }
 
 /** The choices for a bubble, without those that need its text if it was not what was pressed. */
-export function choices(client: ImClient, peerId: UserId, { key, status, text }: ChatRow, isText: boolean): Choice[] {
+export function choices(client: ImClient, conversation: ConversationKey, { key, status, text }: ChatRow, isText: boolean): Choice[] {
   const { chat: say } = texts();
   const failed = [
-    { text: say.resend, run: () => client.resend(peerId, key) },
-    { text: say.remove, run: () => client.discard(peerId, key) },
+    { text: say.resend, run: () => client.resend(conversation, key) },
+    { text: say.remove, run: () => client.discard(conversation, key) },
   ];
   const copy = () => {
     void wx.setClipboardData({ data: text });

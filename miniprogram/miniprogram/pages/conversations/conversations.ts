@@ -1,7 +1,7 @@
 // The list of conversations, newest first.
 
 import { client } from '../../account';
-import type { Changes, ImClient, ListChange } from '../../im/index';
+import type { Changes, ConversationKey, ImClient, ListChange } from '../../im/index';
 import { patch } from '../../lists/patch';
 import { badge, conversationRow, type ConversationRow } from '../../lists/rows';
 import { sayError, texts } from '../../texts/index';
@@ -69,14 +69,13 @@ Page({
     // That the list is loaded may be all the news there is.
     const rest = this.rest(current);
     if (rest.isEmpty !== this.data.isEmpty || rest.hasMore !== this.data.hasMore) this.setData(rest);
-    const typing = new Set<number>(changes.typing);
-    if (typing.size > 0) this.patch(current, this.rowsOf(current, typing));
+    if (changes.typing.length > 0) this.patch(current, this.rowsOf(current, changes.typing));
   },
 
-  /** The rows of these people, as a change. */
-  rowsOf(current: ImClient, people: ReadonlySet<number>): ListChange {
+  /** The rows of these conversations, as a change. */
+  rowsOf(current: ImClient, keys: readonly ConversationKey[]): ListChange {
     const list = current.conversations();
-    const changed = list.flatMap(({ peer }, index) => (people.has(peer.id) ? [index] : []));
+    const changed = list.flatMap(({ key }, index) => (keys.includes(key) ? [index] : []));
     return { index: list.length, removed: 0, inserted: 0, changed };
   },
 
@@ -97,7 +96,7 @@ Page({
   row(current: ImClient, index: number): ConversationRow {
     const conversation = current.conversations()[index];
     if (!conversation) throw new RangeError(`there is no conversation ${index}`);
-    const isTyping = current.isTyping(conversation.peer.id);
+    const isTyping = current.isTyping(conversation.key);
     return conversationRow(conversation, isTyping, Date.now(), say);
   },
 
@@ -124,8 +123,8 @@ Page({
   },
 
   onOpen({ currentTarget }: WechatMiniprogram.TouchEvent) {
-    const { peer } = currentTarget.dataset as { peer: number };
-    void wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` });
+    const { key } = currentTarget.dataset as { key: ConversationKey };
+    void wx.navigateTo({ url: `/pages/chat/chat?peer=${key}` });
   },
 
   onStart() {

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 
-import type { ChatItem, Changes, Conversation, ImClient, ListChange, UserId } from '../../../miniprogram/im/index';
+import type { ChatItem, Changes, Conversation, ConversationKey, ImClient, ListChange } from '../../../miniprogram/im/index';
 
 /** Renders the list and the open conversations from changes alone. */
 export class Page {
   rows: Conversation[];
-  readonly chats = new Map<UserId, ChatItem[]>();
+  readonly chats = new Map<ConversationKey, ChatItem[]>();
 
   constructor(private readonly client: ImClient) {
     this.rows = [...client.conversations()];
@@ -16,29 +16,29 @@ export class Page {
     });
   }
 
-  open(peerId: UserId): void {
-    this.client.open(peerId);
-    this.chats.set(peerId, [...this.client.chats(peerId).items]);
-    inOrder(this.client.chats(peerId).items);
+  open(key: ConversationKey): void {
+    this.client.open(key);
+    this.chats.set(key, [...this.client.chats(key).items]);
+    inOrder(this.client.chats(key).items);
   }
 
-  close(peerId: UserId): void {
-    this.client.close(peerId);
-    this.chats.delete(peerId);
+  close(key: ConversationKey): void {
+    this.client.close(key);
+    this.chats.delete(key);
   }
 
   private apply({ conversations, chats }: Changes): void {
     patch(this.rows, conversations, this.client.conversations());
     const times = this.rows.map(({ lastChat }) => lastChat.id);
     assert.deepEqual(times, [...times].sort((a, b) => b - a), 'the list is newest first');
-    for (const [peerId, change] of chats) {
-      const items = this.client.chats(peerId).items;
-      const shown = this.chats.get(peerId);
+    for (const [key, change] of chats) {
+      const items = this.client.chats(key).items;
+      const shown = this.chats.get(key);
       assert.ok(shown, 'told of a conversation that is not open');
       patch(shown, change.items, items);
       inOrder(items);
     }
-    for (const [peerId, shown] of this.chats) same(shown, this.client.chats(peerId).items);
+    for (const [key, shown] of this.chats) same(shown, this.client.chats(key).items);
     same(this.rows, this.client.conversations());
   }
 }

@@ -1,0 +1,19 @@
+// A conversation's key: a direct one has its peer's id, a group `g` and its own.
+
+import type { ConversationKey, User, UserId } from './types';
+import type { Chat } from './wire';
+
+/** The key of a row, whether it comes from the service or from storage. */
+export const keyOf = ({ peer }: { readonly peer: User }): ConversationKey => peer.id;
+
+/** The key of a chat that `me` sent or received. */
+export const keyOfChat = ({ userId, targetUserId }: Chat, me: UserId): ConversationKey => userId === me ? targetUserId : userId;
+
+/** The key from its text: digits are a peer. */
+export const parseKey = (text: string): ConversationKey => (Number(text) || text) as ConversationKey;
+
+/** The user by whom today's wire names the conversation, which has no groups: a group's key throws. */
+export const peerOf = (key: ConversationKey): UserId => {
+  if (typeof key === 'number') return key;
+  throw Error(`${key} has no peer`);
+};

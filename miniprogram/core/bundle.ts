@@ -1,4 +1,4 @@
-// The client core as one minified file: what a page of another bundler, or a browser without one, loads.
+// The client core as one minified file, for other bundlers, and for browsers without one.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -13,10 +13,10 @@ const CORE = here('../miniprogram/im/');
 /** What base libraries of WeChat from 3.0 on, and browsers of 2021, understand. */
 const TARGET = 'es2020';
 
-/** The files whose names others know: who imports the core, the service, and what storage has of another version. */
+/** The files whose names are used outside: by importers of the core, on the wire, and in storage. */
 const KNOWN = ['types.ts', 'wire.ts', 'saved.ts', 'error.ts'];
 
-/** Of a file, all names of properties that it declares. */
+/** The names of all properties that a file declares. */
 function declared(file: string): string[] {
   const names: string[] = [];
   const visit = (node: ts.Node) => {
@@ -34,7 +34,7 @@ function declared(file: string): string[] {
   return names;
 }
 
-/** The names of the language: what its own objects have. */
+/** The properties of the language's own objects. */
 function standard(): string[] {
   const folder = path.dirname(fileURLToPath(import.meta.resolve('typescript')));
   const names = fs.readdirSync(folder).filter((name) => /^lib\.es(5|20(1[5-9]|20)(\.\w+)*)\.d\.ts$/.test(name));
@@ -42,7 +42,7 @@ function standard(): string[] {
 }
 
 /**
- * The bundle's text. Properties that only the core itself knows get short names, as its variables do:
+ * The bundle's text. Properties that only the core uses get short names, as its variables do:
  * all but those that the language or one of `KNOWN` declares, and those in quotes.
  */
 export async function bundle(): Promise<string> {

@@ -1,4 +1,4 @@
-// Writes the client core's bundle to the file that is named.
+// Writes the client core's bundle to the named file.
 
 import fs from 'node:fs';
 

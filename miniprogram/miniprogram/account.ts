@@ -12,10 +12,10 @@ import {
 import { platform } from './platform/platform';
 import { server } from './platform/server';
 
-/** A way to prove who one is, which can be gone again without asking. */
+/** How the user signed in: the app can do it again without asking. */
 export type Login = { readonly kind: 'wechat' } | { readonly kind: 'demo'; readonly name: string };
 
-/** What is kept over restarts of the app. */
+/** What survives a restart of the app. */
 interface Kept {
   readonly server: string;
   readonly login: Login;
@@ -32,18 +32,18 @@ export function client(): ImClient | null {
   return current;
 }
 
-/** Goes on where the app was when it was closed. False if nobody is signed in. */
+/** Continues the stored session. False if nobody is signed in. */
 export function resume(): boolean {
   const text = platform.storage.get(KEY);
   if (text === undefined) return false;
   const kept = JSON.parse(text) as Kept;
-  // An account belongs to its service.
+  // A session is valid only at the service that gave it.
   if (kept.server !== server()) return false;
   begin(kept);
   return true;
 }
 
-/** Signs in. Rejects with `ImError`, or where WeChat gives no code. */
+/** Signs in. Rejects with `ImError`, or if WeChat gives no code. */
 export async function signIn(login: Login): Promise<ImClient> {
   const at = server();
   const session = await logIn(at, login);
@@ -52,7 +52,7 @@ export async function signIn(login: Login): Promise<ImClient> {
   return begin(kept);
 }
 
-/** Ends the session here and at the service. Chats that are not sent wait for the next sign-in. */
+/** Ends the session here and at the service. Unsent chats wait for the next sign-in. */
 export async function signOut(): Promise<void> {
   const leaving = current;
   current = null;
@@ -78,7 +78,7 @@ function begin(kept: Kept): ImClient {
   return started;
 }
 
-/** Back to the sign-in, when only a person can go on. */
+/** Opens the sign-in page when the user has to sign in by hand. */
 function leave(reason: string): void {
   if (reason !== 'signed_out' && reason !== 'other_account') return;
   current = null;
@@ -96,7 +96,7 @@ async function logIn(at: string, login: Login): Promise<Session> {
   return loginWechat(platform, at, code);
 }
 
-/** A session ended: another one by the same way, or null if that way is closed. */
+/** Replaces a session that ended, in the same way as before; null if the service refuses that. */
 async function logInAgain({ server: at, login }: Kept): Promise<Session | null> {
   try {
     return await logIn(at, login);

@@ -1,4 +1,4 @@
-// The app: it follows the phone's life, and hands it on to the client.
+// The app: passes the phone's lifecycle events to the client.
 
 import { client, resume } from './account';
 

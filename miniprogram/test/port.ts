@@ -1,10 +1,10 @@
-// Ports for servers that are killed and come back where they were.
+// Ports for servers that are killed and restarted at the same port.
 
 import { createServer } from 'node:net';
 
 /**
- * A port that nobody listens on, below those that the kernel gives to connections: while its server is
- * away, no connection of anybody's takes it, that of a client to itself least of all.
+ * A free port below those that the kernel gives to connections: while its server is
+ * down, no outgoing connection gets it, so that no client connects to itself.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

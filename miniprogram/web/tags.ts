@@ -1,6 +1,6 @@
 // The built-in components of a mini program that the runner has.
 
-/** Their tags. In the page's DOM each is prefixed with `wx-`, so that HTML's own elements are not meant. */
+/** Their tags. In the DOM each has the prefix `wx-`, so that it does not name HTML's own element. */
 export const TAGS: ReadonlySet<string> = new Set([
   'button',
   'image',

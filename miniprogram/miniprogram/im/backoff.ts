@@ -1,4 +1,4 @@
-// How long to wait before the next attempt: full jitter, from 1 s to 30 s.
+// Waits between attempts: full jitter, with a bound from 1 s to 30 s.
 
 import { FIRST_WAIT_MS, MOST_WAIT_MS } from './limits';
 import type { Platform } from './types';

@@ -1,4 +1,4 @@
-// Everything that leaves the phone, one at a time in the order of urgency, within the platform's pace.
+// Queues everything that leaves the phone: sends the most urgent first, within the platform's rate.
 
 import { ImError } from './error';
 import { request, type Ask } from './http';
@@ -6,7 +6,7 @@ import { MOST_REQUESTS } from './limits';
 import { createPace } from './pace';
 import type { Platform } from './types';
 
-/** What is to be sent now; when to ask again, in ms since 1970; or null: nothing before `pump` is called. */
+/** Sends something now; or when to ask again, in ms since 1970; or null: not before `pump` is called. */
 export type Due = (() => void) | number | null;
 
 export type Calls = ReturnType<typeof createCalls>;
@@ -15,9 +15,9 @@ export const createCalls = (
   platform: Platform,
   server: string,
   token: () => string,
-  /** The service does not take this token any more. */
+  /** The service refused this token with 401. */
   unauthorized: (token: string) => void,
-  /** What the socket has to send before any request, and after all of them. */
+  /** What the socket sends before any request, and after all requests. */
   first: () => Due,
   last: () => Due,
 ) => {
@@ -34,7 +34,7 @@ export const createCalls = (
   };
   const pace = createPace(platform.clock, pump);
 
-  /** Rejects with `ImError`; `too_many_calls` if too many wait. */
+  /** Rejects with `ImError`; with `too_many_calls` if too many wait. */
   const ask: Ask = (...call) =>
     new Promise((resolve, reject) => {
       if (queue.length >= MOST_REQUESTS) throw new ImError('too_many_calls', 0, 1000);

@@ -1,4 +1,4 @@
-// The chats of one conversation that are known: the newest ones, without a hole between them.
+// The known chats of one conversation: the newest ones, without a gap between them.
 
 import { lastOf, later } from './ids';
 import { DROP, MOST_CHATS } from './limits';
@@ -8,9 +8,9 @@ import type { Chat } from './wire';
 
 export type ChatLog = ReturnType<typeof createChatLog>;
 
-/** `complete` if nothing can have come since it was saved. */
+/** `complete`: no chat can have come since it was saved. */
 export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
-  /** By id, without repeats. */
+  /** By id, without duplicates. */
   let chats: readonly Chat[] = saved ? saved.chats : [];
   /** Whether the service has older ones. */
   let more = saved ? saved.hasMore : true;
@@ -19,17 +19,17 @@ export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
   const oldest = (): ChatId | 0 => chats[0]?.id ?? 0;
   const newest = (): ChatId | 0 => lastOf(chats)?.id ?? 0;
   /**
-   * Up to this chat none is missing. What is after it came in a page that was ahead of the timeline,
-   * which brings what is between.
+   * No chat is missing up to this one. Later ones came in a page that was ahead of the timeline,
+   * which will bring those in between.
    */
   let solid = newest();
   /**
-   * The timeline will not bring what is between the first of these chats and what came after the
-   * second: a `reset` came, or what storage had is from before the cursor. A page has to overlap.
+   * A gap: the timeline will not bring the chats between `from` and those that came after `to`,
+   * because a `reset` came, or the stored chats are older than the cursor. A page has to overlap to close it.
    */
   let doubt: { readonly from: number; readonly to: number } | null = null;
 
-  /** Some of what came last may be missing. */
+  /** Some of the last chats may be missing. */
   const unsure = (): void => {
     if (newest()) doubt = { from: doubt?.from ?? solid, to: newest() };
   };
@@ -44,7 +44,7 @@ export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
 
   const merge = (added: readonly Chat[]): void => {
     const last = newest();
-    // The common case, a new chat at the end, must not cost what a long list costs.
+    // The common case, a new chat at the end, needs no search through the list.
     const known = added.every(({ id }) => id > last) ? null : new Set(chats.map(({ id }) => id));
     const fresh = known ? added.filter(({ id }) => !known.has(id)) : added;
     if (!fresh.length) return;
@@ -58,11 +58,11 @@ export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
     oldest,
     /** The newest page was merged since `open`. */
     loaded: () => loaded,
-    /** Whether a page of older ones would bring something. */
+    /** Whether older chats can be loaded. */
     hasMore: () => more && chats.length < MOST_CHATS,
     unsure,
 
-    /** What storage has not, and may keep; null if there is nothing, or while the end is in doubt. */
+    /** The chats to store; null if nothing changed, or while the end is in doubt. */
     take: (seq: number): SavedLog | null => {
       if (!unsaved || doubt) return null;
       unsaved = false;
@@ -75,16 +75,16 @@ export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
       loaded = false;
     },
 
-    /** A chat that the timeline brought: all that came before it in this conversation have come too. */
+    /** A chat from the timeline, which has brought all earlier chats of this conversation. */
     add: (chat: Chat): void => {
       const known = chat.id <= newest() && chats.some(({ id }) => id === chat.id);
-      // One that no page had: those after it, if there are any, begin behind a hole.
+      // If no page had it, chats after it may begin behind a gap.
       solid = known ? later(solid, chat.id) : chat.id;
       merge([chat]);
       if (chats.length > MOST_CHATS) keep(MOST_CHATS - DROP);
     },
 
-    /** The page before `before`: nothing, if the list begins elsewhere by now. Or the newest page. */
+    /** The page before `before`, ignored if that is no longer the oldest chat. Or the newest page. */
     addPage: (entries: readonly Chat[], hasMore: boolean, before?: ChatId): void => {
       if (before) {
         if (before !== oldest()) return;
@@ -95,7 +95,7 @@ export const createChatLog = (saved: SavedLog | null, complete: boolean) => {
       const first = entries[0]?.id ?? 0;
       const last = lastOf(entries)?.id ?? 0;
       if (hasMore && doubt && doubt.from < first) {
-        // Older ones than the page may be missing: what is before that hole would be shown out of place.
+        // Chats before the page may be missing: those before that gap would be shown out of place.
         const { to } = doubt;
         chats = chats.filter(({ id }) => id > to);
         more = true;

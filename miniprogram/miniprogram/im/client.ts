@@ -1,4 +1,4 @@
-// The client: what pages call, over the model and what keeps it in step.
+// The client that pages call, over the model and its synchronisation.
 
 import { readable, request, type Route } from './http';
 import { lastOf } from './ids';
@@ -13,10 +13,10 @@ import { createVault } from './vault';
 import { createView } from './view';
 import { toJson, toUser, toUsers } from './wire';
 
-/** Where the device's name is kept, for all accounts. */
+/** The storage key of the device's id, which all accounts share. */
 const DEVICE = 'im2|device';
 
-/** A client at rest: `start` connects it. It shows at once what storage has. */
+/** Makes a client, which shows at once what storage has. `start` connects it. */
 export const createClient = (options: ClientOptions): ImClient => {
   const { platform, server } = options;
   const { clock, storage } = platform;
@@ -59,7 +59,7 @@ export const createClient = (options: ClientOptions): ImClient => {
   try {
     storage.set(DEVICE, device);
   } catch {
-    // Without room the device has another name next time, which closes one of its sockets later.
+    // If there is no room, the device has another id next time, and its old socket closes later.
   }
   const sync = createSync(options, model, device, report, () => {
     if (!saveDue) saving(SAVE_EVERY_MS, save);
@@ -81,7 +81,7 @@ export const createClient = (options: ClientOptions): ImClient => {
     sync.pump();
   };
 
-  /** Does something with a failed item. False if there is no such item. */
+  /** Calls `act` with a failed item. False if there is no such item. */
   const withFailed = (key: ConversationKey, item: string, act: (entry: Outgoing) => void): boolean => {
     const entry = outbox.find(key, item);
     if (!entry) return false;
@@ -121,11 +121,11 @@ export const createClient = (options: ClientOptions): ImClient => {
     signOut: async (unsent) => {
       ended = true;
       link.stop();
-      // From here on nothing is written down.
+      // From here on nothing is stored.
       state.complete = false;
       vault.forgetCaches();
       if (unsent === 'discard') vault.remove('outbox');
-      // Without an answer the session ends by itself, when it has not been used for a while.
+      // Without an answer the session expires by itself.
       await request(platform, server, state.session.token, 'POST /v1/logout').catch(() => undefined);
     },
 
@@ -151,7 +151,7 @@ export const createClient = (options: ClientOptions): ImClient => {
     send: (key, content) => {
       const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
       if (content.trim() === '') return refuse('blank');
-      // Its UTF-8 on the wire: JSON has no halves of surrogate pairs.
+      // Its UTF-8 on the wire: `toJson` escapes lone surrogates, for which `encodeURIComponent` would throw.
       const { length } = encodeURIComponent(toJson(content)).replace(/%../g, ' ');
       if (length > MOST_BYTES) return refuse('too_long');
       const id = newId(platform);
@@ -165,7 +165,7 @@ export const createClient = (options: ClientOptions): ImClient => {
     discard: (key, item) => withFailed(key, item, outbox.remove),
     markRead: (key) => {
       const last = lastOf(view.chats(key).items.filter(({ id }) => id !== null))?.id;
-      // One's own last chat is a good mark, but no reason for one.
+      // A mark may be at one's own last chat, but is sent only if something is unread.
       if (last && conversation(key)?.unread) sync.readUpTo(key, last);
     },
     typing: sync.typing,

@@ -1,4 +1,4 @@
-// The list of conversations: pages of HTTP and events of the timeline, in whatever order they come.
+// The list of conversations: merges pages of HTTP and events of the timeline, in any order.
 
 import { lastOf, later } from './ids';
 import { keyOf, keyOfChat, peerOf } from './keys';
@@ -11,9 +11,9 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
   const rows = new Map<ConversationKey, Row>();
   let loaded = false;
   let hasMore = false;
-  /** Where the next page begins: the last chat's id of the last row that came in pages. */
+  /** Where the next page begins: the id of the last chat in the last row that pages brought. */
   let pagedTo: ChatId | 0 = 0;
-  /** Rows after the first page may be out of date: a `reset` came. */
+  /** A `reset` came: rows after the first page may be out of date. */
   let stale = false;
 
   const put = (row: Row) => rows.set(keyOf(row), row);
@@ -25,7 +25,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
   /** Newest first. */
   const sorted = (): Row[] => [...rows.values()].sort((a, b) => b.lastChat.id - a.lastChat.id);
 
-  /** A row from the service, which may be older than what the timeline has brought since. */
+  /** A row from the service, which may be older than the timeline's events. */
   const merge = (from: ConversationRow): void => {
     const row = rows.get(keyOf(from));
     const fresh: Row = { ...from, countedTo: from.lastChat.id, since: [] };
@@ -57,7 +57,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
 
     byId: (id: ConversationId): Row | undefined => [...rows.values()].find((row) => row.id === id),
 
-    /** What storage keeps. */
+    /** What to store. */
     save: (): SavedList => {
       const all = sorted();
       const kept = all.slice(0, MOST_SAVED_ROWS);
@@ -65,12 +65,12 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       return { rows: kept, pagedTo: cut ? (lastOf(kept)?.lastChat.id ?? 0) : pagedTo, hasMore: cut || hasMore };
     },
 
-    /** A `reset` came. What is known is shown until it is loaded anew. */
+    /** A `reset` came. The rows are shown until they are loaded again. */
     unsure: (): void => {
       stale = true;
     },
 
-    /** What is known belongs to a history that is no more. */
+    /** The rows belong to an epoch that has ended. */
     clear: (): void => {
       rows.clear();
       pagedTo = 0;
@@ -104,7 +104,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       return known ? null : key;
     },
 
-    /** The page before `before`: nothing, if the list ends elsewhere by now. Or with 0, the newest page. */
+    /** The page before `before`, ignored if the list ends elsewhere by now. With 0, the newest page. */
     addPage: (entries: readonly ConversationRow[], more: boolean, before: ChatId | 0): void => {
       if (before && before !== pagedTo) return;
       const last = lastOf(entries)?.lastChat.id ?? before;
@@ -122,7 +122,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       entries.forEach(merge);
     },
 
-    /** Somebody has read up to here. What was counted after it stays counted: the service knows better. */
+    /** A user has read up to here. Only the service can count what remains unread in between. */
     read: (row: Row, userId: UserId, upTo: ChatId): void => {
       const who = userId === me ? 'readUpTo' : 'peerReadUpTo';
       if (upTo <= row[who]) return;

@@ -1,4 +1,4 @@
-// Requests of HTTP, version 1: JSON both ways, and what is no success as `ImError`.
+// Requests of HTTP, version 1: JSON both ways; failures are `ImError`.
 
 import { ImError } from './error';
 import { REQUEST_MS } from './limits';
@@ -8,7 +8,7 @@ import { field, parse, text, toJson, toSession, type Reader } from './wire';
 /** The method, and the path with its query. */
 export type Route = `${HttpRequest['method']} /v1/${string}`;
 
-/** Asks the service: resolves to the answer's JSON, undefined if it has no body; rejects with `ImError`. */
+/** Resolves to the answer's JSON, undefined if it has no body; rejects with `ImError`. */
 export type Ask = (route: Route, body?: object, contentType?: string) => Promise<unknown>;
 
 /** Logs in by a name alone, where the service allows it. Rejects with `ImError`. */
@@ -19,7 +19,7 @@ export const loginWechat = (platform: Platform, server: string, code: string): P
 
 const login = async (platform: Platform, server: string, route: Route, body: object): Promise<Session> => readable(toSession, await request(platform, server, '', route, body));
 
-/** Asks with a token, or with none if it is empty. A body is sent as JSON, unless its type is given: then it is bytes. */
+/** An empty `token` sends none. A body is sent as JSON, or as bytes if its type is given. */
 export const request = async (
   platform: Platform,
   server: string,
@@ -41,12 +41,12 @@ export const request = async (
   const { status } = answered;
   const answer = parse(answered.body);
   if (status >= 200 && status < 300) return answer;
-  // A proxy's 502 or 504 is as passing as the service's own 503.
+  // A proxy's 502 or 504 is as temporary as the service's 503.
   const passes = status === 429 || status > 500;
   throw new ImError(text(field(answer, 'code')) ?? `http_${status}`, status, passes ? retryAfter(answered.headers) : null);
 };
 
-/** What is read of an answer, or the error that says it cannot be. */
+/** Reads an answer, or throws `unreadable_answer`. */
 export const readable = <T>(read: Reader<T>, json: unknown): T => {
   const value = read(json);
   if (value === undefined) throw new ImError('unreadable_answer', 200, null);

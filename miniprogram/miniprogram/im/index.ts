@@ -1,4 +1,4 @@
-// What a page may import of the client core. Its README shows how.
+// Everything that a page may import from the client core.
 
 export { createClient } from './client';
 export { ImError } from './error';

@@ -1,4 +1,4 @@
-// A conversation's key: a direct one has its peer's id, a group `g` and its own.
+// Makes, parses and resolves `ConversationKey`s.
 
 import type { ConversationKey, User, UserId } from './types';
 import type { Chat } from './wire';
@@ -9,10 +9,10 @@ export const keyOf = ({ peer }: { readonly peer: User }): ConversationKey => pee
 /** The key of a chat that `me` sent or received. */
 export const keyOfChat = ({ userId, targetUserId }: Chat, me: UserId): ConversationKey => userId === me ? targetUserId : userId;
 
-/** The key from its text: digits are a peer. */
+/** The key from its text: digits are a peer's id. */
 export const parseKey = (text: string): ConversationKey => (Number(text) || text) as ConversationKey;
 
-/** The user by whom today's wire names the conversation, which has no groups: a group's key throws. */
+/** The peer, by whom the wire names a conversation. The wire has no groups yet: a group's key throws. */
 export const peerOf = (key: ConversationKey): UserId => {
   if (typeof key === 'number') return key;
   throw Error(`${key} has no peer`);

@@ -1,4 +1,4 @@
-// The connection: when there is a socket, when to wait, when to log in, when to give up.
+// The connection: when to open a socket, to wait, to log in, to stop.
 
 import { createBackoff } from './backoff';
 import { CONNECT_MS, LOGIN_MS, MOST_ASKED_WAIT_MS, PING_EVERY_MS, PONG_MS, STABLE_MS } from './limits';
@@ -6,7 +6,7 @@ import { createTimer } from './timer';
 import type { Connection, Platform, Session, Socket, StopReason } from './types';
 import { toFrame } from './wire';
 
-/** What WeChat itself says when it, not the service, closed a socket with 1000 or 1001. */
+/** Close reasons of 1000 and 1001 that come from WeChat itself, not from the service. */
 const WECHAT_CLOSED = /^(interrupted|Stream end encountered)/;
 
 const STOPS: Readonly<Partial<Record<number, StopReason>>> = {
@@ -20,24 +20,24 @@ const STOPS: Readonly<Partial<Record<number, StopReason>>> = {
 };
 
 export interface LinkOwner {
-  /** The socket's URL and subprotocols, with the token of now. */
+  /** The socket's URL and subprotocols, with the current token. */
   target(): [url: string, protocols: readonly string[]];
-  /** A first frame is due: the socket is open. */
+  /** The socket is open, and `hello` is due. */
   greet(): void;
   /** A ping is due. */
   ping(): void;
-  /** After `ready`, that included. */
+  /** A frame came: `ready` or a later one. */
   frame(type: string, frame: object): void;
-  /** There is no socket any more: nothing that was sent on it will be answered. */
+  /** The socket is gone: nothing that was sent on it will be answered. */
   lost(): void;
-  /** `connection` may be another. */
+  /** `connection` may have changed. */
   moved(): void;
-  /** Asks over HTTP whether the session is still good. If it is not, `unauthorized` is called. */
+  /** Asks over HTTP whether the session is still valid, and calls `unauthorized` if not. */
   probe(): void;
   login(): Promise<Session | null>;
-  /** There is a new session; false if it is somebody else's. */
+  /** Takes a new session; false if it is another user's. */
   signedIn(session: Session): boolean;
-  /** A frame came that is none, or a close that says that the two sides do not understand each other. */
+  /** An unreadable frame came, or a close for breaking the protocol. */
   report(code: 'unreadable_frame' | 'protocol_close', detail?: string): void;
 }
 
@@ -48,26 +48,26 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
   let visible = true;
   let networked = true;
   let stopped: StopReason | null = null;
-  /** The session is known to be bad. */
+  /** The session is known to be invalid. */
   let needsLogin = false;
-  /** When a login succeeded that no wait has followed yet, in ms since 1970. */
+  /** When the last login succeeded, unless a wait followed it; in ms since 1970. */
   let loginAt = -Infinity;
   let signingIn = false;
-  /** When the next attempt is made, in ms since 1970; 0: not awaited. */
+  /** When the next attempt is due, in ms since 1970; 0: not waiting. */
   let waitUntil = 0;
   const waiting = createTimer(clock);
 
-  /** From `connect` on. Another one, or none, makes the late calls of this one mean nothing. */
+  /** Set from `connect` on. Callbacks of any other socket are ignored. */
   let socket: Socket | null = null;
-  /** It is open for frames other than `hello`. */
+  /** The socket takes frames other than `hello`. */
   let ready = false;
-  /** What was missed has been made up for. */
+  /** The client has caught up. */
   let settled = false;
-  /** How many frames came. */
+  /** Frames received. */
   let heard = 0;
-  /** When the service asked to come back, in ms since 1970. */
+  /** When the service asked the client to reconnect, in ms since 1970. */
   let returnAt = 0;
-  /** What cancels the timers that end with the socket. */
+  /** Cancel the timers that belong to the socket. */
   const timers = new Set<() => void>();
 
   const connection = (): Connection => {
@@ -82,7 +82,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
     waitUntil = 0;
   };
 
-  /** Ends the socket, or the wait for the next one. */
+  /** Closes the socket, or ends the wait for the next one. */
   const drop = (): void => {
     stopWaiting();
     const ended = socket;
@@ -111,25 +111,25 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
     owner.moved();
   };
 
-  /** Does now what would be done after the wait. */
+  /** Ends the wait and acts now. */
   const hurry = (): void => {
     stopWaiting();
     advance();
   };
 
-  /** A normal close holds until the app or the network comes back; the other reasons hold for good. */
+  /** A normal close lasts until the app or the network comes back; the other reasons last until `start`. */
   const revive = (): void => {
     if (stopped === 'closed') stopped = null;
   };
 
-  /** The socket is of no use: its frames have a hole, or it does not answer. */
+  /** Replaces a socket that has a gap in its frames, or does not answer. */
   const reconnect = (): void => {
     if (!socket) return;
     drop();
     wait();
   };
 
-  /** The service said that the session is no longer good. */
+  /** The service said that the session is no longer valid. */
   const unauthorized = (): void => {
     if (needsLogin) return;
     needsLogin = true;
@@ -137,7 +137,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
     advance();
   };
 
-  /** Unless the socket is gone by then. */
+  /** Calls `run` after `ms`, unless the socket is gone by then. */
   const after = (ms: number, run: () => void): void => {
     const cancel = clock.after(ms, () => {
       timers.delete(cancel);
@@ -176,7 +176,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
       after(STABLE_MS, backoff.reset);
       owner.moved();
     }
-    // Before `ready` there is nothing that could be put in its place.
+    // A frame before `ready` has no meaning.
     if (ready) owner.frame(type, frame);
   };
 
@@ -196,7 +196,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
         drop();
         const stop = STOPS[code];
         if (!opened) {
-          // Why a connect failed is not told: the session may have ended.
+          // The platform does not say why a connect failed: the session may have ended.
           wait();
           owner.probe();
         } else if (code === 4401) {
@@ -217,7 +217,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
 
   const signIn = (): void => {
     if (signingIn) return;
-    // A session that ends as soon as it begins must not make a loop of logins.
+    // Sessions that end at once must not cause a loop of logins.
     if (clock.now() - loginAt < STABLE_MS) {
       loginAt = -Infinity;
       wait();
@@ -225,7 +225,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
     }
     signingIn = true;
     const end = (session?: Session | null) => {
-      // Of a login that took too long, the answer is as good as that of the next.
+      // A login that timed out may still answer, and that answer is as good as the next one's.
       if (!signingIn) return;
       signingIn = false;
       cancel();
@@ -242,7 +242,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
       advance();
     };
     const cancel = clock.after(LOGIN_MS, end);
-    // What failed is tried again, as what took too long is.
+    // A login that fails is tried again, like one that timed out.
     void owner.login().catch(() => undefined).then(end);
   };
 
@@ -280,18 +280,18 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
       if (connected && !networked) revive();
       networked = connected;
       if (!connected) drop();
-      // The network may be another one, on which the old socket is dead without a word.
+      // On another network the old socket may be dead without a close.
       if (ready) ping();
       else hurry();
     },
 
-    /** What was missed has been made up for. */
+    /** The client has caught up. */
     settle: (): void => {
       if (!settled) owner.moved();
       settled = true;
     },
 
-    /** The service is about to close this socket, and said when to be back. */
+    /** The service is about to close this socket, and said when to reconnect. */
     returnIn: (afterMs: number): void => {
       const ms = Math.min(afterMs, MOST_ASKED_WAIT_MS);
       returnAt = clock.now() + ms;

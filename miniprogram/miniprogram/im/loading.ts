@@ -1,4 +1,4 @@
-// What is loaded over HTTP, and where it goes.
+// Loads lists and chats over HTTP, and merges them into the model.
 
 import type { Route } from './http';
 import { keyOf, parseKey, peerOf } from './keys';
@@ -7,7 +7,7 @@ import type { Model } from './model';
 import type { ChatId, ConversationId, ConversationKey } from './types';
 import { toChats, toConversations, type ConversationRow, type Reader } from './wire';
 
-/** Asks, and applies the answer. Rejects with `ImError`. */
+/** Sends a request, and applies the answer. Rejects with `ImError`. */
 export type Obtain = <T>(route: Route, read: Reader<T>, apply: (answer: T) => void) => Promise<void>;
 
 export const createLoading = (
@@ -15,12 +15,12 @@ export const createLoading = (
   obtain: Obtain,
   /** Loads more after this. */
   want: (what: Load) => void,
-  /** Read marks that the service has not. */
+  /** Read marks that the service does not have yet. */
   marks: Map<ConversationId, ChatId>,
 ) => {
   const { list, touchChats } = model;
   const { rows } = list;
-  /** Conversations of which older chats are being loaded. */
+  /** Conversations whose older chats are being loaded. */
   const older = new Set<ConversationKey>();
 
   const loadRows = (
@@ -33,7 +33,7 @@ export const createLoading = (
         const key = keyOf(row);
         model.setPresence(peer.id, peer);
         touchChats(key);
-        // A read mark has no answer: one that the service does not know was lost.
+        // A read mark has no answer: if the service does not have it, it was lost.
         const known = rows.get(key)?.readUpTo;
         if (known && known > readUpTo) marks.set(id, known);
       }
@@ -46,7 +46,7 @@ export const createLoading = (
     loadRows(page(before), (found, hasMore) => {
       list.addPage(found, hasMore, before);
       if (before) return;
-      // Old rows of open conversations were not in the page, and may have been read meanwhile.
+      // Rows of open conversations that are not on the page may have been read meanwhile.
       const listed = new Set(found.map(keyOf));
       for (const key of model.opened) if (!listed.has(key) && rows.has(key)) want(`row:${key}`);
     });
@@ -90,5 +90,5 @@ export const createLoading = (
   };
 };
 
-/** The query for 50 entries before this one, or for the newest. */
+/** The query for 50 entries before this one, or for the newest 50. */
 const page = (before: ChatId | 0 = 0): string => before ? `limit=50&before=${before}` : 'limit=50';

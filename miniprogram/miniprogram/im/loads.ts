@@ -1,11 +1,11 @@
-// What has to be loaded over HTTP while there is a socket, until it is.
+// Loads that are wanted, retried while there is a socket until they succeed.
 
 import { createBackoff } from './backoff';
 import type { ImError } from './error';
 import { createTimer } from './timer';
 import type { ConversationKey, Platform } from './types';
 
-/** A thing to load: the list, the chats of an open conversation, or a conversation's row. */
+/** What to load: the list, the chats of an open conversation, or a conversation's row. */
 export type Load = 'list' | `chats:${ConversationKey}` | `row:${ConversationKey}`;
 
 export const createLoads = (
@@ -16,7 +16,7 @@ export const createLoads = (
   failed: (error: ImError) => void,
 ) => {
   const wanted = new Set<Load>();
-  /** A batch under way; another object once its answers mean nothing. */
+  /** The current batch; answers of any other batch are ignored. */
   let batch: object | null = null;
   const retry = createTimer(platform.clock);
   const backoff = createBackoff(platform);
@@ -27,7 +27,7 @@ export const createLoads = (
 
   const idle = (): boolean => wanted.size === 0;
 
-  /** Loads what is wanted, again and again until it is there or `stop` is called. */
+  /** Loads what is wanted, with retries, until all is loaded or `stop` is called. */
   const run = (): void => {
     if (batch) return;
     if (idle()) {
@@ -58,7 +58,7 @@ export const createLoads = (
     });
   };
 
-  /** What is under way is given up; it stays wanted. */
+  /** Gives up the current batch. Its loads stay wanted. */
   const stop = (): void => {
     batch = null;
     retry();

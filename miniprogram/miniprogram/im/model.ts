@@ -1,4 +1,4 @@
-// What is known of one account: conversations, chats, what is to be sent, who is there.
+// The state of one account: conversations, chats, unsent chats, presence.
 
 import { createChatLog, type ChatLog } from './chatlog';
 import { createConversations } from './conversations';
@@ -13,7 +13,7 @@ import type { Chat } from './wire';
 const clean = () => ({
   connection: false,
   list: false,
-  /** Oneself, or the session. */
+  /** The account's user, or the session. */
   me: false,
   chats: new Set<ConversationKey>(),
   typing: new Set<ConversationKey>(),
@@ -26,7 +26,7 @@ export const createModel = (
   session: Session,
   vault: Vault,
   clock: Clock,
-  /** Something is dirty. */
+  /** Something has changed. */
   touched: () => void,
 ) => {
   const me = session.user.id;
@@ -36,16 +36,16 @@ export const createModel = (
   const logs = new Map<ConversationKey, ChatLog>();
   /** Open conversations, once for each time that one was opened. */
   const opened: ConversationKey[] = [];
-  /** Where somebody types, and what cancels that this is forgotten. */
+  /** Conversations in which somebody types, and what cancels their timeout. */
   const typists = new Map<ConversationKey, () => void>();
   let dirty = clean();
   const cursor = vault.read('cursor');
   const state = {
-    /** Its user is oneself, as far as is known. */
+    /** Its user is the account's, as last heard. */
     session,
-    /** The place in the timeline that is applied here; null before the first connection. */
+    /** The last applied place in the timeline; null before the first connection. */
     cursor,
-    /** Nothing is missing before the cursor, so that it may be written down. */
+    /** Nothing is missing before the cursor, so that it may be stored. */
     complete: !!cursor,
   };
 
@@ -54,7 +54,7 @@ export const createModel = (
     touched();
   };
 
-  /** A conversation's row, chats, or what is unsent for it changed. */
+  /** A conversation's row, chats or unsent chats changed. */
   const touchChats = (key: ConversationKey): void => {
     dirty.chats.add(key);
     touch('list');
@@ -75,17 +75,17 @@ export const createModel = (
     touched();
   };
 
-  /** Writes down what may be: the cursor last, so that it never is ahead of what it stands for. */
+  /** Stores the state: the cursor after the chats and rows, so that it never is ahead of them. */
   const save = (): void => {
     if (!state.complete || !state.cursor) return;
     for (const [key, log] of logs) {
-      // What is in doubt stays as it was written down: with the cursor of then.
+      // A log with a gap stays as it was stored, with the cursor of that time.
       const saved = log.take(state.cursor.seq);
       if (saved) vault.saveLog(key, saved);
     }
     vault.write('list', list.save());
     vault.write('cursor', state.cursor);
-    // Last of all: what is settled twice is settled once.
+    // After the cursor: a chat that is removed from the outbox twice does no harm.
     vault.write('outbox', outbox.all());
   };
 
@@ -146,8 +146,8 @@ export const createModel = (
     },
 
     /**
-     * One's own chat that the service has had before: the answer to a repeated send. It is not shown for
-     * that: the timeline has brought it, or a page does, without a hole before it.
+     * The user's own chat, in the answer to a repeated send. It is not added to the log here:
+     * the timeline has brought it, or a page will, without a gap before it.
      */
     had: (chat: Chat): void => {
       settle(chat);
@@ -169,14 +169,14 @@ export const createModel = (
       touch('list');
     },
 
-    /** A `reset` of the same history: what came last may be missing. */
+    /** A `reset` in the same epoch: the last chats may be missing. */
     unsure: (): void => {
       state.complete = false;
       list.unsure();
       logs.forEach((log) => log.unsure());
     },
 
-    /** Another history: only what is unsent is still true. */
+    /** A `reset` to another epoch: only unsent chats remain valid. */
     clear: (): void => {
       state.complete = false;
       list.clear();

@@ -1,4 +1,4 @@
-// What is to be sent, written down before it is: it survives the app being killed.
+// Unsent chats, stored before they are sent, so that they survive the app being killed.
 
 import { MOST_ASKED_WAIT_MS, MOST_UNSENT, MOST_UNSENT_UNITS } from './limits';
 import type { Outgoing } from './saved';
@@ -8,12 +8,12 @@ import { toJson } from './wire';
 export const createOutbox = (
   /** In the order of writing. */
   entries: readonly Outgoing[],
-  /** Writes them down; false if there is no room. */
+  /** Stores them; false if there is no room. */
   save: (entries: readonly Outgoing[]) => boolean,
 ) => {
-  /** On its way: one at a time, so that the service's order is the order of writing. */
+  /** The chat in flight: one at a time, so that the service's order is the order of writing. */
   let sending: Outgoing | null = null;
-  /** Nothing is sent before, in ms since 1970. */
+  /** Nothing is sent before this time, in ms since 1970. */
   let notBefore = 0;
 
   const replace = (next: readonly Outgoing[]): void => {
@@ -38,11 +38,11 @@ export const createOutbox = (
       return null;
     },
 
-    /** The failed one of this `ChatItem.key`. */
+    /** The failed entry with this `ChatItem.key`. */
     find: (key: ConversationKey, item: string): Outgoing | undefined =>
       entries.find((entry) => entry.peerId === key && entry.failure !== null && itemKey(true, entry.id) === item),
 
-    /** It is the newest again, and to be sent; under another id if the old one cannot work. */
+    /** Sends a failed entry again, as the newest; under a new id if the old one cannot work. */
     resend: (entry: Outgoing, newId: string, time: number): void => {
       const id = entry.failure === 'client_msg_id_reused' ? newId : entry.id;
       replace([...without(entry), { ...entry, id, time, failure: null }]);
@@ -50,29 +50,29 @@ export const createOutbox = (
 
     remove: (entry: Outgoing): void => replace(without(entry)),
 
-    /** What is to be sent now; a time in ms since 1970 when to ask again; or null: nothing before something happens. */
+    /** The entry to send now; or a time in ms since 1970 when to ask again; or null: nothing to send. */
     next: (now: number): Outgoing | number | null => {
       if (sending) return null;
       const entry = entries.find(({ failure }) => failure === null);
-      // A clock that was set back must not hold chats up.
+      // A clock that was set back must not delay chats.
       return entry && now < notBefore && notBefore - now <= MOST_ASKED_WAIT_MS ? notBefore : (entry ?? null);
     },
 
-    /** It is on its way; or with null, the socket is gone, and whether the service has it is not known. */
+    /** The entry is in flight; null: the socket is gone, and it is unknown whether the service has the chat. */
     send: (entry: Outgoing | null): void => {
       sending = entry;
     },
 
-    /** The service has it. */
+    /** The service has the chat. */
     settle: (id: string, key: ConversationKey, content: string): void => {
       const entry = entries.find((one) => one.id === id && one.peerId === key && one.content === content);
       if (!entry) return;
       free(id);
-      // Not written down at once: should that be lost, it is sent again, which changes nothing.
+      // Not stored at once: if this change is lost, the chat is sent again, which does no harm.
       entries = without(entry);
     },
 
-    /** The service refused it: for now, or for good. Returns where it was to go. */
+    /** The service refused it: for now, or for good. Returns its conversation. */
     refuse: (id: string, failure: string, forGood: boolean): ConversationKey | undefined => {
       const entry = entries.find((one) => one.id === id);
       free(id);
@@ -87,5 +87,5 @@ export const createOutbox = (
   };
 };
 
-/** The key of a bubble: the same before and after it is sent. */
+/** The `ChatItem.key`: the same before and after the chat is sent. */
 export const itemKey = (mine: boolean, id: string | number): string => (mine ? 'o' : 'c') + String(id).replace(/[^A-Za-z0-9-]/g, (char) => `_${char.charCodeAt(0).toString(16)}`);

@@ -1,4 +1,4 @@
-// What the socket has to send: greetings and pings before all else, then chats, then what may wait.
+// What the socket sends: `hello` and pings first, then chats, then what can wait.
 
 import type { Due } from './calls';
 import { keyOf, peerOf } from './keys';
@@ -13,27 +13,27 @@ export const createOutlet = (
   clock: Clock,
   deviceId: string,
   transmit: (text: string) => void,
-  /** The socket is of no use. */
+  /** Replaces the socket. */
   reconnect: () => void,
   /** Something is due. */
   pump: () => void,
-  /** A read mark went out that is not at the end: only the service can count what is left unread. */
+  /** A read mark was sent that is not at the end: only the service can count the remaining unread chats. */
   recount: (key: ConversationKey) => void,
 ) => {
   /** What goes before any request. */
   const urgent: (() => void)[] = [];
   let watchDue = false;
   let watched: readonly UserId[] = [];
-  /** Who of those watched has written since, and to whom: the service may show somebody from the first chat on, or from
-   * the first answer. */
+  /** Pairs of sender and receiver since the last `watch`: the service may show a user's presence only after the first
+   * chat, or the first answer. */
   const spoke = new Set<string>();
-  /** Read marks that the service has not. */
+  /** Read marks that are not sent yet. */
   const marks = new Map<ConversationId, ChatId>();
   let markedAt = -Infinity;
-  /** Where it is to be told that one types; null: nowhere. */
+  /** The conversation for which `typing` is due. */
   let typingIn: ConversationKey | null = null;
   let typedAt = -Infinity;
-  /** Runs out if a send is not answered. */
+  /** Expires if a send is not answered. */
   const timer = createTimer(clock);
 
   const send = (frame: ClientFrame): void => transmit(toJson(frame));
@@ -65,7 +65,7 @@ export const createOutlet = (
       pump();
     },
 
-    /** A chat came in. */
+    /** A chat came from the timeline. */
     heard: ({ userId, targetUserId }: Chat): void => {
       if (spoke.size < spoke.add(`${userId}-${targetUserId}`).size) watchAgain();
     },
@@ -86,14 +86,14 @@ export const createOutlet = (
       if (Math.abs(now - typedAt) < TYPING_EVERY_MS) return;
       typingIn = key;
       pump();
-      // What cannot be sent at once is not worth sending.
+      // If it cannot be sent at once, it is dropped.
       typingIn = null;
     },
 
     /** What goes before any request. */
     first: (): Due => (urgent.length ? () => urgent.shift()?.() : null),
 
-    /** What goes after all requests, once the socket is ready and nothing unsent can turn out to be sent. */
+    /** What goes after all requests, once the socket is ready and the replay has ended. */
     last: (): Due => {
       const now = clock.now();
       const next = outbox.next(now);

@@ -6,12 +6,12 @@ import type { Clock } from './types';
 
 /** Counts calls, and wakes its owner when the next one may be made. */
 export const createPace = (clock: Clock, wake: () => void) => {
-  /** When the last calls were made; at most `CALLS` of them. */
+  /** The times of the last calls, at most `CALLS`. */
   let times: number[] = [];
   const timer = createTimer(clock);
   let waking = Infinity;
 
-  /** Wakes the owner at `time`, in ms since 1970, or before. */
+  /** Wakes the owner at `time`, in ms since 1970, or earlier. */
   const wakeAt = (time: number): void => {
     if (waking <= time) return;
     waking = time;
@@ -21,10 +21,10 @@ export const createPace = (clock: Clock, wake: () => void) => {
     });
   };
 
-  /** Whether a call may be made now, which then is counted. If not, the owner will be woken. */
+  /** Counts a call if it may be made now. If not, returns false, and the owner will be woken. */
   const take = (): boolean => {
     const now = clock.now();
-    // A clock that was set back must not hold calls up.
+    // A clock that was set back must not delay calls.
     times = times.filter((at) => at <= now && now - at < WINDOW_MS);
     if (times.length >= CALLS) {
       wakeAt((times[0] ?? now) + WINDOW_MS);

@@ -1,34 +1,34 @@
-// What storage keeps: the next start of the app reads it, maybe in another version.
+// What storage has. Another version of the app may have written it, or may read it.
 
 import type { ChatId, ConversationId, ConversationKey, User } from './types';
 import type { Chat } from './wire';
 
-/** What is kept under which key. */
+/** The storage keys and their values. */
 export interface Saved {
   readonly cursor: Cursor;
   readonly outbox: readonly Outgoing[];
   readonly list: SavedList;
-  /** Whose chats are kept; the most recently opened last. */
+  /** Conversations with stored chats; the most recently opened last. */
   readonly logs: readonly ConversationKey[];
   readonly [log: `log.${ConversationKey}`]: SavedLog;
 }
 
-/** The place in the timeline up to which all is applied and written down. */
+/** The place in the timeline up to which everything is applied and stored. */
 export interface Cursor {
   readonly seq: number;
   readonly epoch: string;
 }
 
-/** A chat that is to be sent. */
+/** An unsent chat. */
 export interface Outgoing {
-  /** The `clientMsgId`: with it a repeat is the same chat. */
+  /** The `clientMsgId`, by which the service recognises a repeat. */
   readonly id: string;
-  /** Where it goes. It has the name that storage has had from the beginning. */
+  /** The conversation. The name is that of versions before groups, which have to be able to read it. */
   readonly peerId: ConversationKey;
   readonly content: string;
   /** When it was written, in ms since 1970. */
   readonly time: number;
-  /** The code of a final error; null while it is to be sent. */
+  /** The code of a final error; null while it waits or is in flight. */
   readonly failure: string | null;
 }
 
@@ -39,7 +39,7 @@ export interface Row {
   readonly lastChat: Chat;
   readonly readUpTo: ChatId | 0;
   readonly peerReadUpTo: ChatId | 0;
-  /** By the service's last count, which was made when `countedTo` was the last chat. */
+  /** The service's last count, made when `countedTo` was the last chat. */
   readonly unread: number;
   readonly countedTo: ChatId | 0;
   /** The peer's chats since that count. */

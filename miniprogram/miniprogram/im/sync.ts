@@ -1,4 +1,4 @@
-// Keeps the model in step with the service: the socket's frames, what is loaded, what is to be sent.
+// Synchronises the model with the service: handles frames, loads over HTTP, sends.
 
 import { createCalls } from './calls';
 import { readable } from './http';
@@ -19,13 +19,13 @@ export const createSync = (
   model: Model,
   deviceId: string,
   report: (code: Report['code'], detail?: string) => void,
-  /** The cursor or what it stands for has moved. */
+  /** The cursor or the data that it covers has changed. */
   applied: () => void,
 ) => {
   const { platform, server } = options;
   const { clock } = platform;
   const { state, list, outbox, me, touch, touchChats } = model;
-  /** Another one once answers to what was asked before mean nothing: a `reset` came. */
+  /** Replaced by each `reset`: answers to earlier requests are then ignored. */
   let era = {};
 
   const reconnect = (): void => link.reconnect();
@@ -61,7 +61,7 @@ export const createSync = (
     },
     moved: () => touch('connection'),
     probe: () => {
-      // Whatever the answer is, what it says of the session has been heard by then.
+      // The answer does not matter: a 401 has called `unauthorized` by then.
       calls.ask('GET /v1/me').catch(() => undefined);
     },
     login: () => options.login(),
@@ -82,7 +82,7 @@ export const createSync = (
       if (token === state.session.token) link.unauthorized();
     },
     outlet.first,
-    // Before the end of the replay, what is unsent may yet turn out to be sent.
+    // Until the replay ends, an unsent chat may turn out to be sent.
     () => (link.ready() && timeline.caughtUp() ? outlet.last() : null),
   );
 
@@ -98,7 +98,7 @@ export const createSync = (
     if (asked !== era) return;
     apply(answer);
     applied();
-    // It may have told what the service is to be told.
+    // The answer may have made read marks due.
     pump();
   };
 
@@ -119,12 +119,12 @@ export const createSync = (
     },
   );
 
-  /** Nothing that was missed is still missing. */
+  /** Tells the link when the client has caught up. */
   const settle = (): void => {
     if (link.ready() && timeline.caughtUp() && state.complete && loads.idle()) link.settle();
   };
 
-  /** Loads what may have been missed: what has no number, and all after a `reset`. */
+  /** Loads what the timeline does not bring: what has no number, and everything after a `reset`. */
   const reload = (): void => want('list', ...model.opened.map((key): Load => `chats:${key}`));
 
   const add = (chat: Chat | null): void => {
@@ -168,7 +168,7 @@ export const createSync = (
       else if (chat) model.had(chat);
       const sending = outbox.sending();
       if (sending?.id === clientMsgId) {
-        // The service has it, though its chat cannot be read, or is not what was written here.
+        // The service has the chat, even if its answer is unreadable or another chat.
         outbox.remove(sending);
         outbox.send(null);
         touchChats(sending.peerId);
@@ -177,8 +177,8 @@ export const createSync = (
     },
 
     error: ({ code, clientMsgId, retryAfterMs }) => {
-      // A longer wait is for this chat alone, such as the first one to another stranger today: the others go on, and
-      // a person says when to try it again.
+      // A longer wait concerns this chat alone, such as too many first chats to strangers today. The others are sent,
+      // and the user decides when to try this one again.
       const waits = retryAfterMs <= MOST_ASKED_WAIT_MS;
       if (waits) outbox.hold(clock.now() + retryAfterMs);
       if (clientMsgId === null) {
@@ -193,7 +193,7 @@ export const createSync = (
       const row = list.byId(conversationId);
       if (!row) return;
       read(row, userId, upTo);
-      // Another device has read up to somewhere in the middle: only the service can count the rest.
+      // Another device has read a part: only the service can count the rest.
       if (userId === me && list.byId(conversationId)?.unread) want(`row:${keyOf(row)}`);
     },
 

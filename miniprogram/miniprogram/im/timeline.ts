@@ -1,4 +1,4 @@
-// The place in the timeline: which number is next, and how far the replay after a connect goes.
+// The cursor: which event number is next, and where the replay after a connect ends.
 
 import { ANSWER_MS } from './limits';
 import type { Model } from './model';
@@ -9,36 +9,36 @@ import type { Clock } from './types';
 export const createTimeline = (
   { state }: Model,
   clock: Clock,
-  /** The socket is of no use. */
+  /** Replaces the socket. */
   reconnect: () => void,
 ) => {
-  /** Up to here events are being made up for. Infinity: nothing is known of the end, or only a `reset` can follow. */
+  /** The last number of the replay. Infinity: not known yet, or a `reset` has to come first. */
   let end = Infinity;
   const timer = createTimer(clock);
 
   const caughtUp = (): boolean => (state.cursor?.seq ?? -1) >= end;
 
-  /** Waits for the events up to the end of the replay, or for the next of them. */
+  /** Waits for the next event, until the replay has ended. */
   const expect = (): void => {
     if (caughtUp()) timer();
     else timer(ANSWER_MS, reconnect);
   };
 
-  /** Whether these numbers are those of the cursor. Numbers that went back are another history, whatever its name. */
+  /** Whether the timeline continues from the cursor. If its numbers went back it does not, even in the same epoch. */
   const goesOn = ({ seq, epoch }: Cursor): boolean =>
     state.cursor?.epoch === epoch && state.cursor.seq <= seq;
 
   return {
     caughtUp,
 
-    /** The service said where the timeline ends. Another history is followed by a `reset`, and no event before it. */
+    /** The service said where the timeline ends. If it does not continue from the cursor, a `reset` comes before events. */
     begin: (last: Cursor): void => {
       state.cursor ??= last;
       end = goesOn(last) ? last.seq : Infinity;
       expect();
     },
 
-    /** The service goes on from here. Returns whether it is the same history. */
+    /** The timeline continues from here. Returns whether it is the same history as before. */
     reset: (last: Cursor): boolean => {
       const same = goesOn(last);
       state.cursor = last;
@@ -47,7 +47,7 @@ export const createTimeline = (
       return same;
     },
 
-    /** Takes the next number; false if it is not the next one. */
+    /** Moves the cursor to the next number; false if `seq` is not the next one. */
     step: (seq: number): boolean => {
       const { cursor } = state;
       if (!cursor || seq <= cursor.seq) return false;

@@ -1,8 +1,8 @@
-// A timer of which at most one runs.
+// A timer that replaces its last timeout.
 
 import type { Clock } from './types';
 
-/** Calls `run` once after `ms`, in place of what was set before; without arguments, nothing any more. */
+/** Cancels the last timeout; then calls `run` once after `ms`, if it is given. */
 export type Timer = (ms?: number, run?: () => void) => void;
 
 export const createTimer = (clock: Clock): Timer => {

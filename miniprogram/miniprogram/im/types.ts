@@ -1,4 +1,4 @@
-// The public vocabulary of the client core: entities, what is passed in, what pages read.
+// The public types of the client core: entities, what is passed in, what pages read.
 
 declare const brand: unique symbol;
 
@@ -13,10 +13,10 @@ export type GroupKey = `g${ConversationId}`;
  * service has no groups yet, and nothing makes a `GroupKey`; types and storage are ready for it.
  */
 export type ConversationKey = UserId | GroupKey;
-/** A chat's id: it rises within a conversation, in the order that both sides see. */
+/** A chat's id: it rises within a conversation, in the order in which both sides see the chats. */
 export type ChatId = number & { readonly [brand]: 'ChatId' };
 
-// ---- Entities, as the service gives them
+// ---- Entities of the service
 
 export interface User {
   readonly id: UserId;
@@ -39,7 +39,7 @@ export interface Presence {
 
 // ---- What is passed in
 
-/** The service under the client: sockets, HTTP, storage, time and chance. */
+/** What the client needs from its platform: sockets, HTTP, storage, time and randomness. */
 export interface Platform {
   /**
    * Opens a WebSocket. Throws only for arguments that can never work. Handlers are called
@@ -50,7 +50,7 @@ export interface Platform {
   request(request: HttpRequest): Promise<HttpResponse>;
   readonly storage: Storage;
   readonly clock: Clock;
-  /** A number from 0 to 1, 1 excluded: `Math.random`. It makes jitter and keys, no secrets. */
+  /** A number from 0 to 1, 1 excluded: `Math.random`. It is used for jitter and keys, not for secrets. */
   random(): number;
 }
 
@@ -76,18 +76,18 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   readonly status: number;
-  /** Names in any case. */
+  /** Names in upper or lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
 /**
- * Keys and texts that survive the app being killed. One client at a time uses an account's keys: give
+ * Keys and texts that survive the app being killed. Only one client at a time may use an account's keys: give
  * each browser tab, each simulated phone, a storage (or a prefix) of its own.
  */
 export interface Storage {
   get(key: string): string | undefined;
-  /** Throws when there is no room. What was there before is then still there. */
+  /** Throws when there is no room, and then keeps the old value. */
   set(key: string, value: string): void;
   remove(key: string): void;
 }
@@ -103,20 +103,20 @@ export interface ClientOptions {
   /** `http://127.0.0.1:8080` or `https://chat.example.com`: no path, no slash at the end. */
   readonly server: string;
   readonly platform: Platform;
-  /** Who this client is. Another account is another client, with storage keys of its own. */
+  /** The client's account. Another account needs another client, which has its own storage keys. */
   readonly session: Session;
   /**
-   * Called when the session is no longer good. Resolves to a new one, or to null when the user must
+   * Called when the session is no longer valid. Resolves to a new one, or to null when the user must
    * sign in by hand: the client then stops with `signed_out`. A rejection is tried again after backoff.
    */
   login(): Promise<Session | null>;
-  /** 1 to 64 printable characters; made once and kept in storage if not given. */
+  /** 1 to 64 printable characters; if absent, made once and stored. */
   readonly deviceId?: string;
 }
 
 // ---- What pages read
 
-/** What the connection is doing; `reason` and `until` for a line on the screen. */
+/** The state of the connection; `reason` and `until` are for a message on the screen. */
 export type Connection =
   /** Not started, or stopped by `stop`. */
   | { readonly phase: 'idle' }
@@ -128,10 +128,10 @@ export type Connection =
   | { readonly phase: 'waiting'; readonly until: number }
   | { readonly phase: 'connecting' }
   | { readonly phase: 'signing_in' }
-  /** Connected; what was missed is on its way. */
+  /** Connected; it is loading what it missed. */
   | { readonly phase: 'syncing' }
   | { readonly phase: 'online' }
-  /** It does not try again by itself. `start` does. */
+  /** It does not reconnect by itself; `start` does. */
   | { readonly phase: 'stopped'; readonly reason: StopReason };
 
 export type StopReason =
@@ -139,16 +139,16 @@ export type StopReason =
   | 'signed_out'
   /** `login` answered with another user. */
   | 'other_account'
-  /** The service closed normally (1000, 1001). `show` and a new network start it too. */
+  /** The service closed normally (1000, 1001). `show` and a new network also reconnect. */
   | 'closed'
   /** Closed by an administrator (4403). */
   | 'kicked'
   /** A newer socket of this device, or too many devices (4409). */
   | 'replaced'
-  /** The two sides do not understand each other (1007, 1009, 4400). A defect: a `Report` says more. */
+  /** One side broke the protocol (1007, 1009, 4400). This is a defect: a `Report` says more. */
   | 'protocol';
 
-/** A row of the list. Rows are immutable: one that changed is another object. */
+/** A row of the list. Rows are immutable: a changed row is a new object. */
 export interface Conversation {
   readonly key: ConversationKey;
   readonly id: ConversationId;
@@ -159,7 +159,7 @@ export interface Conversation {
   /** 0 before the first read. */
   readonly readUpTo: ChatId | 0;
   readonly peerReadUpTo: ChatId | 0;
-  /** The newest chat here that is not sent yet. */
+  /** The newest unsent chat. */
   readonly unsent: ChatItem | null;
 }
 
@@ -172,7 +172,7 @@ export interface LastChat {
   readonly time: number;
 }
 
-/** A bubble. Items are immutable: one that changed is another object with the same `key`. */
+/** A bubble. Items are immutable: a changed item is a new object with the same `key`. */
 export interface ChatItem {
   /**
    * Stays the same from `pending` to `sent` and over reloads; unique within the conversation.
@@ -183,29 +183,29 @@ export interface ChatItem {
   readonly id: ChatId | null;
   readonly mine: boolean;
   readonly content: string;
-  /** Milliseconds since 1970: when it was committed, until then when it was written. */
+  /** Milliseconds since 1970: when it was committed, or until then, when it was written. */
   readonly time: number;
-  /** `pending`: in the outbox. `sending`: on its way. `failed`: for `resend` or `discard`. */
+  /** `pending`: in the outbox. `sending`: in flight. `failed`: for `resend` or `discard`. */
   readonly status: 'pending' | 'sending' | 'failed' | 'sent';
   /** Why it failed: a code of the protocol; null otherwise. */
   readonly failure: string | null;
-  /** One's own chat that the peer has read. */
+  /** Whether the peer has read this chat of one's own. */
   readonly read: boolean;
 }
 
 /** What one conversation shows. */
 export interface ChatList {
-  /** Oldest first: chats by id, then what is not sent, in the order of writing. */
+  /** Oldest first: chats by id, then unsent ones, in the order of writing. */
   readonly items: readonly ChatItem[];
-  /** Whether older chats exist that `loadOlder` would bring. */
+  /** Whether `loadOlder` would bring older chats. */
   readonly hasMore: boolean;
   /** False until the newest chats were loaded once since `open`. */
   readonly loaded: boolean;
 }
 
 /**
- * How a list that pages render differs from what the last `Changes` left: `removed` entries at `index`
- * went, `inserted` came there; then the entries at `changed` (indexes in the new list) are others.
+ * How a list differs from its state after the last `Changes`: first `removed` entries at `index` were removed
+ * and `inserted` ones inserted there; then the entries at `changed` (indexes in the new list) were replaced.
  */
 export interface ListChange {
   readonly index: number;
@@ -214,21 +214,21 @@ export interface ListChange {
   readonly changed: readonly number[];
 }
 
-/** What changed since the last call: changes of one moment come in one call. */
+/** What changed since the last call. */
 export interface Changes {
-  /** `client.connection` is another. */
+  /** `client.connection` has changed. */
   readonly connection: boolean;
-  /** `client.conversations()` is another. */
+  /** How `client.conversations()` has changed. */
   readonly conversations: ListChange | null;
-  /** Open conversations whose `client.chats(key)` is another. */
+  /** Open conversations whose `client.chats(key)` has changed. */
   readonly chats: ReadonlyMap<ConversationKey, ChatsChange>;
-  /** Conversations for which `client.isTyping` is another. */
+  /** Conversations for which `client.isTyping` has changed. */
   readonly typing: readonly ConversationKey[];
-  /** Users for whom `client.presence` is another. */
+  /** Users for whom `client.presence` has changed. */
   readonly presence: readonly UserId[];
-  /** `client.me` is another. */
+  /** `client.me` has changed. */
   readonly me: boolean;
-  /** The session is another: keep it for the next start of the app. */
+  /** A new session, to keep for the next start of the app. */
   readonly session: Session | null;
 }
 
@@ -239,21 +239,21 @@ export interface ChatsChange {
   readonly loaded: boolean;
 }
 
-/** What a developer should hear of; never with a token or a content. */
+/** A problem for developers to see; never with a token or a content. */
 export interface Report {
   readonly code:
-    /** The service or the proxy sent what this version cannot read. */
+    /** The service or a proxy sent something that this version cannot read. */
     | 'unreadable_frame'
     | 'unreadable_answer'
     /** The socket was closed with 1007, 1009 or 4400. */
     | 'protocol_close'
     /** An error of the service that belongs to no chat. */
     | 'service_error'
-    /** Storage was full: cached chats were given up, the outbox kept. */
+    /** Storage was full: cached chats were removed, the outbox kept. */
     | 'storage_evicted'
-    /** Storage is full even without caches: the cursor was not kept, so more is loaded next time. */
+    /** Storage is full even without caches. If the cursor was not stored, more is loaded next time. */
     | 'storage_full'
-    /** More than 5 calls a second for seconds: a request was refused. */
+    /** Too many requests were waiting, because of the limit of 5 calls a second: one was refused. */
     | 'too_many_calls';
   readonly detail: string;
 }
@@ -263,54 +263,54 @@ export type SendResult =
   | { readonly ok: false; readonly code: SendRefusal };
 
 export type SendRefusal =
-  /** Nothing, or white space only. */
+  /** Empty, or only white space. */
   | 'blank'
-  /** It would not fit into a frame. The service's own limit comes back as a failed item. */
+  /** It would not fit into a frame. A content over the service's own limit becomes a failed item. */
   | 'too_long'
-  /** 100 chats, or about 0.9 MB of them, are waiting. */
+  /** 100 chats, or about 0.9 MB, are waiting. */
   | 'outbox_full'
-  /** It could not be written down, so it would not survive. Nothing was sent. */
+  /** It could not be stored, so it would not survive. Nothing was sent. */
   | 'storage_full';
 
 // ---- The client
 
 /**
- * One account on one device. It keeps a socket, resumes where it was, and keeps what pages show.
- * Nothing here throws for reasons of the network. Reads are cheap: call them while rendering.
+ * One account on one device. It keeps a socket open, resumes the timeline, and holds what pages show.
+ * Nothing here throws because of the network. Reads are cheap: call them while rendering.
  */
 export interface ImClient {
   // Life
-  /** Connects, and stays connected. After `stopped`, tries again. */
+  /** Connects, and stays connected. Also after `stopped`. */
   start(): void;
-  /** Disconnects and writes down what is to be kept. `start` goes on. */
+  /** Disconnects and stores the state. `start` resumes. */
   stop(): void;
   /** The app came to the front (`onShow`): resumes at once. */
   show(): void;
-  /** The app went to the back (`onHide`): closes the socket, writes down what is to be kept. */
+  /** The app went to the back (`onHide`): closes the socket and stores the state. */
   hide(): void;
-  /** `onNetworkStatusChange`. The network is taken to be there until this says otherwise. */
+  /** `onNetworkStatusChange`. The client assumes a network until this says otherwise. */
   network(connected: boolean): void;
   /**
-   * Stops, revokes the session, and removes this account's caches. `unsent` says what becomes of chats
-   * that are not sent: `keep` them for the next sign-in, or `discard` them.
+   * Stops, revokes the session, and removes this account's caches. `unsent` says what to do with unsent chats:
+   * `keep` them for the next sign-in, or `discard` them.
    */
   signOut(unsent: 'keep' | 'discard'): Promise<void>;
 
   // State
   readonly me: User;
   readonly connection: Connection;
-  /** `listener` is called after changes, never from within a call to the client. The result ends it. */
+  /** `listener` is called after changes, never from within a call to the client. The result unsubscribes. */
   subscribe(listener: (changes: Changes) => void): () => void;
-  /** The result ends it. */
+  /** The result unsubscribes. */
   onReport(listener: (report: Report) => void): () => void;
 
   // Conversations
   /** Newest first. */
   conversations(): readonly Conversation[];
   conversation(key: ConversationKey): Conversation | null;
-  /** Whether older conversations exist that `loadMoreConversations` would bring. */
+  /** Whether `loadMoreConversations` would bring older conversations. */
   readonly hasMoreConversations: boolean;
-  /** False until the list was loaded once; what storage had is shown before. */
+  /** False until the list was loaded once; before that, the stored list is shown. */
   readonly conversationsLoaded: boolean;
   /** Pull to refresh. Rejects with `ImError`. */
   refreshConversations(): Promise<void>;
@@ -318,22 +318,22 @@ export interface ImClient {
   loadMoreConversations(): Promise<void>;
 
   // One conversation
-  /** Keeps this conversation's chats up to date until `close`. Calls are counted. */
+  /** Keeps this conversation's chats up to date until `close`, which has to be called as often as `open`. */
   open(key: ConversationKey): void;
   close(key: ConversationKey): void;
   /** Of an open conversation; empty if it is not open. */
   chats(key: ConversationKey): ChatList;
-  /** 50 chats before the oldest. At once if there are none, or a call is under way. Rejects with `ImError`. */
+  /** Loads 50 chats before the oldest. Resolves at once if there are none, or a call is running. Rejects with `ImError`. */
   loadOlder(key: ConversationKey): Promise<void>;
-  /** Writes down, then sends as soon as possible, for as long as it takes. Content is never trimmed. */
+  /** Stores the chat, then sends it, with retries for as long as it takes. Content is never trimmed. */
   send(key: ConversationKey, content: string): SendResult;
   /** Sends the failed item of this `ChatItem.key` again, as the newest. False if there is no such item. */
   resend(key: ConversationKey, item: string): boolean;
   /** Removes a failed item. False if there is no such item. */
   discard(key: ConversationKey, item: string): boolean;
-  /** Everything that is shown of this conversation has been seen. Sent soon, in one with others. */
+  /** The user has seen all chats that are shown. The read mark is sent soon. */
   markRead(key: ConversationKey): void;
-  /** Call it on each input: it is sent now and then. */
+  /** Call it on each input: it is sent at most every 2.5 s. */
   typing(key: ConversationKey): void;
   isTyping(key: ConversationKey): boolean;
 

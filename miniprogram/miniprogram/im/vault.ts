@@ -1,4 +1,4 @@
-// What survives the app being killed, for each account: 1 MB a key, 10 MB in all.
+// Stores an account's state, within the platform's limits: 1 MB a key, 10 MB in all.
 
 import { MOST_SAVED_CHATS, MOST_SAVED_LOGS, MOST_SAVED_UNITS } from './limits';
 import { parse, toJson } from './wire';
@@ -11,7 +11,7 @@ export const createVault = (
   storage: Storage,
   server: string,
   userId: UserId,
-  /** Caches were given up; whether what was to be written has found room. */
+  /** Storage was full; whether there was room for the value after caches were removed. */
   full: (written: boolean) => void,
 ) => {
   const name = (key: keyof Saved) => `im2|${server}|${userId}|${key}`;
@@ -20,13 +20,13 @@ export const createVault = (
   };
   const forget = (keys: readonly ConversationKey[]): void => remove(...keys.map((key) => `log.${key}` as const));
 
-  /** What this file has written; null if it is not there, or torn. */
+  /** The stored value; null if it is absent or damaged. */
   const read = <K extends keyof Saved>(key: K): Saved[K] | null =>
     (parse(storage.get(name(key)) ?? '') as Saved[K] | undefined) ?? null;
 
   let logs = read('logs') ?? [];
 
-  /** Gives up caches, the oldest first, until there is room. */
+  /** Removes caches, the oldest first, until there is room. False if there is none. */
   const write = <K extends keyof Saved>(key: K, value: Saved[K]): boolean => {
     const text = toJson(value);
     for (let evicted = false; ; evicted = true) {
@@ -50,17 +50,17 @@ export const createVault = (
     write,
     remove,
 
-    /** Keeps the newest chats; fewer if they are long. */
+    /** Stores the newest chats; fewer if they are long. */
     saveLog: (key: ConversationKey, log: SavedLog): void => {
       let chats = log.chats.slice(-MOST_SAVED_CHATS);
       while (toJson(chats).length > MOST_SAVED_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
-      // First the name, then the thing: what has no name would never be removed.
+      // First the name, then the chats: without its name a log would never be removed.
       const others = logs.filter((other) => other !== key);
       forget(others.slice(0, 1 - MOST_SAVED_LOGS));
       logs = [...others.slice(1 - MOST_SAVED_LOGS), key];
       const hasMore = log.hasMore || chats.length < log.chats.length;
       if (write('logs', logs)) write(`log.${key}`, { ...log, chats, hasMore });
-      // Making room may have given up this one's name.
+      // Making room may have removed this log's name.
       if (!logs.includes(key)) forget([key]);
     },
 

@@ -1,4 +1,4 @@
-// What pages show, as of the last time they were told, and how it differs from the time before.
+// What pages show, as of the last `Changes`, and how it differs from the one before.
 
 import { keyOf } from './keys';
 import { MOST_UNREAD } from './limits';
@@ -10,7 +10,7 @@ import type { Chat } from './wire';
 
 const UNKNOWN: Presence = { online: false, lastSeenAt: null };
 const NOTHING: ChatList = { items: [], hasMore: false, loaded: false };
-/** What bubbles have in common, if nothing else is known of them. */
+/** The defaults of a bubble. */
 const SENT = { id: null, mine: true, status: 'sent', failure: null, read: false } as const;
 
 export const createView = (model: Model) => {
@@ -18,7 +18,7 @@ export const createView = (model: Model) => {
   const lists = new Map<ConversationKey, ChatList>();
   const shown = new WeakMap<object, { readonly parts: readonly unknown[]; readonly made: unknown }>();
 
-  /** What is shown of `of`: made again only when one of the parts differs, so that pages can compare by identity. */
+  /** What is shown of `of`: made again only when one of the parts changes, so that pages can compare by identity. */
   const show = <T>(of: object, parts: readonly unknown[], make: () => T): T => {
     const before = shown.get(of);
     if (before?.parts.every((part, at) => part === parts[at])) return before.made as T;
@@ -92,7 +92,7 @@ export const createView = (model: Model) => {
 
     close: (key: ConversationKey) => lists.delete(key),
 
-    /** Brings what is shown up to date. */
+    /** Updates what is shown. */
     take: (): Changes => {
       const dirty = model.takeDirty();
       const before = shownList;
@@ -123,7 +123,7 @@ export const createView = (model: Model) => {
   };
 };
 
-/** How `next` differs from `old`: what is between the ends that they share was replaced. */
+/** How `next` differs from `old`: the entries between their common ends were replaced. */
 const difference = <T extends { readonly key: unknown }>(old: readonly T[], next: readonly T[]): ListChange | null => {
   const was = old.map(({ key }) => key);
   const is = next.map(({ key }) => key);

@@ -1,4 +1,4 @@
-// What the service sends, read once: past this file a value of a type is what the type says.
+// Parses and checks what the service sends, so that the rest can trust the types.
 
 import { isId } from './ids';
 import type { ChatId, ConversationId, Presence, Session, User, UserId } from './types';
@@ -27,7 +27,7 @@ export interface ConversationRow {
   readonly peerReadUpTo: ChatId | 0;
 }
 
-/** What a client sends over its socket. */
+/** The frames that a client sends. */
 export type ClientFrame =
   | { readonly type: 'hello'; readonly since?: number; readonly epoch?: string; readonly deviceId: string }
   | { readonly type: 'send'; readonly clientMsgId: string; readonly targetUserId: UserId; readonly content: string }
@@ -36,17 +36,17 @@ export type ClientFrame =
   | { readonly type: 'watch'; readonly userIds: readonly UserId[] }
   | { readonly type: 'ping' };
 
-/** As it is sent and kept. */
+/** JSON, for the wire and for storage. */
 export const toJson = JSON.stringify;
 
-/** Reads a value; undefined for what is none. */
+/** Reads a value; undefined if it is invalid. */
 export type Reader<T> = (json: unknown) => T | undefined;
 
 export const text: Reader<string> = (json) => (typeof json === 'string' ? json : undefined);
 const flag: Reader<boolean> = (json) => json === true;
 const count: Reader<number> = (json) => (json === 0 || isId(json) ? json : undefined);
 
-/** Of whichever kind its place asks for. */
+/** An id of any kind: `never` fits each of their types. */
 const id = ((json) => (isId(json) ? json : undefined)) as Reader<never>;
 
 const time: Reader<number> = (json) => {
@@ -54,10 +54,10 @@ const time: Reader<number> = (json) => {
   return Number.isNaN(ms) ? undefined : ms;
 };
 
-/** What takes the place of a value that is not there, or cannot be read. */
+/** Uses `otherwise` if a value is absent or invalid. */
 const or = <T, U>(read: Reader<T>, otherwise: U): Reader<T | U> => (json) => read(json) ?? otherwise;
 
-/** An object with these keys, each of which can be read. */
+/** An object with these keys, all valid. */
 const shape = <T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> => (json) => {
   const made: Partial<T> = {};
   for (const key in readers) {
@@ -68,7 +68,7 @@ const shape = <T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]
   return made as T;
 };
 
-/** A list, without the entries that cannot be read: a newer service has kinds that this client does not know. */
+/** A list without its invalid entries: a newer service may send kinds that this client does not know. */
 const list = <T>(read: Reader<T>): Reader<readonly T[]> => (json) =>
   Array.isArray(json) ? json.map(read).filter((entry): entry is T => entry !== undefined) : undefined;
 
@@ -107,11 +107,11 @@ export const toUsers = shape({ users: list(toUser) });
 const chat = or(toChat, null);
 const place = shape({ epoch: text, lastSeq: count });
 
-/** The frames that mean something here, by their type. */
+/** The frames that this client handles, by type. */
 const FRAMES = {
   ready: place,
   reset: place,
-  // What cannot be read is passed by like a kind that is not known: asking again would not help.
+  // An unreadable chat is ignored like an unknown kind: asking again would not help.
   event: shape({ seq: id, event: name, chat }),
   sent: shape({ seq: id, clientMsgId: text, chat }),
   read: shape({ conversationId: id, userId: id, upTo: id }),
@@ -123,23 +123,23 @@ const FRAMES = {
 
 type Frames = { [T in keyof typeof FRAMES]: NonNullable<ReturnType<(typeof FRAMES)[T]>> };
 
-/** What is done with each frame. */
+/** The handler of each frame. */
 export type Handlers = { readonly [T in keyof Frames]: (frame: Frames[T]) => void };
 
-/** Undefined for what is no frame. */
+/** Undefined if it is not a frame. */
 export const toFrame = (line: string): { readonly type: string; readonly frame: object } | undefined => {
   const json = parse(line);
   const type = text(field(json, 'type'));
-  // A `pong`, or what later versions of the service may send.
+  // A `pong`, or a frame of a later version.
   if (type && !Object.keys(FRAMES).includes(type)) return { type, frame: {} };
   const frame = type && FRAMES[type as keyof Frames](json);
   return frame ? { type, frame } : undefined;
 };
 
-/** What an object has at this key; undefined for what is none. */
+/** The value at a key; undefined if this is not an object. */
 export const field = (json: unknown, key: string): unknown => (json as Readonly<Record<string, unknown>> | null | undefined)?.[key];
 
-/** The JSON of a text; undefined for what is none. */
+/** The JSON of a text; undefined if it is not JSON. */
 export const parse = (line: string): unknown => {
   try {
     return JSON.parse(line) as unknown;

@@ -1,10 +1,10 @@
-// Turns the change of a list into the smallest `setData`.
+// Turns a change of a list into a small `setData`.
 
 import type { ListChange } from '../im/index';
 
 /**
- * What `setData` takes to bring the rendered list at `path` up to date. `before` is its length until now,
- * `after` its length from now on, `render` makes the row at an index. `neighbours` says that a row also
+ * The argument of `setData` that updates the rendered list at `path`. `before` is its old length,
+ * `after` its new length, `render` makes the row at an index. `neighbours` says that a row also
  * depends on the one before it.
  */
 export function patch(

@@ -1,10 +1,10 @@
-// What pages draw of a chat and of a conversation: only what is on the screen, as texts.
+// The rows that pages draw for chats and conversations, as texts.
 
 import type { ChatItem, Conversation, ConversationKey } from '../im/index';
 import { longTime, shortTime } from '../texts/time';
 import type { Texts } from '../texts/zh';
 
-/** Milliseconds of silence after which a chat shows its time. */
+/** Milliseconds since the chat before, after which a chat shows its time. */
 const TIME_GAP_MS = 5 * 60_000;
 
 /** A bubble, and the time above it. */
@@ -12,10 +12,10 @@ export interface ChatRow {
   readonly key: string;
   readonly mine: boolean;
   readonly text: string;
-  /** Empty if it follows closely on the one before. */
+  /** Empty if it follows the one before closely. */
   readonly time: string;
   readonly status: 'pending' | 'failed' | 'sent';
-  /** Under one's own chat: whether it was read, or why it was refused. */
+  /** The line under one's own chat: whether it was read, or why it was refused. */
   readonly note: string;
 }
 
@@ -79,7 +79,7 @@ export function conversationRow(
   };
 }
 
-/** A number as it stands in a red dot. */
+/** A number as a badge shows it. */
 export function badge(count: number): string {
   if (count === 0) return '';
   return count > 99 ? '99+' : String(count);

@@ -1,4 +1,4 @@
-// What the service offers, as it says to anybody.
+// What the service offers, by `GET /v1/service`.
 
 import { platform } from './platform';
 
@@ -9,7 +9,7 @@ export interface Offers {
   readonly directory: boolean;
 }
 
-/** Rejects when there is no such service. */
+/** Rejects if the service does not answer. */
 export async function offers(server: string): Promise<Offers> {
   const url = `${server}/v1/service`;
   const answer = await platform.request({ method: 'GET', url, headers: {}, timeoutMs: 10_000 });

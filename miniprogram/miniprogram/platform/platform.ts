@@ -1,4 +1,4 @@
-// What the client core needs of the phone, made of `wx`.
+// The client core's platform, made of `wx`.
 
 import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers } from '../im/index';
 
@@ -55,7 +55,7 @@ function request({ method, url, headers, body, timeoutMs }: HttpRequest): Promis
       url,
       header: { ...headers },
       ...(body === undefined ? {} : { data: body }),
-      // A text that stays a text.
+      // Keeps the answer a text.
       dataType: 'text',
       timeout: timeoutMs,
       success: ({ statusCode, header, data }) => {

@@ -1,17 +1,17 @@
-// Which service this app talks to.
+// The service that this app uses.
 
 import { DEVELOPMENT_SERVER, RELEASE_SERVER } from '../config';
 
 const KEY = 'server';
 
-/** Whether the address may be changed: not in a version that is released. */
+/** Whether the user may change the address: not in a released version. */
 export function canChooseServer(): boolean {
   return wx.getAccountInfoSync().miniProgram.envVersion !== 'release';
 }
 
 /** Its address, without a slash at the end. */
 export function server(): string {
-  // A browser's page, or a deployer's `ext.json`, says where it is.
+  // A browser's page or an `ext.json` may set it.
   const { server: given } = wx.getExtConfigSync() as { server?: string };
   if (given) return given;
   if (!canChooseServer()) return RELEASE_SERVER;
@@ -19,7 +19,7 @@ export function server(): string {
   return typeof chosen === 'string' && chosen !== '' ? chosen : DEVELOPMENT_SERVER;
 }
 
-/** Takes what a person typed: `192.168.1.5:8080` is as good as a URL. False if it is no address. */
+/** Takes what a person typed: a URL, or `192.168.1.5:8080`. False if it is not an address. */
 export function chooseServer(typed: string): boolean {
   const url = /^https?:\/\//.test(typed.trim()) ? typed.trim() : `http://${typed.trim()}`;
   const address = /^https?:\/\/[^\s/?#@]+/.exec(url)?.[0];

@@ -1,4 +1,4 @@
-// What the app says, in the phone's language.
+// The app's texts, in the phone's language.
 
 import { ImError } from '../im/index';
 import { en } from './en';
@@ -6,12 +6,12 @@ import { zh, type Texts } from './zh';
 
 export type { Texts };
 
-/** Chinese where the phone speaks Chinese, English everywhere else. */
+/** Chinese if the phone's language is Chinese, otherwise English. */
 export function texts(): Texts {
   return wx.getAppBaseInfo().language.startsWith('zh') ? zh : en;
 }
 
-/** What to tell a person about a call that did not succeed. */
+/** The message for a call that failed. */
 export function sayError(error: unknown, special: Readonly<Record<string, string>> = {}): string {
   const say = texts();
   if (!(error instanceof ImError)) return say.unknownError;

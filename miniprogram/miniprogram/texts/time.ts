@@ -1,10 +1,10 @@
-// Times as WeChat writes them: the nearer, the shorter.
+// Times as WeChat writes them: the more recent, the shorter.
 
 import type { Texts } from './zh';
 
 const DAY_MS = 86_400_000;
 
-/** Days from one moment to another, counted by midnights. */
+/** Midnights between two moments. */
 function daysBetween(from: Date, to: Date): number {
   const midnight = (date: Date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate());
   return Math.round((midnight(to) - midnight(from)) / DAY_MS);
@@ -26,7 +26,7 @@ function day(date: Date, now: Date, { time }: Texts): string {
     : time.yearMonthDay(date.getFullYear(), month, dayOfMonth);
 }
 
-/** For a list: `12:30` today, the day before that. Both are milliseconds since 1970. */
+/** For the list: `12:30` if it was today, otherwise the day. Both are milliseconds since 1970. */
 export function shortTime(at: number, now: number, say: Texts): string {
   const date = new Date(at);
   return day(date, new Date(now), say) || clock(date);

@@ -25,7 +25,7 @@ test('two phones on one page talk to each other', async () => {
   await zhang.locator('.note', { hasText: '已读' }).waitFor();
   await li.locator('.note', { hasText: '已读' }).waitFor();
   await demo.shoot('demo');
-  // One phone's way back is not the other's.
+  // Going back on one phone does not affect the other.
   await zhang.locator('.mp-back:visible').click();
   await zhang.locator('.row', { hasText: '李四' }).waitFor();
   assert.equal(await li.locator('textarea').count(), 1);

@@ -1,4 +1,4 @@
-// A long conversation: pages of history, and where the list stands.
+// A long conversation: pages of history, and the position of the list.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,10 +8,10 @@ import { world } from './world';
 
 const { server, phone } = await world('limits.enabled=false');
 
-/** Milliseconds that one more of a thousand bubbles may take: 5 on an idle machine, and 600 if all were drawn again. */
+/** Milliseconds to draw one bubble after a thousand: 5 on an idle machine, and 600 if all were drawn again. */
 const MOST_MS = 60;
 
-/** 李四 at a list with one conversation of so many chats: `第1条` and so on. */
+/** Opens 李四's list with one conversation of this many chats: `第1条` and so on. */
 async function reader(count: number, name: string) {
   const [writer, li] = [await server.person(name), await server.person(`${name}的朋友`)];
   for (let at = 1; at <= count; at++) await writer.send(li.id, `第${at}条`);
@@ -26,13 +26,13 @@ async function atEnd(reading: Phone): Promise<void> {
   await eventually('the list is at its end', async () => (await reading.distanceToEnd()) < 2);
 }
 
-/** Turns the wheel over the list, as a reader does. */
+/** Scrolls the list with the wheel. */
 async function wheel(reading: Phone, pixels: number): Promise<void> {
   await reading.list.hover();
   await reading.page.mouse.wheel(0, pixels);
 }
 
-/** Scrolls away from the end, again if the list was just going there. */
+/** Scrolls away from the end, again if the list was just scrolling there itself. */
 async function scrollUp(reading: Phone): Promise<void> {
   await eventually('the list shows the way to the end', async () => {
     await reading.list.evaluate((list) => {
@@ -47,7 +47,7 @@ async function rested(reading: Phone): Promise<void> {
   await reading.screen.locator('.top', { hasText: '加载中' }).waitFor({ state: 'detached' });
 }
 
-test('history comes page by page, and what is read stays in its place', async () => {
+test('history loads page by page, and the chats on the screen stay in place', async () => {
   const { reading } = await reader(130, '周一');
   await atEnd(reading);
   assert.equal(await reading.bubbles.count(), 50);
@@ -58,7 +58,7 @@ test('history comes page by page, and what is read stays in its place', async ()
     await wheel(reading, -100_000);
     await eventually(`第${first}条 is loaded`, async () => (await reading.texts())[0] === `第${first}条`);
     await rested(reading);
-    // What was at the top is still on the screen.
+    // The chat that was at the top is still on the screen.
     const bubble = reading.bubbles.filter({ hasText: new RegExp(`^\\D*${top}$`) }).last();
     await eventually(`${top} is on the screen`, async () => {
       const [box, list] = [await bubble.boundingBox(), await reading.list.boundingBox()];
@@ -70,7 +70,7 @@ test('history comes page by page, and what is read stays in its place', async ()
   reading.assertQuiet();
 });
 
-test('the list follows the newest chat, unless the reader has scrolled up', async () => {
+test('the list follows the newest chat, unless the user has scrolled up', async () => {
   const { writer, li, reading } = await reader(60, '吴二');
   await atEnd(reading);
   await writer.send(li.id, '跟着走');
@@ -109,7 +109,7 @@ test('the list follows the newest chat, unless the reader has scrolled up', asyn
   reading.assertQuiet();
 });
 
-test('what is below the screen is not read until it is on it', async () => {
+test('chats below the screen are not marked as read until they are on it', async () => {
   const { reading } = await reader(60, '郑三');
   await atEnd(reading);
   const writing = await phone();
@@ -129,8 +129,8 @@ test('a thousand bubbles stay usable', async () => {
   const { writer, li, reading } = await reader(1000, '冯四');
   for (let page = 1; page < 20; page++) {
     await eventually(`page ${page}`, async () => {
-      // Again, if it came while the last page was being put in its place: who is at the top already has to
-      // leave it first.
+      // Scrolls again if the event came while the last page was being inserted: a list that is already at the top
+      // has to leave it first.
       await reading.list.evaluate((list) => {
         list.scrollTop = list.scrollTop === 0 ? 60 : 0;
       });
@@ -155,7 +155,7 @@ test('a thousand bubbles stay usable', async () => {
       return performance.now() - begun;
     });
   });
-  // The fastest: what is above it is what other work on this machine took.
+  // The fastest: the rest is time that other programs on this machine took.
   const fastest = Math.min(...times);
   console.log(`# appending to a thousand bubbles takes ${fastest.toFixed(1)} ms`);
   assert.ok(fastest < MOST_MS, `${fastest} ms`);

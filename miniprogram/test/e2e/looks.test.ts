@@ -1,4 +1,4 @@
-// How the pages look: screenshots to be looked at, and what can be measured of them.
+// How the pages look: screenshots for people, and measurements.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { world } from './world';
 
 const { server, phone } = await world('limits.enabled=false');
 
-/** Somebody with a few conversations, and one that is worth looking at. */
+/** A user with a few conversations, one of them with many kinds of chats. */
 async function lively(name: string): Promise<void> {
   const me = await server.person(name);
   for (const [friend, ...texts] of [
@@ -29,7 +29,7 @@ async function lively(name: string): Promise<void> {
   }
 }
 
-/** Nothing sticks out of the screen on the right, and nothing that can be tapped is hidden by another. */
+/** Nothing extends beyond the right of the screen, and nothing covers what can be tapped. */
 async function assertFits(of: Phone): Promise<void> {
   const outside = await of.screen.evaluate((screen) => {
     const { right } = screen.getBoundingClientRect();
@@ -85,7 +85,7 @@ for (const dark of [false, true]) {
   }
 }
 
-test('letters of twice the size break nothing', async () => {
+test('text of twice the size breaks nothing', async () => {
   await lively('大字');
   const big = await phone();
   await big.screen.locator('.field input').waitFor();
@@ -106,7 +106,7 @@ test('letters of twice the size break nothing', async () => {
   await assertFits(big);
 });
 
-test('the failed, the pending and the disconnected', async () => {
+test('failed and pending chats, and no connection', async () => {
   await lively('离线');
   const off = await phone();
   await off.signIn('离线');

@@ -1,4 +1,4 @@
-// The server dies, tabs are reloaded, sessions end: nothing is lost, nothing is doubled.
+// The server dies, tabs are reloaded, sessions end: nothing is lost or duplicated.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,12 +8,12 @@ import { world } from './world';
 
 const { server, phone, pair } = await world();
 
-/** What a browser says by itself about a server that is not there. */
+/** The complaints, without the browser's own about a server that is away. */
 function withoutRefusals({ complaints }: Phone): string[] {
   return complaints.filter((text) => !/Failed to load resource|WebSocket connection to/.test(text));
 }
 
-/** Puts the tab into the background, or back to the front. */
+/** Moves the tab to the background or the foreground. */
 async function setHidden(of: Phone, isHidden: boolean): Promise<void> {
   await of.page.evaluate((hidden) => {
     Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
@@ -29,7 +29,7 @@ async function tokenOf(of: Phone): Promise<string> {
   });
 }
 
-test('a chat that is sent while the server is down goes out when it is back', async () => {
+test('a chat that is written while the server is down is sent when it is back', async () => {
   const { zhang, li } = await pair();
   await zhang.send('之前');
   await li.openChat('张三');
@@ -51,14 +51,14 @@ test('a chat that is sent while the server is down goes out when it is back', as
   assert.deepEqual([...withoutRefusals(zhang), ...withoutRefusals(li)], []);
 });
 
-test('a reload in the middle of a send loses nothing and doubles nothing', async () => {
+test('a reload in the middle of a send loses and duplicates nothing', async () => {
   const { zhang, li } = await pair();
   await zhang.send('先说一句');
   await li.openChat('张三');
   const texts = Array.from({ length: 12 }, (_, at) => `重载${at}`);
   for (const [at, text] of texts.entries()) {
     await zhang.send(text);
-    // At once, whether it is on its way, committed or acknowledged.
+    // At once, whether the chat is in flight, committed or acknowledged.
     if (at % 3 === 2) {
       await zhang.page.reload();
       await zhang.inChatWith('李四');
@@ -70,14 +70,14 @@ test('a reload in the middle of a send loses nothing and doubles nothing', async
   await li.page.reload();
   await li.sees('重载11');
   assert.deepEqual(mine(await li.texts()), texts);
-  // After the reload the way back is still there.
+  // After the reload one can still go back.
   await zhang.back();
   await zhang.row('李四').waitFor();
   zhang.assertQuiet();
   li.assertQuiet();
 });
 
-test('a reload while there is no connection keeps what was not sent', async () => {
+test('a reload without a connection keeps unsent chats', async () => {
   const { zhang } = await pair();
   await zhang.send('在的时候');
   await zhang.noted('在的时候', '未读');
@@ -93,7 +93,7 @@ test('a reload while there is no connection keeps what was not sent', async () =
   await zhang.row('李四').locator('.preview', { hasText: '[未发送] 还没发出去' }).waitFor();
 });
 
-test('in the background there is no socket, and what came is there in the foreground', async () => {
+test('a background tab has no socket, and shows the missed chats in the foreground', async () => {
   const { zhang, li } = await pair();
   await zhang.send('你好');
   await li.openChat('张三');
@@ -109,7 +109,7 @@ test('in the background there is no socket, and what came is there in the foregr
   li.assertQuiet();
 });
 
-test('a token that ended in the background is replaced without a word', async () => {
+test('a token that was revoked in the background is replaced silently', async () => {
   const { zhang, li } = await pair();
   await zhang.send('你好');
   await li.openChat('张三');

@@ -1,4 +1,4 @@
-// A person with the chat in a browser, in words of what a person does and sees.
+// A person's phone in a browser, with methods for what the person does and sees.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -31,7 +31,7 @@ export function launch(): Promise<Browser> {
 }
 
 export class Phone {
-  /** What the browser complained of. */
+  /** Errors and warnings of the browser. */
   readonly complaints: string[] = [];
 
   private constructor(
@@ -70,7 +70,7 @@ export class Phone {
     return phone;
   }
 
-  /** Waits until a toast has said this, if only for a moment. */
+  /** Waits until a toast has shown this text, if only for a moment. */
   async toasted(text: string): Promise<void> {
     await eventually(`a toast says ${text}`, () =>
       this.page.evaluate((wanted) => (window as unknown as { toasts: string[] }).toasts.includes(wanted), text),
@@ -81,7 +81,7 @@ export class Phone {
     await this.context.close();
   }
 
-  /** The part of the page that is on the screen: pages below it are hidden. */
+  /** The page on the screen: pages below it are hidden. */
   get screen(): Locator {
     return this.page.locator('.mp-screen:not([hidden])');
   }
@@ -97,7 +97,7 @@ export class Phone {
     await this.page.locator('wx-page[is="pages/conversations/conversations"]').waitFor();
   }
 
-  /** Finds somebody by name, and opens the chat. */
+  /** Finds a user by name, and opens the chat. */
   async find(name: string): Promise<void> {
     await this.screen.locator('.start').click();
     await this.screen.locator('.search input').fill(name);
@@ -105,7 +105,7 @@ export class Phone {
     await this.inChatWith(name);
   }
 
-  /** The line of somebody in the list. */
+  /** A user's line in the list. */
   row(name: string): Locator {
     return this.screen.locator('.row', { hasText: name });
   }
@@ -150,7 +150,7 @@ export class Phone {
     await this.bubble(text).last().waitFor();
   }
 
-  /** Waits until one's own chat says this, such as `已读`. */
+  /** Waits until this note, such as `已读`, is under one's own chat. */
   async noted(text: string, note: string): Promise<void> {
     await this.bubble(text).last().locator('.note', { hasText: note }).waitFor();
   }
@@ -159,14 +159,14 @@ export class Phone {
     return this.screen.locator('#list');
   }
 
-  /** Pixels from the end of the list to what is on the screen. */
+  /** Pixels from the bottom of the screen to the end of the list. */
   async distanceToEnd(): Promise<number> {
     return this.list.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop);
   }
 
   async shoot(name: string): Promise<void> {
     fs.mkdirSync(SHOTS, { recursive: true });
-    // The end of what slides or fades.
+    // Waits for the end of animations.
     await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: 'disabled' });
   }
 
@@ -175,7 +175,7 @@ export class Phone {
   }
 }
 
-/** Runs in the page: keeps the texts of all toasts, each of which is gone after a moment. */
+/** Runs in the page: records the texts of all toasts, which disappear after a moment. */
 function keepToasts(): void {
   const toasts: string[] = [];
   Object.assign(window, { toasts });

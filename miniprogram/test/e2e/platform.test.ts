@@ -1,4 +1,4 @@
-// What a phone does around the pages: a finger that pulls, a notch, a keyboard.
+// What a phone adds to the pages: pull to refresh, a notch, a keyboard.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { world } from './world';
 
 const { server, phone } = await world('limits.enabled=false');
 
-/** A finger goes down at the top of the list, moves so many pixels, and is lifted. */
+/** Puts a finger down at the top of the list, moves it by this many pixels, and lifts it. */
 async function pull(of: Phone, pixels: number): Promise<void> {
   const box = await of.screen.locator('.list').boundingBox();
   assert.ok(box);
@@ -21,7 +21,7 @@ async function pull(of: Phone, pixels: number): Promise<void> {
   await touch.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
 }
 
-test('a pull at the top of the list loads it anew, and a short one does not', async () => {
+test('a pull at the top of the list reloads it, and a short one does not', async () => {
   const zhang = await phone({ touch: true });
   await zhang.signIn('拉动');
   await zhang.screen.locator('.empty').waitFor();
@@ -61,7 +61,7 @@ test('the bars stay clear of the notch and of the line at the bottom', async () 
   await zhang.openChat('刘海的朋友');
   const safe = zhang.screen.locator('composer [class$=--safe]');
   assert.equal((await safe.boundingBox())?.height, 30);
-  // Nothing of the field is under the line.
+  // The line covers nothing of the field.
   const [field, bar] = [await zhang.field.boundingBox(), await zhang.screen.locator('composer [class$=--bar]').boundingBox()];
   assert.ok(field && bar && field.y + field.height <= bar.y + bar.height - 30);
 });

@@ -1,4 +1,4 @@
-// Two replicas: the one that somebody is on dies while both write, and a phone loses its network.
+// Two replicas: the replica of one user dies while both write, and a phone loses its network.
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { eventually, launch, Phone } from './phone';
 import { Stack } from './stack';
 
-test('a replica dies in the middle of a talk, and every chat is on both pages once and in order', async () => {
+test('a replica dies during a conversation, and both pages show every chat once and in order', async () => {
   const [stack, browser] = await Promise.all([Stack.up(2), launch()]);
   after(async () => {
     await browser.close();
@@ -38,7 +38,7 @@ test('a replica dies in the middle of a talk, and every chat is on both pages on
   };
   for (const who of ['张', '李', '张', '李'] as const) await say(who);
 
-  // A phone without a network says so, and keeps what is written.
+  // A phone without a network says so, and keeps the chats that are written.
   await zhang.page.context().setOffline(true);
   await zhang.screen.locator('connection-bar', { hasText: '网络' }).waitFor();
   for (const who of ['张', '张', '李'] as const) await say(who);
@@ -56,7 +56,7 @@ test('a replica dies in the middle of a talk, and every chat is on both pages on
     assert.deepEqual(shown.filter((text) => text.startsWith(who)), said[who], 'in the order of writing');
   }
 
-  // And they talk on.
+  // And they continue to talk.
   await zhang.send('还在吗');
   await li.sees('还在吗');
   await li.send('在');

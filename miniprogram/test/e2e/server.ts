@@ -1,4 +1,4 @@
-// A real server process on a database of its own, which can be killed and started again.
+// A real server process with its own database, which can be killed and started again.
 
 import { randomUUID } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -12,7 +12,7 @@ import { freePort } from '../port';
 export const BINARY =
   process.env.IMSERVER_BIN ?? fileURLToPath(new URL('../../../target/debug/imserver', import.meta.url));
 
-/** Milliseconds that a start may take on a busy machine. */
+/** Maximum milliseconds of a start on a busy machine. */
 const START_MS = 120_000;
 
 export class Server {
@@ -35,7 +35,7 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Starts it, again where it was. */
+  /** Starts it, at the same address each time. */
   async start(): Promise<void> {
     const sets = this.settings.flatMap((setting) => ['--set', setting]);
     this.child = spawn(
@@ -65,7 +65,7 @@ export class Server {
     }
   }
 
-  /** `kill -9`, as a crash does it. */
+  /** `kill -9`, like a crash. */
   async kill(): Promise<void> {
     const { child } = this;
     if (child?.exitCode !== null) return;
@@ -79,7 +79,7 @@ export class Server {
     fs.rmSync(this.home, { recursive: true, force: true });
   }
 
-  /** Somebody who speaks HTTP only. */
+  /** A user without a phone, over HTTP. */
   async person(name: string): Promise<Person> {
     const { token, user } = (await this.post('/v1/login/demo', { name })) as {
       token: string;

@@ -29,13 +29,13 @@ export class Stack {
 
   static async up(replicas: number): Promise<Stack> {
     const folder = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'imserver-e2e-stack-')), 'stack');
-    // Postgres does not run as root, and has to get there.
+    // Postgres does not run as root, and needs access to the folder.
     fs.chmodSync(path.dirname(folder), 0o711);
     const env = {
       ...process.env,
       IMSERVER_STACK: folder,
       IMSERVER_PROGRAM: BINARY,
-      // Two people and a test must not be strangers to each other, nor be held up by limits.
+      // The users have to find each other, and limits must not delay the test.
       IMSERVER__AUTH__DEMO_LOGIN: 'true',
       IMSERVER__USERS__DIRECTORY: 'true',
       IMSERVER__LIMITS__ENABLED: 'false',

@@ -8,7 +8,7 @@ import { world } from './world';
 
 const { phone, pair } = await world();
 
-test('two people find each other, talk both ways and see what was read', async () => {
+test('two people find each other, write to each other and see read marks', async () => {
   const { zhang, li } = await pair();
   await zhang.send('在吗？');
   await zhang.noted('在吗？', '未读');
@@ -25,11 +25,11 @@ test('two people find each other, talk both ways and see what was read', async (
 
   await li.send('在，你说');
   await zhang.sees('在，你说');
-  // It was on the screen, so it is read.
+  // The chat was on the screen, so it is read.
   await li.noted('在，你说', '已读');
   assert.deepEqual(await zhang.texts(), ['在吗？', '在，你说']);
   assert.deepEqual(await li.texts(), ['在吗？', '在，你说']);
-  // One's own are on the right.
+  // One's own chats are on the right.
   assert.equal(await zhang.bubble('在吗？').evaluate((row) => row.classList.contains('mine')), true);
   assert.equal(await li.bubble('在吗？').evaluate((row) => row.classList.contains('mine')), false);
 
@@ -46,7 +46,7 @@ test('typing and presence show on the other side', async () => {
   await li.openChat('张三');
   await li.sees('喂');
   await zhang.screen.locator('.presence', { hasText: '在线' }).waitFor();
-  // One that is typed may be lost, and what it shows goes away by itself; a person types on.
+  // A single typing frame may be lost, and its hint disappears by itself: so type on.
   const typing = zhang.screen.locator('.presence', { hasText: '对方正在输入' });
   await eventually('zhang sees that li types', async () => {
     await li.field.pressSequentially('想');
@@ -57,7 +57,7 @@ test('typing and presence show on the other side', async () => {
   zhang.assertQuiet();
 });
 
-test('what looks like HTML is text, and every character comes through', async () => {
+test('HTML is shown as text, and every character arrives unchanged', async () => {
   const { zhang, li } = await pair();
   const texts = [
     '<img src=x onerror="document.title=1">',
@@ -86,7 +86,7 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   await zhang.field.fill('   ');
   assert.equal(await send.count(), 0, 'white space is nothing');
 
-  // A choice of emoji goes where the cursor is, and is erased whole.
+  // An emoji is inserted at the cursor, and erased whole.
   await zhang.field.fill('好的');
   await zhang.screen.locator('composer [class$=--smile]').click();
   const emoji = zhang.screen.locator('emoji-panel [class*="emoji"]');
@@ -98,7 +98,7 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   await zhang.sees('好的😂');
   await zhang.screen.locator('composer [class$=--keyboard]').click();
 
-  // Enter sends; with Shift it begins a line, and the field grows.
+  // Enter sends; with Shift it starts a new line, and the field grows.
   const height = () => zhang.field.evaluate((field) => field.clientHeight);
   const low = await height();
   await zhang.field.fill('一');
@@ -110,7 +110,7 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   assert.equal(await zhang.field.inputValue(), '');
   await eventually('the field is low again', async () => (await height()) === low);
 
-  // Enter that chooses a word of an input method does not send.
+  // Enter does not send while it chooses a word of an input method.
   await zhang.field.fill('ni');
   await zhang.field.evaluate((field) =>
     field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true })),
@@ -133,7 +133,7 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   li.assertQuiet();
 });
 
-test('a name is changed, a picture is chosen, and one signs out', async () => {
+test('a user changes the name, chooses a picture and signs out', async () => {
   const { zhang, li } = await pair();
   await zhang.send('我换名字了');
   await zhang.back();
@@ -159,14 +159,14 @@ test('a name is changed, a picture is chosen, and one signs out', async () => {
   await zhang.screen.locator('.sign-out').click();
   await zhang.page.locator('.mp-modal button', { hasText: '确定' }).click();
   await zhang.screen.locator('wx-button', { hasText: '进入' }).waitFor();
-  // Nothing of the account is left for the next one.
+  // The next account sees nothing of this one.
   await zhang.signIn('王五');
   await zhang.screen.locator('.empty').waitFor();
   zhang.assertQuiet();
   li.assertQuiet();
 });
 
-test('a phone that speaks English is spoken to in English', async () => {
+test('a phone set to English shows English', async () => {
   const visitor = await phone({ locale: 'en-GB' });
   await visitor.signIn('Visitor');
   await visitor.screen.locator('.start', { hasText: 'New chat' }).waitFor();

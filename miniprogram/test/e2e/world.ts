@@ -7,7 +7,7 @@ import { Server } from './server';
 
 export interface World {
   readonly server: Server;
-  /** A new phone at the sign-in page. It is closed after the test. */
+  /** Opens a new phone at the sign-in page, and closes it after the test. */
   readonly phone: (look?: Parameters<typeof Phone.open>[2], path?: string) => Promise<Phone>;
   /** Two people who have found each other: 张三's phone shows the chat, 李四's the list. */
   readonly pair: () => Promise<{ zhang: Phone; li: Phone }>;

@@ -26,7 +26,7 @@ test('it exports what the source exports', () => {
 for (const name of ['client', 'connection', 'storage', 'random', 'service']) {
   test(`${name}.test.ts passes`, async () => {
     const args = ['--import', 'tsx', '--test', '--test-reporter', 'tap', join(import.meta.dirname, `${name}.test.ts`)];
-    // Another runner would take this one's place for its own.
+    // Otherwise the inner runner reports to this one.
     const env = { ...process.env, IM_CORE: file, NODE_TEST_CONTEXT: undefined };
     const tests = spawn(process.execPath, args, { env });
     let said = '';

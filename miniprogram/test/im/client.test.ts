@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { UserId } from '../../miniprogram/im/index';
 import { Desk, LI, ME } from './desk';
 
-test('retryAfterMs is heeded, and the order of writing kept', async () => {
+test('a send waits for retryAfterMs, and keeps the order of writing', async () => {
   const desk = await new Desk().online();
   desk.server.busy = 1;
   for (const content of ['a', 'b', 'c']) desk.client.send(LI, content);
@@ -18,7 +18,7 @@ test('retryAfterMs is heeded, and the order of writing kept', async () => {
   assert.deepEqual(desk.server.conversation(ME, LI)?.chats.map(({ content }) => content), ['a', 'b', 'c']);
 });
 
-test('read marks of many and typing on each key are few frames', async () => {
+test('many read marks, and typing on each key, are sent as few frames', async () => {
   const desk = await new Desk().online();
   desk.client.open(LI);
   for (let count = 0; count < 100; count += 1) {
@@ -52,7 +52,7 @@ test('a stranger on the screen is watched from the first chat on', async () => {
   assert.equal(desk.sent('watch').length, 2);
 });
 
-test('who is shown only after an answer is watched again with it', async () => {
+test('a user whose presence is shown only after an answer is watched again with it', async () => {
   const desk = new Desk();
   desk.server.bothWrote = true;
   await desk.online();
@@ -73,7 +73,7 @@ test('who is shown only after an answer is watched again with it', async () => {
   assert.equal(desk.sent('watch').length, 3);
 });
 
-test('a chat that would have to wait for minutes fails, and the others go on', async () => {
+test('a chat that would have to wait for minutes fails, and the others are sent', async () => {
   const desk = await new Desk().online();
   const stranger = 3 as UserId;
   desk.server.closedTo.add(stranger);
@@ -92,7 +92,7 @@ test('a chat that would have to wait for minutes fails, and the others go on', a
   assert.equal(desk.server.conversation(ME, stranger)?.chats.length, 1);
 });
 
-test('somebody who types is shown as typing for a while, or until the chat comes', async () => {
+test('typing is shown for a while, or until the chat comes', async () => {
   const desk = await new Desk().online();
   const types = () => {
     desk.server.notify(ME, { type: 'typing', userId: LI });
@@ -108,7 +108,7 @@ test('somebody who types is shown as typing for a while, or until the chat comes
   assert.equal(desk.client.isTyping(LI), false);
 });
 
-test('frames and kinds that are not known are passed by', async () => {
+test('unknown frames and kinds are ignored', async () => {
   const desk = await new Desk().online();
   desk.server.notify(ME, { type: 'weather', rain: true });
   desk.server.strange(ME);

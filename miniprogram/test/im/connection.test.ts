@@ -70,7 +70,7 @@ test('a connect that fails while the session is good is no reason to log in', as
   assert.ok(desk.connects.length > 3, `${desk.connects.length} attempts`);
 });
 
-test('a session that ended while nobody was connected is found by asking', async () => {
+test('a session that ended without a socket is noticed by asking over HTTP', async () => {
   const desk = await new Desk().online();
   desk.client.hide();
   await desk.time.pass(1000);
@@ -81,7 +81,7 @@ test('a session that ended while nobody was connected is found by asking', async
   assert.equal(desk.client.connection.phase, 'online');
 });
 
-test('a login by hand, or by somebody else, stops the client', async () => {
+test('a login that needs the user, or gives another user, stops the client', async () => {
   for (const [login, reason] of [
     [() => Promise.resolve(null), 'signed_out'],
     [() => Promise.resolve(new Desk().sessionOf(LI)), 'other_account'],
@@ -93,7 +93,7 @@ test('a login by hand, or by somebody else, stops the client', async () => {
   }
 });
 
-test('waits are drawn from bounds that double from 1 s to 30 s, until 60 s of stable connection', async () => {
+test('the bound of waits doubles from 1 s to 30 s, until 60 s of stable connection', async () => {
   const desk = await new Desk().online();
   desk.app.random = () => 0.999;
   const waits = async (count: number): Promise<number[]> => {
@@ -118,7 +118,7 @@ test('waits are drawn from bounds that double from 1 s to 30 s, until 60 s of st
   assert.deepEqual(await waits(2), [1, 2]);
 });
 
-test('a drain is followed by a return at the time that it named', async () => {
+test('after a drain the client reconnects at the time that the service named', async () => {
   const { time, server, client, connects } = await new Desk().online();
   const before = time.now();
   server.drain();
@@ -155,7 +155,7 @@ test('hiding closes the socket; showing opens one at once, even in a long wait',
   assert.equal(client.connection.phase, 'online');
 });
 
-test('a socket that died without a word is found within 40 s', async () => {
+test('a socket that died silently is noticed within 40 s', async () => {
   const { time, client, app, connects } = await new Desk().online();
   app.cut(true);
   await time.pass(45_000);

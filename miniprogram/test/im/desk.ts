@@ -1,4 +1,4 @@
-// A phone with a client on it, and a service, for tests of one thing at a time in virtual time.
+// A phone with a client, and a service, in virtual time.
 
 import assert from 'node:assert/strict';
 

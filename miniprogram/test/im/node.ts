@@ -14,7 +14,7 @@ export function nodePlatform(texts = new Map<string, string>()): Platform {
       socket.on('message', (data: Buffer) => {
         handlers.message(data.toString());
       });
-      // `close` follows, and says all that is to be said.
+      // `close` follows, and is enough.
       socket.on('error', () => undefined);
       socket.on('close', (code, reason) => {
         handlers.closed(code, reason.toString());

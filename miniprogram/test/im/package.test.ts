@@ -1,4 +1,4 @@
-// The core as a package: its size, what it leans on, and the example of its README.
+// The core as a package: its size, its imports, and the example of its README.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// The random runs can fail: each of these mistakes, planted into the client, is found by one of them.
+// Plants mistakes into the client: the random runs find each of them.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -33,7 +33,7 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'clientMsgId: `${id}-${clock.now()}`,',
   },
   {
-    what: 'a hole in the numbers is passed over',
+    what: 'a gap in the numbers is ignored',
     file: 'timeline.ts',
     right: 'if (seq > cursor.seq + 1 || end === Infinity) {',
     wrong: 'if (false) {',
@@ -45,19 +45,19 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'loaded = true;\n      chats = entries;',
   },
   {
-    what: 'old chats stay before a hole',
+    what: 'old chats stay before a gap',
     file: 'chatlog.ts',
     right: 'if (hasMore && doubt && doubt.from < first) {',
     wrong: 'if (doubt && doubt.from < 0) {',
   },
   {
-    what: 'what storage has is taken for complete',
+    what: 'stored chats are taken for complete',
     file: 'model.ts',
     right: 'state.complete && saved?.seq === state.cursor?.seq',
     wrong: 'true',
   },
   {
-    what: 'what is in doubt is written down as if it were not',
+    what: 'a log with a gap is stored',
     file: 'chatlog.ts',
     right: 'if (!unsaved || doubt) return null;',
     wrong: 'if (!unsaved) return null;',
@@ -75,13 +75,13 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'if (false)',
   },
   {
-    what: 'a socket that does not answer is believed in',
+    what: 'a socket that does not answer is kept',
     file: 'link.ts',
     right: 'if (heard === before) reconnect();',
     wrong: '',
   },
   {
-    what: 'a failed connect is not followed by a question about the session',
+    what: 'a failed connect does not check the session',
     file: 'link.ts',
     right: 'owner.probe();',
     wrong: '',
@@ -112,7 +112,7 @@ const MISTAKES: readonly Mistake[] = [
   },
 ];
 
-/** So many runs must be enough for each. */
+/** Each mistake must be found within this many runs. */
 const RUNS = 1500;
 
 const folder = await mkdtemp(join(tmpdir(), 'im-planted-'));

@@ -11,6 +11,6 @@ const { createClient } = core;
 const first = Number(process.env['IM_SEED'] ?? 1);
 const count = Number(process.env['IM_RUNS'] ?? (process.env['IM_SEED'] === undefined ? 2000 : 1));
 
-test(`${count} random runs lose, double and disorder nothing`, async () => {
+test(`${count} random runs lose, duplicate and reorder nothing`, async () => {
   for (let seed = first; seed < first + count; seed += 1) await run(createClient, seed);
 });

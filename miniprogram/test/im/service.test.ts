@@ -89,7 +89,7 @@ test('two people talk while the service is killed and comes back', { timeout: 60
   );
 });
 
-test('what was written without a service outlives the app', { timeout: 600_000 }, async (t) => {
+test('a chat that was written without a service survives the app', { timeout: 600_000 }, async (t) => {
   const reader = await signIn('王五');
   const writer = await signIn('赵六');
   t.after(() => {
@@ -99,7 +99,7 @@ test('what was written without a service outlives the app', { timeout: 600_000 }
   await eventually('the writer is online', () => writer.client.connection.phase === 'online');
   await service.crash();
   assert.equal(writer.client.send(reader.session.user.id, '还在吗').ok, true);
-  // Killed: nothing of it runs on but what storage holds.
+  // Killed: only its storage remains.
   writer.client.stop();
   await service.up();
   const again = launch(writer.name, writer.session, writer.storage);

@@ -1,4 +1,4 @@
-// What survives the app, and what storage costs, in virtual time.
+// What survives the app, and how much room it takes, in virtual time.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { UserId } from '../../miniprogram/im/index';
 import { Desk, LI, ME } from './desk';
 
-test('two accounts on one phone keep to themselves', async () => {
+test('two accounts on one phone do not see each other', async () => {
   const desk = await new Desk().online();
   desk.server.up = false;
   desk.client.send(LI, 'mine');
@@ -21,7 +21,7 @@ test('two accounts on one phone keep to themselves', async () => {
   assert.deepEqual(desk.client.chats(LI).items.map(({ content, status }) => [content, status]), [['mine', 'pending']]);
 });
 
-test('what cannot be kept or sent is refused by name, and changes nothing', async () => {
+test('a chat that cannot be stored or sent is refused with a code, and changes nothing', async () => {
   const desk = await new Desk().online();
   desk.client.open(LI);
   assert.deepEqual(desk.client.send(LI, ' \n'), { ok: false, code: 'blank' });
@@ -35,7 +35,7 @@ test('what cannot be kept or sent is refused by name, and changes nothing', asyn
   assert.equal(desk.client.chats(LI).items.length, 100);
 });
 
-test('a full storage costs caches first, and says so', async () => {
+test('a full storage removes caches first, and reports it', async () => {
   const desk = await new Desk().online();
   for (const peer of [2, 3, 4, 5] as UserId[]) {
     for (let count = 0; count < 30; count += 1) desk.server.store(peer, ME, 'text'.repeat(20), `${peer}-${count}`);
@@ -67,7 +67,7 @@ test('storage stays within its bounds', async () => {
   assert.ok([...desk.disk.texts.keys()].filter((key) => key.includes('log.')).length <= 30, 'conversations');
 });
 
-test('signing out leaves nothing but what is kept on purpose', async () => {
+test('signing out leaves only what is kept on purpose', async () => {
   for (const unsent of ['keep', 'discard'] as const) {
     const desk = await new Desk().online();
     desk.client.open(LI);
@@ -83,7 +83,7 @@ test('signing out leaves nothing but what is kept on purpose', async () => {
   }
 });
 
-/** Storage as it was before conversations had keys: the texts of that version, untouched. */
+/** Storage as the version before conversation keys wrote it. */
 const OLD: readonly (readonly [string, string])[] = [
   ['im2|device', 'a08ff49b6f772632716c43069c43a8c3'],
   [
@@ -102,7 +102,7 @@ const OLD: readonly (readonly [string, string])[] = [
   ],
 ];
 
-test('storage of the version before conversations had keys is read, sent, and written the same way', async () => {
+test('storage of the version before conversation keys is read, and written in the same form', async () => {
   const desk = new Desk({}, OLD);
   const { client, disk, server, time } = desk;
   const rows = client.conversations().map(({ key, peer, unread, unsent }) => [key, peer.id, unread, unsent?.content]);

@@ -19,17 +19,17 @@ test('an appended row is one path', () => {
   assert.deepEqual(data, { 'rows[3]': 'row 3' });
 });
 
-test('a row that moved up is the paths that it passed', () => {
+test('a row that moves up changes the paths that it passes', () => {
   const data = patch('rows', { ...none, removed: 3, inserted: 3, changed: [5] }, 9, 9, row);
   assert.deepEqual(Object.keys(data), ['rows[5]', 'rows[0]', 'rows[1]', 'rows[2]']);
 });
 
-test('rows that come before others, or go, are a new list', () => {
+test('rows inserted before others, or removed, make a new list', () => {
   assert.deepEqual(patch('rows', { ...none, inserted: 1 }, 1, 2, row), { rows: ['row 0', 'row 1'] });
   assert.deepEqual(patch('rows', { ...none, removed: 1 }, 2, 1, row), { rows: ['row 0'] });
 });
 
-test('a row that looks at the one before it is drawn anew with it', () => {
+test('a row that depends on the one before it is drawn again with it', () => {
   const data = patch('rows', { ...none, index: 3, changed: [1, 2] }, 3, 3, row, true);
   assert.deepEqual(Object.keys(data).sort(), ['rows[1]', 'rows[2]']);
   assert.ok('rows[2]' in patch('rows', { ...none, index: 3, changed: [1] }, 3, 3, row, true));
@@ -39,7 +39,7 @@ test('a number of unread chats ends at 99+', () => {
   assert.deepEqual([0, 1, 99, 100, 4000].map(badge), ['', '1', '99', '99+', '99+']);
 });
 
-test('the nearer a time, the shorter', () => {
+test('the more recent a time, the shorter', () => {
   const now = new Date(2026, 10, 20, 9, 5).getTime();
   const time = (...parts: [number, number, number, number, number]) => new Date(...parts).getTime();
   const cases = [
@@ -64,7 +64,7 @@ test('both languages say the same things', () => {
   assert.deepEqual(keys(en), keys(zh));
 });
 
-test('emoji go where the cursor is, and are removed whole', () => {
+test('emoji are inserted at the cursor, and removed whole', () => {
   assert.deepEqual(insert('好的', 1, '😂'), { text: '好😂的', cursor: 3 });
   assert.deepEqual(insert('好', null, '😂'), { text: '好😂', cursor: 3 });
   assert.deepEqual(insert('', 9, 'a'), { text: 'a', cursor: 1 });
@@ -73,7 +73,7 @@ test('emoji go where the cursor is, and are removed whole', () => {
   assert.deepEqual(removeBefore('', null), { text: '', cursor: 0 });
 });
 
-test('a list follows its end until the reader leaves it, and new chats are counted from then on', () => {
+test('a list follows its end until the user scrolls up, and then counts new chats', () => {
   const moved = scrolled(OPENED, 1_000);
   // New chats push the end off the screen while the page scrolls to it.
   const pushed = seen(arrived(moved, 2), false);

@@ -1,4 +1,4 @@
-// What WeChat itself demands of the package: its compilers accept it, and it is small enough.
+// What WeChat requires of the package: its compilers accept it, and it is small enough.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../miniprogram', import.meta.url));
 
-/** WeChat's own compilers, wcc and wcsc. They throw, or print, what is wrong. */
+/** WeChat's own compilers, wcc and wcsc. They throw or print errors. */
 const official = createRequire(import.meta.url)('miniprogram-compiler') as {
   wxmlToJs: (root: string) => string;
   wxssToJs: (root: string) => string;
@@ -39,7 +39,7 @@ test('the package is smaller than 2 MB, the limit of an upload', () => {
   assert.ok(total < 2 * 1024 * 1024, `${total} bytes`);
 });
 
-test('every page, component and icon that is named is there', () => {
+test('every named page, component and icon exists', () => {
   const app = JSON.parse(fs.readFileSync(path.join(root, 'app.json'), 'utf8')) as {
     pages: string[];
     tabBar: { list: { iconPath: string; selectedIconPath: string }[] };
@@ -57,7 +57,7 @@ test('every page, component and icon that is named is there', () => {
   }
 });
 
-test('every colour of the configuration is there for light and for dark', () => {
+test('every colour of the configuration exists for light and for dark mode', () => {
   const read = (name: string) => fs.readFileSync(path.join(root, name), 'utf8');
   const named = Array.from(read('app.json').matchAll(/"@(\w+)"/g), ([, name = '']) => name);
   const theme = JSON.parse(read('theme.json')) as Record<'light' | 'dark', Record<string, string>>;

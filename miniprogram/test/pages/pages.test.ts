@@ -1,4 +1,4 @@
-// The pages, on a service of the test's making.
+// The pages, with a fake service.
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
@@ -13,7 +13,7 @@ function phone(t: TestContext, routes: Routes = {}, hash = '', language = 'zh-CN
   return opened;
 }
 
-/** A service with one conversation of these chats. */
+/** A service that has one conversation with these chats. */
 function talk(chats: object[], more: Record<string, unknown> = {}): Routes {
   const last = chats.at(-1) as Record<string, unknown>;
   return {
@@ -29,7 +29,7 @@ async function openChat(of: Phone): Promise<void> {
   await of.find('textarea');
 }
 
-test('the sign-in page shows the ways that the service offers', async (t) => {
+test('the sign-in page shows the logins that the service offers', async (t) => {
   const demo = phone(t);
   await demo.find('.field input');
   const wechat = phone(t, {
@@ -54,11 +54,11 @@ test('a sign-in opens a socket with the token as a subprotocol, and shows the li
   assert.equal(row.querySelector('.badge')?.textContent, '99+');
   await opened.find('.row .dot');
   await opened.find('b', '99+');
-  // Only who is on the screen is watched.
+  // Only people on the screen are watched.
   await opened.until('watch', () => socket.sent.some(({ userIds }) => JSON.stringify(userIds) === `[${LI.id}]`));
 });
 
-test('times stand where five minutes passed', async (t) => {
+test('a time is shown after a gap of five minutes', async (t) => {
   const chats = [chat(1, LI, '一', 0), chat(2, ME, '二', 5), chat(3, LI, '三', 10.5)];
   const opened = phone(t, talk(chats));
   await opened.signIn();
@@ -92,7 +92,7 @@ test('a chat is pending, then sent, then read', async (t) => {
   assert.deepEqual(opened.bubbles(), ['在吗', '在']);
 });
 
-test('a chat that is refused says why, and can be sent again or removed', async (t) => {
+test('a refused chat says why, and can be sent again or removed', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]));
   const socket = await opened.signIn();
   await openChat(opened);
@@ -111,7 +111,7 @@ test('a chat that is refused says why, and can be sent again or removed', async 
   await opened.until('it is gone', () => opened.bubbles().length === 1);
 });
 
-test('what the other side says comes in, and what is not text is shown by its content', async (t) => {
+test('chats of the peer are shown, and other kinds than text by their content', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]));
   const socket = await opened.signIn();
   await openChat(opened);
@@ -132,7 +132,7 @@ test('what the other side says comes in, and what is not text is shown by its co
   );
 });
 
-test('a connection that was replaced says so, and goes on when it is tapped', async (t) => {
+test('a replaced connection says so, and reconnects when tapped', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]));
   const socket = await opened.signIn();
   await opened.find('.row', '李四');
@@ -142,7 +142,7 @@ test('a connection that was replaced says so, and goes on when it is tapped', as
   await opened.until('the bar is gone', () => opened.all('connection-bar [role="status"]').length === 0);
 });
 
-test('where names are not searched, people are found by their number', async (t) => {
+test('without a directory, people are found by their id', async (t) => {
   const opened = phone(t, {
     'GET /v1/service': () => ({ demoLogin: true, wechatLogin: false, directory: false }),
   });
@@ -156,7 +156,7 @@ test('where names are not searched, people are found by their number', async (t)
   assert.ok(!opened.asked.some(({ route }) => route === 'GET /v1/users'));
 });
 
-test('a stranger whom the service does not show is written to by the number', async (t) => {
+test('a stranger whom the service does not show can be written to by the id', async (t) => {
   const opened = phone(t, {
     'GET /v1/service': () => ({ demoLogin: true, wechatLogin: false, directory: false }),
     [`GET /v1/users/${LI.id}`]: () => ({ status: 404, code: 'user_not_found' }),
@@ -175,21 +175,21 @@ test('a stranger whom the service does not show is written to by the number', as
   await opened.find('.reason', '对方不存在');
 });
 
-test('a name that the service refuses says so', async (t) => {
+test('the page says when the service refuses a name', async (t) => {
   const opened = phone(t, { 'POST /v1/login/demo': () => ({ status: 400, code: 'invalid_name' }) });
   await opened.type('.field input', '已注销');
   opened.tap(await opened.find('wx-button', '进入'));
   await opened.find('.mp-toast', '不能用这个名字');
 });
 
-test('a page that is opened by a link asks who one is first, and comes back', async (t) => {
+test('a page that is opened by a link signs in first, and then opens', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]), `#/pages/chat/chat?peer=${LI.id}`);
   await opened.signIn();
   await opened.find('.mp-nav h1', '李四');
   await opened.find('.text', '在吗');
 });
 
-test('a phone that speaks English is spoken to in English', async (t) => {
+test('a phone set to English shows English', async (t) => {
   const opened = phone(t, {}, '', 'en-US');
   await opened.find('wx-button', 'Enter');
   await opened.type('.field input', 'Zhang');
@@ -213,7 +213,7 @@ test('signing out leaves nothing behind', async (t) => {
   assert.ok(!kept.some((text) => text.includes('在吗') || text.includes('"T"')), kept.join('\n'));
 });
 
-test('the privacy gate asks before the picture is used, and every question is answered', async (t) => {
+test('the privacy gate asks before the picture is used, and answers every question', async (t) => {
   const opened = phone(t);
   type Decide = (decision: { event: string; buttonId?: string }) => void;
   let ask: ((decide: Decide) => void) | undefined;
@@ -242,7 +242,7 @@ test('the privacy gate asks before the picture is used, and every question is an
   await opened.until('no sheet', () => opened.all('[role=dialog]').length === 0);
   assert.deepEqual(answers.slice(2), ['disagree']);
 
-  // Whoever goes away has not agreed.
+  // Leaving the page is no agreement.
   gate(question);
   await opened.find('[role=dialog]');
   opened.tap(await opened.find('.sign-out'));

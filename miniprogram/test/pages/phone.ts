@@ -1,4 +1,4 @@
-// The mini program as it is built for browsers, in jsdom, with a service of the test's making.
+// The mini program as built for browsers, in jsdom, with a fake service.
 
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,12 +7,12 @@ import { JSDOM } from 'jsdom';
 
 const script = fs.readFileSync(fileURLToPath(new URL('../../web/dist/app.js', import.meta.url)), 'utf8');
 
-/** Milliseconds that anything may take. */
+/** Timeout in milliseconds. */
 const DEADLINE = 60_000;
 
 type Json = Record<string, unknown>;
 
-/** A socket as the page has it, and as the test plays the other side. */
+/** The page's end of a socket, and the test's end as the service. */
 class FakeSocket extends EventTarget {
   static readonly OPEN = 1;
   readyState = 0;
@@ -45,7 +45,7 @@ class FakeSocket extends EventTarget {
   }
 }
 
-/** Answers of the service by route, such as `GET /v1/me`. What is not there is 404. */
+/** Answers of the service by route, such as `GET /v1/me`. Others are 404. */
 export type Routes = Record<string, (body: unknown, query: URLSearchParams) => unknown>;
 
 export const ME = { id: 1000000, name: '张三', avatarUrl: null };
@@ -90,11 +90,11 @@ export const EMPTY: Routes = {
 
 export class Phone {
   readonly sockets: FakeSocket[] = [];
-  /** What was asked over HTTP: method, path, body. */
+  /** The HTTP requests: method, path, body. */
   readonly asked: { route: string; body: unknown }[] = [];
   private readonly dom: JSDOM;
 
-  /** Opens the page that the URL's hash names. */
+  /** Opens the page in the URL's hash. */
   constructor(
     readonly routes: Routes,
     hash = '',
@@ -117,10 +117,10 @@ export class Phone {
       AbortSignal,
       IntersectionObserver: class {
         observe(): void {
-          // The end of the list is on the screen all the time.
+          // The end of the list is always on the screen.
         }
         disconnect(): void {
-          // Nothing was begun.
+          // Nothing to stop.
         }
       },
       matchMedia: () => new EventTarget(),
@@ -157,7 +157,7 @@ export class Phone {
     return Promise.resolve({ status, headers, text: () => Promise.resolve(JSON.stringify(result)) });
   }
 
-  /** Waits until there is something on the screen, and returns it. */
+  /** Waits until an element on the screen has this text, and returns it. */
   async find(selector: string, text = ''): Promise<Element> {
     const found = () => this.all(selector).find((element) => element.textContent.includes(text));
     return this.until(`${selector} with ${text}`, found);
@@ -191,7 +191,7 @@ export class Phone {
     field.dispatchEvent(new this.dom.window.Event('input', { bubbles: true }));
   }
 
-  /** Signs in by the form, and lets the socket open. */
+  /** Signs in with the form, and opens the socket. */
   async signIn(): Promise<FakeSocket> {
     await this.type('.field input', '张三');
     this.tap(await this.find('wx-button', '进入'));

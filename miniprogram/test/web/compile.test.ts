@@ -1,4 +1,4 @@
-// What the compiler makes of WXML, WXSS and the configuration.
+// The compiler's output for WXML, WXSS and the configuration.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -30,7 +30,7 @@ function project(files: Record<string, string>): string {
 
 const css = (files: Record<string, string>) => compileStyles(open(project(files)));
 
-test('a part comes after those that it uses', () => {
+test('a component comes after the ones that it uses', () => {
   const root = project({
     'pages/a/a.json': '{"usingComponents":{"one":"/c/one"}}',
     'c/one.json': '{"component":true,"usingComponents":{"two":"two"}}',
@@ -41,13 +41,13 @@ test('a part comes after those that it uses', () => {
   assert.deepEqual(parts.get('c/one')?.usingComponents, { two: '/c/two' });
 });
 
-test('rpx are parts of the width, and tags are those of the mini program', () => {
+test('rpx becomes a part of the width, and tags get a prefix', () => {
   const { css: sheet } = css({ 'app.wxss': 'page, view.x > text { margin: -1.5rpx 0 2px; }' });
   assert.match(sheet, /wx-page, wx-view\.x > wx-text/);
   assert.match(sheet, /margin: calc\(-1\.5 \* var\(--rpx\)\) 0 2px/);
 });
 
-test("a page's rules hold within it, also those of what it imports", () => {
+test("a page's rules, imported ones too, apply only within it", () => {
   const { css: sheet } = css({
     'pages/a/a.wxss': '@import "../../b.wxss"; .x, page .y { top: 0 }',
     'b.wxss': '.z { top: 0 } @keyframes k { from { top: 0 } }',
@@ -71,7 +71,7 @@ test("a component's classes are its own", () => {
   assert.ok(sheet.includes(`.${scope}--x`), sheet);
 });
 
-test('a wrong template is refused with its place', () => {
+test('an error in a template is reported with its place', () => {
   const root = project({ 'pages/a/a.wxml': '<view>\n  <text></view>' });
   assert.throws(() => compileTemplates(open(root)), /pages\/a\/a\.wxml:\d+:\d+ /);
 });
@@ -81,7 +81,7 @@ test('a built-in component that the runner does not have is refused', () => {
   assert.throws(() => compileTemplates(open(root)), /pages\/a\/a\.wxml: .*swiper/);
 });
 
-test('what is compiled is the same each time, and its pages name it by its content', async () => {
+test('the output is the same each time, and pages refer to it by its hash', async () => {
   const root = project({ 'app.wxss': 'view { top: 1rpx }' });
   const files = await compile(root);
   assert.deepEqual(await compile(root), files);

@@ -13,7 +13,7 @@ import { compileTemplates } from './templates';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
 
-/** What browsers must understand: those of 2022 and newer. */
+/** The language of the output: browsers of 2022 and newer. */
 const TARGET = 'es2021';
 
 /** The files, by name. */
@@ -42,7 +42,7 @@ export async function compile(root: string): Promise<Files> {
   return { ...assets, 'demo.html': html('demo.html'), 'index.html': html('index.html') };
 }
 
-/** Adds to each URL of a file its version, by its content: under it browsers keep the file for ever. */
+/** Adds the hash of its content to each URL of a file, so that browsers can cache it for ever. */
 function withVersions(html: string, assets: Files): string {
   return html.replace(/"\/page\/([^"]+)"/g, (_, name: string) => {
     const content = assets[name];
@@ -52,7 +52,7 @@ function withVersions(html: string, assets: Files): string {
   });
 }
 
-/** The module that starts the runner with everything that was compiled. */
+/** The module that starts the runner with the compiled mini program. */
 function entry(project: Project, scopes: Record<string, string>): string {
   const module = (file: string) => `() => require(${JSON.stringify(path.join(project.root, file))})`;
   const scripts = ['app', ...project.parts.keys()].map((part) => `${JSON.stringify(part)}: ${module(part)}`);
@@ -73,7 +73,7 @@ function entry(project: Project, scopes: Record<string, string>): string {
     })`;
 }
 
-/** One script of a module and all that it imports. */
+/** Bundles a module and all that it imports into one script. */
 async function script(source: string, resolveDir: string): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir, loader: 'ts' },

@@ -1,4 +1,4 @@
-// Writes the compiled mini program into `web/dist`, or with `--check` tells whether it is up to date.
+// Writes the compiled mini program into `web/dist`; with `--check`, fails if that is out of date.
 
 import fs from 'node:fs';
 import path from 'node:path';

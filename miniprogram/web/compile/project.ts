@@ -1,4 +1,4 @@
-// Reads a mini program's configuration: which pages and components it has, and what each is made of.
+// Reads a mini program's configuration: its pages and components, and their files.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ export interface PartConfig {
   [key: string]: unknown;
 }
 
-/** The parts of `app.json` that the runner heeds. */
+/** The parts of `app.json` that the runner uses. */
 export interface AppConfig {
   pages: string[];
   window?: Record<string, unknown>;
@@ -35,11 +35,11 @@ export interface Project {
   app: AppConfig;
   /** The variables of `theme.json`, such as `@bar`, for each theme. */
   theme: Record<string, Record<string, string>>;
-  /** Pages and components, each after those that it uses. */
+  /** Pages and components, each after the ones that it uses. */
   parts: Map<string, PartConfig>;
 }
 
-/** Where `to`, as written in the file `from`, is. */
+/** The path of `to`, as written in the file `from`. */
 export function resolve(from: string, to: string): string {
   if (to.startsWith('/')) return to.slice(1);
   return path.posix.normalize(path.posix.join(path.posix.dirname(from), to));

@@ -1,4 +1,4 @@
-// Compiles WXSS to one style sheet: rpx, tags, and each page's and component's rules kept to itself.
+// Compiles WXSS to one style sheet: converts rpx and tags, and scopes the rules of each page and component.
 
 import postcss, { type Root } from 'postcss';
 import selectorParser, { type Root as Selectors } from 'postcss-selector-parser';
@@ -6,7 +6,7 @@ import selectorParser, { type Root as Selectors } from 'postcss-selector-parser'
 import { TAGS } from '../tags';
 import { has, read, resolve, type Project } from './project';
 
-/** The style sheet, and for each component with styles of its own the prefix of its classes. */
+/** The style sheet, and the class prefix of each component that has styles. */
 export interface Styles {
   css: string;
   scopes: Record<string, string>;
@@ -77,7 +77,7 @@ function isolate(selectors: Selectors, scope: string): void {
   });
 }
 
-/** All pages are in one document: a page's rules hold within it, and weigh what they weighed. */
+/** All pages are in one document: scopes a page's rules to it, without changing their specificity. */
 function fence(selectors: Selectors, page: string): void {
   const within = `:where(wx-page[is="${page}"])`;
   selectors.each((selector) => {

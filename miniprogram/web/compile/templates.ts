@@ -29,7 +29,7 @@ const { TmplGroup } = createRequire(import.meta.url)('glass-easel-template-compi
 /** Tags of the language itself. */
 const LANGUAGE: ReadonlySet<string> = new Set(['block', 'import', 'include', 'slot', 'template', 'wxs']);
 
-/** What a template uses and nobody draws: it would be empty in the browser. */
+/** Tags that the runner does not have: they would be empty in the browser. */
 function unknownTags(project: Project, part: string): string[] {
   const used = project.parts.get(part)?.usingComponents ?? {};
   const source = read(project, `${part}.wxml`).replace(/<!--[^]*?-->/g, '');
@@ -39,7 +39,7 @@ function unknownTags(project: Project, part: string): string[] {
     .map((tag) => `${part}.wxml: the runner has no <${tag}>`);
 }
 
-/** A JavaScript expression: an object with a template for each path. Throws with every place that is wrong. */
+/** A JavaScript expression: an object with a template for each path. Throws with the places of all errors. */
 export function compileTemplates(project: Project): string {
   const group = new TmplGroup();
   const seen = new Set<string>();
@@ -47,7 +47,7 @@ export function compileTemplates(project: Project): string {
   const addScript = (script: string) => {
     if (seen.has(`${script}.wxs`)) return;
     seen.add(`${script}.wxs`);
-    // The compiler's names of modules have no suffix; those in `require` may.
+    // The compiler's module names have no suffix; those in `require` may have one.
     const source = read(project, `${script}.wxs`).replace(
       /require\(\s*(['"])(.+?)\.wxs\1\s*\)/g,
       (_, quote: string, name: string) => {
@@ -61,7 +61,7 @@ export function compileTemplates(project: Project): string {
     if (seen.has(part)) return;
     seen.add(part);
     if (!has(project, `${part}.wxml`)) throw new Error(`${part}.wxml is missing`);
-    // A warning is as good as an error: what is wrong here may be refused by WeChat.
+    // Warnings count as errors: WeChat may refuse what they are about.
     for (const { path, startLine, startColumn, message } of group.addTmpl(
       part,
       read(project, `${part}.wxml`),

@@ -1,4 +1,4 @@
-// Signs two people in, so that both exist, and shows each one's phone at the chat with the other.
+// Signs two people in, so that both exist, and shows their phones, each at the chat with the other.
 
 const PEOPLE = [
   { phone: 'zhang', name: '张三' },

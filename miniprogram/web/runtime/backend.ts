@@ -1,10 +1,10 @@
-// How the component framework reaches the DOM.
+// Connects the component framework to the DOM.
 
 import { glassEasel } from 'glass-easel-miniprogram-adapter';
 
 import { TAGS } from '../tags';
 
-/** Events that reach components as the browser sends them; the framework makes all others itself. */
+/** Events that the framework takes from the browser; it makes all others itself. */
 const NATIVE = /^(touch(start|move|end|cancel)|transitionend|animation(start|iteration|end))$/;
 
 function rpx(style: string): string {
@@ -15,7 +15,7 @@ function createElement(tag: string): HTMLElement {
   const element = document.createElement(TAGS.has(tag) || tag === 'page' ? `wx-${tag}` : tag);
   const setAttribute = element.setAttribute.bind(element);
   element.setAttribute = (name: string, value: string) => {
-    // The attribute `style` is refused by a strict content security policy; the property is not.
+    // A strict content security policy refuses the attribute `style`, but not the property.
     if (name === 'style') element.style.cssText = rpx(value);
     else setAttribute(name, value);
   };

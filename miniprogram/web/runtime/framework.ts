@@ -8,7 +8,7 @@ import { defineParts } from './parts/index';
 import type { Program } from './program';
 import type { PageRoot } from './screen';
 
-/** What a page's or a component's script calls to register itself. */
+/** The functions that the script of a page or component calls to register it. */
 interface Registrar {
   Page(definition: object): void;
   Component(definition: object): void;
@@ -29,7 +29,7 @@ declare global {
 export interface Framework {
   /** Runs the script of each page and component, which registers it. */
   register: () => void;
-  /** Draws a page, which is not on the screen yet. */
+  /** Draws a page, but does not put it on the screen yet. */
   createRoot: (path: string) => PageRoot;
 }
 
@@ -37,9 +37,9 @@ export function loadFramework(program: Program): Framework {
   const env = new MiniProgramEnv();
   const code = env.createCodeSpace('', true);
   const space = code.getComponentSpace();
-  // A property of a component may have the name of something that its node has.
+  // A component's property may have the same name as a field of its node.
   space.updateComponentOptions({ writeFieldsToNode: false });
-  // Ids are those of the source, for `#id` in WXSS.
+  // Keeps the ids of the source, for `#id` in WXSS.
   const preparing = code as unknown as Preparing;
   const prepare = preparing.prepareComponentOptions.bind(code);
   preparing.prepareComponentOptions = (...args) => {
@@ -54,7 +54,7 @@ export function loadFramework(program: Program): Framework {
   for (const [path, config] of Object.entries(program.parts)) {
     code.addComponentStaticConfig(path, config);
     const scope = program.scopes[path];
-    // The styles themselves are in the one style sheet.
+    // The styles are in the one style sheet.
     if (scope) code.addStyleSheet(path, undefined, scope);
     const template = { groupList: program.templates, content: program.templates[path] };
     code.addCompiledTemplate(path, template as Parameters<typeof code.addCompiledTemplate>[1]);

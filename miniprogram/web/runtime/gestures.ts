@@ -1,4 +1,4 @@
-// Taps and long presses, as a phone makes them of a finger or a mouse.
+// Makes taps and long presses from pointer events, as a phone does.
 
 import { glassEasel } from 'glass-easel-miniprogram-adapter';
 
@@ -6,14 +6,14 @@ import type { Backend } from './backend';
 
 const { Event } = glassEasel;
 
-// The framework's `EventBubbleStatus`: an enum that its types cannot export.
+// The framework's `EventBubbleStatus`, an enum that its types do not export.
 const NORMAL = 0 as unknown as glassEasel.EventBubbleStatus;
 const NO_DEFAULT = 1 as unknown as glassEasel.EventBubbleStatus;
 
 /** Milliseconds after which a touch is a long press. */
 const LONG_PRESS_MS = 350;
 
-/** Pixels that a finger may tremble. */
+/** Pixels that a finger may move during a tap. */
 const TREMBLE_PX = 10;
 
 interface Touch {
@@ -34,7 +34,7 @@ function touches(event: PointerEvent | MouseEvent): Touch[] {
   return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
 
-/** The component that a place on the screen belongs to. */
+/** The component of an element. */
 function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   let at = node;
   while (at && !at.__wxElement) at = at.parentNode;
@@ -59,7 +59,7 @@ export function listenToGestures(backend: Backend): void {
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
   });
 
-  // What has no finger and no mouse: a keyboard, a screen reader.
+  // Clicks without a pointer, from a keyboard or a screen reader.
   document.addEventListener('keydown', (event) => {
     const { target, key } = event;
     if (key !== 'Enter' && key !== ' ') return;
@@ -78,7 +78,7 @@ export function listenToGestures(backend: Backend): void {
     const node = event.target as Hosting | null;
     const host = hostOf(node);
     if (!host) return;
-    // Only where a long press means something does it take the tap's place.
+    // A long press replaces the tap only if something listens for it.
     for (let at: Hosting | null = node; at; at = at.parentNode) {
       if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true;
     }
@@ -111,7 +111,7 @@ export function listenToGestures(backend: Backend): void {
   );
   document.addEventListener('pointerup', cancel, true);
   document.addEventListener('pointercancel', cancel, true);
-  // A phone's browser shows a menu of its own on a long press, over the page's.
+  // On a long press, phones' browsers show a menu of their own over the page's.
   document.addEventListener('contextmenu', (event) => {
     if (isLongPressed) event.preventDefault();
   });

@@ -1,4 +1,4 @@
-// A compiled mini program, as the compiler hands it to the runner.
+// The compiled mini program that the compiler passes to the runner.
 
 /** An entry of the bar at the bottom. */
 export interface Tab {
@@ -8,7 +8,7 @@ export interface Tab {
   selectedIconPath?: string;
 }
 
-/** What `app.json` and a page's JSON say about the window. */
+/** The window settings of `app.json` and of a page's JSON. */
 export interface WindowConfig {
   navigationBarTitleText?: string;
   navigationBarBackgroundColor?: string;
@@ -28,11 +28,11 @@ export interface Program {
   app: { pages: string[]; window?: WindowConfig; tabBar?: TabBarConfig };
   /** The values of variables such as `@bar`, for each theme. */
   theme: { light?: Record<string, string>; dark?: Record<string, string> };
-  /** Pages and components by path, each after those that it uses. */
+  /** Pages and components by path, each after the ones that it uses. */
   parts: Record<string, WindowConfig & { component?: boolean; usingComponents?: Record<string, string> }>;
   /** The prefix of a component's classes. */
   scopes: Record<string, string>;
-  /** What draws each page and component; the framework's own form. */
+  /** The templates of pages and components, in the framework's form. */
   templates: Record<string, unknown>;
   /** Runs the script of `app`, of a page or of a component. */
   scripts: Record<string, () => unknown>;

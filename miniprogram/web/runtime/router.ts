@@ -1,4 +1,4 @@
-// Which pages are on the screen, and how one comes to another.
+// The stack of pages, and navigation between them.
 
 import type { WindowConfig, Program } from './program';
 import { Screen, type PageInstance, type PageRoot } from './screen';
@@ -6,13 +6,13 @@ import { TabBar } from './tab-bar';
 import { onThemeChange, theme, themed } from './theme';
 import { onBack, record } from './trail';
 
-/** A mini program may not open more pages than these. */
+/** The most pages that a mini program may have open. */
 const MAX_PAGES = 10;
 
 export class Router {
   /** The bottom page first. */
   private stack: Screen[] = [];
-  /** Pages of the bar at the bottom that were opened: they stay. */
+  /** Opened pages of the bar at the bottom, which stay alive. */
   private readonly tabs = new Map<string, Screen>();
   readonly tabBar: TabBar | undefined;
 
@@ -49,7 +49,7 @@ export class Router {
     return this.stack.map((screen) => screen.page);
   }
 
-  /** Opens these pages, each on the one before. Those that are not there are left out. */
+  /** Opens these pages, each on the one before, without those that do not exist. */
   start(urls: string[]): void {
     for (const url of urls.filter((each) => this.isPage(each))) {
       this.stack.at(-1)?.hide();
@@ -141,7 +141,7 @@ export class Router {
     this.stack.push(screen);
     this.host.insertBefore(screen.element, this.tabBar?.element ?? null);
     screen.load();
-    // A page that goes elsewhere in `onLoad` is not shown any more.
+    // A page that navigates away in `onLoad` is never shown.
     if (this.stack.at(-1) !== screen) return;
     this.showTop();
     requestAnimationFrame(() => screen.page.onReady?.());
@@ -151,7 +151,7 @@ export class Router {
     const press = () => {
       if (!this.navigateBack(1)) this.reLaunch(`/${this.program.app.pages[0] ?? ''}`);
     };
-    // A page that was opened by a link has no page below it, and leads to the first one.
+    // A page that was opened by a link has no page below it: going back opens the first page.
     const isFirst = this.stack.length === 0 && path === this.program.app.pages[0];
     const leadsBack = !isTab && !isFirst;
     return leadsBack ? { label: 'Back', press } : undefined;

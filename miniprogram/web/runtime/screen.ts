@@ -1,4 +1,4 @@
-// One page on the screen: the bar with its title, and what the page draws.
+// One page on the screen: the title bar, and the page itself.
 
 import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 
@@ -60,7 +60,7 @@ export class Screen {
     root.attach(node(body), node(placeholder));
   }
 
-  /** Removes the way back to the first page, which a page that was opened alone has. */
+  /** Removes the button to the first page, which a page opened by a link has. */
   hideHomeButton(): void {
     if (this.isAlone) this.bar.querySelector('.mp-back')?.remove();
   }
@@ -83,7 +83,7 @@ export class Screen {
   load(): void {
     const query = this.url.split('?')[1] ?? '';
     const pairs = query.split('&').filter(Boolean);
-    // WeChat hands the values over as they are, undecoded.
+    // WeChat passes the values on without decoding them.
     const options = Object.fromEntries(
       pairs.map((pair) => {
         const [key = '', ...value] = pair.split('=');
@@ -108,7 +108,7 @@ export class Screen {
 
   unload(): void {
     this.page.onUnload?.();
-    // What a page wants to draw after it was left is not drawn: an answer may come late.
+    // A page may get an answer after it was closed: it then draws nothing.
     this.page.setData = () => undefined;
     this.root.release();
     this.element.remove();

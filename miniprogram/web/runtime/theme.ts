@@ -1,4 +1,4 @@
-// Light or dark, and the colours that the configuration names by variables.
+// Light or dark mode, and the colours of the configuration's variables.
 
 export type Theme = 'light' | 'dark';
 

@@ -5,14 +5,14 @@ interface Entry {
   pages: string[];
 }
 
-/** In a frame there are no entries of its own: another frame's back button would take them. */
+/** A frame adds no entries: the back button of another frame would use them. */
 const isFramed = window.parent !== window;
 
 function entry(value: unknown): Entry | undefined {
   return value !== null && typeof value === 'object' && 'pages' in value ? (value as Entry) : undefined;
 }
 
-/** The pages that are to be shown at the start: those of before a reload, or what the URL names. */
+/** The pages to show at the start: those from before a reload, or the URL's. */
 export function firstPages(): string[] {
   const pages = entry(history.state)?.pages;
   if (pages && pages.length > 0) return pages;
@@ -20,14 +20,14 @@ export function firstPages(): string[] {
   return named ? [`/${named}`] : [];
 }
 
-/** Writes down which pages are shown; `isDeeper` if there is one more than before. */
+/** Stores the shown pages; `isDeeper` if there is one more than before. */
 export function record(pages: string[], isDeeper: boolean): void {
   const url = `${location.pathname}${location.search}#${pages.at(-1) ?? ''}`;
   if (isDeeper && !isFramed) history.pushState({ pages }, '', url);
   else history.replaceState({ pages }, '', url);
 }
 
-/** Calls `back` with how many pages the browser has gone back to. */
+/** Calls `back` with the number of pages that remain after the browser went back. */
 export function onBack(back: (depth: number) => void): void {
   window.addEventListener('popstate', (event) => {
     back(entry(event.state)?.pages.length ?? 1);

@@ -1,4 +1,4 @@
-// Somebody's picture, or the first letter of the name on a colour of its own.
+// A user's picture, or the first letter of the name on a colour.
 
 const HUES = 6;
 
@@ -6,7 +6,7 @@ Component({
   properties: {
     src: String,
     name: String,
-    /** Whose it is: the colour stays when the name changes. */
+    /** Chooses the colour, so that it stays when the name changes. */
     userId: Number,
   },
 

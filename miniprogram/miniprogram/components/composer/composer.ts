@@ -4,7 +4,7 @@
 import { texts } from '../../texts/index';
 import { insert, removeBefore } from './draft';
 
-/** What was typed and not sent, by `draftOf`, for as long as the app runs. */
+/** Unsent drafts by `draftOf`, for as long as the app runs. */
 const DRAFTS = new Map<string, string>();
 
 Component({
@@ -20,7 +20,7 @@ Component({
     panel: false,
     hasFocus: false,
     keyboardHeight: 0,
-    /** Where the next emoji goes; null: at the end. */
+    /** Where the next emoji is inserted; null: at the end. */
     cursor: null as number | null,
   },
 
@@ -36,7 +36,7 @@ Component({
       this.write('', null);
     },
 
-    /** Puts the panel and the keyboard away. */
+    /** Closes the panel and the keyboard. */
     rest() {
       if (this.data.panel || this.data.hasFocus) this.setData({ panel: false, hasFocus: false });
     },

@@ -6,7 +6,7 @@ export interface Draft {
   readonly cursor: number;
 }
 
-/** Puts something at the cursor; null is the end. */
+/** Inserts something at the cursor; null is the end. */
 export function insert(text: string, cursor: number | null, piece: string): Draft {
   const at = Math.min(cursor ?? text.length, text.length);
   return { text: text.slice(0, at) + piece + text.slice(at), cursor: at + piece.length };

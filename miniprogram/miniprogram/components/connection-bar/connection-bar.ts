@@ -1,10 +1,10 @@
-// A line that says what is wrong with the connection, for as long as something is.
+// A bar that says what is wrong with the connection, while something is.
 
 import { client } from '../../account';
 import type { Connection } from '../../im/index';
 import { texts } from '../../texts/index';
 
-/** Milliseconds that a connection may take before it is worth a word. */
+/** Milliseconds after which the bar shows that the client is still connecting. */
 const PATIENCE_MS = 1500;
 
 Component({
@@ -20,7 +20,7 @@ Component({
       };
       const follow = () => {
         clearTimeout(timer);
-        // Good news at once; a hiccup is no news.
+        // Hides at once, but waits before it shows a phase that usually passes.
         if (isQuick(current.connection)) timer = setTimeout(show, PATIENCE_MS);
         else show();
       };
@@ -41,7 +41,7 @@ Component({
 
   methods: {
     leave() {
-      // Replaced once there is a client.
+      // Replaced when there is a client.
     },
 
     onTap() {
@@ -51,7 +51,7 @@ Component({
   },
 });
 
-/** Whether this phase usually passes before anybody has read about it. */
+/** Whether this phase usually ends before anybody could read a message about it. */
 function isQuick({ phase }: Connection): boolean {
   return phase === 'connecting' || phase === 'signing_in' || phase === 'syncing';
 }
@@ -69,7 +69,7 @@ function describe(connection: Connection): string {
     case 'syncing':
       return say.syncing;
     case 'stopped':
-      // The sign-in page takes over where only a person can go on.
+      // The user has to sign in by hand, and the sign-in page says so.
       if (connection.reason === 'signed_out' || connection.reason === 'other_account') return '';
       return say[connection.reason];
     case 'idle':

@@ -1,4 +1,4 @@
-// Emoji to choose from, as a keyboard of its own. Emits `choose` with one, and `erase`.
+// A panel of emoji. Emits `choose` with one, and `erase`.
 
 const EMOJIS =
   '😀😄😁😆😅😂🤣😊😇🙂😉😌😍🥰😘😋😜🤪🤔🤗🤭😏😒🙄😬😮😴🤤😷🤒🥳😎🤓😕😟😢😭😱😤😡🤯😳🥺👻💩🙈👍👎👌🤝👏🙏💪👀💔🎉🎂🌹☕🍺🍜🌞🌙⭐🔥💯';

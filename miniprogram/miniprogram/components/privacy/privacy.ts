@@ -1,13 +1,13 @@
-// WeChat's privacy gate: before the picture or the nickname is used, the guideline is to be agreed to.
+// WeChat's privacy gate: the user has to agree to the guideline before the app may use the picture or the nickname.
 
 import { texts } from '../../texts/index';
 
 type Decide = (decision: { event: 'agree' | 'disagree'; buttonId?: string }) => void;
 
-/** What WeChat has asked and nobody has answered. */
+/** WeChat's questions that have no answer yet. */
 let questions: Decide[] = [];
 
-/** Gives all open questions one answer. */
+/** Answers all open questions. */
 const answer: Decide = (decision) => {
   const open = questions;
   questions = [];
@@ -24,7 +24,7 @@ Component({
         questions.push(decide);
         this.setData({ isAsking: true });
       };
-      // The types have the function's argument wrong.
+      // The type of the function's argument is wrong in the typings.
       wx.onNeedPrivacyAuthorization(ask as unknown as WechatMiniprogram.OnNeedPrivacyAuthorizationCallback);
     },
 

@@ -1,9 +1,9 @@
-// One's own picture and name, to look at and to change.
+// Shows and changes the user's own picture and name.
 
 import { client } from '../../account';
 import { sayError, texts } from '../../texts/index';
 
-/** The most characters of a name; 😀 is one. */
+/** Maximum characters of a name; 😀 is one. */
 const MAX_NAME = 32;
 
 Component({

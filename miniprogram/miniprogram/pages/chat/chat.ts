@@ -19,10 +19,10 @@ import { choices, offer } from './menu';
 
 const say = texts();
 
-/** More than any list is high, in pixels: where the newest chat is. */
+/** A scroll position beyond the end of any list, in pixels. */
 const BOTTOM = 10_000_000;
 
-/** Pixels above the end that count as the end. */
+/** The end counts as visible up to this many pixels below the screen. */
 const NEAR_END_PX = 80;
 
 interface Face {
@@ -44,7 +44,7 @@ Page({
     isLoaded: false,
     hasMore: false,
     isLoading: false,
-    /** Whether older chats were loaded: then it is worth saying that there are no more. */
+    /** Whether older chats were loaded: only then the page says that there are no more. */
     hasLoadedOlder: false,
     end: OPENED,
     isTyping: false,
@@ -85,7 +85,7 @@ Page({
     this.createIntersectionObserver({})
       .relativeTo('#list', { top: 0, right: 0, bottom: NEAR_END_PX, left: 0 })
       .observe('#end', ({ intersectionRatio, intersectionRect }) => {
-        // Of an end that is thinner than a pixel the ratio is 0 wherever it is.
+        // The ratio is always 0 for an element that is thinner than a pixel.
         this.see(intersectionRatio > 0 || intersectionRect.height > 0);
       });
     this.toEnd();
@@ -118,7 +118,7 @@ Page({
     this.onLayout();
   },
 
-  /** Finds out whom this is with: the list of conversations may not have them yet. */
+  /** Finds the peer: the list of conversations may not have them yet. */
   async meet(current: ImClient, peerId: UserId) {
     try {
       const peer = current.conversation(peerId)?.peer ?? (await current.user(peerId));
@@ -126,7 +126,7 @@ Page({
       this.setTitle();
     } catch (error) {
       if (error instanceof ImError && error.status === 404) {
-        // A stranger, or nobody: the first chat tells.
+        // A stranger, or no such user: the first chat will show.
         this.setData({ peer: { id: peerId, name: String(peerId), avatarUrl: '' } });
         this.setTitle();
         return;
@@ -183,14 +183,14 @@ Page({
 
   // ---- The list
 
-  /** Shows the newest chat, and stays there. */
+  /** Scrolls to the newest chat. */
   toEnd(end?: End) {
-    // Another value each time: the same one again would not scroll.
+    // The value has to change each time, or the list does not scroll.
     const scrollTop = this.data.scrollTop === BOTTOM ? BOTTOM + 1 : BOTTOM;
     this.setData({ scrollTop, end: scrolled(end ?? this.data.end, Date.now()) });
   },
 
-  /** The end of the list came on the screen, or left it. */
+  /** The end of the list entered or left the screen. */
   see(isVisible: boolean) {
     clearTimeout(this.timer);
     this.setData({ end: seen(this.data.end, isVisible) });
@@ -225,7 +225,7 @@ Page({
     this.setData({ isLoading: true });
     try {
       await current.loadOlder(peerId);
-      // Changes are told after the call, so that what was the first chat is on the screen with those above it.
+      // `Changes` come after the call: scroll once the older chats are on the screen above the former first one.
       wx.nextTick(() => {
         this.setData({ isLoading: false, hasLoadedOlder: true, scrollInto: '' });
         if (!this.data.end.isFollowing) this.setData({ scrollInto: first });

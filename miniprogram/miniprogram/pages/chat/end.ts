@@ -1,17 +1,17 @@
-// Whether a list follows its end, so that a new chat is shown at once, or is read further up. Knows no list: the page
-// says what it sees.
+// Whether a list follows its end, so that it shows new chats at once, or the user reads further up. A state machine
+// without a list: the page says what it sees.
 
-/** Milliseconds in which a list comes to rest after it was scrolled by the page itself. */
+/** Milliseconds that a list needs to come to rest after the page has scrolled it. */
 const SETTLE_MS = 400;
 
 export interface End {
-  /** Whether the list shows the newest chat, and goes on showing it. */
+  /** Whether the list shows the newest chat, and scrolls to each new one. */
   readonly isFollowing: boolean;
-  /** Chats that came since it does not. */
+  /** Chats that came while it does not. */
   readonly unseen: number;
   /** Whether the end of the list is on the screen. */
   readonly isVisible: boolean;
-  /** Until when the list moves because of the page, in ms since 1970. */
+  /** When the page's own scrolling ends, in ms since 1970. */
   readonly settledAt: number;
 }
 
@@ -23,27 +23,27 @@ export function scrolled(end: End, now: number): End {
   return { ...end, settledAt: now + SETTLE_MS };
 }
 
-/** The reader asks for the newest chat. */
+/** The user asks for the newest chat. */
 export function asked(end: End): End {
   return { ...end, isFollowing: true, unseen: 0 };
 }
 
-/** So many chats of others came. */
+/** `count` chats of others came. */
 export function arrived(end: End, count: number): End {
   return end.isFollowing ? end : { ...end, unseen: end.unseen + count };
 }
 
-/** The end came on the screen, or left it: then `rested` is to follow after `restMs`. */
+/** The end entered the screen, or left it: then the page calls `rested` after `restMs`. */
 export function seen(end: End, isVisible: boolean): End {
   return isVisible ? asked({ ...end, isVisible }) : { ...end, isVisible };
 }
 
-/** How long it may take until the list has come to rest, in milliseconds. */
+/** Milliseconds until the list has come to rest. */
 export function restMs(end: End, now: number): number {
   return Math.max(0, end.settledAt - now);
 }
 
-/** The list has come to rest. New chats push the end off the screen for a moment; a reader who scrolls up leaves it there. */
+/** The list has come to rest: if the end is still off the screen, the user has scrolled up, and no new chat pushed it. */
 export function rested(end: End): End {
   return end.isVisible ? end : { ...end, isFollowing: false };
 }

@@ -1,4 +1,4 @@
-// What can be done with a bubble.
+// The menu of a bubble.
 
 import type { ConversationKey, ImClient } from '../../im/index';
 import type { ChatRow } from '../../lists/rows';
@@ -9,7 +9,7 @@ interface Choice {
   readonly run: () => unknown;
 }
 
-/** The choices for a bubble, without those that need its text if it was not what was pressed. */
+/** The choices for a bubble; those for its text only if the text was pressed. */
 export function choices(client: ImClient, conversation: ConversationKey, { key, status, text }: ChatRow, isText: boolean): Choice[] {
   const { chat: say } = texts();
   const failed = [

@@ -6,7 +6,7 @@ import { patch } from '../../lists/patch';
 import { badge, conversationRow, type ConversationRow } from '../../lists/rows';
 import { sayError, texts } from '../../texts/index';
 
-/** The service tells of the presence of so many people at most. */
+/** The service sends the presence of at most this many people. */
 const MAX_WATCHED = 100;
 
 const say = texts();
@@ -20,7 +20,7 @@ Page({
     isRefreshing: false,
   },
 
-  /** On the screen: it watches people and sets the badge only then. */
+  /** Whether the page is on the screen: only then it watches people and sets the badge. */
   isShown: false,
 
   leave() {
@@ -47,7 +47,7 @@ Page({
     say.tabs.forEach((text, index) => {
       void wx.setTabBarItem({ index, text });
     });
-    // The day may be another than when the times were written.
+    // The day may have changed since the times were drawn.
     this.draw(current);
     this.watch(current);
   },
@@ -66,13 +66,13 @@ Page({
       this.patch(current, changes.conversations);
       this.watch(current);
     }
-    // That the list is loaded may be all the news there is.
+    // The list may be loaded without any other change.
     const rest = this.rest(current);
     if (rest.isEmpty !== this.data.isEmpty || rest.hasMore !== this.data.hasMore) this.setData(rest);
     if (changes.typing.length > 0) this.patch(current, this.rowsOf(current, changes.typing));
   },
 
-  /** The rows of these conversations, as a change. */
+  /** A change of the rows of these conversations. */
   rowsOf(current: ImClient, keys: readonly ConversationKey[]): ListChange {
     const list = current.conversations();
     const changed = list.flatMap(({ key }, index) => (keys.includes(key) ? [index] : []));

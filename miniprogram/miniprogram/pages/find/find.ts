@@ -1,4 +1,4 @@
-// Finds somebody to talk to: by the beginning of a name, or by a number where names are not searched.
+// Finds people by the beginning of their name, or by their id if the service has no directory.
 
 import { client } from '../../account';
 import { ImError, toUserId, type User } from '../../im/index';
@@ -6,7 +6,7 @@ import { offers } from '../../platform/offers';
 import { server } from '../../platform/server';
 import { sayError, texts } from '../../texts/index';
 
-/** Milliseconds without a key before what was typed is looked for. */
+/** Milliseconds without a key before the search starts. */
 const TYPING_PAUSE_MS = 250;
 
 interface Person {
@@ -21,7 +21,7 @@ const say = texts();
 Page({
   data: { say: say.find, byId: false, people: [] as Person[], isNone: false },
 
-  /** What was typed last: an answer to something else is too late. */
+  /** What was typed last: the answer to an earlier search is ignored. */
   typed: '',
   timer: 0,
 
@@ -30,7 +30,7 @@ Page({
       const { directory } = await offers(server());
       this.setData({ byId: !directory });
     } catch {
-      // Without an answer nobody is found either way; the connection bar says why.
+      // Without an answer no search works; the connection bar says why.
     }
   },
 
@@ -77,7 +77,7 @@ Page({
     try {
       return [await current.user(id)];
     } catch (error) {
-      // Without a directory strangers have no face: whether there is one shows with the first chat.
+      // Without a directory the service does not show strangers: the first chat will show whether the user exists.
       if (error instanceof ImError && error.status === 404) return [{ id, name: String(id), avatarUrl: null }];
       throw error;
     }

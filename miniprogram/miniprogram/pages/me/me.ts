@@ -1,4 +1,4 @@
-// Who I am, and the way out.
+// The user's profile, and signing out.
 
 import { client, signOut } from '../../account';
 import { texts } from '../../texts/index';

@@ -1,4 +1,4 @@
-// Signs in: by WeChat, or by a name where the service offers demo login.
+// Signs in: with WeChat, or with a name if the service offers demo login.
 
 import { client, signIn, type Login } from '../../account';
 import { toUserId } from '../../im/index';
@@ -24,7 +24,7 @@ Page({
   /** Whose chat to open next, by `peer` in the page's URL. */
   peer: toUserId(''),
 
-  /** `name` in the page's URL signs in by it at once, where nobody is signed in. */
+  /** `name` in the page's URL signs in with it at once, if nobody is signed in. */
   async onLoad(options: Record<string, string | undefined>) {
     this.peer = toUserId(options['peer']);
     const name = decodeURIComponent(options['name'] ?? '');
@@ -39,11 +39,11 @@ Page({
 
   onShow() {
     void wx.setNavigationBarTitle({ title: say.signIn.title });
-    // There is nothing behind this page.
+    // There is no page to go back to.
     void wx.hideHomeButton();
   },
 
-  /** Asks the service which ways there are. */
+  /** Asks the service which logins it offers. */
   async ask() {
     this.setData({ step: 'loading' });
     try {
@@ -80,7 +80,7 @@ Page({
     this.setData({ isBusy: true });
     try {
       const { me } = await signIn(login);
-      // WeChat tells neither name nor picture: they are asked for once.
+      // WeChat gives neither name nor picture: the app asks for them once.
       if (login.kind === 'wechat' && me.avatarUrl === null) this.setData({ step: 'profile' });
       else this.enter();
     } catch (error) {

@@ -1,4 +1,4 @@
-// A page as pages are: it knows only what `Changes` told, and checks that this is what is there.
+// A page that draws from `Changes` alone, and checks that this is what the client has.
 
 import assert from 'node:assert/strict';
 
@@ -57,7 +57,7 @@ function same<T>(shown: readonly T[], now: readonly T[]): void {
   });
 }
 
-/** By id and without repeats, then what is not sent; no bubble twice. */
+/** By id and without duplicates, then unsent chats; no bubble twice. */
 export function inOrder(items: readonly ChatItem[]): void {
   const keys = new Set(items.map(({ key }) => key));
   assert.equal(keys.size, items.length, 'a bubble is shown once');

@@ -1,4 +1,4 @@
-// A phone: what the client is given, with a network that is as bad as the run wants it.
+// A phone: the client's platform, with a network as bad as the run wants it.
 
 import assert from 'node:assert/strict';
 
@@ -7,13 +7,13 @@ import type { Chance } from './chance';
 import type { FakeServer, Wire } from './server';
 import type { VirtualTime } from './time';
 
-/** Probabilities of what goes wrong, each time it can. */
+/** Probabilities of faults. */
 export interface Faults {
-  /** A frame is lost, comes twice, or is overtaken: no TCP does it, and a client must see it. */
+  /** A frame is lost, duplicated or reordered. TCP does none of this, and the client has to notice it. */
   drop: number;
   double: number;
   reorder: number;
-  /** A connect or a request fails; a request may have been carried out. */
+  /** A connect or a request fails, the request maybe after it was carried out. */
   fail: number;
   /** The longest delay of a frame or an answer, in ms. */
   delayMs: number;
@@ -21,7 +21,7 @@ export interface Faults {
 
 export const CALM: Faults = { drop: 0, double: 0, reorder: 0, fail: 0, delayMs: 60 };
 
-/** A storage that can be full, and outlives the app. */
+/** A storage that can be full, and survives the app. */
 export class Disk {
   readonly texts = new Map<string, string>();
   /** In UTF-16 units. */
@@ -43,7 +43,7 @@ export class Disk {
   }
 }
 
-/** The network of one run of the app. When the app is killed, nothing reaches it any more. */
+/** The network of one start of the app. After the app is killed, nothing reaches it. */
 export class App implements Platform {
   faults: Faults = CALM;
   networked = true;
@@ -128,7 +128,7 @@ export class App implements Platform {
     for (const tunnel of this.tunnels) tunnel.cut(false);
   }
 
-  /** All sockets die: seen by both sides, or by nobody. */
+  /** All sockets die: both sides notice, or none. */
   cut(silently: boolean): void {
     for (const tunnel of this.tunnels) tunnel.cut(!silently);
   }
@@ -144,7 +144,7 @@ export class App implements Platform {
 }
 
 class Tunnel implements Socket, Wire {
-  /** Nothing gets through any more, whether or not somebody was told. */
+  /** Nothing gets through any more, whether or not the client knows. */
   private dead = false;
   private accepted = false;
   private over = false;
@@ -221,7 +221,7 @@ class Tunnel implements Socket, Wire {
     const times = chance.is(faults.double) ? 2 : 1;
     for (let count = 0; count < times; count += 1) {
       this.upAt = Math.max(this.upAt, time.now() + this.app.delay());
-      // The killed app's last words may still arrive.
+      // The last frames of a killed app may still arrive.
       time.after(this.upAt - time.now(), () => {
         if (!this.dead && this.accepted) run();
       });

@@ -1,5 +1,5 @@
-// One random run: a phone and its user, people who write, and all that can go wrong; then all is well
-// again, and what the page shows must be what the service has.
+// One random run: a phone and its user, people who write, and faults. Then the faults end,
+// and the page must show what the service has.
 
 import assert from 'node:assert/strict';
 
@@ -16,13 +16,13 @@ const PEERS = [2, 3, 4, ME] as UserId[];
 interface Sent {
   readonly peerId: UserId;
   readonly content: string;
-  /** Given up by the user. */
+  /** Discarded by the user. */
   discarded: boolean;
-  /** Sent again after a failure: its place is a later one. */
+  /** Sent again after a failure, so at a later place. */
   resent: boolean;
 }
 
-/** How much goes wrong in a run. `kind` is for the message of a failure. */
+/** The faults of a run. `kind` is for the message of a failure. */
 interface Weather {
   readonly kind: string;
   readonly faults: Faults;
@@ -39,7 +39,7 @@ const WEATHERS: readonly Weather[] = [
 
 export type Create = typeof createClient;
 
-/** Throws if anything was lost, doubled or out of order. */
+/** Throws if anything was lost, duplicated or out of order. */
 export async function run(create: Create, seed: number): Promise<void> {
   const weather = WEATHERS[seed % WEATHERS.length]!;
   const world = new World(create, seed, weather);
@@ -132,7 +132,7 @@ class World {
         break;
       case 4:
         this.note('session ends');
-        // Half of the time nobody is there to be told.
+        // Half of the time the client has no socket.
         if (chance.is(0.5)) app.cut(false);
         server.expire(ME);
         break;
@@ -248,7 +248,7 @@ class World {
     }
   }
 
-  /** Nothing goes wrong any more, and there is time. */
+  /** Ends the faults, and lets time pass. */
   private async calmDown(): Promise<void> {
     const { app, server, client, weather } = this;
     this.note('calm');
@@ -261,7 +261,7 @@ class World {
     this.disk.room = Infinity;
     await this.time.pass(120_000);
     if (weather.faults.drop > 0) {
-      // What a broken network has eaten without a word is found when the next socket is opened.
+      // What was lost silently is noticed when the next socket opens.
       client.hide();
       client.show();
       await this.time.pass(60_000);
@@ -316,17 +316,17 @@ class World {
     }
   }
 
-  /** An open conversation shows the newest chats, and no hole before them. */
+  /** An open conversation shows the newest chats without a gap. */
   private checkEnd(peerId: UserId, stored: readonly number[]): void {
     const shown = this.page.chats.get(peerId)!.map(({ id }) => id).filter((id) => id !== null);
     assert.deepEqual(shown, shown.length === 0 ? [] : stored.slice(-shown.length), 'the newest ones, without a hole');
     assert.ok(shown.length >= Math.min(stored.length, 1), 'something is shown');
   }
 
-  /** Time passes while something is loaded. */
+  /** Lets time pass while something is loaded. */
   private async during(loading: Promise<void>): Promise<void> {
     await Promise.all([loading, this.time.pass(5000)]);
-    // What was loaded is on the page a moment later.
+    // The page shows what was loaded a moment later.
     await this.time.pass(100);
   }
 }

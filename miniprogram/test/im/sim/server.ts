@@ -1,4 +1,4 @@
-// A service after docs/protocol.md, in memory: what a client may rely on, and nothing more.
+// A service in memory that implements docs/protocol.md: what a client may rely on, and nothing more.
 
 import type { Chance } from './chance';
 import type { VirtualTime } from './time';
@@ -27,7 +27,7 @@ export interface Wire {
   closeClient(code: number, reason: string): void;
 }
 
-/** Of the keys of all frames, those that a frame's type has are there. */
+/** The keys of all frames. A frame has those of its type. */
 interface Frame {
   readonly type: string;
   readonly since?: number;
@@ -64,11 +64,11 @@ export class FakeServer {
   up = true;
   epoch = 'epoch-1';
   replayLimit = 40;
-  /** How often a send is refused for now. */
+  /** The probability that a send is refused for now. */
   busy = 0;
   /** Whether presence is shown only once both have written. */
   bothWrote = false;
-  /** With whom no conversation may be begun today. */
+  /** Users with whom no new conversation is allowed today. */
   readonly closedTo = new Set<number>();
   readonly conversations: Stored[] = [];
   private readonly connections = new Map<Wire, Connection>();
@@ -103,7 +103,7 @@ export class FakeServer {
 
   // ---- Life of the process
 
-  /** Without a word, or as a drain does it. */
+  /** Closes all sockets without a frame. */
   crash(): void {
     this.up = false;
     this.closeAll(1006, '');
@@ -123,7 +123,7 @@ export class FakeServer {
     }
   }
 
-  /** What an operator does after a restore: sockets are told. */
+  /** Begins a new epoch, as after a restore, and tells all sockets. */
   rotateEpoch(): void {
     this.epoch = `epoch-${this.chance.below(1e9)}`;
     for (const connection of this.connections.values()) if (connection.seq >= 0) this.reset(connection);
@@ -131,7 +131,7 @@ export class FakeServer {
 
   // ---- What users do
 
-  /** Stores a chat; the chat that was stored before under this key, if it was. */
+  /** Stores a chat, and returns it; or the one that was stored before under this key. */
   store(userId: number, targetUserId: number, content: string, clientMsgId: string): StoredChat {
     const key = `${userId}|${clientMsgId}`;
     const known = this.keys.get(key);
@@ -157,7 +157,7 @@ export class FakeServer {
     for (const { wire, seq } of this.connections.values()) if (seq >= 0 && wire.userId === userId) this.put(wire, frame);
   }
 
-  /** An event of a kind that no client knows. */
+  /** Adds an event of an unknown kind. */
   strange(userId: number): void {
     this.happened(userId, null);
   }
@@ -176,7 +176,7 @@ export class FakeServer {
     }
   }
 
-  /** Whose coming and going the newest socket of this user is shown. */
+  /** Users whose presence the newest socket of this user is shown. */
   watchedBy(userId: number): readonly number[] {
     const connections = [...this.connections.values()].filter(({ wire }) => wire.userId === userId);
     return connections[connections.length - 1]?.watched ?? [];
@@ -260,7 +260,7 @@ export class FakeServer {
     return { status: 200, json: { chats: page.map((chat) => this.shown(chat)), hasMore: page.length < older.length } };
   }
 
-  /** What the list says of one conversation. */
+  /** The row of a conversation. */
   row(userId: number, { id, users, chats, readUpTo }: Stored) {
     const peerId = users[0] === userId ? users[1] : users[0];
     const mark = readUpTo.get(userId) ?? 0;
@@ -289,7 +289,7 @@ export class FakeServer {
     const { wire } = connection;
     const end = this.timeline(wire.userId).length;
     connection.deviceId = deviceId ?? '';
-    // In the order of opening, of which a late hello changes nothing: the newest one stays.
+    // In the order of opening, which a late hello does not change: the newest socket stays.
     const ofDevice = [...this.connections.values()].filter(
       (one) => one.wire.userId === wire.userId && one.deviceId === connection.deviceId && (one === connection || one.seq >= 0),
     );
@@ -385,5 +385,5 @@ export class FakeServer {
   }
 }
 
-/** Small, so that runs meet pages, and holes between them. */
+/** Small, so that runs have several pages, and gaps between them. */
 const PAGE = 8;

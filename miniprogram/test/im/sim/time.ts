@@ -1,4 +1,4 @@
-// Virtual time: nothing waits, and a seed gives the same order of events each time.
+// Virtual time: no real waits, and the same seed gives the same order of events.
 
 import type { Clock } from '../../../miniprogram/im/index';
 
@@ -9,13 +9,13 @@ interface Event {
   cancelled: boolean;
 }
 
-/** More in one stretch of time are an endless loop. */
+/** More events in one `pass` mean an endless loop. */
 const MOST_EVENTS = 100_000;
 
 export class VirtualTime implements Clock {
   private time = Date.UTC(2026, 0, 1);
   private count = 0;
-  /** A binary heap, the next event first. */
+  /** A binary heap, with the next event first. */
   private readonly events: Event[] = [];
 
   now(): number {
@@ -80,7 +80,7 @@ function before(a: Event, b: Event): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
-/** All promises that can go on have gone on. */
+/** Lets all promises continue that can. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

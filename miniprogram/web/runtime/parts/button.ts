@@ -1,4 +1,4 @@
-// <button>, the picture that `open-type="chooseAvatar"` chooses, and the agreement of WeChat's gate.
+// <button>, with `open-type="chooseAvatar"` and the agreement button of WeChat's privacy gate.
 
 import { attribute, type Property, type Setup } from './define';
 
@@ -34,10 +34,10 @@ export const button: Setup = (part, element, emit) => {
   };
 };
 
-/** Pixels of a side of the picture: WeChat's own is not larger. */
+/** Pixels of a side of the picture, as in WeChat. */
 const AVATAR_PX = 512;
 
-/** A picture of the user's choice, as a square, at a `blob:` URL; nothing if it is none. */
+/** Lets the user choose a picture, and crops it to a square at a `blob:` URL; nothing if it is not a picture. */
 async function chooseAvatar(): Promise<string | undefined> {
   const file = await chooseFile();
   if (!file) return undefined;

@@ -1,4 +1,4 @@
-// What all built-in components have in common.
+// The common part of all built-in components.
 
 import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 
@@ -11,7 +11,7 @@ export type Property =
   | BooleanConstructor
   | { type: StringConstructor | NumberConstructor | BooleanConstructor; value: string | number | boolean };
 
-/** A component that is there. */
+/** An instance of a component. */
 export interface Part {
   data: Record<string, unknown>;
   setData(data: Record<string, unknown>): void;
@@ -20,7 +20,7 @@ export interface Part {
   ownerShadowRoot: { getElementById(id: string): { $$: HTMLElement | null } | undefined } | null;
 }
 
-/** What makes a component of an element. Returns what follows each property. */
+/** Makes an element a component. Returns the observer of each property. */
 export type Setup = (
   part: Part,
   element: HTMLElement,

@@ -28,7 +28,7 @@ export const textareaProperties: Record<string, Property> = {
 
 type Native = HTMLInputElement | HTMLTextAreaElement;
 
-/** A field around HTML's own. */
+/** A component around HTML's own field. */
 export function field(tag: 'input' | 'textarea'): Setup {
   return (part, element, emit) => {
     const native: Native = element.appendChild(document.createElement(tag));
@@ -43,7 +43,7 @@ export function field(tag: 'input' | 'textarea'): Setup {
       emit('input', { value: native.value, cursor: native.selectionStart });
     };
     listenToInput(native, changed);
-    // A page that moves the focus is told afterwards, as a phone does, not from within its own `setData`.
+    // A page that moves the focus gets the event later, as on a phone, not within its own `setData`.
     native.addEventListener('focus', () => {
       queueMicrotask(() => {
         emit('focus', { value: native.value, height: 0 });
@@ -98,7 +98,7 @@ function followers(element: HTMLElement, native: Native, grow: () => void): Foll
     },
     placeholder: (value: string) => {
       native.placeholder = value;
-      // What a screen reader says where no label is given.
+      // For screen readers, if there is no label.
       if (!native.getAttribute('aria-label')) native.setAttribute('aria-label', value);
     },
     ariaLabel: attribute(native, 'aria-label'),

@@ -62,10 +62,10 @@ export const scrollView: Setup = (part, element, emit) => {
   };
 };
 
-/** Pixels that a finger pulls before letting go refreshes. */
+/** Pixels that a finger has to pull to refresh. */
 const PULL_PX = 60;
 
-/** A finger that pulls at the top refreshes, and so does a wheel. Returns what follows `refresher-triggered`. */
+/** Refreshes when a finger or a wheel pulls at the top. Returns the observer of `refresher-triggered`. */
 function pullToRefresh(
   element: HTMLElement,
   isEnabled: () => boolean,

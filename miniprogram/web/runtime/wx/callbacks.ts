@@ -1,4 +1,4 @@
-// The two ways in which functions of `wx` answer: callbacks, or a promise where there are none.
+// Functions of `wx` answer by callbacks, or by a promise if there are none.
 
 export interface Options {
   success?: (result: object) => void;
@@ -8,7 +8,7 @@ export interface Options {
 
 type Async<Given, Result> = (options?: Given & Options) => Promise<Result & { errMsg: string }> | undefined;
 
-/** Makes a function of `wx` of one that returns its result or throws. */
+/** Makes a function of `wx` from one that returns its result or throws. */
 export function answer<Given extends object, Result extends object>(
   name: string,
   run: (given: Given) => Result | Promise<Result>,
@@ -23,7 +23,7 @@ export function answer<Given extends object, Result extends object>(
     });
     if (!success && !fail && !complete) {
       return result.catch((error: unknown) => {
-        // Whoever catches it reads `errMsg`.
+        // The caller reads `errMsg`.
         throw Object.assign(new Error(failed(error).errMsg), failed(error));
       });
     }

@@ -17,7 +17,7 @@ function button(parent: Element, text: string, press: () => void): HTMLButtonEle
   return parent.appendChild(made);
 }
 
-/** Something over the page that is there until it is answered. */
+/** A dialog over the page, until it is answered. */
 function overlay<Result>(
   className: string,
   build: (box: HTMLElement, resolve: (result: Result) => void, cancel: () => void) => void,
@@ -134,7 +134,7 @@ function modal(options: Modal) {
     input?.addEventListener('keydown', (event) => {
       if (event.key === 'Enter' && !event.isComposing) confirm();
     });
-    // After the dialog is on the screen.
+    // Only after the dialog is on the screen.
     queueMicrotask(() => input?.focus());
   };
 }

@@ -55,7 +55,7 @@ export function createWx(router: Router) {
     }),
     getAppBaseInfo: () => ({ language: navigator.language.replace('-', '_'), theme: theme() }),
     getAccountInfoSync: () => ({ miniProgram: { appId: 'browser', envVersion: 'release', version: '' } }),
-    /** A page of the service's own speaks to the service that it came from. */
+    /** The page talks to the service that it came from. */
     getExtConfigSync: () => ({ server: location.origin }),
     getFileSystemManager: () => ({
       readFile: answer('readFile', async ({ filePath }: { filePath: string }) => {
@@ -66,15 +66,15 @@ export function createWx(router: Router) {
     nextTick: (run: () => void) => {
       queueMicrotask(run);
     },
-    /** What is not here is not there: no login by WeChat, no privacy gate of WeChat's. */
+    /** The functions that exist in a browser: no login by WeChat, no privacy gate. */
     canIUse: (name: string) => Object.hasOwn(wx, name.split('.')[0] ?? ''),
   };
   return wx;
 }
 
-/** The clipboard is closed to pages that did not come by https; there the old way still works. */
+/** Pages without https may not use the clipboard's new interface, only the old one. */
 async function copy(text: string): Promise<void> {
-  // Typed as always there, which it is not.
+  // Its type says that it always exists, which is wrong.
   const clipboard = navigator.clipboard as Clipboard | undefined;
   if (clipboard) {
     await clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// wx.connectSocket, wx.request, and whether there is a network.
+// wx.connectSocket, wx.request, and the state of the network.
 
 import { answer, type Options } from './callbacks';
 

@@ -1,6 +1,6 @@
-// wx's storage. Each tab is a phone of its own: what it stores lives as long as the tab, over reloads.
+// wx's storage. Each tab is a separate phone: its storage survives reloads, and ends with the tab.
 
-/** Frames of one tab share its storage; `?phone=NAME` keeps what is theirs apart. */
+/** Frames of one tab share its storage; `?phone=NAME` gives each its own keys. */
 const prefix = `${new URLSearchParams(location.search).get('phone') ?? 'tab'}:`;
 
 export function getStorageSync(key: string): unknown {

@@ -58,6 +58,14 @@ test('a sign-in opens a socket with the token as a subprotocol, and shows the li
   await opened.until('watch', () => socket.sent.some(({ userIds }) => JSON.stringify(userIds) === `[${LI.id}]`));
 });
 
+test('the list shows in which conversation somebody types', async (t) => {
+  const opened = phone(t, talk([chat(7, LI, '你好')]));
+  const socket = await opened.signIn();
+  await opened.find('.row', '你好');
+  socket.receive({ type: 'typing', userId: LI.id });
+  await opened.find('.row .typing', '对方正在输入…');
+});
+
 test('a time is shown after a gap of five minutes', async (t) => {
   const chats = [chat(1, LI, '一', 0), chat(2, ME, '二', 5), chat(3, LI, '三', 10.5)];
   const opened = phone(t, talk(chats));

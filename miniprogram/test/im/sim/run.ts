@@ -319,7 +319,7 @@ class World {
   /** An open conversation shows the newest chats without a gap. */
   private checkEnd(peerId: UserId, stored: readonly number[]): void {
     const shown = this.page.chats.get(peerId)!.map(({ id }) => id).filter((id) => id !== null);
-    assert.deepEqual(shown, shown.length === 0 ? [] : stored.slice(-shown.length), 'the newest ones, without a hole');
+    assert.deepEqual(shown, shown.length === 0 ? [] : stored.slice(-shown.length), 'the newest ones, without a gap');
     assert.ok(shown.length >= Math.min(stored.length, 1), 'something is shown');
   }
 

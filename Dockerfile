@@ -8,9 +8,10 @@ WORKDIR /build
 # Dependencies first, in a layer that stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY loadtest/Cargo.toml loadtest/
-RUN mkdir src tests tests/it loadtest/src \
+COPY loadtest/phone/Cargo.toml loadtest/phone/
+RUN mkdir src tests tests/it loadtest/src loadtest/phone/src \
     && echo 'fn main() {}' | tee src/main.rs > tests/it/main.rs \
-    && touch src/lib.rs loadtest/src/lib.rs \
+    && touch src/lib.rs loadtest/src/lib.rs loadtest/phone/src/lib.rs \
     && cargo build --locked --release \
     && rm -r src
 COPY config config

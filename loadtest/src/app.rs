@@ -5,6 +5,12 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use anyhow::Context;
 use url::Url;
 
+use phone::{
+    reading,
+    target::Target,
+    wire::{Imserver, Person},
+};
+
 use crate::{
     cli::{Cli, Command, FindMaxArgs, LoadArgs, RunArgs},
     compare,
@@ -16,11 +22,8 @@ use crate::{
     outcome::Outcome,
     people,
     plan::Plan,
-    reading,
     report::{self, ReportError, html, progress::Progress, table::table},
     stack::Stack,
-    target::Target,
-    wire::{Imserver, Person},
 };
 
 /// Runs to the end. Success is a valid run with a clean ledger.

@@ -6,9 +6,10 @@ use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
+use phone::content::{MAX_SIZE, MIN_SIZE};
+
 use crate::{
     compare::CompareArgs,
-    content::{MAX_SIZE, MIN_SIZE},
     faults::Schedule,
     legacy::LegacyArgs,
     measure::Watched,

@@ -1,4 +1,9 @@
-//! The load test. `README.md` beside it says how to use it; [`scenario`] is where to begin reading.
+//! The load test. `README.md` beside it says how to use it; [`scenario`] is where to begin reading. The phones
+//! and their ledger are a crate of their own, `phone`.
+//!
+//! Imports go down only: `app`; `cli`; `compare`, `legacy`; `find_max`, `report`; `engine`; `faults`, `people`;
+//! `stack`, `comparison`; `measure`; `outcome`, `scenario`; `peers`, `plan`, `clock`. In `measure`:
+//! `processes`; `linux`; `machine`, `meter`.
 
 #![allow(missing_docs, reason = "what a name says is not said twice in a program's own library")]
 
@@ -7,20 +12,15 @@ pub mod cli;
 pub mod clock;
 pub mod compare;
 pub mod comparison;
-pub mod content;
 pub mod engine;
 pub mod faults;
 pub mod find_max;
-pub mod ledger;
 pub mod legacy;
 pub mod measure;
 pub mod outcome;
+pub mod peers;
 pub mod people;
-pub mod phone;
 pub mod plan;
-pub mod reading;
 pub mod report;
 pub mod scenario;
 pub mod stack;
-pub mod target;
-pub mod wire;

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ledger::Verdict, plan::Plan};
+use phone::ledger::Verdict;
+
+use crate::plan::Plan;
 
 /// The version of this shape. A reader refuses another one.
 pub const VERSION: u32 = 1;

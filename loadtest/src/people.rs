@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{target::Target, wire::Person};
+use phone::{target::Target, wire::Person};
 
 /// How many log in at once.
 const AT_ONCE: usize = 32;

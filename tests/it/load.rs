@@ -8,10 +8,8 @@ use loadtest::{
     measure::Watch,
     people,
     plan::{Plan, Scenario},
-    reading,
-    target::Target,
-    wire::Imserver,
 };
+use phone::{reading, target::Target, wire::Imserver};
 
 use crate::{
     cluster::Cluster,

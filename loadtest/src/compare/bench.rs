@@ -8,6 +8,8 @@ use super::{
     stack::Stack,
     tally::{Tally, others_cores},
 };
+use phone::{reading, target::Target, wire::Person};
+
 use crate::{
     comparison::{Measure, Quantity, Repeat},
     engine::{self, Setup},
@@ -16,10 +18,7 @@ use crate::{
     outcome::{Machine, Outcome, Role},
     people,
     plan::{Plan, Scenario},
-    reading,
     report::progress::Progress,
-    target::Target,
-    wire::Person,
 };
 
 /// A run at a fixed rate says something if the server kept up: with a higher p99 chats pile up.

@@ -2,8 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
+use phone::wire::{Imserver, Wire};
+
 use super::CompareArgs;
-use crate::wire::{Centrifuge, Imserver, Plain, SocketIo, Wire};
+use crate::peers::{Centrifuge, Plain, SocketIo};
 
 /// Who is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -41,10 +41,10 @@ mod tests {
     use super::*;
     use crate::{
         find_max::Found,
-        ledger::{Class, Verdict},
         outcome::{Latency, Machine, VERSION},
         plan::Plan,
     };
+    use phone::ledger::{Class, Verdict};
 
     fn outcome(due: u64, delivered: u64, p99: f64) -> Outcome {
         let latency = Latency { count: delivered, p99, ..Latency::default() };

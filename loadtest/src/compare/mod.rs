@@ -19,10 +19,11 @@ use time::format_description::well_known::Rfc3339;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{bench::Bench, stack::Stack, tally::Tally};
+use phone::content::{MAX_SIZE, MIN_SIZE};
+
 use crate::{
     clock::time_of_day,
     comparison::{Comparison, VERSION},
-    content::{MAX_SIZE, MIN_SIZE},
     outcome::Machine,
     report,
 };

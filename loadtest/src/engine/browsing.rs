@@ -5,11 +5,9 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::{
-    clock::Moment,
-    measure::{Meter, Timed},
-    phone::World,
-};
+use phone::{World, clock::Moment};
+
+use crate::measure::{Meter, Timed};
 
 /// How many requests of a thread are under way at once; more wait, and their wait counts.
 const AT_ONCE: usize = 128;
@@ -110,7 +108,7 @@ impl Reader {
         due: Moment,
     ) -> Option<T> {
         let _permit = self.permits.acquire().await.ok()?;
-        let World { http, people, targets, load, clock, .. } = &*self.world;
+        let World { http, people, targets, clock, .. } = &*self.world;
         let url = targets[self.person % targets.len()].at(path);
         let request = http.get(url).bearer_auth(&people[self.person].token);
         let body = async {
@@ -118,13 +116,13 @@ impl Reader {
             answer.bytes().await.ok()
         };
         let body = body.await;
-        let is_load = load.has(due);
+        let is_load = self.meter.is_load(due);
         self.meter.count(is_load, |totals| {
             totals.requests += 1;
             totals.errors += u64::from(body.is_none());
         });
         if is_load && body.is_some() {
-            self.meter.time(what, due, clock.now());
+            self.meter.time(what, clock.now().since(due));
         }
         serde_json::from_slice(&body?).ok()
     }

@@ -18,19 +18,23 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use crate::{
-    clock::{Moment, time_of_day},
+use phone::{
+    Mark, Timing, World,
+    clock::Moment,
     content::Contents,
-    faults::{Making, Schedule},
-    ledger::{Book, Timeline, judge},
-    measure::{Meter, Timed, Watch, latency, times},
-    outcome::{Outcome, Role, Second, Totals, VERSION},
-    phone::{LoadWindow, Mark, World},
-    plan::{Plan, Scenario},
+    ledger::{Book, judge},
     reading::{self, Reader},
-    stack::Stack,
     target::Target,
     wire::{Person, Wire},
+};
+
+use crate::{
+    clock::time_of_day,
+    faults::{Making, Schedule},
+    measure::{LoadWindow, Meter, Timed, Watch, latency, times},
+    outcome::{Outcome, Role, Second, Totals, VERSION},
+    plan::{Plan, Scenario},
+    stack::Stack,
 };
 
 use self::{monitor::Monitor, thread::Stage};
@@ -74,10 +78,11 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         people,
         contents: Contents::new(plan.size),
         clock,
+        timing: Timing::default(),
         window: plan.window,
+        since: None,
         run: run_number(),
         seed: plan.seed,
-        load: LoadWindow::default(),
         broken: parking_lot::Mutex::default(),
     });
     let threads = Threads::start(&plan, &world);
@@ -96,7 +101,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let begun = clock.now();
     let load_from = begun.after(plan.warm_up());
     let load_until = load_from.after(plan.duration());
-    world.load.set(load_from, load_until);
+    threads.load.set(load_from, load_until);
     run.load_from = Some(load_from);
     let begun_at = (time_of_day() + plan.warm_up()).truncate_to_millisecond().format(&Rfc3339)?;
     let faults = faults.map(|(schedule, stack)| Making::start(&schedule, stack, clock, load_from));
@@ -112,7 +117,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     };
     let usage = watch.end(load_from, load_until);
     threads.stage(Stage::Settle);
-    let is_settled = run.watch(plan.settle(), World::is_settled).await?;
+    let is_settled = run.watch(plan.settle(), World::all_are_settled).await?;
     let timelines = reader.end().await?;
     let shown = run.watch(plan.settle(), |world| world.has_been_shown(&timelines));
     let is_shown = shown.await?;
@@ -202,15 +207,21 @@ impl Outcome {
 struct Threads {
     stages: watch::Sender<Stage>,
     meters: Vec<Arc<Meter>>,
+    load: Arc<LoadWindow>,
     ends: parking_lot::Mutex<Vec<oneshot::Receiver<std::io::Result<Vec<Book>>>>>,
 }
 
 impl Threads {
     fn start(plan: &Plan, world: &Arc<World>) -> Self {
         let (stages, heard) = watch::channel(Stage::Ramp);
-        let mut threads = Self { stages, meters: Vec::new(), ends: parking_lot::Mutex::default() };
+        let mut threads = Self {
+            stages,
+            meters: Vec::new(),
+            load: Arc::default(),
+            ends: parking_lot::Mutex::default(),
+        };
         for thread in 0..plan.threads {
-            let meter = Arc::new(Meter::default());
+            let meter = Arc::new(Meter::new(Arc::clone(&threads.load)));
             threads.meters.push(Arc::clone(&meter));
             let (ended, end) = oneshot::channel();
             threads.ends.lock().push(end);
@@ -294,32 +305,6 @@ impl Run<'_> {
         let missing = self.world.marks.iter().filter(|mark| !mark.is_ready.load(Relaxed)).count();
         let patience = (self.plan.ramp() + CONNECT_PATIENCE).as_secs();
         format!("{missing} of {} phones were not connected after {patience} s", self.plan.users)
-    }
-}
-
-impl World {
-    fn all_are_ready(&self) -> bool {
-        self.marks.iter().all(|mark| mark.is_ready.load(Relaxed))
-    }
-
-    fn is_settled(&self) -> bool {
-        self.marks.iter().all(Mark::is_settled)
-    }
-
-    /// Whether all phones are where their people's timelines end.
-    fn has_been_shown(&self, timelines: &[Timeline]) -> bool {
-        self.marks.iter().zip(timelines).all(|(mark, timeline)| {
-            let end = match timeline.events.last() {
-                Some((Some(seq), _)) => *seq,
-                // Of another run's, nothing was shown in this one.
-                Some((None, _)) => {
-                    let own = timeline.events.iter().filter(|(_, seen)| seen.key.run == self.run);
-                    i64::try_from(own.count()).unwrap_or(i64::MAX)
-                }
-                None => 0,
-            };
-            mark.cursor.load(Relaxed) >= end
-        })
     }
 }
 

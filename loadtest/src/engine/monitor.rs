@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use phone::clock::{Clock, Moment};
+
 use crate::{
-    clock::{Clock, Moment},
     measure::{Meter, times},
     outcome::{Fault, Second, Totals},
 };

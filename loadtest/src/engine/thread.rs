@@ -1,14 +1,13 @@
 //! A generator thread: its share of the phones, and the script that tells them what to do.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{sync::watch, task::LocalSet};
 
+use phone::{Observer, Order, Orders, Phone, World, clock::Moment, ledger::Book};
+
 use crate::{
-    clock::Moment,
-    ledger::Book,
     measure::Meter,
-    phone::{Order, Orders, Phone, World},
     plan::Plan,
     scenario::{Action, Script},
 };
@@ -47,9 +46,12 @@ pub(super) fn generate(
         };
         let mut lives = Vec::new();
         for number in (0..plan.users).filter(|number| plan.thread_of(*number) == thread) {
-            let orders = Rc::new(Orders::default());
-            driver.phones.insert(number, Rc::clone(&orders));
-            let phone = Phone::new(number, Arc::clone(world), Arc::clone(meter), orders);
+            let orders = Arc::new(Orders::default());
+            driver.phones.insert(number, Arc::clone(&orders));
+            let (world, meter) = (Arc::clone(world), Arc::clone(meter) as Arc<dyn Observer>);
+            // Dealt out one by one.
+            let at = number as usize % world.targets.len();
+            let phone = Phone::new(number, at, world, meter, orders);
             lives.push(tokio::task::spawn_local(phone.run()));
         }
         driver.ramp(plan).await?;
@@ -64,7 +66,7 @@ pub(super) fn generate(
 
 struct Driver<'a> {
     timer: Timer,
-    phones: HashMap<u32, Rc<Orders>>,
+    phones: HashMap<u32, Arc<Orders>>,
     browsing: Browsing,
     world: &'a World,
     stages: watch::Receiver<Stage>,

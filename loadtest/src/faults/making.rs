@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use super::{Kind, Planned, Schedule};
+use phone::clock::{Clock, Moment};
+
 use crate::{
-    clock::{Clock, Moment},
     measure::tree_of,
     outcome::Fault,
     stack::{Stack, StackError},

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use super::{LegacyArgs, Load};
-use crate::{target::Target, wire};
+use phone::{target::Target, wire};
 
 /// How long a connection, or an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(10);

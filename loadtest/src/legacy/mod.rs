@@ -19,13 +19,16 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use crate::{
+use phone::{
     clock::{Clock, Moment},
+    reading,
+    target::Target,
+};
+
+use crate::{
     find_max::{Found, Search},
     measure::{Times, Watch, Watched, latency, times},
     outcome::{Latency, Role},
-    reading,
-    target::Target,
 };
 use clients::{Lanes, Reader};
 

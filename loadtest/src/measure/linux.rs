@@ -30,7 +30,7 @@ pub(super) struct Tree {
 
 impl Snapshot {
     pub(super) fn take() -> ProcResult<Self> {
-        let busy = Busy::of(&KernelStats::current()?.total);
+        let busy = busy(&KernelStats::current()?.total);
         let (mut processes, mut children) = (HashMap::new(), HashMap::<u32, Vec<u32>>::new());
         for process in all_processes()? {
             // It may end at any moment.
@@ -75,8 +75,15 @@ impl Snapshot {
     }
 }
 
+/// What guests took is in `user` and `nice` already.
+fn busy(total: &procfs::CpuTime) -> Busy {
+    let stolen = total.steal.unwrap_or_default();
+    let kernel = total.system + total.irq.unwrap_or_default() + total.softirq.unwrap_or_default();
+    Busy { secs: secs(total.user + total.nice + kernel + stolen), stolen_secs: secs(stolen) }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "52 bits of ticks are longer than any machine runs")]
-pub(super) fn secs(ticks: u64) -> f64 {
+fn secs(ticks: u64) -> f64 {
     ticks as f64 / procfs::ticks_per_second() as f64
 }
 
@@ -87,10 +94,8 @@ mod tests {
         process::{Child, Command, Stdio},
     };
 
-    use crate::{
-        clock::{Clock, Moment},
-        measure::{Pid, Unmeasured, Usage, Watch, Watched},
-    };
+    use crate::measure::{Pid, Unmeasured, Usage, Watch, Watched};
+    use phone::clock::{Clock, Moment};
 
     /// A shell that ends with its standard input, whatever becomes of the test.
     struct Running(Child);

@@ -10,20 +10,6 @@ pub(super) struct Busy {
     pub(super) stolen_secs: f64,
 }
 
-#[cfg(target_os = "linux")]
-impl Busy {
-    /// What guests took is in `user` and `nice` already.
-    pub(super) fn of(total: &procfs::CpuTime) -> Self {
-        let stolen = total.steal.unwrap_or_default();
-        let kernel =
-            total.system + total.irq.unwrap_or_default() + total.softirq.unwrap_or_default();
-        Self {
-            secs: super::linux::secs(total.user + total.nice + kernel + stolen),
-            stolen_secs: super::linux::secs(stolen),
-        }
-    }
-}
-
 /// What kind of machine it is; what is not known is left empty. CPU is for
 /// [`Watch::end`](super::Watch::end) to tell.
 pub fn describe() -> Machine {

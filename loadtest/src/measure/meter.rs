@@ -1,12 +1,19 @@
 //! What one generator thread counts and times. The monitor looks into it once a second.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-use crate::{
-    clock::Moment,
-    outcome::{Latency, Totals},
-};
+use phone::{Observer, Passage, Ready, clock::Moment};
+
+use crate::outcome::{Latency, Totals};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +69,8 @@ pub fn times() -> Times {
     Histogram::new_with_bounds(1, MOST_MICROS, 3).expect("bounds that hdrhistogram takes")
 }
 
-/// A chat that took longer than this, in nanoseconds, was late: a fault is over when there are no more.
-const LATE_NANOS: u64 = 1_000_000_000;
+/// A chat that took longer than this was late: a fault is over when there are no more.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What happened since the monitor last looked, and since the load began.
 #[derive(Debug)]
@@ -83,14 +90,36 @@ pub struct Counts {
     pub late_delivery: Option<Moment>,
 }
 
+/// From when until when what is due counts.
+#[derive(Debug, Default)]
+pub struct LoadWindow {
+    from: AtomicU64,
+    until: AtomicU64,
+}
+
+impl LoadWindow {
+    /// Sets it. Before, nothing counts.
+    pub fn set(&self, from: Moment, until: Moment) {
+        self.from.store(from.0, Relaxed);
+        self.until.store(until.0, Relaxed);
+    }
+
+    /// Whether a chat that was due then counts.
+    fn has(&self, due: Moment) -> bool {
+        (self.from.load(Relaxed)..self.until.load(Relaxed)).contains(&due.0)
+    }
+}
+
 /// See [`Counts`].
 #[derive(Debug)]
 pub struct Meter {
     counts: Mutex<Counts>,
+    load: Arc<LoadWindow>,
 }
 
-impl Default for Meter {
-    fn default() -> Self {
+impl Meter {
+    /// One of several that count in the same window.
+    pub fn new(load: Arc<LoadWindow>) -> Self {
         Self {
             counts: Mutex::new(Counts {
                 recent: Totals::default(),
@@ -102,60 +131,23 @@ impl Default for Meter {
                 late_acknowledgement: None,
                 late_delivery: None,
             }),
+            load,
         }
     }
-}
 
-impl Meter {
+    /// Whether something that was due then is of the load.
+    pub fn is_load(&self, due: Moment) -> bool {
+        self.load.has(due)
+    }
+
     /// Counts something. `is_load` says whether it was due in the load.
     pub fn count(&self, is_load: bool, add: impl Fn(&mut Totals)) {
-        let mut counts = self.counts.lock();
-        add(&mut counts.recent);
-        if is_load {
-            add(&mut counts.totals);
-        }
+        self.counts.lock().count(is_load, add);
     }
 
     /// Times something other than chats.
-    pub fn time(&self, what: Timed, from: Moment, until: Moment) {
-        let micros = micros(from, until);
-        self.counts.lock().times[what as usize].saturating_record(micros);
-    }
-
-    /// A chat of a phone's own was acknowledged. `is_timed`: the phone was there all the time, as far as
-    /// it was up to the phone.
-    pub fn acknowledged(&self, is_load: bool, is_timed: bool, due: Moment, at: Moment) {
-        let mut counts = self.counts.lock();
-        counts.recent.acknowledged += 1;
-        counts.totals.acknowledged += u64::from(is_load);
-        if !is_timed {
-            return;
-        }
-        if is_load {
-            let micros = micros(due, at);
-            counts.times[Timed::Acknowledgement as usize].saturating_record(micros);
-        }
-        if at.0.saturating_sub(due.0) > LATE_NANOS {
-            counts.late_acknowledgement = Some(at);
-        }
-    }
-
-    /// Somebody else's chat was shown.
-    pub fn delivered(&self, is_load: bool, is_timed: bool, due: Moment, at: Moment) {
-        let mut counts = self.counts.lock();
-        counts.recent.delivered += 1;
-        counts.totals.delivered += u64::from(is_load);
-        if !is_timed {
-            return;
-        }
-        let micros = micros(due, at);
-        counts.recent_delivery.saturating_record(micros);
-        if is_load {
-            counts.times[Timed::Delivery as usize].saturating_record(micros);
-        }
-        if at.0.saturating_sub(due.0) > LATE_NANOS {
-            counts.late_delivery = Some(at);
-        }
+    pub fn time(&self, what: Timed, took: Duration) {
+        self.counts.lock().time(what, took);
     }
 
     pub fn with<T>(&self, look: impl FnOnce(&mut Counts) -> T) -> T {
@@ -163,14 +155,105 @@ impl Meter {
     }
 }
 
+impl Observer for Meter {
+    fn written(&self, chat: &Passage, _: i64, _: i64) {
+        let is_load = self.is_load(chat.due);
+        let mut counts = self.counts.lock();
+        counts.count(is_load, |totals| totals.due += 1);
+        if is_load {
+            counts.time(Timed::Lag, chat.late());
+        }
+    }
+
+    fn sent(&self, chat: &Passage, is_repeat: bool) {
+        let mut counts = self.counts.lock();
+        counts.in_flight += 1;
+        if !is_repeat {
+            counts.count(self.is_load(chat.due), |totals| totals.sent += 1);
+        }
+    }
+
+    fn acknowledged(&self, chat: &Passage, was_under_way: bool) {
+        let is_load = self.is_load(chat.due);
+        let mut counts = self.counts.lock();
+        counts.count(is_load, |totals| totals.acknowledged += 1);
+        counts.in_flight -= u64::from(was_under_way);
+        if !chat.is_timed {
+            return;
+        }
+        if is_load {
+            counts.time(Timed::Acknowledgement, chat.late());
+        }
+        if chat.late() > LATE {
+            counts.late_acknowledgement = Some(chat.at);
+        }
+    }
+
+    fn shown(&self, chat: &Passage) {
+        if chat.is_own {
+            return;
+        }
+        let is_load = self.is_load(chat.due);
+        let mut counts = self.counts.lock();
+        counts.count(is_load, |totals| totals.delivered += 1);
+        if !chat.is_timed {
+            return;
+        }
+        counts.recent_delivery.saturating_record(micros(chat.late()));
+        if is_load {
+            counts.time(Timed::Delivery, chat.late());
+        }
+        if chat.late() > LATE {
+            counts.late_delivery = Some(chat.at);
+        }
+    }
+
+    fn rewound(&self, count: u64) {
+        self.counts.lock().in_flight -= count;
+    }
+
+    fn refused(&self, _: &str) {
+        self.count(true, |totals| totals.errors += 1);
+    }
+
+    fn ready(&self, how: Ready) {
+        let mut counts = self.counts.lock();
+        counts.connected += 1;
+        counts.count(true, |totals| totals.connects += 1);
+        match how {
+            Ready::Connected(took) => counts.time(Timed::Connect, took),
+            Ready::Resumed(took) => counts.time(Timed::Resume, took),
+        }
+    }
+
+    fn lost(&self) {
+        self.counts.lock().connected -= 1;
+    }
+
+    fn failed_to_connect(&self) {
+        self.count(true, |totals| totals.failed_connects += 1);
+    }
+}
+
 impl Counts {
+    fn count(&mut self, is_load: bool, add: impl Fn(&mut Totals)) {
+        add(&mut self.recent);
+        if is_load {
+            add(&mut self.totals);
+        }
+    }
+
+    fn time(&mut self, what: Timed, took: Duration) {
+        self.times[what as usize].saturating_record(micros(took));
+    }
+
     pub fn times(&self, what: Timed) -> &Times {
         &self.times[what as usize]
     }
 }
 
-fn micros(from: Moment, until: Moment) -> u64 {
-    (until.0.saturating_sub(from.0) / 1_000).max(1)
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
 /// A distribution as an outcome has it.
@@ -198,20 +281,33 @@ pub fn latency(times: &Times) -> Latency {
 
 #[cfg(test)]
 mod tests {
+    use phone::ledger::Key;
+
     use super::*;
 
     const fn ms(ms: u64) -> Moment {
         Moment(ms * 1_000_000)
     }
 
+    fn passage(due: Moment, at: Moment) -> Passage {
+        let key = Key { run: 0, writer: 0, number: 0 };
+        Passage { phone: 0, key, due, at, is_timed: true, is_own: false }
+    }
+
     #[test]
     fn what_was_not_due_in_the_load_is_in_no_total() {
-        let meter = Meter::default();
-        meter.acknowledged(false, true, ms(0), ms(3));
-        meter.acknowledged(true, true, ms(10), ms(15));
-        meter.delivered(true, true, ms(10), ms(1_011));
-        meter.delivered(true, false, ms(10), ms(9_000));
+        let meter = Meter::new(Arc::default());
+        meter.load.set(ms(5), ms(20));
+        for due in [ms(0), ms(10)] {
+            meter.sent(&passage(due, due), false);
+        }
+        meter.acknowledged(&passage(ms(0), ms(3)), true);
+        meter.acknowledged(&passage(ms(10), ms(15)), true);
+        meter.shown(&passage(ms(10), ms(1_011)));
+        meter.shown(&Passage { is_timed: false, ..passage(ms(10), ms(9_000)) });
+        meter.shown(&Passage { is_own: true, ..passage(ms(10), ms(9_000)) });
         meter.with(|counts| {
+            assert_eq!((counts.in_flight, counts.totals.sent), (0, 1));
             assert_eq!((counts.recent.acknowledged, counts.totals.acknowledged), (2, 1));
             assert_eq!((counts.recent.delivered, counts.totals.delivered), (2, 2));
             let acknowledgement = latency(counts.times(Timed::Acknowledgement));

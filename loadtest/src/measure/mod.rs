@@ -7,5 +7,5 @@ mod meter;
 mod processes;
 
 pub use machine::describe;
-pub use meter::{Counts, Meter, Timed, Times, latency, times};
+pub use meter::{Counts, LoadWindow, Meter, Timed, Times, latency, times};
 pub use processes::{NotAProcess, Pid, Unmeasured, Usage, Watch, Watched, tree_of};

@@ -10,10 +10,9 @@ use std::{
 };
 
 use super::machine::{self, Busy};
-use crate::{
-    clock::{Clock, Moment},
-    outcome::{Machine, ProcessUse, Role, Sample},
-};
+use phone::clock::{Clock, Moment};
+
+use crate::outcome::{Machine, ProcessUse, Role, Sample};
 
 const EVERY: Duration = Duration::from_secs(1);
 

@@ -1,10 +1,9 @@
 //! The tables of a run, for terminal and page alike.
 
 use super::words::{self, or_dash};
-use crate::{
-    ledger::Class,
-    outcome::{Outcome, Role},
-};
+use phone::ledger::Class;
+
+use crate::outcome::{Outcome, Role};
 
 /// Rows under the names of their columns. The first column says what a row is of, and has no name.
 pub(super) struct Grid {

@@ -11,8 +11,9 @@ use super::{
     to_json,
     words::{self, or_dash},
 };
+use phone::ledger::Class;
+
 use crate::{
-    ledger::Class,
     outcome::{Outcome, Role},
     plan::Scenario,
 };

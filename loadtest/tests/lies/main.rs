@@ -8,15 +8,12 @@ use std::sync::Arc;
 
 use loadtest::{
     engine::{self, Setup},
-    ledger::Class,
     measure::Watch,
     outcome::Outcome,
     people,
     plan::{Plan, Scenario},
-    reading,
-    target::Target,
-    wire::Imserver,
 };
+use phone::{ledger::Class, reading, target::Target, wire::Imserver};
 
 use liar::{Liar, Lie, REPLAY_LIMIT};
 

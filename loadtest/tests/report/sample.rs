@@ -6,12 +6,12 @@ use std::{
 };
 
 use loadtest::{
-    ledger::{Class, Verdict},
     outcome::{
         Fault, Latency, Machine, Outcome, ProcessUse, Role, Sample, Second, Totals, VERSION,
     },
     plan::{Plan, Scenario},
 };
+use phone::ledger::{Class, Verdict};
 
 const RATE: f64 = 8000.0;
 const LOAD_SECS: f64 = 60.0;

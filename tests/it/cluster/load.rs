@@ -1,44 +1,59 @@
-//! Clients over all replicas that write until they are told to stop, and the reading back of it all.
+//! Phones over all replicas that write until they are told to stop, and the reading back of it all.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    future::Future,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use loadtest::ledger::Verdict;
 use parking_lot::{Mutex, MutexGuard};
+use phone::{
+    Mark, Observer, Order, Orders, Phone, Timing, World,
+    clock::Clock,
+    content::Contents,
+    ledger::{Book, Timeline, Verdict, judge, judge_listings},
+    reading::{http, timeline},
+    target::Target,
+    wire::{Imserver, Person},
+};
+use rand::seq::IndexedRandom;
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
 use super::{
-    Cluster,
-    client::{Client, Orders, Setup, Status},
-    ledger::{ClientNumber, Ledger},
-    reading,
+    Cluster, reading,
+    times::{TimeKeeper, Times},
 };
 
-/// How long all clients may take until something is true of each of them. A fault's own bound is
-/// asserted by its test, from what it measures.
+/// How long all phones may take until something is true of each of them. A fault's own bound is asserted by
+/// its test, from what it measures.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The most chats in an outbox: people who see that nothing goes out stop writing.
+const OUTBOX: u32 = 8;
+/// Phones that are less patient than real ones, so that a test sees them come back.
+const TIMING: Timing = Timing {
+    patience: Duration::from_secs(3),
+    ping_every: Duration::from_secs(2),
+    silence: Duration::from_secs(5),
+    backoff: [Duration::from_millis(100), Duration::from_secs(3)],
+    stable: Duration::from_secs(6),
+};
 
 /// How much load.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// How many people write to each other.
     pub users: usize,
-    /// How many of them have a second client, at another replica.
+    /// How many of them have a second phone, at another replica.
     pub pairs: usize,
     /// How many people only listen, each to one who writes at another replica. The others' own chats
     /// show them what they miss; these have nothing but the bus and the comparison with the database.
     pub listeners: usize,
-    /// Chats in a second, of all clients together.
+    /// Chats in a second, of all phones together.
     pub rate: u32,
 }
 
@@ -48,141 +63,192 @@ impl Default for Size {
     }
 }
 
-/// A load under way. Dropping it ends its clients where they are.
+/// How a phone is doing.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// The replica to which it has an open socket that said `ready`.
+    pub replica: Option<usize>,
+    /// How many chats it has not been acknowledged.
+    pub unsent: u32,
+    /// How often it was told to load anew.
+    pub resets: u32,
+}
+
+impl Status {
+    fn of(mark: &Mark) -> Self {
+        let replica = mark.is_ready.load(Relaxed).then(|| mark.target.load(Relaxed));
+        Self { replica, unsent: mark.unsent.load(Relaxed), resets: mark.resets.load(Relaxed) }
+    }
+}
+
+/// A load under way. Dropping it ends its phones where they are.
 pub struct Load {
-    ledger: Arc<Mutex<Ledger>>,
-    orders: watch::Sender<Orders>,
-    clients: Vec<Member>,
-    lives: JoinSet<()>,
-    replicas: Arc<[SocketAddr]>,
-    http: reqwest::Client,
+    world: Arc<World>,
+    times: Arc<TimeKeeper>,
+    phones: Vec<Member>,
+    /// What has the phones write.
+    writing: JoinSet<()>,
+    lives: JoinSet<Book>,
 }
 
 struct Member {
-    number: ClientNumber,
-    user: i64,
-    token: String,
+    orders: Arc<Orders>,
     writes: bool,
-    status: Arc<Mutex<Status>>,
+}
+
+/// Where a phone begins, and to whom it writes: places in the list of people.
+struct Part {
+    person: usize,
+    at: usize,
+    peers: Vec<usize>,
+}
+
+impl Size {
+    /// The phones: of the people who write, then of those who listen.
+    fn parts(self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for person in 0..self.users {
+            // Neighbours write to each other; some write to themselves.
+            let own = usize::from(!person.is_multiple_of(5));
+            let mut peers =
+                [1, self.users - 1, 7, own].map(|offset| (person + offset) % self.users).to_vec();
+            if person < self.pairs {
+                parts.push(Part { person, at: person + 1, peers: peers.clone() });
+            }
+            if person < self.listeners {
+                let listener = self.users + person;
+                peers.push(listener);
+                parts.push(Part { person: listener, at: person + 1, peers: vec![] });
+            }
+            parts.push(Part { person, at: person, peers });
+        }
+        parts
+    }
 }
 
 impl Load {
-    /// Logs people in, and returns when all clients are connected, write, and are shown what others
-    /// write.
+    /// Logs people in, and returns when all phones are connected, write, and are shown what others write.
     pub async fn start(cluster: &Cluster, size: Size) -> Self {
         let servers = &cluster.replicas;
         let mut people = Vec::new();
         for number in 0..size.users + size.listeners {
             let server = &servers[number % servers.len()];
-            people.push(server.person(&format!("人{number}")).await);
+            let person = server.person(&format!("人{number}")).await;
+            people.push(Person { id: person.id, token: person.token });
         }
+        let parts = size.parts();
+        let targets = servers.iter().map(|server| server.url("/").parse().unwrap());
+        let clock = Clock::start();
+        let world = Arc::new(World {
+            wire: Arc::new(Imserver::default()),
+            http: http(),
+            targets: targets.map(|url| Target::find(&url).unwrap()).collect(),
+            marks: parts.iter().map(|_| Mark::default()).collect(),
+            people: parts.iter().map(|part| people[part.person].clone()).collect(),
+            contents: Contents::new(100),
+            clock,
+            timing: TIMING,
+            // So that the order of what one phone sends to one person is known whatever is repeated.
+            window: 1,
+            since: Some(0),
+            run: 1,
+            seed: rand::random(),
+            broken: Mutex::default(),
+        });
+        let mut load = Self {
+            world: Arc::clone(&world),
+            times: Arc::new(TimeKeeper::new(clock)),
+            phones: Vec::new(),
+            writing: JoinSet::new(),
+            lives: JoinSet::new(),
+        };
+        let phone_of = |person: usize| {
+            let phone = parts.iter().position(|part| part.person == person).unwrap();
+            u32::try_from(phone).unwrap()
+        };
         let pause =
             u32::try_from(size.users + size.pairs).unwrap() * Duration::from_secs(1) / size.rate;
-        let (orders, heard) = watch::channel(Orders::Write);
-        let mut load = Self {
-            ledger: Arc::default(),
-            orders,
-            clients: Vec::new(),
-            lives: JoinSet::new(),
-            replicas: servers.iter().map(|server| server.addr).collect(),
-            http: servers[0].http.clone(),
-        };
-        let mut enter = |person: usize, at: usize, peers: &[usize]| {
-            let me = &people[person];
-            let number = load.ledger.lock().enter(me.id);
-            let status = Arc::default();
-            let setup = Setup {
-                number,
-                user: me.id,
-                token: me.token.clone(),
-                replicas: Arc::clone(&load.replicas),
-                peers: peers.iter().map(|peer| people[*peer].id).collect(),
-                pause,
-                http: load.http.clone(),
-                ledger: Arc::clone(&load.ledger),
-                orders: heard.clone(),
-                status: Arc::clone(&status),
-            };
-            load.lives.spawn(Client::new(setup, at % servers.len()).run());
-            let (token, writes) = (me.token.clone(), !peers.is_empty());
-            load.clients.push(Member { number, user: me.id, token, writes, status });
-        };
-        for place in 0..size.users {
-            // Neighbours write to each other; some write to themselves.
-            let own = usize::from(!place.is_multiple_of(5));
-            let mut peers =
-                [1, size.users - 1, 7, own].map(|offset| (place + offset) % size.users).to_vec();
-            if place < size.pairs {
-                enter(place, place + 1, &peers);
+        for (number, part) in (0..).zip(&parts) {
+            let orders = Arc::new(Orders::default());
+            orders.give(Order::Come);
+            let observer = Arc::clone(&load.times) as Arc<dyn Observer>;
+            let at = part.at % servers.len();
+            let phone = Phone::new(number, at, Arc::clone(&world), observer, Arc::clone(&orders));
+            load.lives.spawn(phone.run());
+            let peers: Vec<_> = part.peers.iter().map(|peer| phone_of(*peer)).collect();
+            load.phones.push(Member { orders: Arc::clone(&orders), writes: !peers.is_empty() });
+            if !peers.is_empty() {
+                load.writing.spawn(write(Arc::clone(&world), number, orders, peers, pause));
             }
-            if place < size.listeners {
-                peers.push(size.users + place);
-                enter(size.users + place, place + 1, &[]);
-            }
-            enter(place, place, &peers);
         }
         load.flows(Instant::now()).await;
         load
     }
 
-    /// The books, as long as nobody else needs them.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock()
+    /// The times, as long as nobody else needs them.
+    pub fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.times()
     }
 
-    /// Whose clients these are, each once.
+    /// Whose phones these are, each once.
     pub fn users(&self) -> Vec<i64> {
-        let users: BTreeSet<_> = self.clients.iter().map(|member| member.user).collect();
+        let users: BTreeSet<_> = self.world.people.iter().map(|person| person.id).collect();
         users.into_iter().collect()
     }
 
-    /// How each client is doing.
+    /// How each phone is doing.
     pub fn statuses(&self) -> Vec<Status> {
-        self.clients.iter().map(|member| member.status.lock().clone()).collect()
+        self.world.marks.iter().map(Status::of).collect()
     }
 
     /// Lets it run.
     pub async fn run_for(&mut self, duration: Duration) {
         let ended = timeout(duration, self.lives.join_next()).await;
-        assert!(ended.is_err(), "a client gave up: {:?}", ended.unwrap());
+        assert!(ended.is_err(), "a phone gave up: {:?}", ended.unwrap());
+        let broken = self.world.broken.lock().clone();
+        assert!(broken.is_none(), "{broken:?}");
+        let times = self.times();
+        let unexpected = times.unexpected();
+        assert!(unexpected.is_none(), "a replica answers {unexpected:?}");
     }
 
-    /// Waits until every client that writes has been acknowledged a chat that it wrote after `since`,
-    /// and every client has been shown one that somebody else wrote after it. Returns how long that
-    /// took from `since` on.
+    /// Waits until every phone that writes has been acknowledged a chat that it wrote after `since`, and
+    /// every phone has been shown one that somebody else wrote after it. Returns how long that took from
+    /// `since` on.
     pub async fn flows(&mut self, since: Instant) -> Duration {
-        let everybody: Vec<_> = (0..self.clients.len()).collect();
+        let everybody: Vec<_> = (0..self.phones.len()).collect();
         self.sends(&everybody, since).await;
         self.until("all are shown what others write", async |load: &Self| {
-            let ledger = load.ledger.lock();
-            load.clients.iter().all(|client| ledger.heard_since(client.number, since))
+            let times = load.times();
+            (0..).zip(&load.phones).all(|(number, _)| times.heard_since(number, since))
         })
         .await;
         since.elapsed()
     }
 
-    /// Waits until each of these clients that writes has been acknowledged a chat that it wrote after
+    /// Waits until each of these phones that writes has been acknowledged a chat that it wrote after
     /// `since`. They are named by their places in [`Load::statuses`]. Returns how long that took from
     /// `since` on.
-    pub async fn sends(&mut self, clients: &[usize], since: Instant) -> Duration {
+    pub async fn sends(&mut self, phones: &[usize], since: Instant) -> Duration {
         self.until("all are acknowledged what they write", async |load: &Self| {
-            let acknowledged = load.ledger.lock().acknowledged_since(since);
-            clients
+            let times = load.times();
+            phones
                 .iter()
-                .map(|place| &load.clients[*place])
-                .all(|client| !client.writes || acknowledged.contains(&client.number))
+                .filter(|place| load.phones[**place].writes)
+                .all(|place| times.acknowledged_since(u32::try_from(*place).unwrap(), since))
         })
         .await;
         since.elapsed()
     }
 
-    /// Waits until every client's user is shown as online, by one replica or another.
+    /// Waits until every phone's user is shown as online, by one replica or another.
     pub async fn until_all_are_online(&mut self) {
         self.until("all are online", async |load: &Self| {
-            let asked = load.clients.iter().enumerate().map(async |(place, member)| {
-                let path = format!("/v1/presence?userIds={}", member.user);
-                let addr = load.replicas[place % load.replicas.len()];
-                let answer = reading::get(&load.http, addr, &member.token, &path).await;
+            let World { people, targets, http, .. } = &*load.world;
+            let asked = people.iter().enumerate().map(async |(place, person)| {
+                let path = format!("/v1/presence?userIds={}", person.id);
+                let addr = targets[place % targets.len()].addr;
+                let answer = reading::get(http, addr, &person.token, &path).await;
                 answer.is_some_and(|answer| answer["presence"][0]["online"] == true)
             });
             join_all(asked).await.into_iter().all(|is_online| is_online)
@@ -190,77 +256,61 @@ impl Load {
         .await;
     }
 
-    /// Has nobody write any more, waits until all that was written is acknowledged and every client
-    /// has caught up with its user's timeline, reads everything back, and judges. Whatever is
-    /// wrong fails the test. The figures of [`Load::ledger`] are complete then.
+    /// Has nobody write any more, waits until all that was written is acknowledged and every phone has
+    /// caught up with its user's timeline, reads everything back, and judges. Whatever is wrong fails the
+    /// test. The figures of [`Load::times`] are complete then.
     pub async fn settle(&mut self) -> Verdict {
         let begun = Instant::now();
-        self.orders.send_replace(Orders::Drain);
-        self.until("all outboxes are empty", async |load: &Self| {
-            load.statuses().iter().all(|status| status.unsent == 0)
-        })
-        .await;
-        let mut ends = HashMap::new();
-        for Member { user, token, .. } in &self.clients {
-            if ends.contains_key(user) {
-                continue;
-            }
-            let events = self.ask(|addr, http| {
-                let token = token.clone();
-                async move { reading::timeline(&http, addr, &token).await }
-            });
-            let events = events.await;
-            ends.insert(*user, events.last().map_or(0, |(seq, _)| *seq));
-            self.ledger.lock().read_timeline(*user, events);
+        self.writing.shutdown().await;
+        self.tell(Order::Settle);
+        self.until("all outboxes are empty", async |load: &Self| load.world.all_are_settled())
+            .await;
+        let world = Arc::clone(&self.world);
+        let people: BTreeMap<_, _> =
+            world.people.iter().map(|person| (person.id, person)).collect();
+        let mut timelines = Vec::new();
+        for (user, person) in &people {
+            let read = self.ask(async |at, _| timeline(&world, at, person, 0).await.ok());
+            timelines.push(Timeline { user: *user, events: read.await });
         }
+        let end = |timeline: &Timeline| timeline.events.last().and_then(|(seq, _)| *seq);
+        let ends: BTreeMap<_, _> =
+            timelines.iter().map(|timeline| (timeline.user, end(timeline).unwrap_or(0))).collect();
         // Whoever does not is told by the ledger, with what is missing.
         self.waited(async |load: &Self| {
-            load.clients.iter().all(|client| client.status.lock().cursor >= ends[&client.user])
+            let mut phones = load.world.marks.iter().zip(&load.world.people);
+            phones.all(|(mark, person)| mark.cursor.load(Relaxed) >= ends[&person.id])
         })
         .await;
         let caught_up = begun.elapsed();
-        for member in &self.clients {
-            if ends.remove(&member.user).is_some() {
-                self.read_conversations(member).await;
-            }
+        let mut listings = Vec::new();
+        for person in people.values() {
+            let read = self.ask(async |_, addr| reading::listings(&world.http, addr, person).await);
+            listings.extend(read.await);
         }
-        self.orders.send_replace(Orders::End);
+        self.tell(Order::End);
+        let mut books = Vec::new();
         while let Some(ended) = self.lives.join_next().await {
-            ended.unwrap();
+            books.push(ended.unwrap());
         }
-        let verdict = self.ledger.lock().verdict();
+        let mut verdict = judge(&books, &timelines);
+        verdict.absorb(&judge_listings(&timelines, &listings));
         println!("{verdict}\n  caught up in {caught_up:.1?}, read back in {:.1?}", begun.elapsed());
         assert!(verdict.is_clean(), "{verdict}");
         verdict
     }
 
-    async fn read_conversations(&self, member: &Member) {
-        let Member { user, token, .. } = member;
-        let page = self.ask(|addr, http| {
-            let token = token.clone();
-            async move { reading::get(&http, addr, &token, "/v1/conversations?limit=100").await }
-        });
-        let page = page.await;
-        assert_eq!(page["hasMore"], false, "one page has them all");
-        for conversation in page["conversations"].as_array().unwrap() {
-            let id = conversation["id"].as_i64().unwrap();
-            let chats = self.ask(|addr, http| {
-                let token = token.clone();
-                async move { reading::chats(&http, addr, &token, id).await }
-            });
-            let chats = chats.await;
-            self.ledger.lock().read_conversation(*user, id, chats);
+    fn tell(&self, order: Order) {
+        for Member { orders, .. } in &self.phones {
+            orders.give(order);
         }
     }
 
-    /// Asks one replica after the other until one answers.
-    async fn ask<T, F>(&self, question: impl Fn(SocketAddr, reqwest::Client) -> F) -> T
-    where
-        F: Future<Output = Option<T>>,
-    {
+    /// Asks one replica after the other, by its place and its address, until one answers.
+    async fn ask<T>(&self, question: impl AsyncFn(usize, SocketAddr) -> Option<T>) -> T {
         let begun = Instant::now();
-        for addr in self.replicas.iter().cycle() {
-            if let Some(answer) = question(*addr, self.http.clone()).await {
+        for (at, target) in self.world.targets.iter().enumerate().cycle() {
+            if let Some(answer) = question(at, target.addr).await {
                 return answer;
             }
             assert!(begun.elapsed() < PATIENCE, "no replica answers");
@@ -269,7 +319,7 @@ impl Load {
         unreachable!("there are replicas")
     }
 
-    /// Waits until it is so of the load. A client that gives up fails the test.
+    /// Waits until it is so of the load. A phone that gives up fails the test.
     async fn until(&mut self, what: &str, is_so: impl AsyncFnMut(&Self) -> bool) {
         let is_so = self.waited(is_so).await;
         assert!(is_so, "not within {PATIENCE:?}: {what}; {:?}", self.laggards());
@@ -292,5 +342,23 @@ impl Load {
         let mut statuses: Vec<_> = self.statuses().into_iter().enumerate().collect();
         statuses.retain(|(_, status)| status.unsent > 0 || status.replica.is_none());
         statuses
+    }
+}
+
+/// Has a phone write to one of these, again and again, while it has a socket.
+async fn write(
+    world: Arc<World>,
+    phone: u32,
+    orders: Arc<Orders>,
+    peers: Vec<u32>,
+    pause: Duration,
+) {
+    let mark = &world.marks[phone as usize];
+    loop {
+        sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+        if mark.is_ready.load(Relaxed) && mark.unsent.load(Relaxed) < OUTBOX {
+            let target = *peers.choose(&mut rand::rng()).unwrap();
+            orders.give(Order::Write { target, due: world.clock.now() });
+        }
     }
 }

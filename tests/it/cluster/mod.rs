@@ -3,17 +3,12 @@
 //!
 //! A test starts a [`Cluster`] on a database and a Redis of its own, puts a [`Load`] on it, hurts
 //! something, waits until all [flows](Load::flows) again, and has the load [settle](Load::settle): the
-//! [`Ledger`](ledger::Ledger) then says what was lost, doubled, reordered, passed over, foreign or not
+//! [ledger](phone::ledger) then says what was lost, doubled, reordered, passed over, foreign or not
 //! stored. Others, on two replicas without a load, show what needs a harder fault than that.
 
-mod chat;
-mod client;
 mod commits;
-mod figures;
 mod future;
 mod large;
-mod ledger;
-mod ledger_faults;
 mod load;
 mod migrating;
 mod postgres_faults;
@@ -22,11 +17,11 @@ mod reading;
 mod redis_faults;
 mod replica_faults;
 mod restoring;
+mod times;
 mod upgrading;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use figures::Latencies;
 pub use load::{Load, Size};
 
 use crate::harness::{Server, Start};

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadtest::ledger::Verdict;
+use phone::ledger::Verdict;
 use serde_json::json;
 use tokio::{
     task::{JoinSet, block_in_place},
     time::{sleep, timeout},
 };
 
-use super::{Cluster, Latencies, Load, Size, replica};
+use super::{Cluster, Load, Size, replica};
 use crate::harness::{
     DEADLINE, Person, Proxy, Redis, eventually, handshake,
     postgres::{self, Stop},
@@ -139,7 +139,7 @@ async fn stopped_and_started(how: Stop) {
     block_in_place(|| field.postgres.start_again());
     let back = Instant::now();
     field.recovers(back).await;
-    println!("shown {}", Latencies::shown(&field.load.ledger(), begun..Instant::now()));
+    println!("shown {}", field.load.times().shown(begun..Instant::now()));
     let verdict = field.ends().await;
     assert!(verdict.is_clean(), "{verdict}");
     assert!(verdict.chats > 300, "{verdict}");
@@ -268,7 +268,7 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     for waited in [longest.send, longest.read, longest.handshake, longest.probe] {
         assert!(waited < Duration::from_secs(16), "{waited:?}");
     }
-    println!("shown {}", Latencies::shown(&field.load.ledger(), begun..Instant::now()));
+    println!("shown {}", field.load.times().shown(begun..Instant::now()));
     let verdict = field.ends().await;
     assert!(verdict.is_clean(), "{verdict}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Cluster, Latencies, Load, Size};
+use super::{Cluster, Load, Size};
 use crate::harness::{Redis, postgres};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,8 +13,8 @@ async fn when_nothing_happens_all_is_well() {
     let begun = Instant::now();
     load.run_for(Duration::from_secs(5)).await;
     let within = begun..Instant::now();
-    println!("acknowledged {}", Latencies::acknowledged(&load.ledger(), within.clone()));
-    println!("shown after that {}", Latencies::shown(&load.ledger(), within));
+    println!("acknowledged {}", load.times().acknowledged(within.clone()));
+    println!("shown after that {}", load.times().shown(within));
     let verdict = load.settle().await;
     assert!(verdict.chats > 100, "{verdict}");
 }

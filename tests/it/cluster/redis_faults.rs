@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Cluster, Latencies, Load, RECONCILE_SECS, Size, replica};
+use super::{Cluster, Load, RECONCILE_SECS, Size, replica};
 use crate::harness::{Proxy, Redis, Server, eventually, postgres, redis::url_of, server::json_of};
 
 /// How late a chat may be shown that the bus lost: the interval of the comparison and 2 s.
@@ -57,13 +57,13 @@ impl Stage {
     async fn judge(mut self, trouble: Range<Instant>) {
         self.load.run_for(LIVE + Duration::from_secs(4)).await;
         self.load.settle().await;
-        let ledger = self.load.ledger();
-        let before = Latencies::acknowledged(&ledger, self.before);
-        let meanwhile = Latencies::acknowledged(&ledger, trouble.clone());
-        let after = Latencies::acknowledged(&ledger, trouble.end..Instant::now());
-        let heard = Latencies::heard(&ledger, trouble.clone());
-        let shown = Latencies::shown(&ledger, trouble.start..Instant::now());
-        let live = Latencies::live_after(&ledger, trouble.end);
+        let times = self.load.times();
+        let before = times.acknowledged(self.before);
+        let meanwhile = times.acknowledged(trouble.clone());
+        let after = times.acknowledged(trouble.end..Instant::now());
+        let heard = times.heard(trouble.clone());
+        let shown = times.shown(trouble.start..Instant::now());
+        let live = times.live_after(trouble.end);
         println!("in trouble for {:.1?}", trouble.end - trouble.start);
         println!("acknowledged before {before}");
         println!("acknowledged then   {meanwhile}");
@@ -134,11 +134,11 @@ async fn redis_dies_and_stays_away() {
     let trouble = begun..Instant::now();
     // It is not back when everybody has caught up, either.
     stage.load.settle().await;
-    let ledger = stage.load.ledger();
-    let meanwhile = Latencies::acknowledged(&ledger, trouble.clone());
-    let before = Latencies::acknowledged(&ledger, stage.before);
-    let shown = Latencies::shown(&ledger, trouble.clone());
-    let heard = Latencies::heard(&ledger, trouble);
+    let times = stage.load.times();
+    let meanwhile = times.acknowledged(trouble.clone());
+    let before = times.acknowledged(stage.before);
+    let shown = times.shown(trouble.clone());
+    let heard = times.heard(trouble);
     println!("acknowledged before  {before}\nacknowledged without {meanwhile}");
     println!("shown after that     {shown}\nto listeners         {heard}");
     assert!(meanwhile.median() < before.median() + LONGER, "{meanwhile}");

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Cluster, Latencies, Load, Size};
+use super::{Cluster, Load, Size};
 use crate::harness::{Redis, Server, eventually, postgres};
 
 /// Most clients of the load are at this replica.
@@ -38,7 +38,7 @@ async fn killed_replicas_lose_nothing() {
     }
     let within = begun..Instant::now();
     load.settle().await;
-    println!("shown after the acknowledgement {}", Latencies::shown(&load.ledger(), within));
+    println!("shown after the acknowledgement {}", load.times().shown(within));
     // Clients come back at random moments, of a backoff that grows to 3 s.
     assert!(slowest < Duration::from_secs(30), "{slowest:?}");
 }
@@ -122,9 +122,9 @@ async fn a_frozen_replica_keeps_nobody_waiting() {
     println!(
         "sends at the others go on {at_others:.1?} after the freeze, and all clients {all:.1?} after it"
     );
-    let ledger = load.ledger();
-    println!("acknowledged meanwhile {}", Latencies::acknowledged(&ledger, frozen..thawed));
-    println!("shown after that {}", Latencies::shown(&ledger, frozen..thawed));
+    let times = load.times();
+    println!("acknowledged meanwhile {}", times.acknowledged(frozen..thawed));
+    println!("shown after that {}", times.shown(frozen..thawed));
     // The database ends the frozen transaction after 2 s; a send that waited for it may be refused
     // then and repeated a second later. The rest is for a busy machine, and half of the freeze.
     assert!(at_others < FREEZE / 2, "{at_others:?}");

@@ -39,7 +39,7 @@ async fn a_rolling_upgrade_from_the_version_before_loses_nothing() {
         assert!(found.iter().all(|id| *id == found[0]), "{found:?}");
     }
     load.run_for(Duration::from_secs(2)).await;
-    let resets: usize = load.statuses().iter().map(|status| status.resets).sum();
+    let resets: u32 = load.statuses().iter().map(|status| status.resets).sum();
     assert_eq!(resets, 0, "nobody loads anew");
     let verdict = load.settle().await;
     assert!(verdict.chats > 300, "{verdict}");

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::{
-    Class, Seen, Timeline, Verdict,
-    book::Mark,
-    judge::{Belonging, Load},
+    book::{Mark, Seen},
+    load::{Belonging, Load, Timeline},
     order::Order,
+    verdict::{Class, Verdict},
 };
 
 /// Where the timelines have what.

@@ -53,6 +53,12 @@ fn what_is_shown_twice_is_doubled() {
 }
 
 #[test]
+fn a_replay_from_too_early_is_doubled() {
+    let story = Story::new(true).all_stored().shown([0, 1, 2, 0, 1, 2]);
+    story.assert_only(&[(Class::Doubled, 3)], "1002 was shown 41 again");
+}
+
+#[test]
 fn a_replay_from_before_the_cursor_is_doubled() {
     let mut story = Story::new(true).all_stored().shown(0..3);
     story.li.show(Some(BEFORE), &Seen { key: Key { run: 1, writer: 0, number: 0 }, ..chat(0) });
@@ -74,6 +80,11 @@ fn what_is_acknowledged_as_two_is_doubled() {
         let story = story.all_stored().shown(0..3);
         story.assert_only(&[(Class::Doubled, 1)], "feed-0-1 is acknowledged as");
     }
+    let mut story = Story::new(true);
+    story.zhang.acknowledge(Some(4), &chat(1));
+    let story = story.all_stored().shown(0..3);
+    let told = "feed-0-1 is acknowledged as (Some(2), 20) and as (Some(4), 20)";
+    story.assert_only(&[(Class::Doubled, 1)], told);
 }
 
 #[test]
@@ -143,6 +154,24 @@ fn chats_of_other_runs_are_not_judged_and_fill_their_numbers() {
 }
 
 #[test]
+fn events_that_are_no_chats_have_their_numbers() {
+    let story = || {
+        let mut story = Story::new(true).all_stored().shown(0..3);
+        story.timelines[1].events.push((Some(BEFORE + 4), Seen::NO_CHAT));
+        story
+    };
+    let mut shown = story();
+    shown.li.show(Some(BEFORE + 4), &Seen::NO_CHAT);
+    assert!(shown.verdict().is_clean());
+    let told = "1002 was not shown 44, an event that is no chat";
+    story().assert_only(&[(Class::Lost, 1)], told);
+    let mut passed_over = story();
+    passed_over.timelines[1].events.push((Some(BEFORE + 5), Seen::NO_CHAT));
+    passed_over.li.show(Some(BEFORE + 5), &Seen::NO_CHAT);
+    passed_over.assert_only(&[(Class::Gap, 1), (Class::Lost, 1)], told);
+}
+
+#[test]
 fn what_is_shown_to_others_is_foreign() {
     for mut story in Story::both() {
         story.wang.show(story.seq(WANG, 0), &chat(0));
@@ -207,6 +236,13 @@ fn what_is_acknowledged_and_not_there_is_not_stored() {
     let story = Story::new(false).stored(ZHANG, &[0, 1]).stored(LI, &[0, 1]).shown(0..3);
     // The acknowledgement, and what each was shown.
     story.assert_only(&[(Class::Unstored, 3)], "stored as None for the sender and None");
+}
+
+#[test]
+fn what_was_shown_and_is_not_there_is_not_stored() {
+    let story = Story::new(true).stored(ZHANG, &[0, 1, 2]).stored(LI, &[0, 1]).shown(0..3);
+    // The acknowledgement, and what was shown.
+    story.assert_only(&[(Class::Unstored, 2)], "1002 was shown feed-0-2 as 43, which is not there");
 }
 
 #[test]

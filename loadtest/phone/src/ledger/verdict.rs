@@ -63,7 +63,7 @@ impl Verdict {
     }
 
     /// Adds all that was found elsewhere.
-    pub(super) fn absorb(&mut self, other: &Self) {
+    pub fn absorb(&mut self, other: &Self) {
         for (class, found) in &other.problems {
             let problem = self.problems.entry(*class).or_default();
             problem.count += found.count;

@@ -8,10 +8,9 @@ use serde_json::{json, value::RawValue};
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
-use super::{
-    Cursor, Heard, Letter, Page, Person, Unreadable, Wire,
-    plain::{self, Body, unreadable},
-};
+use phone::wire::{Cursor, Heard, Letter, Page, Person, Unreadable, Wire, upgrade};
+
+use super::plain::{self, Body, unreadable};
 
 /// The id of the command that connects.
 const CONNECT: u64 = 1;
@@ -53,7 +52,7 @@ struct Push<'a> {
 
 impl Wire for Centrifuge {
     fn handshake(&self, target: &Url, person: &Person) -> Request<()> {
-        super::upgrade(target, &format!("/connection/websocket?userId={}", person.id))
+        upgrade(target, &format!("/connection/websocket?userId={}", person.id))
     }
 
     fn greeting(&self, _: &Person, _: u32, _: &Cursor) -> Option<String> {
@@ -86,6 +85,10 @@ impl Wire for Centrifuge {
 
     fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
         plain::read_page(body)
+    }
+
+    fn is_to_come_back_after(&self, code: u16) -> bool {
+        super::is_to_come_back_after(code)
     }
 
     fn has_numbers(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Class, Verdict};
+use super::verdict::{Class, Verdict};
 
 /// Which chat: who wrote it, and which of theirs it is, from 0. It is the `clientMsgId`, so it must be
 /// new to the database: `run` tells the runs apart.
@@ -21,12 +21,17 @@ pub struct Key {
 impl Key {
     /// Stands for a text that is no key, where something has to be entered: no load sent it.
     pub const UNREADABLE: Self = Self { run: u32::MAX, writer: u32::MAX, number: u32::MAX };
+    /// Stands for an event that is no chat. It has its number, as what another run sent.
+    pub const NO_CHAT: Self = Self { run: u32::MAX, writer: u32::MAX, number: 0 };
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::UNREADABLE {
             return f.write_str("a chat without a key");
+        }
+        if *self == Self::NO_CHAT {
+            return f.write_str("an event that is no chat");
         }
         write!(f, "{:x}-{}-{}", self.run, self.writer, self.number)
     }
@@ -60,6 +65,12 @@ pub struct Seen {
     pub target: i64,
     /// Whether the content is what belongs to the key.
     pub is_intact: bool,
+}
+
+impl Seen {
+    /// An event that is no chat.
+    pub const NO_CHAT: Self =
+        Self { key: Key::NO_CHAT, id: 0, sender: 0, target: 0, is_intact: true };
 }
 
 /// The number of an event, counted from where the book begins. Farther ones than two thousand million

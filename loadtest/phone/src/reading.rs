@@ -15,8 +15,8 @@ use tokio::{
 
 use crate::{
     ledger::{Key, Seen, Timeline},
-    phone::{Mark, World},
     wire::{Page, Person, StoredChat},
+    world::{Mark, World},
 };
 
 /// How long an answer may take until it counts as none.
@@ -120,7 +120,10 @@ pub async fn timeline(
     while let Some(bound) = after {
         let page = page(world, at, person, bound).await?;
         after = page.next.filter(|next| *next > bound);
-        events.extend(page.events.into_iter().map(|(seq, chat)| (seq, seen(world, &chat))));
+        let seen = |chat: StoredChat| seen(world, &chat);
+        events.extend(
+            page.events.into_iter().map(|(seq, chat)| (seq, chat.map_or(Seen::NO_CHAT, seen))),
+        );
     }
     Ok(events)
 }

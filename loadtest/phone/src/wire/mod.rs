@@ -1,19 +1,13 @@
-//! How a server is spoken to: `imserver`'s protocol, and those of the peers it is compared with. No I/O.
+//! How a server is spoken to: what a phone needs of a protocol, and `imserver`'s. No I/O.
 
-mod centrifuge;
 mod imserver;
-mod plain;
-mod socketio;
 
 use std::{borrow::Cow, time::Duration};
 
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
-pub use centrifuge::Centrifuge;
 pub use imserver::Imserver;
-pub use plain::Plain;
-pub use socketio::SocketIo;
 
 /// Somebody with a phone.
 #[derive(Clone)]
@@ -49,8 +43,8 @@ pub enum Heard<'a> {
     Ready { epoch: Option<String>, last_seq: Option<i64> },
     /// A chat of one's own is committed.
     Sent { seq: Option<i64>, chat: ChatFrame<'a> },
-    /// Somebody else's chat, or one's own from elsewhere.
-    Event { seq: Option<i64>, chat: ChatFrame<'a> },
+    /// Somebody else's chat, one's own from elsewhere, or an event that is no chat.
+    Event { seq: Option<i64>, chat: Option<ChatFrame<'a>> },
     /// A send that failed; absent `after`: for good.
     Refused { key: Option<Cow<'a, str>>, code: Cow<'a, str>, after: Option<Duration> },
     /// The cursor counts no more: load over HTTP.
@@ -75,7 +69,8 @@ pub struct ChatFrame<'a> {
 /// A part of what a user has.
 #[derive(Debug)]
 pub struct Page {
-    pub events: Vec<(Option<i64>, StoredChat)>,
+    /// `None`: an event that is no chat.
+    pub events: Vec<(Option<i64>, Option<StoredChat>)>,
     /// What the next page is after; `None` if this is the last.
     pub next: Option<i64>,
 }
@@ -118,6 +113,10 @@ pub trait Wire: Send + Sync {
     /// Reads such a page.
     fn read_page(&self, body: &str) -> Result<Page, Unreadable>;
 
+    /// Whether a client goes on after its socket was closed with this code. The others say that the client
+    /// has done something wrong, or is not wanted.
+    fn is_to_come_back_after(&self, code: u16) -> bool;
+
     /// Whether events have numbers, so that a phone resumes where it was.
     fn has_numbers(&self) -> bool;
 
@@ -128,7 +127,7 @@ pub trait Wire: Send + Sync {
 }
 
 /// A WebSocket handshake for this path of a target.
-pub(crate) fn upgrade(target: &Url, path: &str) -> Request<()> {
+pub fn upgrade(target: &Url, path: &str) -> Request<()> {
     use tokio_tungstenite::tungstenite::handshake::client::generate_key;
     let host = match (target.host_str(), target.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -143,34 +142,4 @@ pub(crate) fn upgrade(target: &Url, path: &str) -> Request<()> {
         .header("sec-websocket-key", generate_key())
         .body(())
         .expect("a host from a URL, and a path of this program")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a frame means, a text for each part.
-    pub(super) fn heard(wire: &dyn Wire, frame: &str) -> Vec<String> {
-        let mut parts = Vec::new();
-        let read = wire.hear(frame, &mut |heard| {
-            parts.push(match heard {
-                Heard::Say(frame) => format!("say {frame}"),
-                Heard::Ready { .. } => "ready".to_owned(),
-                Heard::Sent { chat, .. } => format!("sent {} as {}", chat.key, chat.id),
-                Heard::Event { chat: ChatFrame { key, id, sender, target, content }, .. } => {
-                    let content = content.unwrap_or_default();
-                    format!("event {key} as {id} from {sender} to {target}: {content}")
-                }
-                Heard::Refused { key, code, after } => {
-                    let key = key.unwrap_or(Cow::Borrowed("-"));
-                    let after = after.map(|after| format!(", again after {after:?}"));
-                    format!("refused {key} {code}{}", after.unwrap_or_default())
-                }
-                Heard::Nothing => "nothing".to_owned(),
-                other => format!("{other:?}"),
-            });
-        });
-        read.unwrap();
-        parts
-    }
 }

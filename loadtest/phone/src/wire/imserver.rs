@@ -101,23 +101,25 @@ impl Wire for Imserver {
         let lacks = |name: &str| Unreadable(format!("`{}` without `{name}`", frame.kind));
         let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
         tell(match &*frame.kind {
-            "ready" => {
-                Heard::Ready { epoch: frame.epoch.map(Cow::into_owned), last_seq: frame.last_seq }
-            }
-            // Of a kind that this generator does not know, it moves the cursor all the same.
+            "ready" => Heard::Ready {
+                epoch: Some(frame.epoch.ok_or_else(|| lacks("epoch"))?.into_owned()),
+                last_seq: frame.last_seq,
+            },
             kind @ ("event" | "sent") => {
                 let seq = Some(frame.seq.ok_or_else(|| lacks("seq"))?);
                 let is_sent = kind == "sent";
-                let chat =
-                    frame.chat.ok_or_else(|| Unreadable("an event without `chat`".into()))?;
-                let chat = ChatFrame {
+                let chat = frame.chat.map(|chat| ChatFrame {
                     key: chat.client_msg_id,
                     id: chat.id,
                     sender: chat.user_id,
                     target: chat.target_user_id,
                     content: Some(chat.content),
-                };
-                if is_sent { Heard::Sent { seq, chat } } else { Heard::Event { seq, chat } }
+                });
+                if is_sent {
+                    Heard::Sent { seq, chat: chat.ok_or_else(|| lacks("chat"))? }
+                } else {
+                    Heard::Event { seq, chat }
+                }
             }
             "error" => Heard::Refused {
                 code: frame.code.ok_or_else(|| Unreadable("`error` without `code`".into()))?,
@@ -126,7 +128,7 @@ impl Wire for Imserver {
             },
             "reset" => Heard::Reset {
                 last_seq: frame.last_seq.ok_or_else(|| lacks("lastSeq"))?,
-                epoch: frame.epoch.map(Cow::into_owned),
+                epoch: Some(frame.epoch.ok_or_else(|| lacks("epoch"))?.into_owned()),
             },
             "reconnect" => {
                 Heard::Reconnect { after: millis(frame.after_ms).unwrap_or(Duration::ZERO) }
@@ -146,17 +148,20 @@ impl Wire for Imserver {
         let last = events.events.last().and_then(|event| event.seq);
         let mut page = Page { events: Vec::new(), next: last.filter(|_| events.has_more) };
         for event in events.events {
-            let Some(chat) = event.chat else { continue };
-            let chat = StoredChat {
+            let chat = event.chat.map(|chat| StoredChat {
                 key: chat.client_msg_id.into_owned(),
                 id: chat.id,
                 sender: chat.user_id,
                 target: chat.target_user_id,
                 content: chat.content.into_owned(),
-            };
+            });
             page.events.push((event.seq, chat));
         }
         Ok(page)
+    }
+
+    fn is_to_come_back_after(&self, code: u16) -> bool {
+        matches!(code, 1001 | 1005 | 1006 | 1011 | 1012 | 4408 | 4410)
     }
 
     fn has_numbers(&self) -> bool {
@@ -165,5 +170,39 @@ impl Wire for Imserver {
 
     fn replay_limit(&self) -> Option<i64> {
         Some(self.replay_limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreadable(frame: &str) -> bool {
+        Imserver::default().hear(frame, &mut |_| {}).is_err()
+    }
+
+    #[test]
+    fn an_event_that_is_no_chat_moves_the_cursor() {
+        let mut moved = None;
+        let frame = r#"{"type":"event","event":"poll","seq":7,"options":[1,2]}"#;
+        let read = Imserver::default().hear(frame, &mut |heard| {
+            if let Heard::Event { seq, chat: None } = heard {
+                moved = seq;
+            }
+        });
+        assert_eq!((read.is_ok(), moved), (true, Some(7)));
+        let page = r#"{"events":[{"type":"event","event":"poll","seq":7}],"hasMore":true}"#;
+        let page = Imserver::default().read_page(page).unwrap();
+        assert_eq!((page.events.len(), page.events[0].0, page.next), (1, Some(7), Some(7)));
+        assert!(page.events[0].1.is_none());
+    }
+
+    #[test]
+    fn frames_that_lack_what_a_phone_needs_are_not_read() {
+        assert!(unreadable(r#"{"type":"sent","seq":7,"clientMsgId":"a"}"#));
+        assert!(unreadable(r#"{"type":"event","event":"read"}"#));
+        assert!(unreadable(r#"{"type":"ready","lastSeq":7}"#));
+        assert!(unreadable(r#"{"type":"reset","epoch":"e"}"#));
+        assert!(!unreadable(r#"{"type":"ready","epoch":"e","lastSeq":7}"#));
     }
 }

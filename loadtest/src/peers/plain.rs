@@ -7,7 +7,9 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
-use super::{ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire};
+use phone::wire::{
+    ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire, upgrade,
+};
 
 /// When what a peer refused for now is sent again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -76,7 +78,7 @@ impl<'a> Body<'a> {
         };
         // The numbers that one of the peers gives are for its clients to sort by: it does not.
         let chat = ChatFrame { key, id, sender, target, content: self.content };
-        Ok(Heard::Event { seq: None, chat })
+        Ok(Heard::Event { seq: None, chat: Some(chat) })
     }
 }
 
@@ -98,14 +100,14 @@ pub(super) fn page_path(person: &Person, after: i64) -> String {
 pub(super) fn read_page(body: &str) -> Result<Page, Unreadable> {
     let Rows { chats, next } = serde_json::from_str(body).map_err(|error| unreadable(&error))?;
     let stored = |Row { id, from, to, key, content }| {
-        (None, StoredChat { key, id, sender: from, target: to, content })
+        (None, Some(StoredChat { key, id, sender: from, target: to, content }))
     };
     Ok(Page { events: chats.into_iter().map(stored).collect(), next })
 }
 
 impl Wire for Plain {
     fn handshake(&self, target: &Url, person: &Person) -> Request<()> {
-        super::upgrade(target, &format!("/?userId={}", person.id))
+        upgrade(target, &format!("/?userId={}", person.id))
     }
 
     fn greeting(&self, _: &Person, _: u32, _: &Cursor) -> Option<String> {
@@ -140,6 +142,10 @@ impl Wire for Plain {
 
     fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
         read_page(body)
+    }
+
+    fn is_to_come_back_after(&self, code: u16) -> bool {
+        super::is_to_come_back_after(code)
     }
 
     fn has_numbers(&self) -> bool {
@@ -189,6 +195,7 @@ mod tests {
         let page = Plain.read_page(page).unwrap();
         assert_eq!(page.next, Some(3));
         let (seq, chat) = &page.events[0];
+        let chat = chat.as_ref().unwrap();
         assert_eq!((*seq, chat.id, chat.key.as_str()), (None, 6, "1-1-0"));
     }
 }

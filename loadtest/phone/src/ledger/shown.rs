@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use super::{
-    Book, Class, Verdict,
-    book::{Beginning, Shown},
-    judge::{Belonging, Load},
+    book::{Beginning, Book, Shown},
+    load::{Belonging, Load},
     order::Order,
     stored::Stored,
+    verdict::{Class, Verdict},
 };
 
 /// A phone was shown what the timeline has, each number once and one after the other, and nothing else.

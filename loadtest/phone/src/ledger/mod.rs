@@ -5,6 +5,8 @@
 
 mod book;
 mod judge;
+mod listing;
+mod load;
 mod order;
 mod shown;
 mod stored;
@@ -14,5 +16,7 @@ mod verdict;
 mod tests;
 
 pub use book::{Book, Key, NoKey, Seen};
-pub use judge::{Timeline, judge};
+pub use judge::judge;
+pub use listing::{Listing, judge_listings};
+pub use load::Timeline;
 pub use verdict::{Class, Problem, Verdict};

@@ -1,7 +1,6 @@
 //! A phone's life on one socket.
 
 use std::{
-    rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -19,23 +18,18 @@ use tokio_tungstenite::{
 
 use crate::{
     clock::Moment,
-    measure::Timed,
+    ledger::{Key, Seen},
+    life::{Ended, Phone},
+    observer::Ready,
     reading,
     wire::{Heard, Letter},
+    world::World,
 };
 
-use super::{Ended, Phone, World};
-
-/// How long a connection, its handshake included, and every write may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a phone says `ping`, drawn from half to the whole of it.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// A server that answers neither a ping nor a send for so long is gone, as far as the phone can tell.
-const SILENCE: Duration = Duration::from_secs(10);
 /// How many frames are taken before what is due is sent.
 const FRAMES_AT_ONCE: usize = 64;
 
-pub(super) type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// What a frame asks for that takes time.
 enum Step {
@@ -53,17 +47,14 @@ struct State {
     ping_at: Instant,
     /// Since when an answer is due: to a ping, or to a send.
     asked: Option<Instant>,
-    /// Nothing is sent before; the server asked for it.
-    quiet_until: Option<Instant>,
     number: u32,
 }
 
 impl Phone {
     /// Opens a socket.
-    pub(super) async fn connect(&mut self) -> Result<Socket, Ended> {
-        let World { wire, targets, people, .. } = &*self.world;
-        let target = &targets[self.at];
-        let person = &people[self.number as usize];
+    pub(crate) async fn connect(&mut self) -> Result<Socket, Ended> {
+        let World { wire, targets, timing, .. } = &*self.world;
+        let (target, person) = (&targets[self.at], self.person());
         let request = wire.handshake(&target.url, person);
         let mut config = WebSocketConfig::default();
         config.read_buffer_size = 4_096;
@@ -73,7 +64,7 @@ impl Phone {
             tcp.set_nodelay(true).ok()?;
             Some(client_async_with_config(request, tcp, Some(config)).await)
         };
-        let mut socket = match timeout(PATIENCE, connecting).await {
+        let mut socket = match timeout(timing.patience, connecting).await {
             Ok(Some(Ok((socket, _)))) => socket,
             Ok(Some(Err(tungstenite::Error::Http(answer)))) => {
                 let status = answer.status();
@@ -84,28 +75,27 @@ impl Phone {
             }
             _ => return Err(Ended::Lost),
         };
-        self.sockets += 1;
-        let greeting = wire.greeting(person, self.number, &self.cursor);
-        if let Some(greeting) = greeting {
-            say(&mut socket, greeting).await.map_err(|()| Ended::Lost)?;
+        if let Some(greeting) = wire.greeting(person, self.number, &self.cursor) {
+            self.say(&mut socket, greeting).await?;
         }
+        self.sockets += 1;
         Ok(socket)
     }
 
     /// Lives on one socket until it ends.
-    pub(super) async fn live(&mut self, socket: &mut Socket, begun: Moment) -> Ended {
+    pub(crate) async fn live(&mut self, socket: &mut Socket, begun: Moment) -> Ended {
         let now = Instant::now();
+        let timing = self.world.timing;
         let mut state = State {
             is_ready: false,
             begun,
             heard: now,
-            ping_at: now + PING_EVERY.mul_f64(self.random.random_range(0.5..1.0)),
+            ping_at: now + timing.ping_every.mul_f64(self.random.random_range(0.5..1.0)),
             asked: Some(now),
-            quiet_until: None,
             number: self.sockets,
         };
-        let orders = Rc::clone(&self.orders);
-        let timer = sleep_until(state.next_look());
+        let orders = Arc::clone(&self.orders);
+        let timer = sleep_until(self.next_look(&state));
         tokio::pin!(timer);
         loop {
             let mut frame = tokio::select! {
@@ -116,9 +106,9 @@ impl Phone {
             };
             if self.take_orders() {
                 if self.is_over {
-                    let _ = timeout(PATIENCE, socket.close(None)).await;
+                    let _ = timeout(timing.patience, socket.close(None)).await;
                 }
-                return Ended::After(Duration::ZERO);
+                return Ended::Dropped;
             }
             let mut taken = 0;
             while let Some(message) = frame {
@@ -129,18 +119,18 @@ impl Phone {
                 taken += 1;
                 frame = if taken < FRAMES_AT_ONCE { socket.next().now_or_never() } else { None };
             }
-            if self.send_due(socket, &mut state).await.is_err() {
-                return Ended::Lost;
+            if let Err(ended) = self.send_due(socket, &mut state).await {
+                return ended;
             }
             let now = Instant::now();
             let is_silent = state.asked.is_some_and(|asked| {
-                now.saturating_duration_since(asked.max(state.heard)) > SILENCE
+                now.saturating_duration_since(asked.max(state.heard)) > timing.silence
             });
             if is_silent {
                 return Ended::Lost;
             }
             if timer.deadline() <= now {
-                timer.as_mut().reset(state.next_look());
+                timer.as_mut().reset(self.next_look(&state));
             }
         }
     }
@@ -162,8 +152,7 @@ impl Phone {
             }
             Message::Close(close) => {
                 let code = close.map_or(1005, |close| u16::from(close.code));
-                // The others say that this phone has done something wrong, or is not wanted.
-                if !matches!(code, 1000 | 1001 | 1005 | 1006 | 1011 | 1012 | 4408 | 4410) {
+                if !self.world.wire.is_to_come_back_after(code) {
                     self.broken(|| format!("was closed with {code}"));
                 }
                 Err(Ended::Lost)
@@ -189,7 +178,7 @@ impl Phone {
         }
         for step in steps {
             match step {
-                Step::Say(frame) => say(socket, frame).await.map_err(|()| Ended::Lost)?,
+                Step::Say(frame) => self.say(socket, frame).await?,
                 Step::Reload(last) => self.reload(last).await?,
                 Step::End(ended) => return Err(ended),
             }
@@ -215,7 +204,10 @@ impl Phone {
                     None => self.moved(None),
                 }
             }
-            Heard::Event { seq, chat } => {
+            Heard::Event { seq, chat: None } => {
+                self.shown(seq, &Seen::NO_CHAT, Moment::default(), now);
+            }
+            Heard::Event { seq, chat: Some(chat) } => {
                 let (seen, due) = self.seen(&chat);
                 if seen.key.run == self.world.run && seen.key.writer == self.number {
                     self.acknowledged(seq, &seen, now);
@@ -223,13 +215,13 @@ impl Phone {
                 self.shown(seq, &seen, due, now);
             }
             Heard::Refused { key, code, after } => {
-                return self.refused(state, key.is_some(), &code, after);
+                return self.refused(state, key.as_deref(), &code, after);
             }
             Heard::Reset { epoch, last_seq } => {
                 self.cursor.epoch = epoch;
                 return Some(Step::Reload(last_seq));
             }
-            Heard::Reconnect { after } => return Some(Step::End(Ended::After(after))),
+            Heard::Reconnect { after } => return Some(Step::End(Ended::Away(after))),
             Heard::Nothing => {}
         }
         None
@@ -237,31 +229,29 @@ impl Phone {
 
     fn refused(
         &mut self,
-        state: &mut State,
-        is_send: bool,
+        state: &State,
+        key: Option<&str>,
         code: &str,
         after: Option<Duration>,
     ) -> Option<Step> {
-        self.meter.count(true, |totals| totals.errors += 1);
+        self.observer.refused(code);
         let Some(after) = after else {
             self.broken(|| format!("the server refused for good: {code}"));
             return Some(Step::End(Ended::Lost));
         };
-        if is_send {
-            // What follows waits too, so that the order stays.
-            let under_way = self.outbox.rewind();
-            self.meter.with(|counts| counts.in_flight -= under_way);
-            state.quiet_until = Some(state.heard + after);
+        if let Some(key) = key.and_then(|key| key.parse::<Key>().ok()) {
+            self.observer.rewound(self.outbox.refuse(key, state.heard + after));
         }
         None
     }
 
     fn ready(&mut self, state: &mut State, last_seq: Option<i64>, now: Moment) {
         let mark = &self.world.marks[self.number as usize];
-        if !mark.is_ready.swap(true, Relaxed) {
-            self.meter.with(|counts| counts.connected += 1);
+        mark.target.store(self.at, Relaxed);
+        mark.is_ready.store(true, Relaxed);
+        if std::mem::replace(&mut state.is_ready, true) {
+            return;
         }
-        state.is_ready = true;
         if self.cursor.seq.is_none() && self.world.wire.has_numbers() {
             let cursor = last_seq.unwrap_or(0);
             self.cursor.seq = Some(cursor);
@@ -269,93 +259,84 @@ impl Phone {
             mark.cursor.store(cursor, Relaxed);
             mark.first_cursor.store(cursor, Relaxed);
         }
-        self.meter.count(true, |totals| totals.connects += 1);
-        match self.lost_at.take() {
-            Some(lost) => self.meter.time(Timed::Resume, lost.max(self.back_since), now),
-            None => self.meter.time(Timed::Connect, state.begun, now),
-        }
+        self.observer.ready(match self.lost_at.take() {
+            Some(lost) => Ready::Resumed(now.since(lost.max(self.back_since))),
+            None => Ready::Connected(now.since(state.begun)),
+        });
     }
 
     /// Sends what may be sent, in one write.
-    async fn send_due(&mut self, socket: &mut Socket, state: &mut State) -> Result<(), ()> {
+    async fn send_due(&mut self, socket: &mut Socket, state: &mut State) -> Result<(), Ended> {
         let now = Instant::now();
         if !state.is_ready {
             return Ok(());
         }
         let mut is_written = false;
         if now >= state.ping_at {
-            state.ping_at = now + PING_EVERY;
+            state.ping_at = now + self.world.timing.ping_every;
             if let Some(ping) = self.world.wire.ping() {
-                feed(socket, ping).await?;
+                self.feed(socket, ping).await?;
                 is_written = true;
-                state.asked.get_or_insert(now);
             }
         }
-        if state.quiet_until.is_none_or(|until| now >= until) {
-            state.quiet_until = None;
-            let World { wire, people, load, window, .. } = &*self.world;
-            let mut sent = 0;
-            while let Some(letter) = self.outbox.next(*window) {
-                self.book.send(letter.key, state.number);
-                let frame = wire.send(&Letter {
-                    key: &letter.key.to_string(),
-                    sender: people[self.number as usize].id,
-                    target: people[letter.target as usize].id,
-                    content: &letter.content,
-                });
-                if !letter.is_repeat {
-                    self.meter.count(load.has(letter.due), |totals| totals.sent += 1);
-                }
-                sent += 1;
-                feed(socket, frame).await?;
-            }
-            if sent > 0 {
-                self.meter.with(|counts| counts.in_flight += sent);
-                is_written = true;
-                state.asked.get_or_insert(now);
-            }
+        let world = Arc::clone(&self.world);
+        while let Some(letter) = self.outbox.next(world.window, now) {
+            let (key, due, is_repeat) = (letter.key, letter.due, letter.is_repeat);
+            let frame = world.wire.send(&Letter {
+                key: &key.to_string(),
+                sender: world.people[self.number as usize].id,
+                target: world.people[letter.target as usize].id,
+                content: &letter.content,
+            });
+            self.book.send(key, state.number);
+            let sent = self.passage(key, due, world.clock.now(), true);
+            self.observer.sent(&sent, is_repeat);
+            self.feed(socket, frame).await?;
+            is_written = true;
         }
-        if is_written { flush(socket).await } else { Ok(()) }
+        if is_written {
+            state.asked.get_or_insert(now);
+            self.flush(socket).await?;
+        }
+        Ok(())
     }
 
     /// Loads everything anew over HTTP, up to `last`.
     async fn reload(&mut self, last: i64) -> Result<(), Ended> {
-        let person = &self.world.people[self.number as usize];
-        let first = self.world.marks[self.number as usize].first_cursor.load(Relaxed);
-        let read = reading::timeline(&self.world, self.at, person, first).await;
+        let first = self.mark().first_cursor.load(Relaxed);
+        let read = reading::timeline(&self.world, self.at, self.person(), first).await;
         let Ok(events) = read else { return Err(Ended::Lost) };
         let events: Vec<_> =
             events.into_iter().filter_map(|(seq, seen)| Some((seq?, seen))).collect();
         self.book.reload(&events, last);
+        self.mark().resets.fetch_add(1, Relaxed);
         self.moved(Some(last));
         Ok(())
     }
-}
 
-impl State {
     /// When to look at the clock again.
-    fn next_look(&self) -> Instant {
-        let soon = self.quiet_until.unwrap_or(self.ping_at).min(self.ping_at);
+    fn next_look(&self, state: &State) -> Instant {
+        let soon = self.outbox.quiet_until().unwrap_or(state.ping_at).min(state.ping_at);
         let now = Instant::now();
-        soon.clamp(now + Duration::from_millis(10), now + SILENCE / 2)
+        soon.clamp(now + Duration::from_millis(10), now + self.world.timing.silence / 2)
     }
-}
 
-async fn say(socket: &mut Socket, frame: String) -> Result<(), ()> {
-    feed(socket, frame).await?;
-    flush(socket).await
-}
-
-async fn feed(socket: &mut Socket, frame: String) -> Result<(), ()> {
-    match timeout(PATIENCE, socket.feed(Message::text(frame))).await {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(()),
+    async fn say(&self, socket: &mut Socket, frame: String) -> Result<(), Ended> {
+        self.feed(socket, frame).await?;
+        self.flush(socket).await
     }
-}
 
-async fn flush(socket: &mut Socket) -> Result<(), ()> {
-    match timeout(PATIENCE, socket.flush()).await {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(()),
+    async fn feed(&self, socket: &mut Socket, frame: String) -> Result<(), Ended> {
+        match timeout(self.world.timing.patience, socket.feed(Message::text(frame))).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Ended::Lost),
+        }
+    }
+
+    async fn flush(&self, socket: &mut Socket) -> Result<(), Ended> {
+        match timeout(self.world.timing.patience, socket.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Ended::Lost),
+        }
     }
 }

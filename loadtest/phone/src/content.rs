@@ -1,5 +1,5 @@
-//! What the chats of a load say: the moment at which they were due, and a filler that belongs to the key,
-//! so that a receiver can tell how late they are and whether they are whole.
+//! What the chats of a load say: the moment at which they were due, and a filler that belongs to it and to
+//! the key, so that a receiver can tell how late they are and whether they are whole.
 
 use std::fmt::Write as _;
 
@@ -42,20 +42,20 @@ impl Contents {
     pub fn of(&self, key: Key, due: Moment) -> String {
         let mut content = String::with_capacity(self.size);
         let _ = write!(content, "{:016x} ", due.0);
-        content.push_str(self.filler(key));
+        content.push_str(self.filler(key, due));
         content
     }
 
     /// When a chat with this content was due; `None` if it is not what belongs to the key.
     pub fn read(&self, key: Key, content: &str) -> Option<Moment> {
         let (head, filler) = content.split_at_checked(HEAD)?;
-        let due = u64::from_str_radix(head.strip_suffix(' ')?, 16).ok()?;
-        (filler == self.filler(key)).then_some(Moment(due))
+        let due = Moment(u64::from_str_radix(head.strip_suffix(' ')?, 16).ok()?);
+        (filler == self.filler(key, due)).then_some(due)
     }
 
-    fn filler(&self, key: Key) -> &str {
-        let mixed = (key.writer.wrapping_mul(0x9e37_79b1) ^ key.number) as usize;
-        let start = mixed % STARTS;
+    fn filler(&self, key: Key, due: Moment) -> &str {
+        let mixed = u64::from(key.writer.wrapping_mul(0x9e37_79b1) ^ key.number) ^ due.0;
+        let start = usize::try_from(mixed % STARTS as u64).expect("less than the number of starts");
         &self.filler[start..start + self.size - HEAD]
     }
 }
@@ -79,6 +79,8 @@ mod tests {
         assert_eq!(contents.read(KEY, &content[..99]), None);
         assert_eq!(contents.read(KEY, &format!("{}!", &content[..99])), None);
         assert_eq!(contents.read(Key { number: 10, ..KEY }, &content), None);
+        let later = content.replacen("7b ", "7c ", 1);
+        assert_eq!((later != content, contents.read(KEY, &later)), (true, None));
         assert_eq!(contents.read(KEY, ""), None);
         assert_eq!(contents.read(KEY, "零零零零零零零零零零零零零零零零零零"), None);
     }

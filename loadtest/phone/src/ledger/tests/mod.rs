@@ -1,6 +1,7 @@
 //! Books that are written by hand.
 
 mod classes;
+mod listings;
 mod order;
 mod random;
 mod world;

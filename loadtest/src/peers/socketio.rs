@@ -10,10 +10,9 @@ use serde_json::{json, value::RawValue};
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
-use super::{
-    Cursor, Heard, Letter, Page, Person, Unreadable, Wire,
-    plain::{self, Body, unreadable},
-};
+use phone::wire::{Cursor, Heard, Letter, Page, Person, Unreadable, Wire, upgrade};
+
+use super::plain::{self, Body, unreadable};
 
 /// Socket.IO.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +25,7 @@ struct Event<'a>(#[serde(borrow)] &'a str, #[serde(borrow, default)] Option<&'a 
 impl Wire for SocketIo {
     fn handshake(&self, target: &Url, person: &Person) -> Request<()> {
         let path = format!("/socket.io/?EIO=4&transport=websocket&userId={}", person.id);
-        super::upgrade(target, &path)
+        upgrade(target, &path)
     }
 
     fn greeting(&self, _: &Person, _: u32, _: &Cursor) -> Option<String> {
@@ -70,6 +69,10 @@ impl Wire for SocketIo {
 
     fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
         plain::read_page(body)
+    }
+
+    fn is_to_come_back_after(&self, code: u16) -> bool {
+        super::is_to_come_back_after(code)
     }
 
     fn has_numbers(&self) -> bool {

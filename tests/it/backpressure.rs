@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Person, Server, Socket, Start};
+use crate::harness::{Figures, Person, Server, Socket, Start};
 
 const STUCK: usize = 100;
 
@@ -211,20 +211,15 @@ async fn clients_that_stop_reading_cost_nobody_else_anything() {
     is_over.store(true, Ordering::Relaxed);
     let sent: HashMap<_, _> = pressing.join_all().await.into_iter().collect();
 
-    let kib = |bytes: u64| bytes / 1_024;
-    println!(
-        "{STUCK} clients stopped reading, {} chats of 10 KB in about {pressed:.1?}: the kernel took \
-         no more after {:.1?} and held {} KiB at most for each; all closed after {:.1?}; memory {} \
-         KiB before, {} KiB at most, {} KiB after; p99 of others {p99_calm:.1?} before, {p99:.1?} \
-         meanwhile",
-        sent.values().sum::<i64>(),
-        observed.full,
-        kib(observed.held as u64),
-        observed.closed,
-        kib(resident),
-        kib(observed.resident),
-        kib(server.resident()),
-    );
+    let figures = Figures::of("clients_that_stop_reading");
+    figures.count("clients", STUCK).count("chats of 10 KB", sent.values().sum::<i64>());
+    figures.time("pressed for", pressed);
+    figures.time("the kernel takes no more after", observed.full);
+    figures.bytes("held at most for each", observed.held);
+    figures.time("all closed after", observed.closed);
+    figures.bytes("memory before", resident).bytes("memory at most", observed.resident);
+    figures.bytes("memory after", server.resident());
+    figures.time("p99 of others before", p99_calm).time("p99 of others meanwhile", p99);
     assert!(observed.closed < observed.full + CLOSED_WITHIN, "{observed:?}");
     assert!(observed.held <= HELD, "{observed:?}");
     assert!(observed.resident < resident + MEMORY, "{resident}, then {observed:?}");

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{DEADLINE, Person, Server, Socket, Start, eventually};
+use crate::harness::{DEADLINE, Figures, Person, Server, Socket, Start, eventually};
 
 /// What the service may take beside what it has: the kernel's part is not its own.
 const MEMORY: u64 = 24 * 1_024 * 1_024;
@@ -132,7 +132,9 @@ async fn pongs_that_nobody_reads_do_not_pile_up() {
         chat(&mut at_zhang, (&li, &mut at_li), &sent.to_string()).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    println!("{} KiB before, {} KiB at most, {sent} chats meanwhile", before / 1_024, most / 1_024);
+    let figures = Figures::of("flood_of_legacy_frames");
+    figures.bytes("memory before", before).bytes("memory at most", most);
+    figures.count("chats meanwhile", sent);
     assert!(most < before + MEMORY, "{before}, then {most}");
     // Those that did not say hello in time may have been closed for that.
     let slow = r#"imserver_socket_ends_total{code="4408"}"#;
@@ -244,7 +246,8 @@ async fn a_legacy_socket_costs_a_rate_of_bytes_and_ends_with_the_last_chat() {
     from.expect("sent").await;
     let snapshot = tokio::time::timeout(DEADLINE, reading).await.unwrap().unwrap();
     let (bytes, took) = (bytes.load(Ordering::Relaxed), begun.elapsed());
-    println!("{} KiB in {took:.1?}, a snapshot of {} KiB", bytes / 1_024, snapshot / 1_024);
+    let figures = Figures::of("snapshots_of_a_legacy_socket");
+    figures.bytes("sent", bytes).time("within", took).bytes("a snapshot", snapshot);
     // It may owe one snapshot.
     let most = SNAPSHOT_BURST + SNAPSHOTS_PER_SEC * (took.as_secs() + 1) + snapshot;
     assert!(bytes <= most, "{bytes} bytes, more than {most}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Redis, Seen, Server, eventually, replica_on, server::json_of};
+use crate::harness::{Figures, Redis, Seen, Server, eventually, replica_on, server::json_of};
 
 /// The kernel's timers of the open connections of a server, from `/proc`; 2 is keepalive.
 fn timers(server: &Server) -> Vec<u8> {
@@ -55,9 +55,10 @@ async fn sessions_that_end_close_their_sockets_with_redis_away() {
     assert_eq!(zhang.post("/v1/logout", &json!({})).await.status(), 204);
     // Nobody can tell the other replica: it asks the database.
     assert_eq!(revoked.next().await, Seen::Closed(4401));
-    println!("a revoked session's socket on another replica: closed after {:.1?}", begun.elapsed());
+    let figures = Figures::of("sessions_that_end_without_redis");
+    figures.time("revoked at another replica, closed after", begun.elapsed());
     assert_eq!(expired.next().await, Seen::Closed(4401));
-    println!("both closed {:.1?} after the logout, Redis being away", begun.elapsed());
+    figures.time("both closed after", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(30));
     staying.expect_quiet().await;
 }

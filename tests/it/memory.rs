@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::harness::{Server, Socket, Start};
+use crate::harness::{Figures, Server, Socket, Start};
 
 /// The aim, in bytes.
 const AIM: u64 = 6 * 1_024;
@@ -53,11 +53,10 @@ async fn cost(connections: usize) -> u64 {
     let after = server.resident();
     let (soft, hard) = descriptors(&server);
     let each = (after - before) / connections as u64;
-    println!(
-        "{} idle connections: {each} bytes each, {} KiB in all; file descriptors: {soft} of {hard}",
-        sockets.len(),
-        after / 1_024
-    );
+    let figures = Figures::of(format!("memory_of_{}_connections", sockets.len()));
+    figures.bytes("each", each).bytes("in all", after);
+    figures.note("file descriptors, soft", soft.into(), "");
+    figures.note("file descriptors, hard", hard.into(), "");
     drop((first, sockets));
     each
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{DEADLINE, eventually, server::json_of, stack::Stack},
+    harness::{DEADLINE, Figures, eventually, server::json_of, stack::Stack},
     http::unread::{Framing, HANDSHAKE, unread},
 };
 
@@ -123,7 +123,8 @@ async fn bodies_that_nobody_reads_cost_nobody_a_replica() {
         .buffer_unordered(16)
         .collect::<Vec<()>>();
     let (_, asked, failed) = beside(addr, work).await;
-    println!("{count} bodies that nobody reads, and {asked} requests of others beside them");
+    let figures = Figures::of("bodies_that_nobody_reads");
+    figures.count("bodies", count).count("requests of others meanwhile", asked);
     assert!(asked >= 100, "{asked}");
     assert_eq!(failed, Vec::<String>::new());
     let log = stack.log("nginx");

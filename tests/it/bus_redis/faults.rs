@@ -10,7 +10,7 @@ use imserver::bus::Incoming;
 use super::{Net, gap, until_health, until_it_flows};
 use crate::{
     bus_contract::{Replica, notice, user},
-    harness::{Proxy, Redis, redis::url_of},
+    harness::{Figures, Proxy, Redis, redis::url_of},
 };
 
 /// What a machine that stalls may add.
@@ -64,7 +64,9 @@ async fn redis_is_killed_and_started_again() {
     redis.start_again();
     let live = recover(&mut one, &mut two).await;
 
-    println!("redis killed: noticed after {noticed:?}, live {live:?} after its start");
+    Figures::of("bus_redis_killed")
+        .time("noticed after", noticed)
+        .time("live after its start", live);
     assert!(noticed < NOTICED && live < LIVE);
 }
 
@@ -83,7 +85,7 @@ async fn redis_stays_away_for_longer() {
     redis.start_again();
     let live = recover(&mut one, &mut two).await;
 
-    println!("redis away for 20 s: live {live:?} after its start");
+    Figures::of("bus_redis_away_for_20_s").time("live after its start", live);
     assert!(live < LIVE);
     until_it_flows(&one, user(1_000), &mut two).await;
     assert_eq!(net.subscribers(&redis, user(2)), 1, "nobody has ended it");
@@ -130,7 +132,9 @@ async fn redis_is_frozen() {
     redis.thaw();
     let live = recover(&mut one, &mut two).await;
 
-    println!("redis frozen: noticed after {noticed:?}, live {live:?} after it thawed");
+    Figures::of("bus_redis_frozen")
+        .time("noticed after", noticed)
+        .time("live after it thawed", live);
     assert!(noticed < NOTICED && live < LIVE);
 }
 
@@ -161,10 +165,10 @@ async fn a_link_is_cut_silently() {
     proxy.heal();
     let live = recover(&mut near, &mut far).await;
 
-    println!(
-        "link silent: noticed after {noticed:?}, in both directions {noticed_by_both:?}, \
-         live {live:?} after it healed"
-    );
+    let figures = Figures::of("bus_link_silent");
+    figures.time("noticed after", noticed);
+    figures.time("noticed in both directions after", noticed_by_both);
+    figures.time("live after it healed", live);
     assert!(noticed < NOTICED && live < LIVE);
 }
 

@@ -13,7 +13,7 @@ use imserver::bus::{
 use super::{Net, gap, until_it_flows};
 use crate::{
     bus_contract::{BusFactory, Replica, notice, user},
-    harness::{DEADLINE, Redis, eventually},
+    harness::{DEADLINE, Figures, Redis, eventually},
 };
 
 #[tokio::test]
@@ -31,11 +31,9 @@ async fn an_overflow_is_bounded_and_makes_nobody_wait() {
         slowest = slowest.max(call.elapsed());
     }
     assert!(bus.queued() <= PUBLISH_QUEUE);
-    println!(
-        "{} published to a frozen Redis in {:?}, the slowest in {slowest:?}",
-        PUBLISH_QUEUE * 4,
-        begun.elapsed()
-    );
+    let figures = Figures::of("publishing_to_a_frozen_redis");
+    figures.count("published", PUBLISH_QUEUE * 4).time("within", begun.elapsed());
+    figures.time("slowest", slowest);
     assert!(begun.elapsed() < DEADLINE);
 
     redis.thaw();
@@ -105,5 +103,5 @@ async fn a_burst_arrives_whole_and_in_order() {
             heard += 1;
         }
     }
-    println!("{heard} signals in {:?}", begun.elapsed());
+    Figures::of("signals_of_the_bus").count("signals", heard).time("within", begun.elapsed());
 }

@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use super::Net;
 use crate::{
     bus_contract::{BusFactory, Replica, notice, user},
-    harness::{DEADLINE, Redis, eventually},
+    harness::{DEADLINE, Figures, Redis, eventually},
 };
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn ten_thousand_at_once() {
     try_join_all(users.iter().map(|user| listener.bus.subscribe(*user))).await.unwrap();
     let took = begun.elapsed();
 
-    println!("10,000 subscriptions at once: {took:?}");
+    Figures::of("ten_thousand_subscriptions").time("at once", took);
     assert!(took < DEADLINE);
     // Less than what may wait for a replica.
     for users in users.chunks(5_000) {

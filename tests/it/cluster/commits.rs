@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::replica;
 use crate::harness::{
-    Cutter, Person, Redis, Server, Socket, Start, eventually, postgres, server::json_of,
+    Cutter, Figures, Person, Redis, Server, Socket, Start, eventually, postgres, server::json_of,
 };
 
 /// How often a connection is cut.
@@ -113,7 +113,9 @@ async fn a_cut_between_commit_and_answer_stores_nothing_twice() {
     }
     assert!(lost >= CUTS, "each cut left somebody without an answer: {lost}");
     assert!(cutter.cuts_at_once() >= CUTS / USUAL_EVERY, "the others take several statements");
-    println!("{CUTS} cuts, {lost} sends without an answer, the longest round {longest:.0?}");
+    let figures = Figures::of("cuts_between_commit_and_answer");
+    figures.count("cuts", CUTS).count("sends without an answer", lost);
+    figures.time("longest round", longest);
 
     // One row a key, and it is what was answered.
     let mut connection = postgres::connect(&direct).await;
@@ -245,7 +247,8 @@ async fn replicas_that_are_sent_the_same_keys_agree_and_never_deadlock() {
         crossed = cross(&a, &b) => crossed,
         () = hold_counters(&database) => unreachable!("it does not end"),
     };
-    println!("{rounds} rounds of {PEOPLE} people, {refused} sends were repeated");
+    let figures = Figures::of("same_keys_at_two_replicas");
+    figures.count("people", PEOPLE).count("rounds", rounds).count("sends repeated", refused);
     a.kill();
     b.kill();
 

@@ -116,7 +116,7 @@ async fn what_a_newer_replica_writes_reaches_everybody() {
     }
     people.sort_by_key(|person| person.id);
     let ids: Vec<_> = people.iter().map(|person| person.id).collect();
-    let load = Load::start(&cluster, Size::default()).await;
+    let load = Load::start(&cluster, Size::default(), "kinds_to_come").await;
     let writers = load.users();
     let mut newer = postgres::connect(&database).await;
     let council = council(&mut newer, &ids).await;

@@ -1,5 +1,5 @@
 //! What a chat to five hundred people costs each part. Not a test but a measurement of the release build:
-//! `cargo test --release --test it -- --ignored --nocapture cost_of_a_large_conversation`.
+//! `cargo test --release --test it -- --ignored cost_of_a_large_conversation`.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use url::Url;
 
 use super::{Cluster, replica};
 use crate::{
-    harness::{DEADLINE, Redis, cpu, postgres},
+    harness::{DEADLINE, Figures, Redis, cpu, postgres},
     store_contract::{chat, cost::spent},
 };
 
@@ -149,11 +149,13 @@ async fn cost_of_a_large_conversation() {
     let store: Arc<dyn Store> = Arc::new(PgStore::open(&database).await.unwrap());
     let group = store.create_group(&members).await.unwrap();
     let publisher = Publisher::start(redis.url());
-    let part = |name: &str, spent: Duration| {
-        println!("  {name:<20} {:>8} µs a chat", spent.as_micros() / CHATS as u128);
-    };
+    let figures = Figures::of("cost_of_a_large_conversation");
+    figures.count("members", MEMBERS).count("chats", CHATS);
     for (round, way) in [Way::Each, Way::Wide, Way::Each, Way::Wide].into_iter().enumerate() {
-        println!("{way:?}: {CHATS} chats to {MEMBERS} members");
+        let part = |name: &str, spent: Duration| {
+            let a_chat = spent / u32::try_from(CHATS).unwrap();
+            figures.micros(format!("round {round}, {way:?}: {name} a chat"), a_chat);
+        };
         let (before, begun) = (spent(&database).await, Instant::now());
         let chats = append(&*store, group, members[0], round).await;
         part("Postgres", spent(&database).await.saturating_sub(before));
@@ -186,5 +188,5 @@ async fn cost_of_a_large_conversation() {
     .fetch_one(&mut connection)
     .await
     .unwrap();
-    println!("{scans} scans of all counters");
+    figures.count("scans of all counters", scans);
 }

@@ -28,6 +28,7 @@ use super::{
     Cluster, reading,
     times::{TimeKeeper, Times},
 };
+use crate::harness::Figures;
 
 /// How long all phones may take until something is true of each of them. A fault's own bound is asserted by
 /// its test, from what it measures.
@@ -83,6 +84,8 @@ impl Status {
 
 /// A load under way. Dropping it ends its phones where they are.
 pub struct Load {
+    /// Of the test that it is for.
+    pub figures: Figures,
     world: Arc<World>,
     times: Arc<TimeKeeper>,
     phones: Vec<Member>,
@@ -128,7 +131,8 @@ impl Size {
 
 impl Load {
     /// Logs people in, and returns when all phones are connected, write, and are shown what others write.
-    pub async fn start(cluster: &Cluster, size: Size) -> Self {
+    /// The figures get this name.
+    pub async fn start(cluster: &Cluster, size: Size, name: &str) -> Self {
         let servers = &cluster.replicas;
         let mut people = Vec::new();
         for number in 0..size.users + size.listeners {
@@ -156,6 +160,7 @@ impl Load {
             broken: Mutex::default(),
         });
         let mut load = Self {
+            figures: Figures::of(name),
             world: Arc::clone(&world),
             times: Arc::new(TimeKeeper::new(clock)),
             phones: Vec::new(),
@@ -295,8 +300,10 @@ impl Load {
         }
         let mut verdict = judge(&books, &timelines);
         verdict.absorb(&judge_listings(&timelines, &listings));
-        println!("{verdict}\n  caught up in {caught_up:.1?}, read back in {:.1?}", begun.elapsed());
         assert!(verdict.is_clean(), "{verdict}");
+        let figures = &self.figures;
+        figures.count("chats", verdict.chats).count("shown", verdict.shown);
+        figures.time("caught up in", caught_up).time("read back in", begun.elapsed());
         verdict
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::replica;
-use crate::harness::{Redis, eventually, postgres, start::Starting};
+use crate::harness::{Figures, Redis, eventually, postgres, start::Starting};
 
 /// Roles, so that sessions can be told apart.
 const ROLES: [&str; 3] = ["first", "second", "third"];
@@ -73,7 +73,9 @@ async fn a_replica_that_is_killed_while_it_migrates_holds_nobody_up() {
         eventually("ready", async || server.get("/readyz").await.status() == 200).await;
     }
     let up = killed.elapsed();
-    println!("taken over after {taken_over:.1?}, all up after {up:.1?}");
+    Figures::of("killed_while_it_migrates")
+        .time("taken over after", taken_over)
+        .time("all up after", up);
     assert!(up < Duration::from_secs(10), "{up:?}");
 
     let applied: (i64, bool) =

@@ -38,20 +38,20 @@ struct Field {
 }
 
 impl Field {
-    async fn new() -> Self {
+    async fn new(name: &str) -> Self {
         let (postgres, redis) = block_in_place(|| (postgres::Cluster::private(), Redis::start()));
         let database = postgres.database().await;
-        let name = database.rsplit_once('/').unwrap().1;
+        let database_name = database.rsplit_once('/').unwrap().1;
         let (mut proxies, mut starts) = (Vec::new(), Vec::new());
         for role in ROLES {
             postgres::execute(&database, &format!("CREATE ROLE {role} SUPERUSER LOGIN")).await;
             let proxy = Proxy::start(postgres.addr()).await;
-            let url = format!("postgres://{role}@{}/{name}", proxy.addr());
+            let url = format!("postgres://{role}@{}/{database_name}", proxy.addr());
             starts.push(replica(&url, redis.url().as_str()));
             proxies.push(proxy);
         }
         let cluster = Cluster::of(starts).await;
-        let load = Load::start(&cluster, Size::default()).await;
+        let load = Load::start(&cluster, Size::default(), name).await;
         let person = cluster.replicas[0].person("张三").await;
         Self { postgres, database, proxies, cluster, load, person, _redis: redis }
     }
@@ -70,14 +70,14 @@ impl Field {
     /// every replica is ready and has all its connections.
     async fn recovers(&mut self, back: Instant) {
         let flows = self.load.flows(back).await;
-        println!("all clients send and are shown chats {flows:.1?} after Postgres is back");
+        self.load.figures.time("all flows after Postgres is back", flows);
         assert!(flows < Duration::from_secs(20), "{flows:?}");
         for server in &mut self.cluster.replicas {
             assert!(server.is_running());
             eventually("ready", async || server.get("/readyz").await.status() == 200).await;
         }
         let whole = self.pools_whole(back).await;
-        println!("every replica uses all its connections {whole:.1?} after that");
+        self.load.figures.time("every replica uses all its connections after", whole);
         assert!(whole < Duration::from_mins(1), "{whole:?}");
     }
 
@@ -129,8 +129,8 @@ impl Field {
     }
 }
 
-async fn stopped_and_started(how: Stop) {
-    let mut field = Field::new().await;
+async fn stopped_and_started(how: Stop, name: &str) {
+    let mut field = Field::new(name).await;
     let begun = Instant::now();
     field.load.run_for(Duration::from_secs(2)).await;
     block_in_place(|| field.postgres.stop(how));
@@ -139,7 +139,7 @@ async fn stopped_and_started(how: Stop) {
     block_in_place(|| field.postgres.start_again());
     let back = Instant::now();
     field.recovers(back).await;
-    println!("shown {}", field.load.times().shown(begun..Instant::now()));
+    field.load.times().shown(begun..Instant::now()).note(&field.load.figures, "shown");
     let verdict = field.ends().await;
     assert!(verdict.is_clean(), "{verdict}");
     assert!(verdict.chats > 300, "{verdict}");
@@ -147,12 +147,12 @@ async fn stopped_and_started(how: Stop) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_postgres_costs_seconds_and_no_chat() {
-    stopped_and_started(Stop::Fast).await;
+    stopped_and_started(Stop::Fast, "postgres_restarted").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_is_killed_takes_no_acknowledged_chat_along() {
-    stopped_and_started(Stop::Kill).await;
+    stopped_and_started(Stop::Kill, "postgres_killed").await;
 }
 
 /// How long Postgres is out of reach without a word.
@@ -240,14 +240,14 @@ async fn sends_over_a_socket(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
-    let mut field = Field::new().await;
+    let mut field = Field::new("postgres_silent").await;
     let begun = Instant::now();
     field.load.run_for(Duration::from_secs(2)).await;
     // A network that has forgotten its connections, and makes new ones at once.
     field.silence();
     field.heal();
     let flows = field.load.flows(Instant::now()).await;
-    println!("all clients send and are shown chats {flows:.1?} after connections were forgotten");
+    field.load.figures.time("all flows after connections were forgotten", flows);
     assert!(flows < Duration::from_secs(20), "{flows:?}");
 
     let mut socket = field.person.online().await;
@@ -260,7 +260,12 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     );
     field.heal();
     let back = Instant::now();
-    println!("in silence: a send over a socket {by_socket:.1?}, at the longest {longest:.1?}");
+    let figures = &field.load.figures;
+    figures.time("in silence, longest send over a socket", by_socket);
+    figures.time("in silence, longest send over HTTP", longest.send);
+    figures.time("in silence, longest read", longest.read);
+    figures.time("in silence, longest handshake", longest.handshake);
+    figures.time("in silence, longest probe", longest.probe);
     field.recovers(back).await;
     // The contract says 5 s for a send over a socket; the rest is for the machine. Over HTTP the token
     // is looked up before.
@@ -268,7 +273,7 @@ async fn a_postgres_that_falls_silent_holds_nobody_longer_than_it_may() {
     for waited in [longest.send, longest.read, longest.handshake, longest.probe] {
         assert!(waited < Duration::from_secs(16), "{waited:?}");
     }
-    println!("shown {}", field.load.times().shown(begun..Instant::now()));
+    field.load.times().shown(begun..Instant::now()).note(&field.load.figures, "shown");
     let verdict = field.ends().await;
     assert!(verdict.is_clean(), "{verdict}");
 }

@@ -9,12 +9,12 @@ use crate::harness::{Redis, postgres};
 async fn when_nothing_happens_all_is_well() {
     let (database, redis) = (postgres::database().await, Redis::start());
     let cluster = Cluster::start(&database, redis.url().as_str()).await;
-    let mut load = Load::start(&cluster, Size::default()).await;
+    let mut load = Load::start(&cluster, Size::default(), "quiet").await;
     let begun = Instant::now();
     load.run_for(Duration::from_secs(5)).await;
     let within = begun..Instant::now();
-    println!("acknowledged {}", load.times().acknowledged(within.clone()));
-    println!("shown after that {}", load.times().shown(within));
+    load.times().acknowledged(within.clone()).note(&load.figures, "acknowledged");
+    load.times().shown(within).note(&load.figures, "shown after that");
     let verdict = load.settle().await;
     assert!(verdict.chats > 100, "{verdict}");
 }

@@ -9,7 +9,9 @@ use std::{
 use serde_json::Value;
 
 use super::{Cluster, Load, RECONCILE_SECS, Size, replica};
-use crate::harness::{Proxy, Redis, Server, eventually, postgres, redis::url_of, server::json_of};
+use crate::harness::{
+    Figures, Proxy, Redis, Server, eventually, postgres, redis::url_of, server::json_of,
+};
 
 /// How late a chat may be shown that the bus lost: the interval of the comparison and 2 s.
 const LATEST: Duration = Duration::from_secs(RECONCILE_SECS + 2);
@@ -31,14 +33,14 @@ struct Stage {
 
 impl Stage {
     /// A load that has run for a while, for comparison.
-    async fn start() -> Self {
+    async fn start(name: &str) -> Self {
         let (database, redis) = (postgres::database().await, Redis::start());
         let cluster = Cluster::start(&database, redis.url().as_str()).await;
-        Self::of(redis, cluster).await
+        Self::of(redis, cluster, name).await
     }
 
-    async fn of(redis: Redis, cluster: Cluster) -> Self {
-        let mut load = Load::start(&cluster, Size::default()).await;
+    async fn of(redis: Redis, cluster: Cluster, name: &str) -> Self {
+        let mut load = Load::start(&cluster, Size::default(), name).await;
         let begun = Instant::now();
         load.run_for(Duration::from_secs(3)).await;
         Self { redis, cluster, load, before: begun..Instant::now() }
@@ -52,7 +54,7 @@ impl Stage {
         }
     }
 
-    /// Lets it run on after the trouble until the bus has had its time, settles, and prints and checks
+    /// Lets it run on after the trouble until the bus has had its time, settles, and notes and checks
     /// the figures of what was written within the trouble and after it.
     async fn judge(mut self, trouble: Range<Instant>) {
         self.load.run_for(LIVE + Duration::from_secs(4)).await;
@@ -64,17 +66,18 @@ impl Stage {
         let heard = times.heard(trouble.clone());
         let shown = times.shown(trouble.start..Instant::now());
         let live = times.live_after(trouble.end);
-        println!("in trouble for {:.1?}", trouble.end - trouble.start);
-        println!("acknowledged before {before}");
-        println!("acknowledged then   {meanwhile}");
-        println!("acknowledged after  {after}");
-        println!("shown after that    {shown}");
-        println!("to listeners        {heard}");
-        println!("live again {live:.1?} after the end of the trouble");
+        let figures = &self.load.figures;
+        figures.time("in trouble for", trouble.end - trouble.start);
+        before.note(figures, "acknowledged before");
+        meanwhile.note(figures, "acknowledged then");
+        after.note(figures, "acknowledged after");
+        shown.note(figures, "shown after that");
+        heard.note(figures, "shown to listeners");
         let usual = before.median().max(after.median());
         assert!(meanwhile.median() < usual + LONGER, "{meanwhile}");
         assert!(shown.max() < LATEST + NOISE, "{shown}");
         let live = live.expect("live again");
+        figures.time("live again after the end of the trouble", live);
         assert!(live < LIVE + NOISE, "{live:?}");
     }
 }
@@ -97,7 +100,7 @@ async fn when_redis_is_back_what_was_lost_is_looked_for() {
     redis.start_again();
     let back = Instant::now();
     assert_eq!(at_li.expect("event").await["chat"]["content"], "你好");
-    println!("a chat that the bus lost is shown {:.1?} after Redis is back", back.elapsed());
+    Figures::of("redis_is_back").time("what the bus lost is shown after", back.elapsed());
 }
 
 /// What a replica says is wrong.
@@ -106,8 +109,8 @@ async fn reasons(server: &Server) -> Vec<Value> {
     health["reasons"].as_array().cloned().unwrap_or_default()
 }
 
-async fn killed_for(outage: Duration) {
-    let mut stage = Stage::start().await;
+async fn killed_for(outage: Duration, name: &str) {
+    let mut stage = Stage::start(name).await;
     let begun = Instant::now();
     stage.redis.kill();
     stage.run_for(outage).await;
@@ -117,17 +120,17 @@ async fn killed_for(outage: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_dies_and_is_back_after_3_s() {
-    killed_for(Duration::from_secs(3)).await;
+    killed_for(Duration::from_secs(3), "redis_away_for_3_s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_dies_and_is_back_after_30_s() {
-    killed_for(Duration::from_secs(30)).await;
+    killed_for(Duration::from_secs(30), "redis_away_for_30_s").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_dies_and_stays_away() {
-    let mut stage = Stage::start().await;
+    let mut stage = Stage::start("redis_stays_away").await;
     let begun = Instant::now();
     stage.redis.kill();
     stage.run_for(Duration::from_secs(10)).await;
@@ -139,15 +142,18 @@ async fn redis_dies_and_stays_away() {
     let before = times.acknowledged(stage.before);
     let shown = times.shown(trouble.clone());
     let heard = times.heard(trouble);
-    println!("acknowledged before  {before}\nacknowledged without {meanwhile}");
-    println!("shown after that     {shown}\nto listeners         {heard}");
+    let figures = &stage.load.figures;
+    before.note(figures, "acknowledged before");
+    meanwhile.note(figures, "acknowledged without");
+    shown.note(figures, "shown after that");
+    heard.note(figures, "shown to listeners");
     assert!(meanwhile.median() < before.median() + LONGER, "{meanwhile}");
     assert!(shown.max() < LATEST + NOISE, "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_freezes_for_30_s() {
-    let mut stage = Stage::start().await;
+    let mut stage = Stage::start("redis_frozen").await;
     let begun = Instant::now();
     stage.redis.freeze();
     stage.run_for(Duration::from_secs(30)).await;
@@ -157,13 +163,13 @@ async fn redis_freezes_for_30_s() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_forgets_everything() {
-    let mut stage = Stage::start().await;
+    let mut stage = Stage::start("redis_flushed").await;
     stage.load.until_all_are_online().await;
     let begun = Instant::now();
     assert_eq!(stage.redis.ask("FLUSHALL").as_deref(), Some("+OK\r\n+OK\r\n"));
     stage.load.until_all_are_online().await;
     let rebuilt = begun.elapsed();
-    println!("everybody is online again {rebuilt:.1?} after FLUSHALL");
+    stage.load.figures.time("all are online again after", rebuilt);
     // Each replica looks after its own every 5 s; asking for all takes its time, too.
     assert!(rebuilt < Duration::from_secs(10) + 2 * NOISE, "{rebuilt:?}");
     stage.judge(begun..begun + rebuilt).await;
@@ -175,13 +181,13 @@ async fn a_replica_loses_its_link_without_a_word() {
     let proxy = Proxy::start(redis.addr()).await;
     let starts = [url_of(proxy.addr()), redis.url(), redis.url()];
     let cluster = Cluster::of(starts.map(|bus| replica(&database, bus.as_str()))).await;
-    let mut stage = Stage::of(redis, cluster).await;
+    let mut stage = Stage::of(redis, cluster, "redis_link_silent").await;
     let begun = Instant::now();
     proxy.silence();
     let cut_off = &stage.cluster.replicas[0];
     eventually("the replica notices", async || !reasons(cut_off).await.is_empty()).await;
     let noticed = begun.elapsed();
-    println!("noticed {noticed:.1?} after the cut");
+    stage.load.figures.time("noticed after", noticed);
     assert!(noticed < Duration::from_secs(15) + NOISE, "{noticed:?}");
     stage.run_for(Duration::from_secs(5)).await;
     proxy.heal();

@@ -21,7 +21,7 @@ fn busiest(load: &Load) -> usize {
 async fn killed_replicas_lose_nothing() {
     let (database, redis) = (postgres::database().await, Redis::start());
     let mut cluster = Cluster::start(&database, redis.url().as_str()).await;
-    let mut load = Load::start(&cluster, Size::default()).await;
+    let mut load = Load::start(&cluster, Size::default(), "replicas_killed").await;
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
     for round in 1..=5 {
@@ -30,15 +30,13 @@ async fn killed_replicas_lose_nothing() {
         let killed = Instant::now();
         cluster.replicas[victim].kill();
         let all = load.flows(killed).await;
-        println!(
-            "kill {round}, of replica {victim}: all clients send and are shown after {all:.1?}"
-        );
+        load.figures.time(format!("kill {round}: all send and are shown after"), all);
         slowest = slowest.max(all);
         cluster.start_again(victim);
     }
     let within = begun..Instant::now();
     load.settle().await;
-    println!("shown after the acknowledgement {}", load.times().shown(within));
+    load.times().shown(within).note(&load.figures, "shown after the acknowledgement");
     // Clients come back at random moments, of a backoff that grows to 3 s.
     assert!(slowest < Duration::from_secs(30), "{slowest:?}");
 }
@@ -79,12 +77,12 @@ async fn freeze_in_transaction(
     watcher: &mut sqlx::PgConnection,
 ) -> Instant {
     let _repeating = repeats(server).await;
-    for attempt in 1..=100 {
+    for attempt in 1..=100_u64 {
         let frozen = Instant::now();
         server.freeze();
         load.run_for(Duration::from_millis(300)).await;
         if holds_locks(watcher).await {
-            println!("frozen in a transaction at attempt {attempt}");
+            load.figures.count("attempts until it froze in a transaction", attempt);
             return frozen;
         }
         server.thaw();
@@ -98,7 +96,7 @@ async fn a_frozen_replica_keeps_nobody_waiting() {
     const FREEZE: Duration = Duration::from_secs(30);
     let (database, redis) = (postgres::database().await, Redis::start());
     let cluster = Cluster::start(&database, redis.url().as_str()).await;
-    let mut load = Load::start(&cluster, Size::default()).await;
+    let mut load = Load::start(&cluster, Size::default(), "replica_frozen").await;
     let mut watcher = postgres::connect(&database).await;
 
     let victim = busiest(&load);
@@ -119,12 +117,9 @@ async fn a_frozen_replica_keeps_nobody_waiting() {
         .await;
     load.settle().await;
 
-    println!(
-        "sends at the others go on {at_others:.1?} after the freeze, and all clients {all:.1?} after it"
-    );
-    let times = load.times();
-    println!("acknowledged meanwhile {}", times.acknowledged(frozen..thawed));
-    println!("shown after that {}", times.shown(frozen..thawed));
+    load.figures.time("sends at the others go on after", at_others).time("all flows after", all);
+    load.times().acknowledged(frozen..thawed).note(&load.figures, "acknowledged meanwhile");
+    load.times().shown(frozen..thawed).note(&load.figures, "shown after that");
     // The database ends the frozen transaction after 2 s; a send that waited for it may be refused
     // then and repeated a second later. The rest is for a busy machine, and half of the freeze.
     assert!(at_others < FREEZE / 2, "{at_others:?}");

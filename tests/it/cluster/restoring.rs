@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::{RECONCILE_SECS, replica};
-use crate::harness::{DEADLINE, Person, Redis, Server, Socket, postgres};
+use crate::harness::{DEADLINE, Figures, Person, Redis, Server, Socket, postgres};
 
 /// A client that loads over HTTP what it is told to load anew.
 struct Client {
@@ -147,7 +147,7 @@ async fn after_a_restore_and_a_new_epoch_every_client_has_what_the_database_has(
         assert!(client.resets > 0);
     }
     let told = rotated.elapsed();
-    println!("all clients were told to load anew within {told:.1?}");
+    Figures::of("restore_and_new_epoch").time("all were told to load anew within", told);
     // Two rounds: one may have just begun.
     assert!(told < Duration::from_secs(2 * RECONCILE_SECS + 5), "{told:?}");
 

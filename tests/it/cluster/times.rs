@@ -14,6 +14,8 @@ use phone::{
     ledger::Key,
 };
 
+use crate::harness::Figures;
+
 /// Takes down the times of all phones of a load.
 pub struct TimeKeeper {
     clock: Clock,
@@ -196,6 +198,14 @@ impl Latencies {
     /// How many.
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// Adds them to a test's figures.
+    pub fn note(&self, figures: &Figures, what: &str) {
+        figures.count(format!("{what}, chats"), self.count());
+        figures.time(format!("{what}, median"), self.median());
+        figures.time(format!("{what}, p99"), self.p99());
+        figures.time(format!("{what}, longest"), self.max());
     }
 
     fn at(&self, percent: usize) -> Duration {

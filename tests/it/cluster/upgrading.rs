@@ -1,6 +1,6 @@
 //! A rolling upgrade under load: replicas of the version before give way to those of this one.
 //!
-//! `IMSERVER_BEFORE=PROGRAM ./dev test -- --ignored --nocapture a_rolling_upgrade`, where the program is
+//! `IMSERVER_BEFORE=PROGRAM ./dev test -- --ignored a_rolling_upgrade`, where the program is
 //! built from the version before.
 
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ async fn a_rolling_upgrade_from_the_version_before_loses_nothing() {
     let starts = [0, 1, 2].map(|_| replica(&database, redis.url().as_str()).program(&before));
     let mut cluster = Cluster::of(starts).await;
     let zhang = cluster.replicas[0].person("张三").await;
-    let mut load = Load::start(&cluster, Size::default()).await;
+    let mut load = Load::start(&cluster, Size::default(), "rolling_upgrade").await;
     for number in 0..3 {
         load.run_for(Duration::from_secs(2)).await;
         let begun = Instant::now();
@@ -26,7 +26,7 @@ async fn a_rolling_upgrade_from_the_version_before_loses_nothing() {
         cluster.replicas[number].upgrade();
         cluster.start_again(number);
         let all = load.flows(begun).await;
-        println!("replica {number} upgraded: all clients send and are shown after {all:.1?}");
+        load.figures.time(format!("replica {number} upgraded: all send and are shown after"), all);
         // Nobody is logged out, and who is made by either version is one person for both.
         let name = format!("新{number}");
         let mut found = Vec::new();

@@ -24,7 +24,7 @@ use sqlx::{
 };
 
 use crate::{
-    harness::{DEADLINE, postgres},
+    harness::{DEADLINE, Figures, postgres},
     store_contract::{chat, demo_user, send, wechat_user},
 };
 
@@ -104,7 +104,8 @@ async fn opened(what: &str, opening: impl Future<Output = Arc<dyn Store>>) -> Ar
     let begun = Instant::now();
     let store = opening.await;
     let took = begun.elapsed();
-    println!("{what}: {USERS} users and {CHATS} chats took {took:.1?}");
+    let figures = Figures::of(format!("old_database_{what}"));
+    figures.count("users", USERS).count("chats", CHATS).time("opened after", took);
     assert!(took < Duration::from_mins(1), "{took:?}");
     store
 }

@@ -10,7 +10,8 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{
-    DEADLINE, Person, Redis, Seen, Server, Socket, Start, eventually, replica_on, server::json_of,
+    DEADLINE, Figures, Person, Redis, Seen, Server, Socket, Start, eventually, replica_on,
+    server::json_of,
 };
 
 /// Waits until a server says that it drains.
@@ -78,11 +79,10 @@ async fn each_socket_leaves_at_its_own_moment_and_all_is_served_until_then() {
     let mut moments: Vec<_> = left.iter().map(|(left, _)| *left - begun).collect();
     moments.sort_unstable();
     let (first, last) = (moments[0], moments[moments.len() - 1]);
-    println!(
-        "30 sockets left {first:.1?} to {last:.1?} after SIGTERM, {} sends answered meanwhile, and \
-         {served} over HTTP; it ended after {took:.1?}",
-        left.iter().map(|(_, answered)| answered).sum::<usize>()
-    );
+    let figures = Figures::of("drain_of_30_sockets");
+    figures.time("first left after", first).time("last left after", last);
+    figures.count("sends answered meanwhile", left.iter().map(|(_, count)| count).sum::<usize>());
+    figures.count("answered over HTTP meanwhile", served).time("ended after", took);
     assert!(first > Duration::from_millis(1_900), "somebody left in the pause");
     assert!(last > first + Duration::from_millis(1_500), "all at once: {moments:?}");
     assert!(
@@ -157,7 +157,7 @@ async fn nobody_is_waited_for_who_is_not_there() {
     let zhang = server.person("张三").await;
     let begun = Instant::now();
     assert_eq!(server.terminate().await.code(), Some(0));
-    println!("without sockets it ended after {:.1?}", begun.elapsed());
+    Figures::of("drain_without_sockets").time("ended after", begun.elapsed());
     // The same when the last one goes by itself.
     server.start_again();
     let socket = zhang.online().await;

@@ -11,7 +11,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     cluster::{self, Cluster, Load, Size},
-    harness::{Person, Redis, Seen, Server, Socket, postgres, replica_on},
+    harness::{Figures, Person, Redis, Seen, Server, Socket, postgres, replica_on},
 };
 
 /// So many replicas of one service.
@@ -82,11 +82,9 @@ async fn nobody_is_announced_offline_who_comes_back_within_the_grace() {
             offline.push(frame["userId"].clone());
         }
     }
-    println!(
-        "{PEOPLE} people moved in a drain of {drained:.1?}, the longest away {longest:.1?}: \
-         {} announced offline",
-        offline.len()
-    );
+    let figures = Figures::of("moving_in_a_drain");
+    figures.count("people", PEOPLE).count("announced offline", offline.len());
+    figures.time("drain", drained).time("longest away", longest);
     // On a machine that stalls for the whole grace somebody is offline in truth.
     assert!(longest >= Duration::from_secs(4) || offline.is_empty(), "{offline:?}");
     // It would have been seen: who really goes is announced.
@@ -120,7 +118,7 @@ async fn a_rolling_restart_keeps_the_ledger_clean() {
         replica.set("server.drain_secs", 4).set("server.drain_pause_secs", 1)
     };
     let mut cluster = Cluster::of([start(), start(), start()]).await;
-    let mut load = Load::start(&cluster, Size::default()).await;
+    let mut load = Load::start(&cluster, Size::default(), "rolling_restart").await;
     let mut longest = Duration::ZERO;
     for replica in 0..3 {
         load.run_for(Duration::from_secs(1)).await;
@@ -130,9 +128,9 @@ async fn a_rolling_restart_keeps_the_ledger_clean() {
         };
         longest = longest.max(longest_without_socket(&load, restarting).await);
         let all = load.flows(Instant::now()).await;
-        println!("replica {replica} was restarted; all send and are shown {all:.1?} later");
+        load.figures.time(format!("replica {replica} restarted: all flows after"), all);
     }
     load.settle().await;
-    println!("the longest without a socket: {longest:.1?}");
+    load.figures.time("longest without a socket", longest);
     assert!(longest < Duration::from_secs(15), "{longest:?}");
 }

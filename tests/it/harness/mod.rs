@@ -3,6 +3,7 @@
 
 pub mod cpu;
 pub mod cutter;
+pub mod figures;
 pub mod here;
 pub mod person;
 pub mod postgres;
@@ -17,6 +18,7 @@ pub mod start;
 use std::time::Duration;
 
 pub use cutter::Cutter;
+pub use figures::Figures;
 pub use here::Here;
 pub use person::Person;
 pub use process::Run;

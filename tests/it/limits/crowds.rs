@@ -14,7 +14,9 @@ use tokio::{
 };
 
 use super::metric;
-use crate::harness::{DEADLINE, Person, Redis, Seen, Server, Socket, Start, eventually, postgres};
+use crate::harness::{
+    DEADLINE, Figures, Person, Redis, Seen, Server, Socket, Start, eventually, postgres,
+};
 
 /// Opens connections that send this much and then nothing; they stay open for as long as the server
 /// lets them.
@@ -86,7 +88,8 @@ async fn five_thousand_silent_connections_keep_nobody_out() {
         drop(socket);
     }
     times.sort_unstable();
-    println!("connect: p50 {:?}, p99 {:?}, most {:?}", times[100], times[197], times[199]);
+    let figures = Figures::of("connecting_in_a_crowd");
+    figures.time("p50", times[100]).time("p99", times[197]).time("longest", times[199]);
     assert!(times[197] < Duration::from_secs(5), "{:?}", times[197]);
     assert!(metric(&server, "imserver_connections_closed_total", "silent").await >= 3_000.0);
     drop(crowd);
@@ -174,13 +177,11 @@ async fn storm(phones: usize) {
     }
     times.sort_unstable();
     let refused = refusals(&others).await;
-    println!(
-        "{phones} phones are back: half after {:.1?}, 99 % after {:.1?}, all after {:.1?}, in \
-         {attempts} attempts, {refused} of them refused",
-        times[phones / 2],
-        times[phones * 99 / 100],
-        times[phones - 1],
-    );
+    let figures = Figures::of(format!("crowd_of_{phones}_phones"));
+    figures.time("half are back after", times[phones / 2]);
+    figures.time("99 % are back after", times[phones * 99 / 100]);
+    figures.time("all are back after", times[phones - 1]);
+    figures.count("attempts", attempts).amount("refused", refused, "");
     assert!(times[phones - 1] < Duration::from_mins(1), "{:?}", times[phones - 1]);
 }
 

@@ -10,7 +10,7 @@ use wiremock::MockServer;
 
 use super::{burst, forged, keys, knock, login, metric, wechat};
 use crate::harness::{
-    DEADLINE, Redis, Server, Start, eventually, postgres, server::assert_problem,
+    DEADLINE, Figures, Redis, Server, Start, eventually, postgres, server::assert_problem,
 };
 
 /// The rate of the user who logs in too often, all of a minute's at once or not, and for how long that goes
@@ -80,8 +80,10 @@ async fn three_replicas_keep_one_limit_of_logins() {
             continue;
         }
         let allowed = |time: Duration| f64::from(PER_MIN) * (1.0 + time.as_secs_f64() / 60.0);
-        println!("{passed} of {:.0} allowed passed in {took:.1?}", allowed(took));
         let passed = f64::from(passed);
+        let figures = Figures::of("limits_over_replicas");
+        figures.amount("passed", passed, "").amount("allowed", allowed(took), "");
+        figures.time("within", took);
         assert!(passed >= 0.95 * allowed(FLOOD), "{passed} of {}", allowed(FLOOD));
         assert!(passed <= 1.05 * allowed(took), "{passed} of {}", allowed(took));
         return;

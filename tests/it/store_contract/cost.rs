@@ -1,5 +1,6 @@
 //! What a message costs Postgres. Not tests but measurements, run by hand:
-//! `./dev test -- --ignored --nocapture cost_of_a_message`, `cost_of_the_outbox`, or `what_lingering_gains`.
+//! `./dev test -- --ignored cost_of_a_message`, `cost_of_the_outbox`, or `what_lingering_gains`. They write
+//! their figures to `test-output/figures/`.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::task::JoinSet;
 
 use super::{Database, chat, name, postgres::PgDatabase, user};
-use crate::harness::{cpu, postgres};
+use crate::harness::{Figures, cpu, postgres};
 
 const PAIRS: i64 = 10_000;
 /// The processor time of the server's processes for this database, so far.
@@ -60,16 +61,15 @@ async fn cost_of_a_message() {
     let mut random = SmallRng::seed_from_u64(7);
     let database = peopled(&mut random).await;
     let store = database.open().await;
+    let figures = Figures::of("cost_of_a_message");
     for (size, count) in [(1, 4_000), (20, 1_000), (200, 150), (500, 60)] {
         let (before, begun) = (spent(database.url()).await, Instant::now());
         batches(&*store, size, count, &mut random).await;
         let (cpu, wall) = (spent(database.url()).await.saturating_sub(before), begun.elapsed());
         let messages = u32::try_from(size * count).unwrap();
-        println!(
-            "batches of {size:>3}: {:>5} µs of Postgres CPU a message, {:>6} µs of time a batch",
-            (cpu / messages).as_micros(),
-            (wall / u32::try_from(count).unwrap()).as_micros(),
-        );
+        figures.micros(format!("batches of {size}, Postgres CPU a message"), cpu / messages);
+        let a_batch = wall / u32::try_from(count).unwrap();
+        figures.micros(format!("batches of {size}, time a batch"), a_batch);
     }
 }
 
@@ -79,18 +79,18 @@ async fn cost_of_the_outbox() {
     let mut random = SmallRng::seed_from_u64(7);
     let database = peopled(&mut random).await;
     let store = database.open().await;
+    let figures = Figures::of("cost_of_the_outbox");
     for (size, count) in [(1, 2_000), (20, 500), (200, 75)] {
         for is_on in [false, true, false, true] {
             store.switch_outbox(is_on).await.unwrap();
             let (before, begun) = (spent(database.url()).await, Instant::now());
             batches(&*store, size, count, &mut random).await;
             let (cpu, wall) = (spent(database.url()).await.saturating_sub(before), begun.elapsed());
-            println!(
-                "batches of {size:>3}, {}: {:>5} µs of Postgres CPU a message, {:>6} µs a batch",
-                if is_on { "outbox on " } else { "outbox off" },
-                (cpu / u32::try_from(size * count).unwrap()).as_micros(),
-                (wall / u32::try_from(count).unwrap()).as_micros(),
-            );
+            let what = format!("batches of {size}, outbox {}", if is_on { "on" } else { "off" });
+            let a_message = cpu / u32::try_from(size * count).unwrap();
+            figures.micros(format!("{what}, Postgres CPU a message"), a_message);
+            let a_batch = wall / u32::try_from(count).unwrap();
+            figures.micros(format!("{what}, time a batch"), a_batch);
         }
     }
     let mut connection = postgres::connect(database.url()).await;
@@ -99,7 +99,7 @@ async fn cost_of_the_outbox() {
             .fetch_one(&mut connection)
             .await
             .unwrap();
-    println!("{} bytes of disk a row", bytes / rows);
+    figures.bytes("disk a row", bytes / rows);
 }
 
 /// Sends for some seconds at random moments, at this rate on average, whether or not earlier sends
@@ -126,6 +126,7 @@ async fn what_lingering_gains() {
     let mut random = SmallRng::seed_from_u64(7);
     let database = peopled(&mut random).await;
     let mut connection = postgres::connect(database.url()).await;
+    let figures = Figures::of("what_lingering_gains");
     for (replicas, rate) in [(1, 100), (2, 1_000), (1, 3_000), (2, 3_000), (4, 3_000), (4, 6_000)] {
         for linger in [Duration::ZERO, LINGER] {
             let newest = "SELECT coalesce(max(id), 0) FROM chats";
@@ -153,14 +154,13 @@ async fn what_lingering_gains() {
                     .fetch_one(&mut connection)
                     .await
                     .unwrap();
-            println!(
-                "{replicas} replicas, {rate:>5}/s, linger {linger:>4?}: {:>4} µs of Postgres CPU a \
-                 message, {:>3} messages a batch, p50 {:>5} µs, p99 {:>6} µs",
-                (cpu / u32::try_from(took.len()).unwrap()).as_micros(),
-                took.len() / usize::try_from(transactions).unwrap(),
-                took[took.len() / 2].as_micros(),
-                took[took.len() * 99 / 100].as_micros(),
-            );
+            let what = format!("{replicas} replicas, {rate}/s, linger {linger:?}");
+            let a_message = cpu / u32::try_from(took.len()).unwrap();
+            figures.micros(format!("{what}: Postgres CPU a message"), a_message);
+            let a_batch = took.len() / usize::try_from(transactions).unwrap();
+            figures.count(format!("{what}: messages a batch"), a_batch);
+            figures.micros(format!("{what}: p50"), took[took.len() / 2]);
+            figures.micros(format!("{what}: p99"), took[took.len() * 99 / 100]);
             for batcher in batchers {
                 batcher.close().await;
             }

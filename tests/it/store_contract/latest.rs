@@ -7,7 +7,7 @@ use imserver::{
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{Database, chat, populated, postgres::PgDatabase, send, seq, user};
-use crate::harness::{eventually, postgres};
+use crate::harness::{Figures, eventually, postgres};
 
 /// All chats of the user's timeline.
 async fn chats(store: &dyn Store, of: i64) -> Vec<Chat> {
@@ -119,7 +119,7 @@ async fn latest_chats_read_little_of_many_and_long_conversations() {
     }
     drop(store);
     let a_call = (reads(&database).await - before) / CALLS;
-    println!("{a_call} rows and entries a call");
+    Figures::of("latest_chats").count("rows and entries a call", a_call);
     // The last chat of each conversation, 20 chats of each long one, one of each other, and the answer:
     // an entry and a row of each.
     let chats = CONVERSATIONS + 5 * LIMIT + LIMIT + LIMIT;

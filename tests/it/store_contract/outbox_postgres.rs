@@ -26,7 +26,7 @@ use super::{
     readers::{Seen, Sent, readers_that_die, write},
     send,
 };
-use crate::harness::{DEADLINE, postgres};
+use crate::harness::{DEADLINE, Figures, postgres};
 
 /// Begins a transaction that has its number from the start.
 async fn begin(connection: &mut PgConnection) -> Transaction<'_, Postgres> {
@@ -321,7 +321,8 @@ async fn readers_miss_nothing(each: i64, at_once: i64, early: u32, deadline: Dur
     let begun = Instant::now();
     let mut sent: Sent = write(&replicas, each, at_once).await;
     sent.extend(early_writers.join_all().await.into_iter().flatten());
-    println!("written within {:.1?}", begun.elapsed());
+    let figures = Figures::of(format!("outbox_of_{}_chats", sent.len()));
+    figures.time("written within", begun.elapsed());
     let until_read = async |count: usize| {
         while seen.len() < count {
             assert!(begun.elapsed() < deadline, "{} of {count} were read", seen.len());
@@ -329,13 +330,14 @@ async fn readers_miss_nothing(each: i64, at_once: i64, early: u32, deadline: Dur
         }
     };
     until_read(sent.len()).await;
-    println!("read within {:.1?}", begun.elapsed());
+    figures.time("read within", begun.elapsed());
     seen.check(&sent);
     hanging.commit().await.unwrap();
     sent.insert((elsewhere, ChatId::new(held).unwrap()));
     until_read(sent.len()).await;
     reading.abort();
     seen.check(&sent);
+    seen.note(&figures);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::task::JoinSet;
 
 use super::{chat, committed};
+use crate::harness::Figures;
 
 /// Of the chats that somebody wrote, and where.
 pub(super) type Sent = HashSet<(ConversationId, ChatId)>;
@@ -88,8 +89,12 @@ impl Seen {
                 assert!(before < Some(*chat), "{chat} after {before:?} in {conversation}");
             }
         }
-        let repeats = handed.entries.len() - sent.len();
-        println!("{} chats, and {repeats} of them again, in {} pages", sent.len(), handed.calls);
+    }
+
+    /// Adds what was handed over to a test's figures, the chats that came again included.
+    pub(super) fn note(&self, figures: &Figures) {
+        let handed = self.0.lock();
+        figures.count("chats handed over", handed.entries.len()).count("pages", handed.calls);
     }
 }
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use crate::harness::{Cutter, Person, Socket, Start, postgres};
+use crate::harness::{Cutter, Figures, Person, Socket, Start, postgres};
 
 const PHONES: usize = 60;
 
@@ -55,9 +55,9 @@ async fn handshakes_that_wait_together_share_what_they_ask() {
     }));
     let mut together = together.await;
     let cost_together = each(between.statements() - before);
-    println!(
-        "{cost_alone:.1} statements for a handshake alone, {cost_together:.1} for one of {PHONES}"
-    );
+    let figures = Figures::of("cost_of_a_handshake");
+    figures.amount("alone", cost_alone, "statements");
+    figures.amount(format!("one of {PHONES}"), cost_together, "statements");
     assert!(cost_alone < ALONE, "{cost_alone}");
     assert!(cost_together < TOGETHER, "{cost_together}");
 

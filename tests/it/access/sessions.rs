@@ -51,6 +51,7 @@ async fn an_open_socket_is_use() {
     let server = server().set("auth.idle_secs", 2).run();
     let (with, without) = (server.person("在").await, server.person("不在").await);
     let mut socket = with.online().await;
+    // Twice as long as a session lasts without use. To ask whether one has ended is use.
     sleep(4 * SECOND).await;
     socket.expect_quiet().await;
     assert_unauthorized(without.get("/v1/me").await, "without a socket").await;

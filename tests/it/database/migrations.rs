@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::{
-    harness::{DEADLINE, eventually, postgres},
+    harness::{DEADLINE, Figures, eventually, postgres},
     store_contract::{demo_user, send},
 };
 
@@ -101,9 +101,26 @@ async fn a_migration_that_waits_for_a_dump_stops_nobody() {
     }
     is_over.store(true, Ordering::Relaxed);
     let longest = users.await.unwrap();
-    println!("the longest read and send took {longest:.1?}");
+    Figures::of("migration_under_load").time("longest read and send", longest);
     assert!(longest < Duration::from_secs(3), "{longest:?}");
     assert_eq!(applied(&database).await, (2, true));
+}
+
+/// Waits until a session waits for somebody else with such a statement; returns its process.
+async fn waiting_with(statement: &str, observer: &mut PgConnection) -> i32 {
+    let begun = Instant::now();
+    loop {
+        let waiting = sqlx::query_scalar(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+                 AND query LIKE '%' || $1 || '%' AND wait_event_type = 'Lock'
+                 AND pid <> pg_backend_pid()",
+        );
+        if let Some(pid) = waiting.bind(statement).fetch_optional(&mut *observer).await.unwrap() {
+            return pid;
+        }
+        assert!(begun.elapsed() < DEADLINE, "nobody waits with {statement}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,21 +139,8 @@ async fn an_index_waits_for_a_dump_and_begins_anew_after_an_interruption() {
     };
     let (first, second) = (begin(), begin());
     let mut observer = postgres::connect(&database).await;
-    let mut waiting: Option<i32> = None;
-    let begun = Instant::now();
-    while waiting.is_none() {
-        assert!(begun.elapsed() < DEADLINE, "no index is made");
-        // It waits for the dump's snapshot, with an index that is not valid yet.
-        waiting = sqlx::query_scalar(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-                 AND query LIKE '%CREATE INDEX%' AND wait_event_type = 'Lock'
-                 AND pid <> pg_backend_pid()",
-        )
-        .fetch_optional(&mut observer)
-        .await
-        .unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // It waits for the dump's snapshot, with an index that is not valid yet.
+    let waiting = waiting_with("CREATE INDEX", &mut observer).await;
     let zhang = demo_user(&*store, "张三").await.id;
     send(&*store, zhang.get(), zhang.get(), "meanwhile").await;
     assert!(!applied(&database).await.1);
@@ -170,7 +174,7 @@ async fn a_replica_of_the_version_before_that_waits_its_turn_gets_it() {
         async move { PgStore::migrate(&database, &migrator).await }
     });
     let mut before = postgres::connect(&database).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    waiting_with("ALTER TABLE", &mut before).await;
     let before = tokio::spawn(async move {
         before.lock().await.unwrap();
         before.unlock().await.unwrap();

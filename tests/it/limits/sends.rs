@@ -63,6 +63,7 @@ async fn a_repeat_counts() {
         zhang.request(Method::POST, "/v1/chats").body(chat.to_string())
     })
     .await;
+    // Until one more passes.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(zhang.send(li.id, "again", "你好").await, first);
 }

@@ -11,7 +11,7 @@ use imserver::{
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrate};
-use tokio::task::JoinSet;
+use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{Database, chat, poisoned, populated, send, timeline};
 use crate::harness::{DEADLINE, Proxy, eventually, postgres};
@@ -236,11 +236,22 @@ async fn a_replica_that_dies_while_it_migrates_lets_the_others_go_on() {
     let mut dying = postgres::connect(&url).await;
     sqlx::raw_sql("SET idle_session_timeout = '5s'").execute(&mut dying).await.unwrap();
     dying.lock().await.unwrap();
+    let observer = Mutex::new(postgres::connect(&url).await);
     let waiting = tokio::spawn({
         let url = url.clone();
         async move { PgStore::open(&url).await }
     });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("it asks for the lock", async || {
+        sqlx::query_scalar(
+            "SELECT count(*) > 0 FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()
+                 AND query LIKE '%pg_try_advisory_lock%' AND state = 'idle'",
+        )
+        .fetch_one(&mut *observer.lock().await)
+        .await
+        .unwrap()
+    })
+    .await;
     assert!(!waiting.is_finished(), "it waits for the one that has the lock");
     let begun = Instant::now();
     waiting.await.unwrap().unwrap().ping().await.unwrap();
@@ -357,6 +368,7 @@ async fn an_append_on_a_connection_that_fell_silent_ends_when_nobody_waits_any_m
 async fn a_storm_of_reads_does_not_keep_a_send_waiting() {
     let (database, store) = populated::<PgDatabase>(2).await;
     let mut holder = postgres::connect(&database.url).await;
+    let observer = Mutex::new(postgres::connect(&database.url).await);
     let mut held = holder.begin().await.unwrap();
     // Every read of sessions waits for this.
     sqlx::query("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
@@ -365,7 +377,17 @@ async fn a_storm_of_reads_does_not_keep_a_send_waiting() {
         let store = store.clone();
         reads.spawn(async move { store.sessions(&[SessionId::new(1).unwrap()]).await });
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    eventually("all connections for reads wait", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut *observer.lock().await)
+        .await
+        .unwrap();
+        waiting == 10
+    })
+    .await;
     let begun = Instant::now();
     send(&*store, 1, 2, "x").await;
     // A read gives up after 5 s.

@@ -82,7 +82,7 @@ async fn an_open_socket_is_use() {
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let mut socket = zhang.online().await;
     let mut legacy = legacy_of(&server, &zhang).await;
-    // A session beside it that nobody uses ends meanwhile.
+    // A session beside it that nobody uses ends meanwhile. To ask whether it has is use.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_problem(li.get("/v1/me").await, 401, "unauthorized").await;
     assert_eq!(zhang.get("/v1/me").await.status(), 200);

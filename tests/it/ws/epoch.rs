@@ -99,6 +99,7 @@ async fn rotate_often(server: &Server, person: &Person, times: usize) {
     for _ in 0..times {
         let epoch = store.rotate_epoch().await.unwrap().to_string();
         assert_eq!(person.get_json("/v1/events").await["epoch"], epoch);
+        // Sends come in each of them.
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }

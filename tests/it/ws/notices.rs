@@ -221,6 +221,7 @@ async fn those_who_watch_see_one_come_and_after_five_seconds_go() {
     let path = format!("/v1/presence?userIds={}", li.id);
     assert_eq!(zhang.get_json(&path).await["presence"][0]["online"], true);
     let mut again = li.online().await;
+    // A part of the grace of the first absence.
     tokio::time::sleep(Duration::from_secs(2)).await;
     say(&mut again, &zhang, "bye").await;
     again.expect("sent").await;

@@ -1,7 +1,7 @@
 //! What carries news between replicas, keyed by the user whom it concerns.
 //!
 //! [`Bus`] is the contract. Its documentation is what every implementation is held to by one suite,
-//! `tests/it/bus_contract.rs`. The bus is a hint: it makes delivery fast, and losing any of it loses
+//! `tests/it/contracts/bus.rs`. The bus is a hint: it makes delivery fast, and losing any of it loses
 //! no event, since the database has them all.
 
 mod inbox;

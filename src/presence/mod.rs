@@ -1,6 +1,6 @@
 //! Who is online: a user is while a socket of theirs lives on a live replica.
 //!
-//! [`Presence`] is the contract, held to by one suite, `tests/it/presence_contract.rs`.
+//! [`Presence`] is the contract, held to by one suite, `tests/it/contracts/presence/`.
 
 pub mod local;
 mod outbox;

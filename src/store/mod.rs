@@ -1,7 +1,7 @@
 //! The truth: users, sessions, conversations, chats and each user's timeline, in a database.
 //!
 //! [`Store`] is the contract, a trait for each noun. Its documentation is what every implementation is
-//! held to by one suite, `tests/it/store_contract/`. What both databases do by the same SQL stands once,
+//! held to by one suite, `tests/it/contracts/store/`. What both databases do by the same SQL stands once,
 //! in `shared/`; the rest in `postgres/` and `sqlite/`.
 
 mod appends;

@@ -1,0 +1,25 @@
+//! The service as those meet it who use it and who run it: HTTP, sockets, the command line, what it says of
+//! itself, and what is delivered with it.
+
+mod access;
+mod bad_input;
+mod cli;
+mod deploy;
+mod docs;
+mod door;
+pub mod http;
+mod legacy;
+mod limits;
+mod login;
+mod logs;
+mod metrics;
+mod nginx;
+mod online;
+mod origins;
+mod outbox;
+mod readme;
+mod smoke;
+mod stack;
+mod trimming;
+mod wechat;
+mod ws;

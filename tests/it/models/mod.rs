@@ -1,0 +1,4 @@
+//! State machines over random histories, each compared with a simple model of what it promises.
+
+mod delivery;
+mod presence;

@@ -121,7 +121,7 @@ impl Phone {
         }
     }
 
-    /// Lives until it is told to end, and gives its book.
+    /// Runs the phone until the run ends. Returns what it has written down.
     pub async fn run(mut self) -> Book {
         let mut attempts = 0_u32;
         loop {
@@ -160,7 +160,7 @@ impl Phone {
         }
     }
 
-    /// Waits, hearing what it is told. The end of the run ends the wait.
+    /// Waits, and takes the orders that come meanwhile. The end of the run ends the wait.
     async fn pause(&mut self, wait: Duration) {
         let over = sleep(wait);
         tokio::pin!(over);

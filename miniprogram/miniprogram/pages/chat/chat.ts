@@ -44,7 +44,7 @@ Page({
     isLoaded: false,
     hasMore: false,
     isLoading: false,
-    /** Whether older chats were loaded: only then the page says that there are no more. */
+    /** Whether older chats were loaded. The page says that there are no more only if so. */
     hasLoadedOlder: false,
     end: OPENED,
     isTyping: false,

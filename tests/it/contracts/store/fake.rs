@@ -65,7 +65,7 @@ impl Appends for FakeAppends {
     }
 }
 
-/// Timelines of which nothing is known but where they end.
+/// Answers where timelines end, and nothing else.
 pub(crate) struct FakeTimelines {
     pub(crate) last_seqs: Mutex<HashMap<UserId, Seq>>,
     epoch: Epoch,

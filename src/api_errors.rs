@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    domain::GroupRefusal,
     limits::{Limit, Refused},
     presence::PresenceError,
     protocol::fault::{ApiError, ErrorCode},
@@ -51,6 +52,21 @@ impl From<PresenceError> for ApiError {
     fn from(error: PresenceError) -> Self {
         tracing::warn!(%error, "answered as unavailable");
         Self::unavailable("presence is away")
+    }
+}
+
+impl From<GroupRefusal> for ApiError {
+    fn from(refusal: GroupRefusal) -> Self {
+        match refusal {
+            GroupRefusal::NoMember => Self::conversation_not_found(),
+            GroupRefusal::Forbidden => {
+                Self::new(ErrorCode::Forbidden, "your role does not allow this")
+            }
+            GroupRefusal::NoSuchUser => Self::user_not_found(),
+            GroupRefusal::TooMany { max } => {
+                Self::new(ErrorCode::TooManyMembers, format!("a group has at most {max} members"))
+            }
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
     http_client::http_client,
     jobs::{self, Job},
     limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
-    messaging::Messaging,
+    messaging::{self, Messaging},
     outbox,
     protocol::close::CloseCode,
     revocation,
@@ -117,6 +117,16 @@ fn visible(settings: &Settings) -> Acquaintance {
     match settings.presence.visible_to {
         VisibleTo::Conversations => Acquaintance::Conversation,
         VisibleTo::BothWrote => Acquaintance::BothWrote,
+    }
+}
+
+/// The rules of all conversations.
+fn conversation_rules(settings: &Settings) -> messaging::Rules {
+    messaging::Rules {
+        visible: visible(settings),
+        replay_limit: settings.delivery.replay_limit,
+        recall_window: settings.chat.recall,
+        groups: settings.groups.rules(),
     }
 }
 
@@ -258,8 +268,7 @@ impl App {
                 batcher.clone(),
                 Arc::clone(&delivery),
                 Arc::clone(&presence),
-                visible(&settings),
-                settings.delivery.replay_limit,
+                conversation_rules(&settings),
             ),
             delivery,
             store,

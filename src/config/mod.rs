@@ -17,7 +17,10 @@ use values::{
     days, http_url, list, namespace, optional_address, optional_http_url, origins, secs, within,
 };
 
-use crate::secret::Secret;
+use crate::{
+    domain::group::{GroupHistory, GroupRules, WhoMayAdd},
+    secret::Secret,
+};
 
 /// A setting that the service cannot start with. Names the key and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,8 @@ pub struct Settings {
     pub wechat: Wechat,
     /// Chats.
     pub chat: Chat,
+    /// Groups.
+    pub groups: Groups,
     /// Delivery.
     pub delivery: Delivery,
     /// What is kept of timelines.
@@ -202,9 +207,33 @@ pub struct Chat {
     /// Most Unicode scalar values of a chat: four bytes each must fit a frame together with its other fields.
     #[serde(deserialize_with = "within::<1, 15_000, _, _>")]
     pub max_content_chars: usize,
+    /// For how long a sender may recall a chat.
+    #[serde(rename = "recall_secs", deserialize_with = "secs::<0, 315_360_000, _>")]
+    pub recall: Duration,
     /// Most chats in a frame of a legacy socket.
     #[serde(deserialize_with = "within::<1, 1_000, _, _>")]
     pub classic_limit: u32,
+}
+
+/// Groups.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// Most members.
+    #[serde(deserialize_with = "within::<2, 2_000, _, _>")]
+    pub max_members: usize,
+    /// Who may add members.
+    pub who_may_add: WhoMayAdd,
+    /// What new members may read.
+    pub history: GroupHistory,
+}
+
+impl Groups {
+    /// These as the rules of all groups.
+    pub fn rules(&self) -> GroupRules {
+        let &Self { max_members, who_may_add, history } = self;
+        GroupRules { max_members, who_may_add, history }
+    }
 }
 
 /// Delivery.

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     bus::{self, Bus, CloseOrder, Incoming, MAX_PLACES, Signal, WideEvent},
-    domain::{ConnectionId, DeviceId, Epoch, Seq, UserId},
+    domain::{ClientMsgId, ConnectionId, DeviceId, Epoch, Seq, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
     presence::Presence,
     protocol::{
@@ -35,7 +35,7 @@ use crate::{
         close::CloseCode,
         event::{EventBody, EventFrame},
     },
-    store::{Committed, DeliveryStore, StoreError},
+    store::{Change, Committed, DeliveryStore, StoreError},
 };
 
 pub use fan_out::fan_out;
@@ -167,11 +167,24 @@ impl Delivery {
             first = ?&places[..places.len().min(FEW)],
             "chat goes to its sockets"
         );
-        let body = EventBody::chat(chat);
         let own = committed.sender_seq().map(|_| (chat.user_id, chat.client_msg_id.clone()));
+        self.bring(&EventBody::chat(chat), own.as_ref(), places);
+    }
+
+    /// Delivers another event that is committed, as [`Delivery::committed`] does a chat.
+    pub fn told(self: &Arc<Self>, change: &Change, places: &[(UserId, Seq)]) {
+        self.bring(&reading::body(change), None, places);
+    }
+
+    fn bring(
+        self: &Arc<Self>,
+        body: &EventBody,
+        own: Option<&(UserId, ClientMsgId)>,
+        places: &[(UserId, Seq)],
+    ) {
         let event = |places: &[_]| WideEvent {
             body: body.clone(),
-            own: own.clone(),
+            own: own.cloned(),
             places: Arc::from(places),
         };
         if places.len() > FEW {

@@ -41,16 +41,24 @@ pub struct Latest {
 
 /// An event as a frame in the timeline of `user`.
 pub fn frame(event: &TimelineEvent, user: UserId) -> EventFrame {
-    let (own, body) = match &event.change {
-        Change::Chat(chat) => {
-            let own = (chat.user_id == user).then(|| chat.client_msg_id.clone());
-            (own, EventBody::chat(chat))
-        }
-        Change::Other { kind, chat, payload } => {
-            (None, EventBody::other(kind, chat.as_deref(), payload.as_ref()))
-        }
+    let own = match &event.change {
+        Change::Chat(chat) => (chat.user_id == user).then(|| chat.client_msg_id.clone()),
+        _ => None,
     };
-    EventFrame { seq: event.seq, own, body }
+    EventFrame { seq: event.seq, own, body: body(&event.change) }
+}
+
+/// What an event says, as all who get it are told.
+pub(super) fn body(change: &Change) -> EventBody {
+    match change {
+        Change::Chat(chat) => EventBody::chat(chat),
+        Change::Changed(chat) => EventBody::changed(chat),
+        Change::Gone { chat, conversation } => EventBody::gone(*chat, *conversation),
+        Change::Conversation(change) => EventBody::conversation(change),
+        Change::Other { kind, chat, payload } => {
+            EventBody::other(kind, chat.as_deref(), payload.as_ref())
+        }
+    }
 }
 
 impl Delivery {

@@ -1,11 +1,16 @@
 //! Chats and the conversations that they make.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use serde::Serialize;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
 use utoipa::ToSchema;
 
-use super::{ChatId, ClientMsgId, ConversationId, Payload, User, UserId, UserName};
+use super::{
+    ChatId, ClientMsgId, ConversationId, GroupTitle, Payload, Role, User, UserId, UserName,
+};
 use crate::clock::Timestamp;
 
 /// A word of the wire and of the database of which this version knows some. One that a newer version
@@ -52,6 +57,16 @@ open_word! {
     ChatKind {
         /// Plain text.
         Text = "text",
+        /// A picture.
+        Image = "image",
+        /// Something said.
+        Voice = "voice",
+        /// A file to be downloaded.
+        File = "file",
+        /// A title with a page or an address behind it.
+        Card = "card",
+        /// A line of the service: what happened to a group.
+        System = "system",
     }
 }
 
@@ -71,6 +86,9 @@ pub enum Destination {
     /// Into this conversation, of which the sender is a member.
     Conversation(ConversationId),
 }
+
+/// The most users whom a chat calls by name.
+const MAX_MENTIONS: usize = 500;
 
 /// Whom a chat calls by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +119,42 @@ impl Mentions {
             }
             Self::All => r#""all""#.to_owned(),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Mentions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Named;
+
+        impl<'de> Visitor<'de> for Named {
+            type Value = Mentions;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "a list of 1 to {MAX_MENTIONS} ids of users, or \"all\"")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Mentions, E> {
+                if word == "all" {
+                    Ok(Mentions::All)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Other("another text"), &self))
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Mentions, A::Error> {
+                let (mut users, mut count) = (BTreeSet::new(), 0);
+                while let Some(user) = list.next_element()? {
+                    users.insert(user);
+                    count += 1;
+                }
+                if count == 0 || count > MAX_MENTIONS {
+                    return Err(de::Error::invalid_length(count, &self));
+                }
+                Ok(Mentions::Users(users.into_iter().collect()))
+            }
+        }
+
+        deserializer.deserialize_any(Named)
     }
 }
 
@@ -157,9 +211,11 @@ impl std::fmt::Debug for Quote {
 pub struct Target {
     /// The receiver; the sender in a chat to oneself.
     #[serde(rename = "targetUserId")]
+    #[schema(required = false)]
     pub id: UserId,
     /// What the receiver is called now.
     #[serde(rename = "targetUserName")]
+    #[schema(required = false)]
     pub name: UserName,
 }
 
@@ -226,6 +282,8 @@ open_word! {
     ConversationKind {
         /// Between two people, or one and oneself.
         Direct = "direct",
+        /// Of any number of members, who come and go.
+        Group = "group",
     }
 }
 
@@ -238,6 +296,33 @@ pub struct Peer {
     pub last_seen_at: Option<Timestamp>,
 }
 
+/// What a group looks like to its members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupFace {
+    /// What it is called; `None` if nobody gave it a name.
+    pub title: Option<GroupTitle>,
+    /// How many members it has.
+    pub member_count: u32,
+    /// Rises with each change of members and of their roles.
+    pub members_version: u32,
+}
+
+/// What a member keeps of a conversation, on all devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnSettings {
+    /// Whether it stands above the others.
+    pub pinned: bool,
+    /// Whether it counts in no total and rings no bell.
+    pub muted: bool,
+    /// Whether the member wants to see it as unread.
+    pub marked_unread: bool,
+    /// What the member has begun to write: at most 2,000 characters.
+    #[schema(required = true)]
+    pub draft: Option<String>,
+}
+
 /// A conversation, as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
@@ -247,14 +332,87 @@ pub struct Conversation {
     pub kind: ConversationKind,
     /// The other side of a direct conversation.
     pub peer: Option<Peer>,
-    /// The newest chat.
-    pub last_chat: Chat,
-    /// Chats of the other side past one's read mark, counted to 99; 100 means more.
+    /// What all members see of a group.
+    pub group: Option<GroupFace>,
+    /// What one is in a group; `None` in a direct conversation, and once one has left.
+    pub role: Option<Role>,
+    /// Whether one is no member any more, and sees it as it was at leaving.
+    pub left: bool,
+    /// The newest chat that one may read; `None` if all are gone for oneself.
+    pub last_chat: Option<Chat>,
+    /// Where it stands in the list: the id of its newest chat, whoever may read that.
+    pub position: ChatId,
+    /// Rises with each new chat and each change of one.
+    pub version: ChatId,
+    /// Chats of others past one's read mark, counted to 99; 100 means more. Neither recalled ones nor system
+    /// lines count.
     pub unread: u32,
+    /// Whether one of them calls one by name.
+    pub mentioned: bool,
     /// The last chat that one has read; `None` before the first.
     pub read_up_to: Option<ChatId>,
     /// The last chat that the other side has read; `None` before the first.
     pub peer_read_up_to: Option<ChatId>,
     /// Whether both sides have written in it.
     pub both_wrote: bool,
+    /// What one keeps of it.
+    pub own: OwnSettings,
+}
+
+/// What an event says of a conversation that began or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConversationChange {
+    /// Which one.
+    pub id: ConversationId,
+    /// What it is.
+    pub kind: ConversationKind,
+    /// What the user of the timeline sees of it; `None`: that user is no member any more.
+    #[serde(flatten, serialize_with = "seen_or_left")]
+    pub seen: Option<SeenConversation>,
+}
+
+/// Says `left` where nothing is seen.
+#[expect(clippy::ref_option, reason = "serde hands over the field")]
+fn seen_or_left<S: serde::Serializer>(
+    seen: &Option<SeenConversation>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Left {
+        left: bool,
+    }
+    match seen {
+        Some(seen) => seen.serialize(serializer),
+        None => Left { left: true }.serialize(serializer),
+    }
+}
+
+/// What an event says to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeenConversation {
+    /// What all members see of a group.
+    #[serde(flatten)]
+    pub group: Option<GroupFace>,
+    /// As [`Conversation::version`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<ChatId>,
+    /// What the member keeps of it, in an event about that.
+    #[serde(flatten)]
+    pub own: Option<OwnConversation>,
+}
+
+/// What is one member's own of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnConversation {
+    /// What the member is in a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// What the member keeps of it.
+    #[serde(flatten)]
+    pub settings: OwnSettings,
+    /// It is out of the list until a chat comes after this one; 0 if it is in it.
+    pub hidden_up_to: i64,
+    /// Chats up to this one are gone for the member; 0 if none is.
+    pub cleared_up_to: i64,
 }

@@ -1,7 +1,9 @@
 //! The nouns of the service, parsed once at the edge: what exists here is valid.
 
+pub mod card;
 mod characters;
 pub mod chat;
+pub mod group;
 pub mod identity;
 pub mod ids;
 pub mod payload;
@@ -9,8 +11,11 @@ pub mod text;
 pub mod user;
 
 pub use chat::{
-    Chat, ChatKind, ChatState, Conversation, ConversationKind, Destination, Mentions, Peer, Quote,
-    Target,
+    Chat, ChatKind, ChatState, Conversation, ConversationChange, ConversationKind, Destination,
+    GroupFace, Mentions, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
+};
+pub use group::{
+    Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role, SystemLine,
 };
 pub use identity::{Identity, Provider};
 pub use ids::{

@@ -18,7 +18,7 @@ use super::error::Problem;
 const FAULTS: [u16; 9] = [400, 401, 403, 404, 409, 413, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 9] = [
+const FURTHER: [(&str, &[u16]); 13] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
     ("/v1/me", &[404]),
@@ -27,6 +27,10 @@ const FURTHER: [(&str, &[u16]); 9] = [
     ("/v1/users", &[404]),
     ("/v1/events", &[409]),
     ("/v1/chats", &[404, 409]),
+    ("/v1/conversations", &[404, 409]),
+    ("/v1/conversations/{id}/members", &[409]),
+    ("/v1/conversations/{id}/settings", &[409]),
+    ("/v1/conversations/{id}/members/{userId}", &[409]),
     ("/push", &[404, 409]),
 ];
 

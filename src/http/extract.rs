@@ -204,16 +204,21 @@ impl Params {
         self.get(key).map(|text| integer(key, text)).transpose()
     }
 
-    /// Where a list is to begin: after this entry, exclusive, or at its beginning, which is 0.
+    /// `after`, as a [`Params::bound`].
     pub fn after<T: FromStr>(&self) -> Result<Option<After<T>>, ApiError> {
-        let Some(text) = self.get("after") else { return Ok(None) };
+        self.bound("after")
+    }
+
+    /// Where a list is to begin: after this entry, exclusive, or at its beginning, which is 0.
+    pub fn bound<T: FromStr>(&self, key: &str) -> Result<Option<After<T>>, ApiError> {
+        let Some(text) = self.get(key) else { return Ok(None) };
         match text.parse() {
             Ok(entry) => Ok(Some(After::Entry(entry))),
             Err(_) if text.bytes().all(|digit| digit == b'0') && !text.is_empty() => {
                 Ok(Some(After::Beginning))
             }
             Err(_) => {
-                Err(ApiError::invalid(format!("`after` must be an integer from 0 to {MAX_ID}")))
+                Err(ApiError::invalid(format!("`{key}` must be an integer from 0 to {MAX_ID}")))
             }
         }
     }
@@ -250,17 +255,18 @@ pub enum After<T> {
     Entry(T),
 }
 
-/// The parameter of a path that has one.
+/// The parameter of a path, or its parameters.
 #[derive(Debug)]
-pub struct PathParam(pub String);
+pub struct PathParam<T = String>(pub T);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathParam {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParam<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // The framework's own answer is no problem document.
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(text)| Self(text)).map_err(|_| ApiError::invalid("the path is not UTF-8"))
+        path.map(|Path(params)| Self(params))
+            .map_err(|_| ApiError::invalid("the path is not UTF-8"))
     }
 }
 

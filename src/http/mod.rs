@@ -6,6 +6,7 @@ mod document;
 mod error;
 mod events;
 pub mod extract;
+mod groups;
 mod health;
 mod idle_connections;
 mod legacy;
@@ -52,10 +53,18 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(people::search))
         .routes(routes!(people::user))
         .routes(routes!(people::presence))
-        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::list, groups::begin))
+        .routes(routes!(conversations::one, groups::change))
+        .routes(routes!(groups::members, groups::add_members))
+        .routes(routes!(groups::remove_member, groups::give_role))
+        .routes(routes!(conversations::settings))
+        .routes(routes!(conversations::hide))
+        .routes(routes!(conversations::clear))
         .routes(routes!(conversations::chats))
         .routes(routes!(conversations::read))
         .routes(routes!(chats::send))
+        .routes(routes!(chats::recall))
+        .routes(routes!(chats::delete))
         .routes(routes!(events::events))
         .routes(routes!(page::service))
         .routes(routes!(page::openapi))

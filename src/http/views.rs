@@ -13,7 +13,10 @@ use utoipa::ToSchema;
 use super::peer::is_trusted;
 use crate::{
     clock::Timestamp,
-    domain::{Chat, Conversation, ConversationId, ConversationKind, User, UserId, UserName},
+    domain::{
+        Chat, ChatId, Conversation, ConversationId, ConversationKind, GroupFace, GroupTitle,
+        OwnSettings, Role, User, UserId, UserName,
+    },
     messaging::PresenceOf,
     service::Service,
 };
@@ -84,10 +87,27 @@ pub(super) struct ConversationView {
     /// The other side, in a direct conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<PeerView>,
-    last_chat: Chat,
-    /// Counted to 99; 100 means more.
+    /// What all members see of a group.
+    #[serde(flatten)]
+    group: Option<GroupView>,
+    /// One's own role in a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    /// `true` once one is no member any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
+    /// The newest chat that one may read.
+    #[schema(required = true)]
+    last_chat: Option<Chat>,
+    /// Where it stands in the list, for `before`.
+    position: ChatId,
+    /// Rises with each new chat and each change of one, for `changedSince`.
+    version: ChatId,
+    /// Counted to 99; 100 means more. Neither recalled chats nor system lines count.
     #[schema(maximum = 100)]
     unread: u32,
+    /// Whether an unread chat calls one by name.
+    mentioned: bool,
     /// The last chat that one has read; 0 before the first.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     read_up_to: i64,
@@ -95,6 +115,30 @@ pub(super) struct ConversationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     peer_read_up_to: Option<i64>,
+    /// What one keeps of it.
+    #[serde(flatten)]
+    own: OwnSettings,
+}
+
+/// What all members see of a group; absent in any other conversation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct GroupView {
+    /// What it is called, if it has a name.
+    title: Option<GroupTitle>,
+    /// No group has a picture yet.
+    avatar_url: Option<String>,
+    #[schema(required = false)]
+    member_count: u32,
+    /// Rises with each change of members and of their roles.
+    #[schema(required = false)]
+    members_version: u32,
+}
+
+impl From<GroupFace> for GroupView {
+    fn from(GroupFace { title, member_count, members_version }: GroupFace) -> Self {
+        Self { title, avatar_url: None, member_count, members_version }
+    }
 }
 
 impl ConversationView {
@@ -103,22 +147,28 @@ impl ConversationView {
         online: &HashSet<UserId>,
         url: &PublicUrl,
     ) -> Self {
-        let Conversation { id, kind, peer, last_chat, unread, read_up_to, peer_read_up_to, .. } =
-            conversation;
-        let peer_read_up_to = peer.as_ref().map(|_| peer_read_up_to.map_or(0, Into::into));
-        let peer = peer.map(|peer| PeerView {
+        let read = conversation.peer_read_up_to.map_or(0, Into::into);
+        let peer_read_up_to = conversation.peer.as_ref().map(|_| read);
+        let peer = conversation.peer.map(|peer| PeerView {
             online: online.contains(&peer.user.id),
             user: UserView::of(peer.user, url),
             last_seen_at: peer.last_seen_at,
         });
         Self {
-            id,
-            kind,
+            id: conversation.id,
+            kind: conversation.kind,
             peer,
-            last_chat,
-            unread,
-            read_up_to: read_up_to.map_or(0, Into::into),
+            group: conversation.group.map(GroupView::from),
+            role: conversation.role,
+            left: conversation.left,
+            last_chat: conversation.last_chat,
+            position: conversation.position,
+            version: conversation.version,
+            unread: conversation.unread,
+            mentioned: conversation.mentioned,
+            read_up_to: conversation.read_up_to.map_or(0, Into::into),
             peer_read_up_to,
+            own: conversation.own,
         }
     }
 }

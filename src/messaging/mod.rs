@@ -1,27 +1,31 @@
 //! What a user can do with chats: send, read, list, and follow a timeline.
 
+mod groups;
 mod people;
+mod recalls;
 mod sending;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
 use crate::{
     admission::Door,
     delivery::{Delivery, frame},
-    domain::{Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, Seq, UserId},
+    domain::{
+        Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, GroupRules, Seq, UserId,
+    },
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, fault::ApiError, server::ServerFrame},
     store::{
-        Acquaintance, ChatPage, ConversationPage, Store, StoreError, TimelineRange, TimelineState,
-        Window, batcher::Batcher,
+        Acquaintance, ChatPage, ConversationPage, OwnChange, Store, StoreError, TimelineRange,
+        TimelineState, Window, batcher::Batcher,
     },
 };
 
 pub use people::PresenceOf;
 use sending::Ensured;
-pub use sending::{Sending, Sent};
+pub use sending::{Sending, Sent, new_chat};
 
 /// The use cases. Each takes the acting user, and reads and writes only what is that user's.
 #[derive(Clone)]
@@ -31,9 +35,21 @@ pub struct Messaging {
     batcher: Batcher,
     delivery: Arc<Delivery>,
     presence: Arc<dyn Presence>,
-    visible: Acquaintance,
-    replay_limit: u32,
+    rules: Rules,
     ensured: Arc<Mutex<Ensured>>,
+}
+
+/// The rules of all conversations.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Who sees whether somebody is online or typing.
+    pub visible: Acquaintance,
+    /// How many events a client may be behind.
+    pub replay_limit: u32,
+    /// For how long a sender may recall a chat.
+    pub recall_window: Duration,
+    /// Of groups.
+    pub groups: GroupRules,
 }
 
 /// Where a client goes on that comes back.
@@ -61,19 +77,17 @@ pub struct Events {
 }
 
 impl Messaging {
-    /// The use cases over these parts. Every chat goes through the door. `visible`: who sees whether
-    /// somebody is online or typing. `replay_limit`: how many events a client may be behind.
+    /// The use cases over these parts. Every chat goes through the door.
     pub fn new(
         store: Arc<dyn Store>,
         door: Door,
         batcher: Batcher,
         delivery: Arc<Delivery>,
         presence: Arc<dyn Presence>,
-        visible: Acquaintance,
-        replay_limit: u32,
+        rules: Rules,
     ) -> Self {
         let ensured = Arc::default();
-        Self { store, door, batcher, delivery, presence, visible, replay_limit, ensured }
+        Self { store, door, batcher, delivery, presence, rules, ensured }
     }
 
     /// Decides where a client goes on that has applied `since` in `epoch`. Without `since` it goes on from
@@ -97,7 +111,7 @@ impl Messaging {
     fn can_replay(&self, range: TimelineRange, since: Seq) -> bool {
         since <= range.last
             && since.next() >= range.first
-            && range.last.get() - since.get() <= i64::from(self.replay_limit)
+            && range.last.get() - since.get() <= i64::from(self.rules.replay_limit)
     }
 
     /// At most `limit` events after `since`; `None`: the client loads anew.
@@ -144,6 +158,20 @@ impl Messaging {
         Ok(page)
     }
 
+    /// The conversations that the user has pinned, newest first.
+    pub async fn pinned(&self, user: UserId) -> Result<Vec<Conversation>, ApiError> {
+        let mut pinned = self.store.pinned(user, groups::MAX_PINNED).await?;
+        for conversation in &mut pinned {
+            self.hide(conversation);
+        }
+        Ok(pinned)
+    }
+
+    /// Unread chats of all of the user's conversations, counted to 99; 100 means more.
+    pub async fn unread_total(&self, user: UserId) -> Result<u32, ApiError> {
+        Ok(self.store.unread_total(user).await?)
+    }
+
     /// The user's conversation with somebody.
     pub async fn conversation_with(
         &self,
@@ -186,6 +214,10 @@ impl Messaging {
             if let Some(peer) = mark.peer.filter(|peer| *peer != user) {
                 self.delivery.notice(peer, &frame, from);
             }
+        }
+        if mark.marked_unread {
+            let seen = OwnChange { marked_unread: Some(false), ..OwnChange::default() };
+            self.change_own(user, conversation, &seen).await?;
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ impl Messaging {
 
     /// The users whose presence `actor` may see, in the order given, each once.
     async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, ApiError> {
-        let known = self.store.acquainted(actor, users, self.visible).await?;
+        let known = self.store.acquainted(actor, users, self.rules.visible).await?;
         let mut known: HashSet<_> = known.into_iter().collect();
         Ok(users.iter().copied().filter(|user| known.remove(user)).collect())
     }
@@ -87,7 +87,7 @@ impl Messaging {
 
     /// Whether the two sides of a conversation may see each other's presence.
     fn shows_presence(&self, conversation: &Conversation) -> bool {
-        conversation.both_wrote || self.visible == Acquaintance::Conversation
+        conversation.both_wrote || self.rules.visible == Acquaintance::Conversation
     }
 
     /// Removes from a conversation the presence that the user may not see.
@@ -134,7 +134,7 @@ impl Messaging {
     /// Tells a user that `actor` is typing, if the two may see each other's presence.
     pub async fn typing(&self, actor: UserId, target: UserId) -> Result<(), ApiError> {
         if self.visible(actor, &[target]).await?.contains(&target) {
-            let frame = ServerFrame::Typing { user_id: actor }.encode();
+            let frame = ServerFrame::Typing { user_id: actor, conversation_id: None }.encode();
             self.delivery.notice(target, &frame, None);
         }
         Ok(())
@@ -159,7 +159,8 @@ impl Messaging {
                 }
             }
         };
-        let mut users = self.store.acquaintances(actor, self.visible, MAX_ACQUAINTANCES).await?;
+        let mut users =
+            self.store.acquaintances(actor, self.rules.visible, MAX_ACQUAINTANCES).await?;
         if !users.contains(&actor) {
             users.push(actor);
         }

@@ -9,7 +9,10 @@ use crate::{
     admission::{ADMISSION_WAIT, Admitted},
     delivery::Delivery,
     domain::{Chat, Epoch, Seq, UserId, UserName},
-    protocol::fault::{ApiError, ErrorCode},
+    protocol::{
+        client::Send,
+        fault::{ApiError, ErrorCode},
+    },
     store::{
         Appended, Committed, NewChat,
         batcher::{AppendError, Ticket},
@@ -60,6 +63,14 @@ impl Sending {
                 let detail = "there is no such chat in this conversation to reply to";
                 return Err(ApiError::new(ErrorCode::ChatNotFound, detail));
             }
+            Appended::MentionInvalid => {
+                let detail = "`mentions` must name members, and all only in a group";
+                return Err(ApiError::invalid(detail));
+            }
+            Appended::MentionForbidden => {
+                let detail = "only the owner and admins of a group mention all";
+                return Err(ApiError::new(ErrorCode::Forbidden, detail));
+            }
             Appended::SenderNotFound => {
                 return Err(ApiError::new(ErrorCode::UserNotFound, "the sender does not exist"));
             }
@@ -75,6 +86,12 @@ impl Sending {
     }
 }
 
+/// What a client wants committed, as a chat of this sender.
+pub fn new_chat(sender: UserId, send: Send) -> NewChat {
+    let Send { client_msg_id, destination, kind, content, body, reply_to, mentions } = send;
+    NewChat { sender, destination, client_msg_id, kind, content, body, reply_to, mentions }
+}
+
 impl Messaging {
     /// Asks the rules of the door whether a chat may be sent, as [`Door::admit`] does.
     ///
@@ -82,7 +99,7 @@ impl Messaging {
     pub fn admit(
         &self,
         chat: NewChat,
-    ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + std::marker::Send + use<> {
         self.door.admit(chat)
     }
 

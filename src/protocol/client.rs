@@ -6,9 +6,12 @@ use utoipa::ToSchema;
 use super::{
     MAX_WATCHED,
     fault::{ApiError, ErrorCode},
-    fields::{Fields, Words},
+    fields::{Fields, Words, missing},
 };
-use crate::domain::{ChatId, ClientMsgId, Content, ConversationId, DeviceId, Epoch, Seq, UserId};
+use crate::domain::{
+    ChatId, ChatKind, ClientMsgId, Content, ConversationId, Destination, DeviceId, Epoch, Mentions,
+    Payload, Seq, UserId, card::Card,
+};
 
 /// The first frame.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -70,8 +73,8 @@ pub enum Request {
     },
     /// Somebody is typing.
     Typing {
-        /// The user whose sockets show it.
-        target: UserId,
+        /// Whose sockets show it.
+        to: Destination,
     },
     /// Replace the users whose presence this socket is shown.
     Watch {
@@ -87,28 +90,108 @@ pub enum Request {
 pub struct Send {
     /// The client's key.
     pub client_msg_id: ClientMsgId,
-    /// The user it is sent to.
-    pub target: UserId,
-    /// Its text.
+    /// Where it is to go.
+    pub destination: Destination,
+    /// What it is.
+    pub kind: ChatKind,
+    /// What it says in plain text.
     pub content: Content,
+    /// What it holds beside that.
+    pub body: Option<Payload>,
+    /// The chat that it quotes.
+    pub reply_to: Option<ChatId>,
+    /// Whom it calls by name.
+    pub mentions: Option<Mentions>,
 }
 
-/// A chat to be sent.
+/// A chat to be sent, to exactly one of `targetUserId` and `conversationId`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendChat {
     client_msg_id: ClientMsgId,
-    target_user_id: UserId,
-    /// `chat.max_content_chars` characters at most, and at least one that is visible.
-    #[schema(value_type = String, min_length = 1)]
-    content: Words,
+    target_user_id: Option<UserId>,
+    conversation_id: Option<ConversationId>,
+    /// `text` where nothing is said, or `card`.
+    #[serde(default)]
+    kind: SentKind,
+    /// Of a text: `chat.max_content_chars` characters at most, and at least one that is visible.
+    #[schema(value_type = Option<String>, min_length = 1)]
+    content: Option<Words>,
+    /// Of a card.
+    body: Option<Card>,
+    /// The id of a chat of the same conversation, which it quotes.
+    reply_to: Option<ChatId>,
+    /// Ids of 1 to 500 members, or `"all"`.
+    #[schema(value_type = Option<Vec<UserId>>, min_items = 1, max_items = 500)]
+    mentions: Option<Mentions>,
+}
+
+/// The kinds that clients send.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SentKind {
+    #[default]
+    Text,
+    Card,
+    /// Told apart from what is no kind: only the service makes such chats.
+    System,
 }
 
 impl SendChat {
-    /// Checks the content against the limit of characters.
+    /// Checks what the types do not say. `max_content_chars`: of a text.
     pub fn check(self, max_content_chars: usize) -> Result<Send, ApiError> {
-        let content = self.content.content(max_content_chars)?;
-        Ok(Send { client_msg_id: self.client_msg_id, target: self.target_user_id, content })
+        let destination = destination(self.target_user_id, self.conversation_id)?;
+        let (kind, content, body) = match (self.kind, self.content, self.body) {
+            (SentKind::System, ..) => {
+                let detail = "only the service makes system lines";
+                return Err(ApiError::new(ErrorCode::Forbidden, detail));
+            }
+            (SentKind::Text, Some(content), None) => {
+                (ChatKind::Text, content.content(max_content_chars)?, None)
+            }
+            (SentKind::Card, None, Some(card)) => {
+                let (title, body) =
+                    card.check().map_err(|error| ApiError::invalid(error.to_string()))?;
+                let content = Content::parse(&title, usize::MAX / 4)
+                    .map_err(|error| ApiError::invalid(format!("`body.title` {error}")))?;
+                (ChatKind::Card, content, Some(body))
+            }
+            (SentKind::Text, None, _) => return Err(missing("content")),
+            (SentKind::Card, _, None) => return Err(missing("body")),
+            (SentKind::Text, _, Some(_)) => {
+                return Err(ApiError::invalid("a text has no `body`"));
+            }
+            (SentKind::Card, Some(_), _) => {
+                return Err(ApiError::invalid("a card has no `content`"));
+            }
+        };
+        if self.mentions == Some(Mentions::All) && self.conversation_id.is_none() {
+            return Err(ApiError::invalid("`mentions` of all are for groups"));
+        }
+        Ok(Send {
+            client_msg_id: self.client_msg_id,
+            destination,
+            kind,
+            content,
+            body,
+            reply_to: self.reply_to,
+            mentions: self.mentions,
+        })
+    }
+}
+
+/// Exactly one of the two.
+fn destination(
+    target: Option<UserId>,
+    conversation: Option<ConversationId>,
+) -> Result<Destination, ApiError> {
+    match (target, conversation) {
+        (Some(target), None) => Ok(Destination::Direct(target)),
+        (None, Some(conversation)) => Ok(Destination::Conversation(conversation)),
+        (None, None) => Err(missing("targetUserId")),
+        (Some(_), Some(_)) => {
+            Err(ApiError::invalid("`targetUserId` and `conversationId` exclude each other"))
+        }
     }
 }
 
@@ -144,7 +227,12 @@ impl Request {
                 conversation: fields.required("conversationId")?,
                 up_to: fields.required("upTo")?,
             },
-            "typing" => Self::Typing { target: fields.required("targetUserId")? },
+            "typing" => Self::Typing {
+                to: destination(
+                    fields.optional("targetUserId")?,
+                    fields.optional("conversationId")?,
+                )?,
+            },
             "watch" => {
                 let invalid = |fault| ApiError { code: ErrorCode::InvalidUserIds, ..fault };
                 let users: Vec<UserId> = fields.required("userIds").map_err(invalid)?;

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use super::Text;
-use crate::domain::{Chat, ClientMsgId, Payload, Seq};
+use crate::domain::{Chat, ChatId, ClientMsgId, ConversationChange, ConversationId, Payload, Seq};
 
 /// One numbered event of one user's timeline, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,23 @@ impl EventBody {
     /// Somebody sent a chat.
     pub fn chat(chat: &Chat) -> Self {
         Self(format!("{CHAT_MARK}{}}}", json(chat)).into())
+    }
+
+    /// A chat has changed.
+    pub fn changed(chat: &Chat) -> Self {
+        Self(format!(r#","event":"changed","chat":{}}}"#, json(chat)).into())
+    }
+
+    /// A chat is gone for the timeline's user.
+    pub fn gone(chat: ChatId, conversation: ConversationId) -> Self {
+        let chat = format!(r#"{{"id":{chat},"conversationId":{conversation},"state":"deleted"}}"#);
+        Self(format!(r#","event":"changed","chat":{chat}}}"#).into())
+    }
+
+    /// A conversation began, changed, or is the user's no more.
+    pub fn conversation(change: &ConversationChange) -> Self {
+        let text = serde_json::to_string(change).expect("a conversation can be encoded");
+        Self(format!(r#","event":"conversation","conversation":{text}}}"#).into())
     }
 
     /// An event of a kind that this version does not know, with what its writer gave it.

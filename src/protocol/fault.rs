@@ -62,6 +62,8 @@ codes! {
     Forbidden "forbidden" 403 "Not yours";
     /// A page of an origin that is not allowed.
     OriginNotAllowed "origin_not_allowed" 403 "The origin is not allowed";
+    /// The time for it is over.
+    TooLate "too_late" 403 "It is too late";
     /// Reached by a name that is not the service's.
     HostNotAllowed "host_not_allowed" 403 "The host is not allowed";
     /// Anonymous, and not from this machine.
@@ -80,6 +82,12 @@ codes! {
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed";
     /// One key for two messages.
     ClientMsgIdReused "client_msg_id_reused" 409 "The key was used for another message";
+    /// One key for two groups.
+    KeyReused "key_reused" 409 "The key was used for another group";
+    /// More members than a group has.
+    TooManyMembers "too_many_members" 409 "Too many members";
+    /// More pinned conversations than a user has.
+    TooManyPinned "too_many_pinned" 409 "Too many pinned conversations";
     /// The place in the timeline means nothing here.
     TimelineReset "timeline_reset" 409 "Load anew";
     /// A body over the limit.

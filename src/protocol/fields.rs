@@ -12,7 +12,7 @@ use serde::{
 use serde_json::{Error, value::RawValue};
 
 use super::fault::{ApiError, ErrorCode};
-use crate::domain::{Content, TextError, UserId, UserName};
+use crate::domain::{Content, GroupTitle, TextError, UserId, UserName};
 
 /// Bytes that are no JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,12 @@ impl<'a> Fields<'a> {
     /// Reads one field, which must be there.
     pub fn required<T: DeserializeOwned>(&self, key: &str) -> Result<T, ApiError> {
         self.optional(key)?.ok_or_else(|| missing(key))
+    }
+
+    /// Whether a field is there and is `null`, where that says something else than its absence.
+    pub fn is_null(&self, key: &str) -> bool {
+        let mut fields = self.0.iter();
+        fields.any(|(name, json)| name.0.as_deref() == Some(key) && json.get() == "null")
     }
 
     /// Refuses a `userId` that names somebody else than the actor.
@@ -126,6 +132,12 @@ impl Words {
         let text = self.text("content", ErrorCode::InvalidContent)?;
         Content::parse(&text, max_chars)
             .map_err(|error| ApiError::new(ErrorCode::InvalidContent, format!("`content` {error}")))
+    }
+
+    /// The field `key` as the title of a group.
+    pub fn group_title(&self, key: &str) -> Result<GroupTitle, ApiError> {
+        GroupTitle::parse(&self.text(key, ErrorCode::InvalidName)?)
+            .map_err(|error| ApiError::new(ErrorCode::InvalidName, format!("`{key}` {error}")))
     }
 
     /// The field `key` as a user's name.

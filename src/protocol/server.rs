@@ -47,6 +47,9 @@ pub enum ServerFrame<'a> {
     Typing {
         /// The user who types to the receiver of this frame.
         user_id: UserId,
+        /// The group in which that user types.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conversation_id: Option<ConversationId>,
     },
     /// Somebody came or went.
     Presence {

@@ -49,20 +49,7 @@ impl NewChat {
     /// same request.
     pub fn digest(&self) -> RequestDigest {
         let Self { kind, content, body, reply_to, mentions, .. } = self;
-        let mut hash = Sha256::new();
-        for part in [
-            Some(kind.as_str()),
-            Some(content.as_str()),
-            body.as_ref().map(Payload::as_str),
-            reply_to.map(|id| id.to_string()).as_deref(),
-            mentions.as_ref().map(Mentions::to_json).as_deref(),
-        ] {
-            // A length before each part: no two requests are the same bytes. No part has this length.
-            let length = part.map_or(u64::MAX, |part| part.len() as u64);
-            hash.update(length.to_be_bytes());
-            hash.update(part.unwrap_or_default());
-        }
-        RequestDigest(hash.finalize().into())
+        RequestDigest::of(kind, content.as_str(), body.as_ref(), *reply_to, mentions.as_ref())
     }
 
     /// Whether it is words and nothing else, as nearly all chats are.
@@ -76,6 +63,32 @@ impl NewChat {
 /// another request with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 32]);
+
+impl RequestDigest {
+    /// The digest of a request of these parts.
+    pub fn of(
+        kind: &ChatKind,
+        content: &str,
+        body: Option<&Payload>,
+        reply_to: Option<ChatId>,
+        mentions: Option<&Mentions>,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        for part in [
+            Some(kind.as_str()),
+            Some(content),
+            body.map(Payload::as_str),
+            reply_to.map(|id| id.to_string()).as_deref(),
+            mentions.map(Mentions::to_json).as_deref(),
+        ] {
+            // A length before each part: no two requests are the same bytes. No part has this length.
+            let length = part.map_or(u64::MAX, |part| part.len() as u64);
+            hash.update(length.to_be_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        Self(hash.finalize().into())
+    }
+}
 
 /// What [`Appends::append`] did with one chat of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +107,10 @@ pub enum Appended {
     ConversationNotFound,
     /// There is no such chat in this conversation to be quoted. Nothing was written.
     QuoteNotFound,
+    /// It calls somebody by name who is no member, or all of two. Nothing was written.
+    MentionInvalid,
+    /// It calls all members by name, and the sender keeps no order there. Nothing was written.
+    MentionForbidden,
     /// There is no such sender. Nothing was written.
     SenderNotFound,
 }

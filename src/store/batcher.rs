@@ -357,6 +357,8 @@ fn count(answer: &Answer) {
             | Appended::TargetNotFound
             | Appended::ConversationNotFound
             | Appended::QuoteNotFound
+            | Appended::MentionInvalid
+            | Appended::MentionForbidden
             | Appended::SenderNotFound,
         ) => "refused",
         Err(AppendError::Overloaded) => "overloaded",

@@ -11,8 +11,9 @@ use sqlx::{
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId, ConnectionId, ConversationId, Epoch,
-        Mentions, OutboxId, Payload, ReplicaId, Seq, SessionId, UserId, UserName,
+        AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId, ConnectionId, ConversationId,
+        ConversationKind, Epoch, GroupTitle, Mentions, OutboxId, Payload, ReplicaId, Role, Seq,
+        SessionId, UserId, UserName,
     },
 };
 
@@ -94,6 +95,12 @@ impl PgHasArrayType for UserName {
 
 decode!(ChatKind, String, |word| Ok(Self::from(word)));
 decode!(ChatState, String, |word| Ok(Self::from(word)));
+decode!(ConversationKind, String, |word| Ok(Self::from(word)));
+decode!(GroupTitle, String, |title| Ok(Self::stored(title)));
+encode!(GroupTitle, String, |title| title.as_str().to_owned());
+decode!(Role, String, |word| Self::parse(&word)
+    .ok_or_else(|| "the role of a member is none".into()));
+encode!(Role, String, |role| role.as_str().to_owned());
 decode!(Epoch, String, |text| Self::parse(&text).ok_or_else(|| "the epoch is no uuid".into()));
 encode!(Epoch, String, ToString::to_string);
 decode!(AvatarHash, String, |hash| {

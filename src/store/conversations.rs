@@ -23,6 +23,17 @@ pub struct ConversationPage {
     pub has_more: bool,
 }
 
+/// Chats that are new or changed, in the order of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangePage {
+    /// The chats as they are now.
+    pub chats: Vec<Chat>,
+    /// Where to go on: a version of the conversation, 0 before the first chat.
+    pub version: i64,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
 /// Which chats of a conversation are wanted. Bounds are exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
@@ -45,12 +56,15 @@ pub struct ReadMark {
     pub moved: bool,
     /// The other side of a direct conversation.
     pub peer: Option<UserId>,
+    /// Whether the member had marked the conversation as unread. It still is.
+    pub marked_unread: bool,
 }
 
 /// Conversations as their members see them.
 #[async_trait]
 pub trait Conversations {
-    /// The user's conversations whose last chat is before `before`, newest first.
+    /// The user's conversations whose position is before `before`, newest first; without those that are
+    /// pinned or hidden.
     async fn conversations(
         &self,
         user: UserId,
@@ -65,7 +79,32 @@ pub trait Conversations {
         peer: UserId,
     ) -> Result<Option<Conversation>, StoreError>;
 
-    /// Chats of a conversation; `None` if there is none with this id of which `user` is a member.
+    /// The conversations that the user has pinned and not hidden, newest first.
+    async fn pinned(&self, user: UserId, limit: u32) -> Result<Vec<Conversation>, StoreError>;
+
+    /// Unread chats of all of the user's conversations that are neither muted nor hidden, counted to 99; 100
+    /// means more.
+    async fn unread_total(&self, user: UserId) -> Result<u32, StoreError>;
+
+    /// A conversation of which the user is or was a member.
+    async fn conversation(
+        &self,
+        user: UserId,
+        id: ConversationId,
+    ) -> Result<Option<Conversation>, StoreError>;
+
+    /// At most `limit` chats that are new or changed since this version of the conversation, but those that
+    /// the user may not read. `None` if `user` neither is nor was a member.
+    async fn changes(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        since: i64,
+        limit: u32,
+    ) -> Result<Option<ChangePage>, StoreError>;
+
+    /// Chats of a conversation that the user may read: a member those since joining, a former member those up
+    /// to leaving, nobody those that are gone for oneself. `None` if `user` neither is nor was a member.
     async fn chats(
         &self,
         user: UserId,

@@ -12,16 +12,17 @@ mod columns;
 mod conversations;
 mod erasure;
 mod error;
+mod groups;
 mod handshakes;
 mod health;
 mod history;
 mod identities;
 mod identity_columns;
 mod jobs;
-mod members;
 mod outbox;
 mod outbox_cursor;
 pub mod postgres;
+mod recalls;
 mod rows;
 mod sessions;
 mod sockets;
@@ -32,20 +33,23 @@ mod users;
 
 pub use appends::{Appended, Appends, Committed, NewChat, Places, RequestDigest};
 pub use avatars::Avatars;
-pub use conversations::{ChatPage, ConversationPage, Conversations, ReadMark, Window};
+pub use conversations::{ChangePage, ChatPage, ConversationPage, Conversations, ReadMark, Window};
 pub use erasure::Erasure;
 pub use error::StoreError;
+pub use groups::{GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged, Told};
 pub use handshakes::{Handshakes, TimelineState};
 pub use health::{Access, Health};
 pub use history::History;
 pub use identities::Identities;
 pub use jobs::Jobs;
-pub use members::Members;
-pub use outbox::{CHAT_CREATED, Outbox, OutboxEntry, OutboxPage};
+pub use outbox::{CHAT_CREATED, CHAT_RECALLED, Outbox, OutboxEntry, OutboxPage};
 pub use outbox_cursor::{InvalidCursor, OutboxCursor};
+pub use recalls::{Recalled, Recalls};
 pub use sessions::{Session, Sessions, TokenHash};
 pub use sockets::Sockets;
-pub use timelines::{Change, EventPage, TimelineEvent, TimelineRange, Timelines};
+pub use timelines::{
+    CHANGED, CHAT, CONVERSATION, Change, EventPage, TimelineEvent, TimelineRange, Timelines,
+};
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
 
@@ -70,8 +74,8 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: Appends, Avatars, Conversations, DeliveryStore, Erasure, Identities, Jobs, Members, Outbox,
-        Sessions
+    Store: Appends, Avatars, Conversations, DeliveryStore, Erasure, Groups, Identities, Jobs, Outbox,
+        Recalls, Sessions
 }
 
 store! {

@@ -11,6 +11,8 @@ use crate::{
 
 /// The kind of an entry that tells of a new chat.
 pub const CHAT_CREATED: &str = "chat.created";
+/// The kind of an entry about a chat that was recalled.
+pub const CHAT_RECALLED: &str = "chat.recalled";
 
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]

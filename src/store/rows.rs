@@ -6,8 +6,10 @@ use super::{EventPage, ReadMark, TimelineEvent, TimelineRange, error::corrupt};
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ChatKind, ChatState, ClientMsgId, Conversation, ConversationId,
-        ConversationKind, Mentions, Payload, Peer, Quote, Seq, Target, User, UserId, UserName,
+        AvatarHash, Chat, ChatId, ChatKind, ChatState, ClientMsgId, Conversation,
+        ConversationChange, ConversationId, ConversationKind, GroupFace, GroupTitle, Mentions,
+        OwnConversation, OwnSettings, Payload, Peer, Quote, Role, SeenConversation, Seq, Target,
+        User, UserId, UserName,
     },
 };
 
@@ -55,6 +57,7 @@ read_as!(Chat, ChatRow);
 /// A chat as `quotes_query!` reads it.
 #[derive(FromRow)]
 pub(super) struct QuotedRow {
+    reader_id: UserId,
     chat_id: ChatId,
     conversation_id: ConversationId,
     sender_id: UserId,
@@ -65,8 +68,8 @@ pub(super) struct QuotedRow {
 }
 
 impl QuotedRow {
-    /// Its id, and what can be quoted of it.
-    pub(super) fn entry(self) -> (ChatId, (ConversationId, Quote)) {
+    /// Who may read it and its id, and what can be quoted of it.
+    pub(super) fn entry(self) -> ((UserId, ChatId), (ConversationId, Quote)) {
         let quote = Quote {
             id: self.chat_id,
             user_id: self.sender_id,
@@ -75,7 +78,7 @@ impl QuotedRow {
             content: Quote::cut(&self.content).into(),
             state: self.state,
         };
-        (quote.id, (self.conversation_id, quote))
+        ((self.reader_id, quote.id), (self.conversation_id, quote))
     }
 }
 
@@ -140,10 +143,79 @@ impl TryFrom<UserRow> for User {
     }
 }
 
-/// A conversation as one of its members sees it.
+/// What a member keeps of a conversation.
 #[derive(FromRow)]
+struct SettingsRow {
+    pinned: bool,
+    muted: bool,
+    marked_unread: bool,
+    draft: Option<String>,
+}
+
+/// What is one member's of a conversation, as `own_columns!` reads it.
+#[derive(FromRow)]
+pub(super) struct OwnRow {
+    about_id: ConversationId,
+    conversation_kind: ConversationKind,
+    title: Option<GroupTitle>,
+    member_count: i64,
+    members_version: i64,
+    conversation_version: Option<ChatId>,
+    is_member: bool,
+    role: Role,
+    #[sqlx(flatten)]
+    settings: SettingsRow,
+    hidden_up_to: i64,
+    cleared_up_to: i64,
+}
+
+impl OwnRow {
+    /// What is one's own of it.
+    pub(super) fn into_own(self) -> sqlx::Result<OwnConversation> {
+        Ok(self.split()?.1)
+    }
+
+    /// What an event says of it: to a member what all share, and what is the member's own if it is about that.
+    pub(super) fn into_change(self, is_own: bool) -> sqlx::Result<ConversationChange> {
+        let (id, kind) = (self.about_id, self.conversation_kind.clone());
+        let (is_member, version) = (self.is_member, self.conversation_version);
+        let (group, own) = self.split()?;
+        let own = is_own.then_some(own);
+        let seen = is_member.then_some(SeenConversation { group, version, own });
+        Ok(ConversationChange { id, kind, seen })
+    }
+
+    fn split(self) -> sqlx::Result<(Option<GroupFace>, OwnConversation)> {
+        let count = |number: i64| u32::try_from(number).map_err(|_| corrupt("a count is negative"));
+        let is_direct = self.conversation_kind == ConversationKind::Direct;
+        let group = GroupFace {
+            title: self.title,
+            member_count: count(self.member_count)?,
+            members_version: count(self.members_version)?,
+        };
+        let SettingsRow { pinned, muted, marked_unread, draft } = self.settings;
+        let settings = OwnSettings { pinned, muted, marked_unread, draft };
+        let own = OwnConversation {
+            role: (!is_direct && self.is_member).then_some(self.role),
+            settings,
+            hidden_up_to: self.hidden_up_to,
+            cleared_up_to: self.cleared_up_to,
+        };
+        Ok(((!is_direct).then_some(group), own))
+    }
+}
+
+/// A conversation as one of its members sees it.
 pub(super) struct ConversationRow {
-    conversation_kind: String,
+    own: OwnRow,
+    last: LastRow,
+    last_chat: Option<Chat>,
+}
+
+#[derive(FromRow)]
+struct LastRow {
+    last_id: ChatId,
+    shown_id: Option<ChatId>,
     read_up_to: Option<ChatId>,
     peer_id: Option<UserId>,
     peer_name: Option<UserName>,
@@ -151,9 +223,22 @@ pub(super) struct ConversationRow {
     peer_seen_at: Option<Timestamp>,
     peer_read_up_to: Option<ChatId>,
     both_wrote: bool,
+    mentioned: bool,
     unread: i64,
-    #[sqlx(flatten)]
-    last_chat: Chat,
+}
+
+impl<'r, R: Row> FromRow<'r, R> for ConversationRow
+where
+    OwnRow: FromRow<'r, R>,
+    LastRow: FromRow<'r, R>,
+    Chat: FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let last = LastRow::from_row(row)?;
+        // The other columns of a row without a chat are NULL.
+        let last_chat = last.shown_id.map(|_| Chat::from_row(row)).transpose()?;
+        Ok(Self { own: OwnRow::from_row(row)?, last, last_chat })
+    }
 }
 
 read_as!(Conversation, ConversationRow);
@@ -161,26 +246,34 @@ read_as!(Conversation, ConversationRow);
 impl TryFrom<ConversationRow> for Conversation {
     type Error = sqlx::Error;
 
-    fn try_from(row: ConversationRow) -> sqlx::Result<Self> {
-        let id = row.last_chat.conversation_id;
-        let kind = ConversationKind::from(row.conversation_kind);
-        let peer = match (&kind, row.peer_id, row.peer_name) {
+    fn try_from(ConversationRow { own, last, last_chat }: ConversationRow) -> sqlx::Result<Self> {
+        let (id, kind) = (own.about_id, own.conversation_kind.clone());
+        let (is_member, version) = (own.is_member, own.conversation_version);
+        let (group, own) = own.split()?;
+        let peer = match (&kind, last.peer_id, last.peer_name) {
             (ConversationKind::Direct, Some(id), Some(name)) => Some(Peer {
-                user: User { id, name, avatar: row.peer_avatar },
-                last_seen_at: row.peer_seen_at,
+                user: User { id, name, avatar: last.peer_avatar },
+                last_seen_at: last.peer_seen_at,
             }),
-            (ConversationKind::Other(_), None, None) => None,
+            (ConversationKind::Group | ConversationKind::Other(_), None, None) => None,
             _ => return Err(corrupt(format!("the other side of conversation {id} is gone"))),
         };
         Ok(Self {
             id,
             kind,
             peer,
-            last_chat: row.last_chat,
-            unread: u32::try_from(row.unread).map_err(|_| corrupt("a count is negative"))?,
-            read_up_to: row.read_up_to,
-            peer_read_up_to: row.peer_read_up_to,
-            both_wrote: row.both_wrote,
+            group,
+            role: own.role,
+            left: !is_member,
+            last_chat,
+            position: last.last_id,
+            version: version.unwrap_or(last.last_id),
+            unread: u32::try_from(last.unread).map_err(|_| corrupt("a count is negative"))?,
+            mentioned: last.mentioned,
+            read_up_to: last.read_up_to,
+            peer_read_up_to: last.peer_read_up_to,
+            both_wrote: last.both_wrote,
+            own: own.settings,
         })
     }
 }
@@ -188,6 +281,7 @@ impl TryFrom<ConversationRow> for Conversation {
 /// A member's mark, the other user, and the last chat, before the mark is moved.
 #[derive(FromRow)]
 pub(super) struct MarkRow {
+    marked_unread: bool,
     read_up_to: Option<ChatId>,
     peer_id: Option<UserId>,
     last_id: Option<ChatId>,
@@ -199,7 +293,12 @@ impl MarkRow {
         let wanted = self.last_id.map(|last| last.min(up_to));
         // `None` is less than every mark.
         let moved = wanted > self.read_up_to;
-        ReadMark { up_to: wanted.max(self.read_up_to), moved, peer: self.peer_id }
+        ReadMark {
+            up_to: wanted.max(self.read_up_to),
+            moved,
+            peer: self.peer_id,
+            marked_unread: self.marked_unread,
+        }
     }
 }
 

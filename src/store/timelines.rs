@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use super::{StoreError, TrimPage};
 use crate::{
     clock::Timestamp,
-    domain::{Chat, Payload, Seq, UserId},
+    domain::{Chat, ChatId, ConversationChange, ConversationId, Payload, Seq, UserId},
 };
 
 /// What is kept of a timeline.
@@ -36,11 +36,29 @@ pub struct TimelineEvent {
     pub change: Change,
 }
 
+/// The word of an event about a new chat.
+pub const CHAT: &str = "chat";
+/// The word of an event about a conversation.
+pub const CONVERSATION: &str = "conversation";
+/// The word of an event about a chat that has changed.
+pub const CHANGED: &str = "changed";
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Somebody sent a chat.
     Chat(Box<Chat>),
+    /// A chat changed: it is as it is now, the higher version wins.
+    Changed(Box<Chat>),
+    /// A chat is gone for the user of the timeline, for ever.
+    Gone {
+        /// Which one.
+        chat: ChatId,
+        /// Where it was.
+        conversation: ConversationId,
+    },
+    /// A conversation began or changed, or is the user's no more.
+    Conversation(Box<ConversationChange>),
     /// A kind that a newer version wrote. It passes through; clients advance past it.
     Other {
         /// Its word.

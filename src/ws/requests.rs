@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::{
-    domain::UserId,
+    domain::{Destination, UserId},
     hub::Socket,
     protocol::{Text, client::Request, fault::ApiError, server::ServerFrame},
     service::Service,
@@ -23,7 +23,12 @@ pub(super) async fn carry_out(
         Request::Read { conversation, up_to } => {
             messaging.mark_read(socket.user, conversation, up_to, Some(socket.id)).await?;
         }
-        Request::Typing { target } => messaging.typing(socket.user, target).await?,
+        Request::Typing { to: Destination::Direct(target) } => {
+            messaging.typing(socket.user, target).await?;
+        }
+        Request::Typing { to: Destination::Conversation(group) } => {
+            messaging.typing_in(socket.user, group).await?;
+        }
         Request::Watch { users } => {
             service.limits.presence(socket.user)?;
             let mut watched = watched.lock().await;

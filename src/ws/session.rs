@@ -29,15 +29,16 @@ use crate::{
     domain::{ClientMsgId, ConnectionId, Destination, Epoch, Seq, UserId},
     http::extract::Actor,
     hub::{Batch, Outbound, Socket},
+    messaging::new_chat,
     protocol::{
         Text,
-        client::{Request, Send, read_frame},
+        client::{Request, read_frame},
         close::CloseCode,
         fault::ApiError,
         server::{ServerFrame, millis},
     },
     service::Service,
-    store::{NewChat, StoreError},
+    store::StoreError,
 };
 
 /// The most requests of one socket that are under way. With more, nothing is read from it.
@@ -120,8 +121,8 @@ struct Session {
     requests: VecDeque<Request>,
     request: Option<JoinHandle<Vec<Text>>>,
     watched: Watched,
-    /// Who got a `typing` within [`TYPING_PAUSE`], and when.
-    typed: Vec<(UserId, Instant)>,
+    /// Where a `typing` went within [`TYPING_PAUSE`], and when.
+    typed: Vec<(Destination, Instant)>,
     /// Drain deadline.
     drain_by: Option<Instant>,
 }
@@ -312,9 +313,8 @@ impl Session {
             Ok(Request::Ping) => Some(ServerFrame::Pong.encode()),
             Ok(Request::Send(send)) => {
                 self.tracker.open(&send.client_msg_id);
-                let Send { client_msg_id: key, target, content } = send;
-                let destination = Destination::Direct(target);
-                let chat = NewChat::text(self.socket.user, destination, key.clone(), content);
+                let key = send.client_msg_id.clone();
+                let chat = new_chat(self.socket.user, send);
                 let admitted = self.service.messaging.admit(chat);
                 let mut admission = Box::pin(async move { (key, admitted.await) });
                 // Nearly always no rule waits, and no earlier send does.
@@ -326,7 +326,7 @@ impl Session {
                     None
                 }
             }
-            Ok(Request::Typing { target }) if !self.may_type(target) => None,
+            Ok(Request::Typing { to }) if !self.may_type(to) => None,
             Ok(request) => {
                 self.requests.push_back(request);
                 None
@@ -355,13 +355,12 @@ impl Session {
         }
     }
 
-    /// Whether this user may get a `typing` now.
-    fn may_type(&mut self, target: UserId) -> bool {
+    /// Whether a `typing` may go there now.
+    fn may_type(&mut self, to: Destination) -> bool {
         self.typed.retain(|(_, at)| at.elapsed() < TYPING_PAUSE);
-        let may =
-            self.typed.len() < MAX_TYPED && self.typed.iter().all(|(user, _)| *user != target);
+        let may = self.typed.len() < MAX_TYPED && self.typed.iter().all(|(other, _)| *other != to);
         if may {
-            self.typed.push((target, Instant::now()));
+            self.typed.push((to, Instant::now()));
         }
         may
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use smallvec::SmallVec;
 
 use crate::{
-    domain::{ConversationId, Destination, UserId},
-    store::{NewChat, error::corrupt},
+    domain::{ConversationId, Destination, Mentions, UserId},
+    store::{Appended, NewChat, error::corrupt},
 };
 
 /// The users of a direct conversation, the lower id first.
@@ -50,8 +50,22 @@ pub(in crate::store) fn talks(rows: Vec<TalkRow>) -> Talks {
 /// A conversation that a sender named by its id.
 pub(in crate::store) enum Named {
     Direct(Pair),
-    /// Any other kind, with its members, in ascending id.
-    Group(Vec<UserId>),
+    /// Any other kind.
+    Group(Members),
+}
+
+/// The members of a conversation, in ascending id.
+#[derive(Default)]
+pub(in crate::store) struct Members {
+    all: Vec<UserId>,
+    /// Those who keep order: the owner and the admins.
+    managers: Vec<UserId>,
+}
+
+impl Members {
+    fn has(&self, user: UserId) -> bool {
+        self.all.binary_search(&user).is_ok()
+    }
 }
 
 /// The conversations that senders named by their ids. An id of none is not among them.
@@ -63,18 +77,24 @@ pub(in crate::store) type NamedRow = (ConversationId, Option<UserId>, Option<Use
 /// Rows of conversations.
 pub(in crate::store) fn named(rows: Vec<NamedRow>) -> NamedConversations {
     rows.into_iter()
-        .map(|(id, low, high)| (id, low.zip(high).map_or(Named::Group(Vec::new()), Named::Direct)))
+        .map(|(id, low, high)| {
+            (id, low.zip(high).map_or(Named::Group(Members::default()), Named::Direct))
+        })
         .collect()
 }
 
-/// Adds the members of groups, from rows in ascending id of the user: conversation, user.
+/// Adds the members of groups, from rows in ascending id of the user: conversation, user, whether the user keeps
+/// order there.
 pub(in crate::store) fn add_members(
     named: &mut NamedConversations,
-    rows: Vec<(ConversationId, UserId)>,
+    rows: Vec<(ConversationId, UserId, bool)>,
 ) -> sqlx::Result<()> {
-    for (conversation, user) in rows {
+    for (conversation, user, is_manager) in rows {
         match named.get_mut(&conversation) {
-            Some(Named::Group(members)) => members.push(user),
+            Some(Named::Group(members)) => {
+                members.all.push(user);
+                members.managers.extend(is_manager.then_some(user));
+            }
             _ => return Err(corrupt("members of a conversation that was not asked for")),
         }
     }
@@ -123,8 +143,7 @@ impl Address {
                     (pair.0 == sender || pair.1 == sender).then_some(Self::Direct(*pair))
                 }
                 Named::Group(members) => {
-                    let is_member = members.binary_search(&sender).is_ok();
-                    (is_member || is_system(sender)).then_some(Self::Group(id))
+                    (members.has(sender) || is_system(sender)).then_some(Self::Group(id))
                 }
             },
         }
@@ -136,9 +155,33 @@ impl Address {
             Self::Direct((low, high)) if low == high => SmallVec::from_slice(&[low]),
             Self::Direct((low, high)) => SmallVec::from_buf([low, high]),
             Self::Group(id) => match named.get(&id) {
-                Some(Named::Group(members)) => SmallVec::from_slice(members),
+                Some(Named::Group(members)) => SmallVec::from_slice(&members.all),
                 _ => SmallVec::new(),
             },
+        }
+    }
+
+    /// Whether a chat may call these by name: members; all of them only by whoever keeps order, and not of
+    /// two.
+    pub(super) fn may_mention(
+        self,
+        sender: UserId,
+        mentions: &Mentions,
+        named: &NamedConversations,
+    ) -> Result<(), Appended> {
+        match (mentions, self) {
+            (Mentions::All, Self::Direct(_)) => Err(Appended::MentionInvalid),
+            (Mentions::All, Self::Group(id)) => match named.get(&id) {
+                Some(Named::Group(members)) if !members.managers.contains(&sender) => {
+                    Err(Appended::MentionForbidden)
+                }
+                _ => Ok(()),
+            },
+            (Mentions::Users(users), address) => {
+                let members = address.members(named);
+                let is_member = |user| members.binary_search(user).is_ok();
+                users.iter().all(is_member).then_some(()).ok_or(Appended::MentionInvalid)
+            }
         }
     }
 }
@@ -153,7 +196,7 @@ pub(in crate::store) fn users(batch: &[NewChat], named: &NamedConversations) -> 
     for named in named.values() {
         match named {
             Named::Direct((low, high)) => users.extend([*low, *high]),
-            Named::Group(members) => users.extend(members),
+            Named::Group(members) => users.extend(&members.all),
         }
     }
     users

@@ -19,8 +19,8 @@ use crate::{
 pub(in crate::store) type People = HashMap<UserId, Person>;
 /// The chats that earlier batches committed under keys of this one.
 pub(in crate::store) type Earlier = HashMap<(UserId, ClientMsgId), EarlierChat>;
-/// The chats that are quoted, and in which conversation they are.
-pub(in crate::store) type Quotes = HashMap<ChatId, (ConversationId, Quote)>;
+/// The chats that are quoted, by who may read them, and in which conversation they are.
+pub(in crate::store) type Quotes = HashMap<(UserId, ChatId), (ConversationId, Quote)>;
 
 /// A user of the batch.
 pub(in crate::store) struct Person {
@@ -110,9 +110,9 @@ pub(in crate::store) fn keys(batch: &[NewChat]) -> BTreeSet<(UserId, &str)> {
     batch.iter().map(|chat| (chat.sender, chat.client_msg_id.as_str())).collect()
 }
 
-/// The chats that a batch quotes.
-pub(in crate::store) fn quoted(batch: &[NewChat]) -> BTreeSet<ChatId> {
-    batch.iter().filter_map(|chat| chat.reply_to).collect()
+/// Who quotes in a batch, and which chats.
+pub(in crate::store) fn quoted(batch: &[NewChat]) -> (BTreeSet<UserId>, BTreeSet<ChatId>) {
+    batch.iter().filter_map(|chat| Some((chat.sender, chat.reply_to?))).unzip()
 }
 
 impl Known<'_> {
@@ -125,13 +125,13 @@ impl Known<'_> {
         }
     }
 
-    /// A quoted chat, if it is in the conversation of this address.
-    pub(super) fn quote(&self, id: ChatId, address: Address) -> Option<Quote> {
+    /// A quoted chat, if it is in the conversation of this address and the sender may read it.
+    pub(super) fn quote(&self, sender: UserId, id: ChatId, address: Address) -> Option<Quote> {
         let here = match address {
             Address::Direct(pair) => self.talks.get(&pair)?.id,
             Address::Group(id) => id,
         };
-        let (conversation, quote) = self.quotes.get(&id)?;
+        let (conversation, quote) = self.quotes.get(&(sender, id))?;
         (*conversation == here).then(|| quote.clone())
     }
 }

@@ -102,7 +102,13 @@ impl<'a> Plan<'a> {
         {
             return Outcome::Settled(Appended::TargetNotFound);
         }
-        let quote = match chat.reply_to.map(|id| known.quote(id, address)) {
+        if let Some(mentions) = &chat.mentions
+            && !is_system(chat.sender)
+            && let Err(refusal) = address.may_mention(chat.sender, mentions, known.named)
+        {
+            return Outcome::Settled(refusal);
+        }
+        let quote = match chat.reply_to.map(|id| known.quote(chat.sender, id, address)) {
             Some(None) => return Outcome::Settled(Appended::QuoteNotFound),
             quote => quote.flatten(),
         };

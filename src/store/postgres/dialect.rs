@@ -7,7 +7,8 @@ use sqlx::{PgConnection, postgres::PgRow};
 use super::PgStore;
 use crate::{
     clock::Timestamp,
-    domain::{Seq, UserId, UserName},
+    domain::{ChatId, ConversationId, Seq, UserId, UserName},
+    store::Places,
 };
 
 pub(super) type Db = PgStore;
@@ -141,4 +142,46 @@ pub(super) async fn forget_events(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Adds an event to the timelines of these users, in ascending id, who are persons: locks their counters in that
+/// order, and numbers it.
+pub(super) async fn add_event(
+    connection: &mut PgConnection,
+    users: &[UserId],
+    kind: &str,
+    chat: Option<ChatId>,
+    conversation: Option<ConversationId>,
+    payload: Option<&str>,
+    _now: Now,
+) -> sqlx::Result<Places> {
+    let places: Vec<(UserId, Seq)> = sqlx::query_as(concat!(
+        "WITH locked AS MATERIALIZED (
+             SELECT user_id FROM timelines WHERE user_id = ANY($1)
+             ORDER BY user_id FOR NO KEY UPDATE
+         ), raised AS (
+             UPDATE timelines t SET last_seq = t.last_seq + 1 FROM locked
+             WHERE t.user_id = locked.user_id RETURNING t.user_id, t.last_seq
+         ), event AS (
+             INSERT INTO timeline_events
+                 (user_id, seq, kind, chat_id, conversation_id, payload, created_at)
+             SELECT user_id, last_seq, $2, $3, $4, $5, ",
+        sql!(now),
+        " FROM raised
+         )
+         SELECT user_id, last_seq FROM raised ORDER BY user_id"
+    ))
+    .bind(ids(users))
+    .bind(kind)
+    .bind(chat)
+    .bind(conversation)
+    .bind(payload)
+    .fetch_all(connection)
+    .await?;
+    Ok(places.into())
+}
+
+/// The next id of chats and of their changes.
+pub(super) async fn next_chat_id(connection: &mut PgConnection) -> sqlx::Result<ChatId> {
+    sqlx::query_scalar("SELECT nextval('chat_ids')").fetch_one(connection).await
 }

@@ -5,12 +5,17 @@ use super::{
         appends::{begin_or_note, earlier, lock, lock_named, write},
         dialect::Now,
     },
-    Conn, ids, sql,
+    Conn, ids,
+    queries::is_readable,
+    sql,
 };
-use crate::store::{
-    Appended, NewChat,
-    batch::{self, Earlier, Known, NamedConversations, Plan, Quotes},
-    rows::QuotedRow,
+use crate::{
+    domain::{Chat, Mentions, UserId},
+    store::{
+        Appended, NewChat,
+        batch::{self, Earlier, Known, NamedConversations, Plan, Quotes},
+        rows::QuotedRow,
+    },
 };
 
 /// Commits a batch within a transaction. The number of statements does not depend on its length. `now`: the
@@ -41,7 +46,34 @@ pub(in crate::store) async fn append_any(
     let numbered = plan.number(&talks, &named, &mut people)?;
     let (ids, now) = write(tx, &numbered, now).await?;
     let committed = batch::committed(numbered, ids, now)?;
+    for chat in committed.iter().map(|committed| &*committed.chat) {
+        if let Some(mentions) = &chat.mentions {
+            note_mentions(tx, chat, mentions).await?;
+        }
+    }
     Ok(plan.answers(&committed))
+}
+
+/// Notes with those whom a chat calls by name that it does. Their counters are locked, and a group is.
+async fn note_mentions(tx: &mut Conn, chat: &Chat, mentions: &Mentions) -> sqlx::Result<()> {
+    let (is_all, users) = match mentions {
+        Mentions::All => (true, ids(&[] as &[UserId])),
+        Mentions::Users(users) => (false, ids(users.iter())),
+    };
+    sqlx::query(concat!(
+        "UPDATE members SET mention_id = $2
+         WHERE conversation_id = $1 AND state = 'member' AND user_id <> $3 AND ($4 OR user_id ",
+        sql!(in "$5"),
+        ")"
+    ))
+    .bind(chat.conversation_id)
+    .bind(chat.id)
+    .bind(chat.user_id)
+    .bind(is_all)
+    .bind(users)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// The conversations that senders name by their ids. Groups are locked before their members are read: a
@@ -57,7 +89,7 @@ async fn named(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<NamedConversati
     let groups = batch::groups(&named);
     if !groups.is_empty() {
         let rows = sqlx::query_as(concat!(
-            "SELECT conversation_id, user_id FROM members WHERE conversation_id ",
+            "SELECT conversation_id, user_id, role <> 'member' FROM members WHERE conversation_id ",
             sql!(in "$1"),
             " AND state = 'member' ORDER BY user_id"
         ))
@@ -69,19 +101,24 @@ async fn named(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<NamedConversati
     Ok(named)
 }
 
-/// The chats that are quoted.
+/// The chats that are quoted, as far as whoever quotes may read them.
 async fn quotes(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<Quotes> {
-    let wanted = batch::quoted(batch);
+    let (readers, wanted) = batch::quoted(batch);
     if wanted.is_empty() {
         return Ok(Quotes::new());
     }
     let rows: Vec<QuotedRow> = sqlx::query_as(concat!(
-        "SELECT c.id AS chat_id, c.conversation_id, c.sender_id, s.name AS sender_name, c.kind,
-             c.content, c.state
-         FROM chats c LEFT JOIN users s ON s.id = c.sender_id WHERE c.id ",
-        sql!(in "$1")
+        "SELECT m.user_id AS reader_id, c.id AS chat_id, c.conversation_id, c.sender_id,
+             s.name AS sender_name, c.kind, c.content, c.state
+         FROM chats c JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id ",
+        sql!(in "$2"),
+        " LEFT JOIN users s ON s.id = c.sender_id WHERE c.id ",
+        sql!(in "$1"),
+        " AND ",
+        is_readable!()
     ))
     .bind(ids(&wanted))
+    .bind(ids(&readers))
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(QuotedRow::entry).collect())

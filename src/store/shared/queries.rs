@@ -4,7 +4,7 @@
 /// `c`. The rest of a chat is joined by outer joins, so that a missing row is noticed as a NULL
 /// where none may be, and does not quietly shorten the answer.
 macro_rules! chats_query {
-    ($columns:literal, $source:expr, $tail:literal) => {
+    ($columns:expr, $source:expr, $tail:expr) => {
         concat!(
             "SELECT ",
             $columns,
@@ -29,46 +29,122 @@ macro_rules! chats_query {
 }
 pub(in crate::store) use chats_query;
 
-/// A statement that reads conversations of user `$1` whose last chat is before `$2`, at most `$3`.
-/// The last chat is one step back from the end of the conversation in an index; only what is on the
-/// page is looked at closer. Unread chats are counted to 100.
+/// The version of conversation `g`: the highest id of its chats and of their changes. NULL before the first.
+macro_rules! conversation_version {
+    () => {
+        concat!(
+            "nullif(",
+            sql!(greatest "(SELECT coalesce(max(x.id), 0) FROM chats x WHERE x.conversation_id = g.id),
+                 (SELECT coalesce(max(x.change_id), 0) FROM chats x
+                  WHERE x.conversation_id = g.id AND x.change_id IS NOT NULL)"),
+            ", 0)"
+        )
+    };
+}
+pub(super) use conversation_version;
+
+/// The columns of an `OwnRow`, of member `m` of conversation `g`.
+macro_rules! own_columns {
+    () => {
+        concat!(
+            "g.id AS about_id, g.kind AS conversation_kind, g.title,
+             CAST(g.member_count AS BIGINT) AS member_count,
+             CAST(g.members_version AS BIGINT) AS members_version, ",
+            conversation_version!(),
+            " AS conversation_version, m.state = 'member' AS is_member, m.role,
+             m.pinned_at IS NOT NULL AS pinned, m.muted, m.marked_unread, m.draft,
+             m.hidden_up_to, m.cleared_up_to"
+        )
+    };
+}
+pub(super) use own_columns;
+
+/// A statement that reads conversations of user `$1` whose last chat is before `$2`, at most `$3`. `$which`
+/// narrows the user's memberships `m`, and `$where` what is known of `mine`.
+///
+/// The last chat is one step back from the end of the conversation in an index; only what is on the page is
+/// looked at closer. Unread chats are counted to 100. A former member sees what was there at leaving.
 macro_rules! conversations_query {
-    ($which:literal) => {
+    ($which:literal, $where:literal) => {
         concat!(
             "WITH mine AS MATERIALIZED (
-                 SELECT m.conversation_id, m.read_up_to,
+                 SELECT m.conversation_id,
                      (SELECT max(x.id) FROM chats x WHERE x.conversation_id = m.conversation_id)
-                         AS last_id
-                 FROM members m WHERE m.user_id = $1 AND m.state = 'member' ",
+                         AS last_id, m.hidden_up_to, m.pinned_at
+                 FROM members m WHERE m.user_id = $1 ",
             $which,
             "), page AS MATERIALIZED (
-                 SELECT * FROM mine WHERE last_id < $2 ORDER BY last_id DESC LIMIT $3
+                 SELECT conversation_id, last_id FROM mine WHERE last_id < $2 ",
+            $where,
+            " ORDER BY last_id DESC LIMIT $3
+             ), seen AS MATERIALIZED (
+                 SELECT page.*, m.read_up_to, m.mention_id,
+                     CASE WHEN m.state = 'member' THEN ",
+            sql!(greatest "m.visible_after, m.cleared_up_to"),
+            " ELSE m.cleared_up_to END AS floor,
+                     CASE WHEN m.state = 'member' THEN page.last_id ELSE
+                         (SELECT max(st.to_chat) FROM member_stretches st
+                          WHERE st.conversation_id = page.conversation_id AND st.user_id = $1)
+                         END AS ceiling
+                 FROM page JOIN members m
+                     ON m.conversation_id = page.conversation_id AND m.user_id = $1
+             ), shown AS MATERIALIZED (
+                 SELECT seen.*,
+                     (SELECT x.id FROM chats x WHERE x.conversation_id = seen.conversation_id
+                          AND x.id > seen.floor AND x.id <= seen.ceiling
+                          AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+                              WHERE h.user_id = $1 AND h.chat_id = x.id)
+                      ORDER BY x.id DESC LIMIT 1) AS shown_id
+                 FROM seen
              ) ",
             chats_query!(
-                "page.read_up_to, v.kind AS conversation_kind,
+                concat!(
+                    own_columns!(),
+                    ", shown.last_id, shown.shown_id, shown.read_up_to,
                  p.id AS peer_id, p.name AS peer_name, p.avatar AS peer_avatar,
                  l.seen_at AS peer_seen_at, other.read_up_to AS peer_read_up_to,
-                 v.low_wrote AND v.high_wrote AS both_wrote,
+                 g.low_wrote AND g.high_wrote AS both_wrote,
+                 EXISTS (SELECT 1 FROM chats x WHERE x.id = shown.mention_id
+                     AND x.id > coalesce(shown.read_up_to, 0) AND x.id > shown.floor
+                     AND x.state IS NULL AND m.state = 'member') AS mentioned,
                  (SELECT count(*) FROM (
-                     SELECT 1 FROM chats x WHERE x.conversation_id = page.conversation_id
-                         AND x.id > coalesce(page.read_up_to, 0) AND x.sender_id <> $1 LIMIT 100
-                 ) unread) AS unread,",
-                "FROM page LEFT JOIN chats c ON c.id = page.last_id",
-                "LEFT JOIN users p ON v.kind = 'direct' AND p.id =
-                     CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END
+                     SELECT 1 FROM chats x WHERE x.conversation_id = shown.conversation_id
+                         AND x.id > coalesce(shown.read_up_to, 0) AND x.id > shown.floor
+                         AND x.sender_id <> $1 AND m.state = 'member'
+                         AND x.kind <> 'system' AND x.state IS NULL LIMIT 100
+                 ) unread) AS unread,"
+                ),
+                "FROM shown JOIN conversations g ON g.id = shown.conversation_id
+                 JOIN members m ON m.conversation_id = shown.conversation_id AND m.user_id = $1
+                 LEFT JOIN chats c ON c.id = shown.shown_id",
+                "LEFT JOIN users p ON g.kind = 'direct' AND p.id =
+                     CASE WHEN g.low_user = $1 THEN g.high_user ELSE g.low_user END
                  LEFT JOIN members other
-                     ON other.conversation_id = page.conversation_id AND other.user_id = p.id
+                     ON other.conversation_id = shown.conversation_id AND other.user_id = p.id
                  LEFT JOIN last_seen l ON l.user_id = p.id
-                 ORDER BY page.last_id DESC"
+                 ORDER BY shown.last_id DESC"
             )
         )
     };
 }
 pub(super) use conversations_query;
 
+/// Whether member `m` may read chat `c` of the same conversation.
+macro_rules! is_readable {
+    () => {
+        "c.id > m.cleared_up_to AND (m.state = 'member' AND c.id > m.visible_after
+             OR EXISTS (SELECT 1 FROM member_stretches st
+                 WHERE st.conversation_id = m.conversation_id AND st.user_id = m.user_id
+                     AND c.id > st.from_chat AND c.id <= st.to_chat))
+         AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+             WHERE h.user_id = m.user_id AND h.chat_id = c.id)"
+    };
+}
+pub(super) use is_readable;
+
 /// A statement that reads the latest `$2` chats of the direct conversations of user `$1`, oldest first, where
 /// `$of_each` joins to each conversation `n` of `newest` its latest `$2` chats `x`, of those from
-/// `bound.first_id` on.
+/// `bound.first_id` on. What is gone for the user is left out, so they may be fewer.
 ///
 /// The last chat of a conversation is one step back from its end in an index. The chats of a page of `$2`
 /// conversations are no older than the last chat of each: where there are so many, that is the bound. So it
@@ -95,8 +171,11 @@ macro_rules! latest_chats_query {
              ) ",
             chats_query!(
                 "",
-                "FROM latest LEFT JOIN chats c ON c.id = latest.id",
-                "ORDER BY latest.id"
+                "FROM latest LEFT JOIN chats c ON c.id = latest.id
+                 JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = $1",
+                "WHERE c.id > m.cleared_up_to AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+                     WHERE h.user_id = $1 AND h.chat_id = c.id)
+                 ORDER BY latest.id"
             )
         )
     };

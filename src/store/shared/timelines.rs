@@ -9,15 +9,17 @@ use sqlx::{FromRow, Row};
 use super::{
     super::dialect::forget_events,
     Db, DbRow, ids,
-    queries::{chats_query, latest_chats_query},
+    queries::{chats_query, conversation_version, latest_chats_query, own_columns},
     sql,
 };
 use crate::{
     clock::Timestamp,
-    domain::{Chat, ChatId, Seq, UserId},
+    domain::{Chat, ChatId, ConversationId, Seq, UserId},
     store::{
-        Change, EventPage, StoreError, TRIM_STEP, TimelineEvent, TimelineRange, Timelines,
-        TrimPage, rows::event_page, trimming,
+        CHANGED, CHAT, CONVERSATION, Change, EventPage, StoreError, TRIM_STEP, TimelineEvent,
+        TimelineRange, Timelines, TrimPage,
+        rows::{OwnRow, event_page},
+        trimming,
     },
 };
 
@@ -45,14 +47,24 @@ impl Timelines for Db {
         self.read(move |c| {
             async move {
                 let rows = sqlx::query(chats_query!(
-                    "b.first_seq, b.last_seq, e.seq, e.kind AS event, e.chat_id AS event_chat,
-                     e.payload,",
+                    concat!(
+                        "b.first_seq, b.last_seq, e.seq, e.kind AS event, e.chat_id AS event_chat,
+                         e.payload, e.conversation_id AS event_conversation,
+                         c.id <= m.cleared_up_to OR EXISTS (SELECT 1 FROM hidden_chats h
+                             WHERE h.user_id = $1 AND h.chat_id = e.chat_id) AS is_gone, ",
+                        own_columns!(),
+                        ","
+                    ),
                     "FROM timelines b
                      LEFT JOIN (
-                         SELECT x.seq, x.kind, x.chat_id, x.payload FROM timeline_events x
+                         SELECT x.seq, x.kind, x.chat_id, x.payload, x.conversation_id
+                         FROM timeline_events x
                          WHERE x.user_id = $1 AND x.seq > $2 ORDER BY x.seq LIMIT $3
                      ) e ON b.first_seq <= $2 + 1 AND e.seq <= b.last_seq
-                     LEFT JOIN chats c ON c.id = e.chat_id",
+                     LEFT JOIN chats c ON c.id = e.chat_id
+                     LEFT JOIN conversations g ON g.id = e.conversation_id
+                     LEFT JOIN members m ON m.user_id = $1
+                         AND m.conversation_id = coalesce(c.conversation_id, e.conversation_id)",
                     "WHERE b.user_id = $1 ORDER BY e.seq"
                 ))
                 .bind(user)
@@ -126,12 +138,24 @@ fn event(row: &DbRow) -> sqlx::Result<Option<TimelineEvent>> {
     let Some(seq) = row.try_get("seq")? else { return Ok(None) };
     let kind: String = row.try_get("event")?;
     let chat = || Chat::from_row(row).map(Box::new);
-    let change = if kind == "chat" {
-        Change::Chat(chat()?)
-    } else {
-        let chat_id: Option<ChatId> = row.try_get("event_chat")?;
-        let chat = chat_id.map(|_| chat()).transpose()?;
-        Change::Other { kind, chat, payload: row.try_get("payload")? }
+    let chat_id: Option<ChatId> = row.try_get("event_chat")?;
+    let about: Option<ConversationId> = row.try_get("event_conversation")?;
+    // NULL where no chat is there.
+    let is_gone = row.try_get::<Option<bool>, _>("is_gone")? == Some(true);
+    let change = match (kind.as_str(), chat_id, about) {
+        (CHAT | CHANGED, Some(id), _) if is_gone => {
+            Change::Gone { chat: id, conversation: chat()?.conversation_id }
+        }
+        (CHAT, ..) => Change::Chat(chat()?),
+        (CHANGED, Some(_), _) => Change::Changed(chat()?),
+        (CONVERSATION, None, Some(_)) => {
+            let is_own = row.try_get::<Option<String>, _>("payload")?.is_some();
+            Change::Conversation(Box::new(OwnRow::from_row(row)?.into_change(is_own)?))
+        }
+        _ => {
+            let chat = chat_id.map(|_| chat()).transpose()?;
+            Change::Other { kind, chat, payload: row.try_get("payload")? }
+        }
     };
     Ok(Some(TimelineEvent { seq, change }))
 }

@@ -8,7 +8,8 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use super::SqliteStore;
 use crate::{
     clock::Timestamp,
-    domain::{Seq, UserId, UserName},
+    domain::{ChatId, ConversationId, Seq, UserId, UserName},
+    store::Places,
 };
 
 pub(super) type Db = SqliteStore;
@@ -128,4 +129,50 @@ pub(super) async fn forget_events(
     .execute(&mut *tx)
     .await?;
     tx.commit().await
+}
+
+/// Adds an event to the timelines of these users who are persons, and numbers it.
+pub(super) async fn add_event(
+    connection: &mut SqliteConnection,
+    users: &[UserId],
+    kind: &str,
+    chat: Option<ChatId>,
+    conversation: Option<ConversationId>,
+    payload: Option<&str>,
+    now: Now,
+) -> sqlx::Result<Places> {
+    let mut places: Vec<(UserId, Seq)> = sqlx::query_as(
+        "INSERT INTO timelines (user_id, first_seq, last_seq)
+         SELECT u.id, 1, 1 FROM users u WHERE u.id IN (SELECT value FROM json_each(?1))
+             AND u.kind = 'person' AND u.erased_at IS NULL
+         ON CONFLICT (user_id) DO UPDATE SET last_seq = last_seq + 1
+         RETURNING user_id, last_seq",
+    )
+    .bind(ids(users))
+    .fetch_all(&mut *connection)
+    .await?;
+    places.sort_unstable();
+    sqlx::query(
+        "INSERT INTO timeline_events
+             (user_id, seq, kind, chat_id, conversation_id, payload, created_at)
+         SELECT value ->> 0, value ->> 1, ?2, ?3, ?4, ?5, ?6 FROM json_each(?1)",
+    )
+    .bind(list(places.iter().map(|place| json!(place))))
+    .bind(kind)
+    .bind(chat)
+    .bind(conversation)
+    .bind(payload)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(places.into())
+}
+
+/// The next id of chats and of their changes.
+pub(super) async fn next_chat_id(connection: &mut SqliteConnection) -> sqlx::Result<ChatId> {
+    sqlx::query_scalar(
+        "UPDATE service SET last_chat_id = last_chat_id + 1 WHERE id = 1 RETURNING last_chat_id",
+    )
+    .fetch_one(connection)
+    .await
 }

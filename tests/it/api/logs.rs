@@ -187,7 +187,7 @@ async fn nothing_secret_is_logged(format: &str) {
         SESSION_KEY,
         BAD_TOKEN,
         BODY,
-        "marked",
+        "marked-",
         "bearer.",
         &by_wechat,
         &zhang.token,

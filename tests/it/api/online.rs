@@ -20,6 +20,8 @@ use imserver::{
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
+use crate::harness::rules;
+
 /// Notes of whom it was asked.
 struct Asked {
     register: Arc<LocalPresence>,
@@ -85,8 +87,7 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
             batcher.clone(),
             Arc::clone(delivery.as_ref().unwrap()),
             Arc::clone(&presence),
-            how,
-            1_000,
+            rules(how),
         )
     };
 

@@ -17,6 +17,15 @@ pub mod start;
 
 use std::time::Duration;
 
+use imserver::{
+    domain::{
+        GroupRules,
+        group::{GroupHistory, WhoMayAdd},
+    },
+    messaging::Rules,
+    store::Acquaintance,
+};
+
 pub use cutter::Cutter;
 pub use figures::Figures;
 pub use here::Here;
@@ -46,6 +55,16 @@ pub async fn replica_on(redis: &Redis) -> Box<dyn Fn() -> Start + Send + Sync> {
             .set("limits.enabled", false)
             .set("log.filter", "info")
     })
+}
+
+/// The rules of conversations, as they are by default but for this.
+pub fn rules(visible: Acquaintance) -> Rules {
+    let groups = GroupRules {
+        max_members: 500,
+        who_may_add: WhoMayAdd::Members,
+        history: GroupHistory::Joined,
+    };
+    Rules { visible, replay_limit: 1_000, recall_window: Duration::from_mins(2), groups }
 }
 
 /// Asks again and again until it is so.

@@ -118,7 +118,8 @@ async fn every_route_serves_its_own_user_and_shows_no_foreign_row() {
                 assert!(is_own || !text.contains(name.as_str()), "{route:?}: {text}");
             }
             let lists = ["/getMessage", "/v1/events", "/v1/conversations"];
-            let shows_chats = lists.contains(&route.template) || route.template.ends_with("chats");
+            let shows_chats = route.method == reqwest::Method::GET
+                && (lists.contains(&route.template) || route.template.ends_with("chats"));
             assert!(!shows_chats || text.contains(seat.said), "{route:?}: {text}");
         }
         let ended = seat.me.get("/v1/me").await;
@@ -129,7 +130,7 @@ async fn every_route_serves_its_own_user_and_shows_no_foreign_row() {
 /// All of an answer that may tell something.
 async fn shown(me: &Person, method: &str, path: &str, body: &Value) -> (u16, String, String) {
     let mut request = me.request(method.parse().unwrap(), path);
-    if method == "POST" {
+    if !body.is_null() {
         request = request.body(body.to_string());
     }
     let response = request.send().await.unwrap();
@@ -156,7 +157,15 @@ async fn a_foreign_conversation_answers_like_a_missing_one() {
             ("POST", "read", json!({"upTo": 1})),
             ("POST", "read", json!({"upTo": 9_007_199_254_740_991_i64})),
             ("POST", "read", json!({})),
+            ("GET", "chats?changedSince=0", Value::Null),
             ("GET", "nothing", Value::Null),
+            ("GET", "members", Value::Null),
+            ("POST", "members", json!({"userIds": [seat.me.id]})),
+            ("PUT", "members/1", json!({"role": "owner"})),
+            ("DELETE", "members/1", Value::Null),
+            ("PUT", "settings", json!({"pinned": true, "draft": "x"})),
+            ("POST", "hide", Value::Null),
+            ("POST", "clear", Value::Null),
         ] {
             let at = |id: i64| format!("/v1/conversations/{id}/{rest}");
             let foreign = shown(seat.me, method, &at(seat.foreign), &body).await;
@@ -170,6 +179,50 @@ async fn a_foreign_conversation_answers_like_a_missing_one() {
         }
     }
     assert_eq!(world.state().await, before, "no read mark has moved");
+}
+
+#[tokio::test]
+async fn a_foreign_group_and_its_chats_are_nobodys_business() {
+    let world = World::new().await;
+    let before = world.state().await;
+    let seats = world.seats();
+    for seat in &seats {
+        for other in
+            seats.iter().filter(|other| other.me.id != seat.me.id && other.me.id != seat.peer.id)
+        {
+            for (method, path, body) in [
+                ("GET", format!("/v1/conversations/{}", other.group), Value::Null),
+                ("PUT", format!("/v1/conversations/{}", other.group), json!({"title": "mine"})),
+                (
+                    "PUT",
+                    format!("/v1/conversations/{}/members/{}", other.group, seat.me.id),
+                    json!({"role": "owner"}),
+                ),
+                (
+                    "DELETE",
+                    format!("/v1/conversations/{}/members/{}", other.group, other.me.id),
+                    Value::Null,
+                ),
+                (
+                    "POST",
+                    "/v1/chats".to_owned(),
+                    json!({"clientMsgId": "f", "conversationId": other.group, "content": "x"}),
+                ),
+                ("POST", format!("/v1/chats/{}/recall", other.own_chat), Value::Null),
+                ("DELETE", format!("/v1/chats/{}", other.own_chat), Value::Null),
+                (
+                    "POST",
+                    "/v1/chats".to_owned(),
+                    json!({"clientMsgId": "f", "targetUserId": seat.peer.id, "content": "x", "replyTo": other.own_chat}),
+                ),
+            ] {
+                let (status, _, text) = shown(seat.me, method, &path, &body).await;
+                assert_eq!(status, 404, "{method} {path}: {text}");
+                assert!(!text.contains("in a group"), "{text}");
+            }
+        }
+    }
+    assert_eq!(world.state().await, before);
 }
 
 #[tokio::test]

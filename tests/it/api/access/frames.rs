@@ -116,12 +116,17 @@ async fn a_replay_holds_ones_own_events_only() {
     let world = World::new().await;
     for seat in world.seats() {
         let (mut socket, ready) = seat.me.hello(&json!({"since": 0})).await;
-        assert_eq!(ready["lastSeq"], 2);
-        for seq in 1..=2 {
+        // Two chats with the partner; and of two groups a line, how it is now, and a chat.
+        assert_eq!(ready["lastSeq"], 8);
+        let mut said = Vec::new();
+        for seq in 1..=8 {
             let event = socket.expect("event").await;
             assert_eq!(event["seq"], seq);
-            assert_eq!(event["chat"]["content"], seat.said);
+            assert!(!event.to_string().contains(seat.unsaid), "{event}");
+            said.extend(event["chat"]["content"].as_str().map(str::to_owned));
         }
+        assert_eq!(said[..2], [seat.said, seat.said]);
+        assert_eq!(said.iter().filter(|said| *said == "in a group").count(), 2);
         socket.expect_quiet().await;
     }
 }

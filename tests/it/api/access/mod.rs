@@ -26,6 +26,8 @@ struct World {
     server: Server,
     people: [Person; 4],
     conversations: [i64; 2],
+    /// A group of each person with the partner, who is a member of it, and what the person said there.
+    groups: [(i64, i64); 4],
 }
 
 impl World {
@@ -47,27 +49,36 @@ impl World {
             conversations.push(sent["chat"]["conversationId"].as_i64().unwrap());
         }
         assert_ne!(conversations[0], conversations[1]);
-        Self { server, people, conversations: conversations.try_into().unwrap() }
+        let mut groups = Vec::new();
+        for (me, peer) in [(zhang, li), (li, zhang), (wang, zhao), (zhao, wang)] {
+            let new = json!({"kind": "group", "key": "g", "userIds": [peer.id]});
+            let group = json_of(me.post("/v1/conversations", &new).await).await["id"].clone();
+            let chat =
+                json!({"clientMsgId": "g1", "conversationId": group, "content": "in a group"});
+            let chat = json_of(me.post("/v1/chats", &chat).await).await["chat"]["id"].clone();
+            groups.push((group.as_i64().unwrap(), chat.as_i64().unwrap()));
+        }
+        let conversations = conversations.try_into().unwrap();
+        Self { server, people, conversations, groups: groups.try_into().unwrap() }
     }
 
     /// A person, the partner, their conversation and the others' one, and what each couple said.
     fn seats(&self) -> [Seat<'_>; 4] {
-        let [zhang, li, wang, zhao] = &self.people;
-        let [first, second] = self.conversations;
-        let seat = |me, peer, mine, foreign, said, unsaid| Seat {
-            me,
-            peer,
-            conversation: mine,
-            foreign,
-            said,
-            unsaid,
-        };
-        [
-            seat(zhang, li, first, second, "first couple", "second couple"),
-            seat(li, zhang, first, second, "first couple", "second couple"),
-            seat(wang, zhao, second, first, "second couple", "first couple"),
-            seat(zhao, wang, second, first, "second couple", "first couple"),
-        ]
+        let said = ["first couple", "second couple"];
+        [0, 1, 2, 3].map(|place| {
+            let (couple, other) = (place / 2, 1 - place / 2);
+            let (group, own_chat) = self.groups[place];
+            Seat {
+                me: &self.people[place],
+                peer: &self.people[place ^ 1],
+                conversation: self.conversations[couple],
+                foreign: self.conversations[other],
+                group,
+                own_chat,
+                said: said[couple],
+                unsaid: said[other],
+            }
+        })
     }
 
     /// What everybody sees of themselves and of their chats, whoever is online.
@@ -77,8 +88,9 @@ impl World {
             for path in ["/v1/me", "/v1/conversations", "/v1/events?since=0"] {
                 let mut seen = person.get_json(path).await;
                 for conversation in seen["conversations"].as_array_mut().into_iter().flatten() {
-                    let peer = conversation["peer"].as_object_mut().unwrap();
-                    peer.retain(|key, _| !matches!(key.as_str(), "online" | "lastSeenAt"));
+                    if let Some(peer) = conversation["peer"].as_object_mut() {
+                        peer.retain(|key, _| !matches!(key.as_str(), "online" | "lastSeenAt"));
+                    }
                 }
                 state.push(seen);
             }
@@ -92,6 +104,8 @@ struct Seat<'a> {
     peer: &'a Person,
     conversation: i64,
     foreign: i64,
+    group: i64,
+    own_chat: i64,
     said: &'a str,
     unsaid: &'a str,
 }
@@ -153,6 +167,11 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
     let mut avatar = route("PUT", "/v1/me/avatar", "/v1/me/avatar", None);
     avatar.picture = Some(picture());
     let chats = "/v1/conversations/{id}/chats";
+    let (member, group) = ("/v1/conversations/{id}/members/{userId}", seat.group);
+    let at = |rest: &str| format!("/v1/conversations/{group}{rest}");
+    let of_group =
+        |method: &str, template, rest: &str, body| route(method, template, &at(rest), body);
+    let own = seat.own_chat;
     let read = "/v1/conversations/{id}/read";
     vec![
         get("/v1/me", "/v1/me"),
@@ -164,6 +183,33 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
         get("/v1/presence", &format!("/v1/presence?userIds={peer}")),
         get("/v1/conversations", "/v1/conversations"),
         get(chats, &format!("/v1/conversations/{conversation}/chats")),
+        get("/v1/conversations/{id}", &format!("/v1/conversations/{conversation}")),
+        route(
+            "POST",
+            "/v1/conversations",
+            "/v1/conversations",
+            Some(json!({"kind": "group", "key": "k", "userIds": [peer]})),
+        ),
+        of_group("PUT", "/v1/conversations/{id}", "", Some(json!({"title": seat.said}))),
+        of_group("GET", "/v1/conversations/{id}/members", "/members", None),
+        of_group(
+            "POST",
+            "/v1/conversations/{id}/members",
+            "/members",
+            Some(json!({"userIds": [peer]})),
+        ),
+        of_group("PUT", member, &format!("/members/{peer}"), Some(json!({"role": "admin"}))),
+        of_group(
+            "PUT",
+            "/v1/conversations/{id}/settings",
+            "/settings",
+            Some(json!({"muted": true})),
+        ),
+        of_group("POST", "/v1/conversations/{id}/hide", "/hide", None),
+        route("POST", "/v1/chats/{id}/recall", &format!("/v1/chats/{own}/recall"), None),
+        route("DELETE", "/v1/chats/{id}", &format!("/v1/chats/{own}"), None),
+        of_group("POST", "/v1/conversations/{id}/clear", "/clear", None),
+        of_group("DELETE", member, &format!("/members/{peer}"), None),
         route(
             "POST",
             read,

@@ -66,6 +66,8 @@ async fn without_a_token_nothing_is_served_but_what_is_open() {
         peer: &li,
         conversation: conversation.as_i64().unwrap(),
         foreign: 0,
+        group: 1,
+        own_chat: 1,
         said: "你好",
         unsaid: "",
     };

@@ -20,7 +20,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::{Does, Planned, send};
-use crate::{contracts::store::fake::FakeAppends, harness::server::assert_problem};
+use crate::{
+    contracts::store::fake::FakeAppends,
+    harness::{rules, server::assert_problem},
+};
 
 #[tokio::test]
 async fn a_rule_that_never_answers_costs_its_chat_alone() {
@@ -84,8 +87,7 @@ async fn messaging(appends: &Arc<FakeAppends>, rule: Takes) -> (TempDir, Messagi
         Batcher::start(Arc::clone(appends) as _, Duration::ZERO, Box::new(|_| {})),
         delivery.await.unwrap(),
         presence,
-        Acquaintance::Conversation,
-        1_000,
+        rules(Acquaintance::Conversation),
     );
     tokio::time::pause();
     (home, messaging)

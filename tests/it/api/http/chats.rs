@@ -120,7 +120,7 @@ async fn what_a_chat_says_of_names_and_other_things_is_ignored() {
     let (zhang, li) = (server.person("张三").await, server.person("李四").await);
     let body = json!({
         "clientMsgId": "k", "targetUserId": li.id, "content": "你好", "userId": zhang.id,
-        "userName": "皇帝", "targetUserName": 7, "id": "x", "createTime": null, "kind": "image",
+        "userName": "皇帝", "targetUserName": 7, "id": "x", "createTime": null, "version": 9,
     });
     let chat = &json_of(zhang.post("/v1/chats", &body).await).await["chat"];
     assert_eq!((&chat["userName"], &chat["targetUserName"]), (&json!("张三"), &json!("李四")));

@@ -3,6 +3,7 @@
 mod chats;
 mod conversations;
 mod events;
+mod groups;
 mod health;
 mod login;
 mod me;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 26] = [
+pub const ROUTES: [(&str, &[&str]); 34] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
@@ -27,10 +28,18 @@ pub const ROUTES: [(&str, &[&str]); 26] = [
     ("/v1/avatars/{hash}", &["GET"]),
     ("/v1/users", &["GET"]),
     ("/v1/users/{id}", &["GET"]),
-    ("/v1/conversations", &["GET"]),
+    ("/v1/conversations", &["GET", "POST"]),
+    ("/v1/conversations/{id}", &["GET", "PUT"]),
+    ("/v1/conversations/{id}/members", &["GET", "POST"]),
+    ("/v1/conversations/{id}/members/{userId}", &["DELETE", "PUT"]),
+    ("/v1/conversations/{id}/settings", &["PUT"]),
+    ("/v1/conversations/{id}/hide", &["POST"]),
+    ("/v1/conversations/{id}/clear", &["POST"]),
     ("/v1/conversations/{id}/chats", &["GET"]),
     ("/v1/conversations/{id}/read", &["POST"]),
     ("/v1/chats", &["POST"]),
+    ("/v1/chats/{id}", &["DELETE"]),
+    ("/v1/chats/{id}/recall", &["POST"]),
     ("/v1/events", &["GET"]),
     ("/v1/presence", &["GET"]),
     ("/v1/service", &["GET"]),

@@ -68,7 +68,10 @@ impl Route<'_> {
         let mut values = Values::default();
         for (name, schema, in_path, required) in self.parameters() {
             // Two that exclude each other, which a schema cannot say.
-            let is_excluded = name == "after" && values.query.contains_key("before");
+            let bounds = ["before", "after", "changedSince"];
+            let is_excluded = bounds.contains(&name)
+                && self.path.ends_with("chats")
+                && bounds.iter().any(|bound| values.query.contains_key(*bound));
             if required || (random.random() && !is_excluded) {
                 let value = self.value(name, schema, world, random);
                 let place = if in_path { &mut values.path } else { &mut values.query };
@@ -76,7 +79,31 @@ impl Route<'_> {
             }
         }
         values.body = self.body().map(|schema| self.value("", schema, world, random));
+        if let Some(body) = values.body.as_mut().and_then(Value::as_object_mut) {
+            self.complete(body, world, random);
+        }
         values
+    }
+
+    /// What a schema cannot say of the fields of one body.
+    fn complete(&self, body: &mut Map<String, Value>, world: &World, random: &mut SmallRng) {
+        match self.path {
+            "/v1/chats" => {
+                body.retain(|key, _| ["clientMsgId", "content", "replyTo"].contains(&&**key));
+                let (key, id) =
+                    [("targetUserId", world.peer.id), ("conversationId", world.conversation)]
+                        [usize::from(random.random::<bool>())];
+                body.insert(key.to_owned(), id.into());
+                let content = body.entry("content").or_insert_with(|| "你好".into());
+                if content.is_null() {
+                    *content = "你好".into();
+                }
+            }
+            "/v1/conversations" => {
+                body.insert("userIds".to_owned(), json!([world.peer.id, world.me.id]));
+            }
+            _ => {}
+        }
     }
 
     fn value(&self, name: &str, schema: &Value, world: &World, random: &mut SmallRng) -> Value {
@@ -88,6 +115,15 @@ impl Route<'_> {
             return Value::Null;
         }
         let schema = resolved(self.document, schema);
+        if is_type(schema, "boolean") {
+            return random.random::<bool>().into();
+        }
+        if let Some(words) = schema["enum"].as_array() {
+            return words[random.random_range(0..words.len())].clone();
+        }
+        if is_type(schema, "object") && schema.get("properties").is_none() {
+            return json!({});
+        }
         if is_type(schema, "object") {
             let required = schema["required"].as_array().cloned().unwrap_or_default();
             let properties = schema["properties"].as_object().unwrap().iter();

@@ -146,7 +146,7 @@ async fn look(store: &dyn Store, of: UserId, known: &mut Vec<ChatId>) {
         .iter()
         .map(|event| match &event.change {
             Change::Chat(chat) => chat.id,
-            other @ Change::Other { .. } => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(i64::try_from(chats.len()).unwrap(), page.range.last.get());

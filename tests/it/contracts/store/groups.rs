@@ -8,8 +8,9 @@ use std::{
 
 use imserver::{
     domain::{
-        ChatKind, ChatState, ClientMsgId, ConversationId, Destination, Mentions, Payload, Seq,
-        UserId,
+        Chat, ChatKind, ChatState, ClientMsgId, ConversationId, Destination, GroupChange,
+        GroupRefusal, GroupRules, Mentions, Payload, Seq, UserId,
+        group::{GroupHistory, WhoMayAdd},
     },
     store::{
         Appended, Change, Committed, NewChat, Store, Window,
@@ -23,7 +24,7 @@ use super::{
 };
 
 /// A text into a conversation.
-fn into(sender: i64, conversation: ConversationId, key: &str) -> NewChat {
+pub(super) fn into(sender: i64, conversation: ConversationId, key: &str) -> NewChat {
     NewChat {
         destination: Destination::Conversation(conversation),
         ..chat(sender, 1, key, "to all")
@@ -34,15 +35,59 @@ async fn append(store: &dyn Store, new: NewChat) -> Appended {
     store.append(&[new]).await.unwrap().remove(0)
 }
 
+const RULES: GroupRules = GroupRules {
+    max_members: 1_000,
+    who_may_add: WhoMayAdd::Members,
+    history: GroupHistory::Joined,
+};
+
+fn add(ids: impl IntoIterator<Item = i64>) -> GroupChange {
+    GroupChange::Add(users(ids).into_iter().collect())
+}
+
+async fn change(store: &dyn Store, group: ConversationId, actor: i64, change: &GroupChange) {
+    store.change_group(group, user(actor), change, RULES).await.unwrap().unwrap();
+}
+
+/// A group of these users, of whom none was told. Nobody owns it.
+async fn quiet_group<D: Database>(database: &D, members: Vec<UserId>) -> ConversationId {
+    let name = ClientMsgId::random();
+    let name = name.as_str();
+    let members: Vec<_> = members.iter().map(ToString::to_string).collect();
+    for statement in [
+        format!(
+            "INSERT INTO conversations (kind, title, created_at) VALUES ('group', '{name}', 1)"
+        ),
+        format!(
+            "INSERT INTO members (conversation_id, user_id) SELECT v.id, u.id
+             FROM conversations v, users u WHERE v.title = '{name}' AND u.id IN ({})",
+            members.join(",")
+        ),
+    ] {
+        database.tamper(&statement).await;
+    }
+    let id = database.number(&format!("SELECT id FROM conversations WHERE title = '{name}'")).await;
+    ConversationId::new(id).unwrap()
+}
+
+/// The chat that somebody sent by an event; `None`: a line of the service, or no chat.
+fn sent(change: &Change) -> Option<&Chat> {
+    match change {
+        Change::Chat(chat) => (chat.kind != ChatKind::System).then_some(chat),
+        Change::Conversation(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn users(ids: impl IntoIterator<Item = i64>) -> Vec<UserId> {
     ids.into_iter().map(user).collect()
 }
 
 pub(super) async fn every_member_gets_each_chat_and_nobody_else<D: Database>() {
-    let (_database, store) = populated::<D>(502).await;
+    let (database, store) = populated::<D>(502).await;
     for size in [1, 2, 3, 50, 500] {
         let twice = (1..=size).chain(1..=size.min(2)).rev();
-        let group = store.create_group(&users(twice)).await.unwrap();
+        let group = quiet_group(&database, users(twice)).await;
         let before: Vec<_> = store.last_seqs(&users(1..=size)).await.unwrap().into_iter().collect();
         let before: BTreeMap<_, _> = before.into_iter().collect();
         let batch = [
@@ -111,8 +156,10 @@ pub(super) async fn a_direct_conversation_can_be_named_by_its_id<D: Database>() 
     assert_eq!(answers[2], Appended::Repeat(named.clone()), "the same request by another name");
     assert!(matches!(&answers[3], Appended::Committed(c) if target(&c.chat).id == user(1)));
     repeat(append(&*store, chat(2, 1, "c", "to all")).await);
-    assert!(!store.add_members(direct, &users([3])).await.unwrap(), "it has two for ever");
-    assert!(!store.remove_member(direct, user(1)).await.unwrap());
+    for change in [add([3]), GroupChange::Remove(user(1))] {
+        let refused = store.change_group(direct, user(1), &change, RULES).await.unwrap();
+        assert_eq!(refused, Err(GroupRefusal::NoMember), "it has two for ever");
+    }
 
     let note = send(&*store, 3, 3, "a note").await.chat.conversation_id;
     assert_eq!(places(&committed(append(&*store, into(3, note, "d")).await)), [(3, 2)]);
@@ -127,7 +174,7 @@ pub(super) async fn who_has_no_timeline_gets_no_event<D: Database>() {
     ] {
         database.tamper(statement).await;
     }
-    let group = store.create_group(&users([1, 2, 3])).await.unwrap();
+    let group = quiet_group(&database, users([1, 2, 3])).await;
     assert_eq!(places(&committed(append(&*store, into(1, group, "a")).await)), [(1, 1), (2, 1)]);
     let by_bot = committed(append(&*store, into(3, group, "b")).await);
     assert_eq!((places(&by_bot), by_bot.sender_seq()), (vec![(1, 2), (2, 2)], None));
@@ -150,8 +197,8 @@ pub(super) async fn who_has_no_timeline_gets_no_event<D: Database>() {
 }
 
 pub(super) async fn what_a_chat_holds_comes_back_as_it_was<D: Database>() {
-    let (_database, store) = populated::<D>(3).await;
-    let group = store.create_group(&users([1, 2])).await.unwrap();
+    let (database, store) = populated::<D>(3).await;
+    let group = quiet_group(&database, users([1, 2])).await;
     let long = "好".repeat(101);
     let quoted =
         NewChat { destination: Destination::Conversation(group), ..chat(2, 1, "q", &long) };
@@ -171,6 +218,10 @@ pub(super) async fn what_a_chat_holds_comes_back_as_it_was<D: Database>() {
     assert_eq!(first.body.as_ref().unwrap().as_str(), r#"{ "title":"\u4f60", "n":1.50 }"#);
     assert_eq!((first.version, &first.state), (1, &None));
     let all = NewChat { mentions: Some(Mentions::All), ..new("all") };
+    assert_eq!(append(&*store, all.clone()).await, Appended::MentionForbidden);
+    database.tamper("UPDATE members SET role = 'owner' WHERE user_id = 1").await;
+    let stranger = NewChat { mentions: Some(Mentions::Users(users([3]).into())), ..new("s") };
+    assert_eq!(append(&*store, stranger).await, Appended::MentionInvalid);
     let all = committed(append(&*store, all).await).chat;
 
     let page = store.chats(user(2), group, Window::Newest, 2).await.unwrap().unwrap();
@@ -227,7 +278,7 @@ pub(super) async fn exactly_the_members_of_that_moment_get_a_chat<D: Database>()
     let (database, store) = populated::<D>(520).await;
     let mut groups = Vec::new();
     for members in [1..=1, 1..=2, 1..=3, 10..=59, 1..=500] {
-        groups.push(store.create_group(&users(members)).await.unwrap());
+        groups.push(quiet_group(&database, users(members)).await);
     }
     let large = groups[4];
     let replicas = [
@@ -260,11 +311,11 @@ pub(super) async fn exactly_the_members_of_that_moment_get_a_chat<D: Database>()
         movers.spawn(async move {
             let mut own = Vec::new();
             for round in 0..8 {
-                assert!(other.add_members(large, &users([mover])).await.unwrap());
+                change(&*other, large, 1, &add([mover])).await;
                 own.push(committed(
                     append(&*other, into(mover, large, &format!("m{round}"))).await,
                 ));
-                assert!(other.remove_member(large, user(mover)).await.unwrap());
+                change(&*other, large, mover, &GroupChange::Remove(user(mover))).await;
                 let refused = append(&*other, into(mover, large, &format!("n{round}"))).await;
                 assert_eq!(refused, Appended::ConversationNotFound);
             }
@@ -277,11 +328,12 @@ pub(super) async fn exactly_the_members_of_that_moment_get_a_chat<D: Database>()
     };
     let (answers, own) = tokio::join!(in_time(writers), in_time(movers));
     for mover in 501..=503 {
-        let mine: HashSet<_> =
-            timeline(&*store, mover).await.into_iter().map(|(_, id)| id).collect();
-        let sent: Vec<_> = own.iter().filter(|sent| sent.chat.user_id == user(mover)).collect();
-        assert_eq!(sent.len(), 8);
-        assert!(sent.iter().all(|sent| mine.contains(&sent.chat.id)), "who was a member has it");
+        let events = store.events(user(mover), Seq::ZERO, 100_000).await.unwrap().events;
+        let mine = events.iter().filter_map(|event| Some(sent(&event.change)?.id));
+        let mine: HashSet<_> = mine.collect();
+        let said: Vec<_> = own.iter().filter(|said| said.chat.user_id == user(mover)).collect();
+        assert_eq!(said.len(), 8);
+        assert!(said.iter().all(|said| mine.contains(&said.chat.id)), "who was a member has it");
     }
     check(&store, answers.into_iter().chain(own).collect(), large).await;
 }
@@ -304,15 +356,12 @@ async fn check(store: &Arc<dyn Store>, answers: Vec<Committed>, large: Conversat
         let events = store.events(user(of), Seq::ZERO, 100_000).await.expect("no holes").events;
         let found: BTreeSet<_> = events
             .iter()
-            .map(|event| match &event.change {
-                Change::Chat(chat) => (event.seq.get(), chat.id.get()),
-                other @ Change::Other { .. } => panic!("{other:?}"),
-            })
+            .filter_map(|event| Some((event.seq.get(), sent(&event.change)?.id.get())))
             .collect();
         assert_eq!(found, expected, "{of}");
         let mut newest: BTreeMap<ConversationId, i64> = BTreeMap::new();
         for event in events {
-            let Change::Chat(chat) = event.change else { unreachable!() };
+            let Some(chat) = sent(&event.change) else { continue };
             let before = newest.insert(chat.conversation_id, chat.id.get());
             assert!(before < Some(chat.id.get()), "ids rise within a conversation");
         }
@@ -324,8 +373,8 @@ pub(super) async fn crossed_changes_and_batches_do_not_deadlock<D: Database>() {
     let (database, store) = populated::<D>(12).await;
     let other = database.open().await;
     let third = database.open().await;
-    let one = store.create_group(&users(1..=10)).await.unwrap();
-    let two = store.create_group(&users(1..=10)).await.unwrap();
+    let one = quiet_group(&database, users(1..=10)).await;
+    let two = quiet_group(&database, users(1..=10)).await;
     for round in 0..20 {
         let batch: Vec<_> = (1..=10_i64)
             .flat_map(|i| {
@@ -341,14 +390,14 @@ pub(super) async fn crossed_changes_and_batches_do_not_deadlock<D: Database>() {
             .rev()
             .map(|chat| NewChat { client_msg_id: ClientMsgId::random(), ..chat.clone() })
             .collect();
-        let (joining, leaving) = (users([11, 12]), user(11));
-        let (a, b, c) = tokio::join!(store.append(&batch), other.append(&reversed), async {
-            third.add_members(two, &joining).await.unwrap();
-            third.add_members(one, &joining).await.unwrap();
-            third.remove_member(two, leaving).await.unwrap()
-                && third.remove_member(one, leaving).await.unwrap()
+        let (a, b, ()) = tokio::join!(store.append(&batch), other.append(&reversed), async {
+            for group in [two, one] {
+                change(&*third, group, 1, &add([11, 12])).await;
+            }
+            for group in [two, one] {
+                change(&*third, group, 11, &GroupChange::Remove(user(11))).await;
+            }
         });
-        assert!(c);
         let all = a.unwrap().into_iter().chain(b.unwrap());
         assert_eq!(all.filter(|a| matches!(a, Appended::Committed(_))).count(), 60);
     }

@@ -14,7 +14,7 @@ async fn chats(store: &dyn Store, of: i64) -> Vec<Chat> {
     let page = store.events(user(of), Seq::ZERO, 100_000).await.unwrap();
     let chat = |change| match change {
         Change::Chat(chat) => *chat,
-        other @ Change::Other { .. } => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     };
     page.events.into_iter().map(|event| chat(event.change)).collect()
 }

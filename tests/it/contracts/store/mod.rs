@@ -16,11 +16,13 @@ mod identities;
 mod jobs;
 mod latest;
 mod linger;
+mod members;
 mod outbox;
 mod outbox_postgres;
 mod pictures;
 mod postgres;
 mod readers;
+mod recalls;
 mod service;
 mod sessions;
 mod sqlite;
@@ -52,8 +54,13 @@ pub(crate) trait Database: Sized + Send + Sync + 'static {
     /// Runs a statement behind the store's back.
     async fn tamper(&self, statement: &str);
 
+    /// The one number that a query answers.
+    async fn number(&self, query: &str) -> i64;
+
     /// How many rows these are: what stands behind `FROM`.
-    async fn count(&self, rows: &str) -> i64;
+    async fn count(&self, rows: &str) -> i64 {
+        self.number(&format!("SELECT count(*) FROM {rows}")).await
+    }
 }
 
 /// Runs the suite on a database. Each case is a function of the module that its list is headed by.
@@ -99,6 +106,21 @@ macro_rules! store_contract {
                     a_changed_chat_still_tells_a_repeat_from_another_request,
                     exactly_the_members_of_that_moment_get_a_chat,
                     crossed_changes_and_batches_do_not_deadlock,
+                ];
+                members: [
+                    a_group_begins_once_for_each_key,
+                    at_two_replicas_a_key_is_one_group,
+                    members_read_their_own_stretches_of_a_group,
+                    a_group_changes_as_its_roles_allow,
+                    what_one_keeps_of_a_conversation_is_ones_own,
+                    whoever_is_called_by_name_sees_it_until_reading,
+                ];
+                recalls: [
+                    a_recalled_chat_says_nothing_anywhere,
+                    a_recall_has_its_time,
+                    changes_are_read_from_a_version_on,
+                    a_chat_deleted_for_oneself_is_gone_for_good,
+                    recalls_and_chats_cross_without_a_deadlock,
                 ];
                 latest: [
                     latest_chats_outlive_the_timeline,
@@ -304,7 +326,7 @@ async fn timeline(store: &dyn Store, of: i64) -> Vec<(i64, ChatId)> {
         .into_iter()
         .map(|event| match event.change {
             Change::Chat(chat) => (event.seq.get(), chat.id),
-            other @ Change::Other { .. } => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         })
         .collect()
 }

@@ -41,9 +41,9 @@ impl Database for PgDatabase {
         postgres::execute(&self.url, statement).await;
     }
 
-    async fn count(&self, rows: &str) -> i64 {
+    async fn number(&self, query: &str) -> i64 {
         let mut connection = postgres::connect(&self.url).await;
-        let query = AssertSqlSafe(format!("SELECT count(*) FROM {rows}"));
+        let query = AssertSqlSafe(query.to_owned());
         sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
     }
 }

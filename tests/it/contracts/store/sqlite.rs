@@ -45,9 +45,9 @@ impl Database for SqliteFile {
         connection.close().await.unwrap();
     }
 
-    async fn count(&self, rows: &str) -> i64 {
+    async fn number(&self, query: &str) -> i64 {
         let mut connection = self.connect().await;
-        let query = AssertSqlSafe(format!("SELECT count(*) FROM {rows}"));
+        let query = AssertSqlSafe(query.to_owned());
         sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
     }
 }

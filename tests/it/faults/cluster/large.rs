@@ -16,10 +16,10 @@ use imserver::{
         Bus, Signal, WideEvent,
         redis::{RedisBus, Timing},
     },
-    domain::{ConversationId, Destination, UserId},
+    domain::{ClientMsgId, ConversationId, Destination, UserId},
     protocol::event::EventBody,
     redis::Instances,
-    store::{Appended, Committed, NewChat, Store, postgres::PgStore},
+    store::{Appended, Committed, GroupBegun, NewChat, NewGroup, Store, postgres::PgStore},
 };
 use url::Url;
 
@@ -147,7 +147,15 @@ async fn cost_of_a_large_conversation() {
         });
     }
     let store: Arc<dyn Store> = Arc::new(PgStore::open(&database).await.unwrap());
-    let group = store.create_group(&members).await.unwrap();
+    let new = NewGroup {
+        creator: members[0],
+        key: ClientMsgId::random(),
+        title: None,
+        members: members.iter().copied().collect(),
+    };
+    let GroupBegun::Begun(group, _) = store.begin_group(&new).await.unwrap() else {
+        panic!("it is a new one")
+    };
     let publisher = Publisher::start(redis.url());
     let figures = Figures::of("cost_of_a_large_conversation");
     figures.count("members", MEMBERS).count("chats", CHATS);

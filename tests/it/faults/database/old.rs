@@ -177,7 +177,7 @@ async fn keeps_the_timeline(store: &dyn Store, n: i64, world: &World) {
     assert_eq!(page.range, TimelineRange { first: Seq::new(1).unwrap(), last });
     let chats = page.events.iter().map(|event| match &event.change {
         Change::Chat(chat) => chat,
-        other @ Change::Other { .. } => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     });
     let chats: Vec<_> = chats.collect();
     for chat in &chats {

@@ -1,0 +1,4 @@
+-- no-transaction
+-- A creator's key is one group for ever.
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS conversations_by_key ON conversations (creator_id, creator_key)
+    WHERE creator_key IS NOT NULL;

@@ -1,0 +1,2 @@
+-- What changed in a conversation since one of its versions.
+CREATE INDEX chats_by_change ON chats (conversation_id, change_id) WHERE change_id IS NOT NULL;

@@ -48,7 +48,8 @@ pub(super) fn unfit_for_names(name: &str) -> Option<&'static str> {
     None
 }
 
-fn unfit(c: char) -> Option<&'static str> {
+/// The kind of a character that no name may hold, if it is one.
+pub(super) fn unfit(c: char) -> Option<&'static str> {
     match c {
         '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             Some("characters that change the direction of text")

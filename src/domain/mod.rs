@@ -6,6 +6,7 @@ pub mod chat;
 pub mod group;
 pub mod identity;
 pub mod ids;
+pub mod media;
 pub mod payload;
 pub mod text;
 pub mod user;
@@ -22,6 +23,7 @@ pub use ids::{
     ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId, ReplicaId, Seq,
     SessionId, UserId,
 };
+pub use media::{FileName, Media, MediaId, MediaKind, MediaShape};
 pub use payload::Payload;
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, User};

@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId, ConnectionId, ConversationId,
-        ConversationKind, Epoch, GroupTitle, Mentions, OutboxId, Payload, ReplicaId, Role, Seq,
+        ConversationKind, Epoch, GroupTitle, MediaId, Mentions, OutboxId, Payload, ReplicaId, Role, Seq,
         SessionId, UserId, UserName,
     },
 };
@@ -107,6 +107,8 @@ decode!(AvatarHash, String, |hash| {
     Self::parse(&hash).ok_or_else(|| "the name of a picture is no hash".into())
 });
 encode!(AvatarHash, String, |hash| hash.as_str().to_owned());
+decode!(MediaId, String, |id| Self::parse(&id).ok_or_else(|| "the id of media is none".into()));
+encode!(MediaId, String, ToString::to_string);
 decode!(ClientMsgId, String, |key| {
     Self::parse(&key).map_err(|error| format!("a client's key {error}").into())
 });

@@ -22,7 +22,7 @@ pub trait Erasure {
     async fn erase_user(&self, user: UserId) -> Result<bool, StoreError>;
 
     /// Empties the contents of at most `limit` chats that the user sent, in the order of their keys,
-    /// after the key `after`. Returns the last key of these; `None` if there were none. Safe to repeat.
+    /// after the key `after`; media that only they have shown are unused from now on. Returns the last key of these; `None` if there were none. Safe to repeat.
     async fn blank_chats(
         &self,
         user: UserId,

@@ -19,6 +19,7 @@ mod history;
 mod identities;
 mod identity_columns;
 mod jobs;
+mod media;
 mod outbox;
 mod outbox_cursor;
 pub mod postgres;
@@ -42,6 +43,7 @@ pub use health::{Access, Health};
 pub use history::History;
 pub use identities::Identities;
 pub use jobs::Jobs;
+pub use media::{MediaKey, MediaRecords};
 pub use outbox::{CHAT_CREATED, CHAT_RECALLED, Outbox, OutboxEntry, OutboxPage};
 pub use outbox_cursor::{InvalidCursor, OutboxCursor};
 pub use recalls::{Recalled, Recalls};
@@ -74,8 +76,8 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: Appends, Avatars, Conversations, DeliveryStore, Erasure, Groups, Identities, Jobs, Outbox,
-        Recalls, Sessions
+    Store: Appends, Avatars, Conversations, DeliveryStore, Erasure, Groups, Identities, Jobs,
+        MediaRecords, Outbox, Recalls, Sessions
 }
 
 store! {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use super::{super::dialect::Now, Conn, Db, drop_unless_had, sql};
+use super::{super::dialect::Now, Conn, Db, drop_unless_had, release_media, sql};
 use crate::{
-    domain::{AvatarHash, ClientMsgId, UserId, UserName},
+    domain::{AvatarHash, ChatId, ClientMsgId, UserId, UserName},
     store::{Erasure, StoreError},
 };
 
@@ -34,17 +34,31 @@ impl Erasure for Db {
         .bind(after.clone())
         .bind(i64::from(limit));
         let last: Option<ClientMsgId> = self.read(|c| query.fetch_one(c).boxed()).await?;
-        let query = sqlx::query(
-            "UPDATE chats SET content = '', body = NULL
-             WHERE sender_id = $1 AND client_msg_id > $2 AND client_msg_id <= $3
-                 AND (content <> '' OR body IS NOT NULL)",
-        )
-        .bind(user)
-        .bind(after)
-        .bind(last.clone());
-        self.write(|c| query.execute(c).boxed()).await?;
+        let (up_to, now) = (last.clone(), self.now());
+        self.transaction(move |c| blank(c, user, after, up_to, now).boxed()).await?;
         Ok(last)
     }
+}
+
+/// Takes the words and what they show from the chats with these keys.
+async fn blank(
+    connection: &mut Conn,
+    user: UserId,
+    after: String,
+    up_to: Option<ClientMsgId>,
+    now: Now,
+) -> sqlx::Result<()> {
+    let blanked: Vec<ChatId> = sqlx::query_scalar(
+        "UPDATE chats SET content = '', body = NULL
+         WHERE sender_id = $1 AND client_msg_id > $2 AND client_msg_id <= $3
+             AND (content <> '' OR body IS NOT NULL) RETURNING id",
+    )
+    .bind(user)
+    .bind(after)
+    .bind(up_to)
+    .fetch_all(&mut *connection)
+    .await?;
+    release_media(connection, &blanked, now).await
 }
 
 async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bool> {

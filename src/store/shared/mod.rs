@@ -8,6 +8,7 @@ mod conversations;
 mod erasure;
 mod groups;
 mod jobs;
+mod media;
 mod queries;
 mod recalls;
 mod sessions;
@@ -19,4 +20,5 @@ use super::dialect::{Conn, Db, DbRow, ids, sql, texts};
 
 pub(super) use appends::append_any;
 use avatars::drop_unless_had;
+use media::release_media;
 pub(super) use queries::chats_query;

@@ -16,6 +16,7 @@ mod identities;
 mod jobs;
 mod latest;
 mod linger;
+mod media;
 mod members;
 mod outbox;
 mod outbox_postgres;
@@ -184,6 +185,15 @@ macro_rules! store_contract {
                     a_replaced_picture_goes_unless_somebody_has_it,
                     writers_of_few_pictures_lose_none_and_leave_none,
                     pictures_of_old_are_dropped_page_by_page,
+                ];
+                media: [
+                    an_upload_is_found_once_it_is_stored,
+                    who_can_read_it_can_send_it,
+                    what_no_chat_shows_is_collected,
+                    what_an_erased_user_has_sent_is_collected,
+                    uploads_are_collected_page_by_page,
+                    nothing_is_collected_under_a_chat,
+                    the_newest_key_signs_and_others_last_for_a_while,
                 ];
                 erasure: [
                     what_says_who_it_was_goes,

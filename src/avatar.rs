@@ -1,24 +1,20 @@
-//! Pictures that people upload, made into ones that are safe to serve.
-
-use std::io::Cursor;
+//! Faces: pictures that people upload for themselves, small and safe to serve.
 
 use bytes::Bytes;
-use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits,
-    codecs::{
-        jpeg::{JpegDecoder, JpegEncoder},
-        png::{PngDecoder, PngEncoder},
-        webp::WebPDecoder,
-    },
-    imageops::FilterType,
-};
+use image::ImageFormat;
+
+use crate::picture::{self, Bounds, Encoded, PictureError};
 
 /// The longest side that is taken, in pixels. Phones' cameras have some 4,000.
 const MAX_SIDE: u32 = 4_096;
 
-/// The most memory that the pixels of an upload may take, in bytes: those of 4,096 x 4,096 at four
-/// bytes each. Decoders take a small multiple of it for a moment.
-const MAX_DECODED_BYTES: u64 = 64 * 1024 * 1024;
+/// What is taken. The memory is that of 4,096 x 4,096 pixels at four bytes each.
+const BOUNDS: Bounds = Bounds {
+    formats: &[ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP],
+    max_side: MAX_SIDE,
+    max_pixels: 4_096 * 4_096,
+    max_decoded: 64 * 1024 * 1024,
+};
 
 /// The longest side of a picture that is served, in pixels.
 const SERVED_SIDE: u32 = 512;
@@ -52,7 +48,15 @@ pub enum AvatarError {
     Broken,
 }
 
-const TOO_LARGE: AvatarError = AvatarError::TooLarge { max_side: MAX_SIDE };
+impl From<PictureError> for AvatarError {
+    fn from(error: PictureError) -> Self {
+        match error {
+            PictureError::NotAPicture => Self::NotAPicture,
+            PictureError::TooLarge => Self::TooLarge { max_side: MAX_SIDE },
+            PictureError::Broken => Self::Broken,
+        }
+    }
+}
 
 /// Makes an upload into a picture of at most 512 x 512 pixels, upright, without metadata. Smaller
 /// ones keep their size; of animated ones, the first frame counts. The same upload gives the same
@@ -61,127 +65,22 @@ const TOO_LARGE: AvatarError = AvatarError::TooLarge { max_side: MAX_SIDE };
 /// Takes up to some hundred milliseconds and 200 MiB: callers run it on the blocking pool, few at a
 /// time.
 pub fn normalise(bytes: &[u8]) -> Result<Picture, AvatarError> {
-    let read = match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => {
-            PngDecoder::with_limits(Cursor::new(bytes), limits()).and_then(shrunk)
-        }
-        Ok(ImageFormat::Jpeg) => {
-            check_jpeg(bytes)?;
-            JpegDecoder::new(Cursor::new(bytes)).and_then(shrunk)
-        }
-        Ok(ImageFormat::WebP) => {
-            check_webp(bytes.get(12..).unwrap_or_default(), false)?;
-            WebPDecoder::new(Cursor::new(bytes)).and_then(shrunk)
-        }
-        _ => return Err(AvatarError::NotAPicture),
-    };
-    read.and_then(|picture| encode(&picture)).map_err(|error| match error {
-        ImageError::Limits(_) => TOO_LARGE,
-        _ => AvatarError::Broken,
-    })
-}
-
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    limits
-}
-
-/// Decodes what is within the limits, to the size that is served and upright.
-fn shrunk(mut decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {
-    let mut limits = limits();
-    decoder.set_limits(limits.clone())?;
-    limits.reserve(decoder.total_bytes())?;
-    let orientation = decoder.orientation()?;
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    if picture.width().max(picture.height()) > SERVED_SIDE {
-        picture = picture.resize(SERVED_SIDE, SERVED_SIDE, FilterType::CatmullRom);
-    }
-    picture.apply_orientation(orientation);
-    Ok(picture)
-}
-
-fn encode(picture: &DynamicImage) -> ImageResult<Picture> {
-    let mut bytes = Vec::new();
-    // Screenshots have an alpha channel and nothing to see through: as PNG they would be many times
-    // as long.
-    let seen_through = picture.color().has_alpha().then(|| picture.to_rgba8());
-    let seen_through = seen_through.filter(|pixels| pixels.pixels().any(|p| p.0[3] < u8::MAX));
-    let content_type = if let Some(pixels) = seen_through {
-        pixels.write_with_encoder(PngEncoder::new(&mut bytes))?;
-        "image/png"
-    } else {
-        let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-        picture.to_rgb8().write_with_encoder(encoder)?;
-        "image/jpeg"
-    };
-    Ok(Picture { content_type, bytes: bytes.into() })
-}
-
-/// Refuses a JPEG without its end mark, where the decoder would paint grey what is missing.
-fn check_jpeg(bytes: &[u8]) -> Result<(), AvatarError> {
-    const START_OF_SCAN: u8 = 0xDA;
-    const END: [u8; 2] = [0xFF, 0xD9];
-    // Segments are skipped by their length: a thumbnail in one of them has an end mark of its own.
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    while let [0xFF, marker, tail @ ..] = rest {
-        let after = match *marker {
-            // In what follows, an 0xFF that is data has a zero after it.
-            START_OF_SCAN if tail.windows(2).any(|pair| pair == END) => return Ok(()),
-            START_OF_SCAN => break,
-            0xFF => rest.get(1..),
-            _ => tail
-                .first_chunk()
-                .and_then(|length| tail.get(usize::from(u16::from_be_bytes(*length))..)),
-        };
-        rest = after.unwrap_or_default();
-    }
-    Err(AvatarError::Broken)
-}
-
-/// Refuses a WebP of which a chunk claims more bytes than there are, or a bitstream more pixels than
-/// are taken: the decoder compares neither with the rest before it has taken the memory.
-fn check_webp(mut chunks: &[u8], within_frame: bool) -> Result<(), AvatarError> {
-    const FRAME_HEADER: usize = 16;
-    while let Some((head, tail)) = chunks.split_first_chunk::<8>() {
-        let [a, b, c, d, length @ ..] = *head;
-        let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
-        let body = tail.get(..length).ok_or(AvatarError::Broken)?;
-        let (width, height) = match (&[a, b, c, d], body) {
-            (b"VP8 ", [_, _, _, _, _, _, w0, w1, h0, h1, ..]) => {
-                (u16::from_le_bytes([*w0, *w1]) & 0x3FFF, u16::from_le_bytes([*h0, *h1]) & 0x3FFF)
-            }
-            (b"VP8L", [_, b0, b1, b2, b3, ..]) => {
-                // Two sides of 14 bits each, less 1.
-                let low = u16::from_le_bytes([*b0, *b1]);
-                let high = u16::from_le_bytes([*b2, *b3]);
-                ((low & 0x3FFF) + 1, (((high & 0x0FFF) << 2) | (low >> 14)) + 1)
-            }
-            (b"ANMF", [..]) if body.len() >= FRAME_HEADER && !within_frame => {
-                check_webp(&body[FRAME_HEADER..], true)?;
-                (0, 0)
-            }
-            (b"VP8 " | b"VP8L" | b"ANMF", _) => return Err(AvatarError::Broken),
-            _ => (0, 0),
-        };
-        if u32::from(width.max(height)) > MAX_SIDE {
-            return Err(TOO_LARGE);
-        }
-        // Chunks begin at even places.
-        chunks = tail.get(length + length % 2..).unwrap_or_default();
-    }
-    Ok(())
+    let picture = picture::decode(bytes, &BOUNDS, SERVED_SIDE)?;
+    let as_png = picture::is_seen_through(&picture);
+    let Encoded { content_type, bytes, .. } = picture::encode(&picture, as_png, JPEG_QUALITY)?;
+    Ok(Picture { content_type, bytes })
 }
 
 #[cfg(test)]
 mod tests {
     use image::{
-        ImageBuffer, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage, codecs::webp::WebPEncoder,
+        DynamicImage, ImageBuffer, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage,
+        codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
     };
 
     use super::*;
+
+    const TOO_LARGE: AvatarError = AvatarError::TooLarge { max_side: MAX_SIDE };
 
     const RED: Rgb<u8> = Rgb([250, 10, 10]);
     const BLUE: Rgb<u8> = Rgb([10, 10, 250]);
@@ -367,7 +266,7 @@ mod tests {
         let mut exif = webp_chunk(b"EXIF", EXIF);
         exif[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
         // Of the check itself, since the decoder fails in the same way, with 4 GiB in its hands.
-        assert_eq!(check_webp(&exif, false), Err(AvatarError::Broken));
+        assert_eq!(picture::check_webp(&exif, &BOUNDS, false), Err(PictureError::Broken));
         // Frames within frames, which there are not, as deep as an upload has room for.
         let nested = (0..8_000).fold(Vec::new(), |inner, _| frame(&inner));
         assert_eq!(normalise(&webp(true, &nested)), Err(AvatarError::Broken));

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod messaging;
 pub mod outbox;
 pub mod output;
+pub mod picture;
 pub mod presence;
 pub mod protocol;
 pub mod redis;

@@ -86,6 +86,7 @@ impl From<Refused> for ApiError {
             Limit::Presence => "you ask too often who is online",
             Limit::Write => "you change things too often",
             Limit::Avatar => "you change your picture too often",
+            Limit::Upload => "you have uploaded too much today",
             Limit::Login => "you log in too often",
             Limit::Handshake => "you connect too often",
             Limit::FailedLogin => "too many logins from your network have failed",

@@ -31,6 +31,7 @@ use crate::{
     http_client::http_client,
     jobs::{self, Job},
     limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
+    media::{self, MediaLibrary, MediaLinks, Storage, Worker},
     messaging::{self, Messaging},
     outbox,
     protocol::close::CloseCode,
@@ -143,6 +144,7 @@ fn limits(settings: &Settings, limiter: Arc<dyn Limiter>) -> Limits {
         presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
         write: Rate::per_sec(limits.writes_per_sec, limits.write_burst),
         avatar: Rate::per_min(limits.avatars_per_min),
+        upload: Rate::per_day(limits.upload_mb_per_day * 1024),
         login: Rate::per_min(limits.logins_per_min),
         handshake: Rate::per_min(limits.handshakes_per_min),
         failure: Rate::per_min(limits.failures_per_min),
@@ -160,15 +162,50 @@ async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result
 fn shared_work(
     settings: &Settings,
     store: &Arc<dyn Store>,
+    storage: &Storage,
     clock: &Clock,
-) -> [BoxFuture<'static, ()>; 2] {
+) -> [BoxFuture<'static, ()>; 3] {
     let job = |name| Job::new(Arc::clone(store), name, jobs::LEASE);
     let keep = Keep { age: settings.timeline.keep, events: settings.timeline.keep_events };
     let trim = job("timelines.trim");
     [
         Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
         Box::pin(outbox::drop_old(Arc::clone(store), clock.clone(), job("outbox.drop"))),
+        Box::pin(media::keep_collecting(
+            Arc::clone(store),
+            storage.clone(),
+            clock.clone(),
+            job("media.collect"),
+        )),
     ]
+}
+
+/// What the URLs of media begin with: where clients reach the service, as far as that is known.
+fn media_base(settings: &Settings, listener: &TcpListener) -> anyhow::Result<String> {
+    if let Some(url) = &settings.server.public_url {
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
+    }
+    let address = listener.local_addr()?;
+    if address.ip().is_loopback() {
+        return Ok(format!("http://{address}"));
+    }
+    tracing::warn!(
+        "the URLs of pictures, voice and files begin with no host; set server.public_url"
+    );
+    Ok(String::new())
+}
+
+/// Pictures, voice and files.
+async fn media(
+    settings: &Settings,
+    clock: &Clock,
+    listener: &TcpListener,
+    store: Arc<dyn Store>,
+    storage: Storage,
+    limits: Limits,
+) -> anyhow::Result<MediaLibrary> {
+    let links = MediaLinks::new(media_base(settings, listener)?, clock.clone());
+    Ok(MediaLibrary::open(store, storage, Worker::start()?, links, limits).await?)
 }
 
 /// The way to WeChat, where the settings allow a login by it.
@@ -214,11 +251,16 @@ impl App {
         let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
         switch_outbox(&settings, &*store).await?;
-        let shared_work = shared_work(&settings, &store, &clock);
+        let storage = Storage::open(&settings.media.url)?;
+        let shared_work = shared_work(&settings, &store, &storage, &clock);
         let Cluster { bus, incoming, presence, transitions, limiter, instances } =
             Cluster::connect(&settings, &clock).await?;
         let has_others = !instances.is_empty();
         let limits = limits(&settings, limiter);
+
+        let media =
+            media(&settings, &clock, &listener, Arc::clone(&store), storage, limits.clone())
+                .await?;
 
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
@@ -239,7 +281,7 @@ impl App {
         };
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let reconcile_every = settings.delivery.reconcile_every;
-        let work: [BoxFuture<'static, ()>; 9] = [
+        let work: [BoxFuture<'static, ()>; 10] = [
             Box::pin(Arc::clone(&delivery).listen(incoming)),
             Box::pin(delivery::fan_out(Arc::clone(&delivery))),
             Box::pin(delivery::announce(Arc::clone(&delivery), transitions)),
@@ -249,6 +291,7 @@ impl App {
             Box::pin(delivery::limit_sockets(Arc::clone(&delivery))),
             Box::pin(auth::retention::keep_sweeping(auth.clone())),
             Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
+            Box::pin(media.clone().follow_keys()),
         ];
         for work in work.into_iter().chain(shared_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
@@ -262,6 +305,7 @@ impl App {
                 settings.auth.demo_login,
                 limits.clone(),
             ),
+            media,
             messaging: Messaging::new(
                 Arc::clone(&store),
                 door(&store, &limits, rules),

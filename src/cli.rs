@@ -20,7 +20,7 @@ use crate::{
     config::{self, Overrides, Settings},
     descriptors,
     domain::UserId,
-    healthcheck,
+    healthcheck, media,
     output::Output,
     telemetry,
 };
@@ -80,6 +80,8 @@ enum Command {
 enum Admin {
     /// Begin a new history after a restore: every client loads anew
     RotateEpoch,
+    /// Sign the URLs of media with a new key: those that were given out before are good for 48 h
+    RotateMediaKey,
     /// Erase a user for good: name, picture, logins, sessions, and the words of every chat it sent
     EraseUser {
         /// Whom
@@ -150,6 +152,11 @@ async fn execute(cli: Cli, output: &Output) -> anyhow::Result<()> {
             anyhow::ensure!(known, "there is no user {user}");
             answer(&format!("user {user} is erased"))
         }
+        Command::Admin(Admin::RotateMediaKey) => {
+            let store = app::open_store(&settings, &clock).await?;
+            let key = media::rotate_key(&*store).await?;
+            answer(&format!("URLs of media are signed by key {key} within a minute"))
+        }
         Command::Admin(Admin::RotateEpoch) => {
             let store = app::open_store(&settings, &clock).await?;
             answer(&format!("a new history begins: epoch {}", store.rotate_epoch().await?))
@@ -206,6 +213,7 @@ fn greeting(app: &App) -> anyhow::Result<String> {
     let mut text = String::new();
     writeln!(text, "imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
     writeln!(text, "  data         {}", settings.database.url)?;
+    writeln!(text, "  media        {}", settings.media.url)?;
     writeln!(text, "  metrics      {metrics}")?;
     writeln!(text, "  demo login   {}", on_off(settings.auth.demo_login))?;
     writeln!(text, "  anonymous    {} (the legacy routes)", on_off(settings.auth.anonymous))?;

@@ -21,6 +21,7 @@ pub mod http_client;
 pub mod hub;
 pub mod jobs;
 pub mod limits;
+pub mod media;
 pub mod messaging;
 pub mod outbox;
 pub mod output;

@@ -15,6 +15,7 @@ use crate::{
     delivery::Delivery,
     drain::Drain,
     limits::{HandshakeGate, Limits},
+    media::MediaLibrary,
     messaging::Messaging,
     presence::Presence,
     redis::Instances,
@@ -27,6 +28,8 @@ pub struct Service {
     pub settings: Settings,
     /// Logins, sessions and faces.
     pub accounts: Accounts,
+    /// Pictures, voice and files.
+    pub media: MediaLibrary,
     /// What a user can do with chats.
     pub messaging: Messaging,
     /// The way to the sockets.

@@ -110,7 +110,7 @@ mod tests {
     use std::{io::Write, time::Duration};
 
     use super::*;
-    use crate::config::MetricsListen;
+    use crate::config::{MediaUrl, MetricsListen};
 
     fn with(env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -135,6 +135,7 @@ mod tests {
         assert_eq!(settings.server.drain_pause, Duration::ZERO);
         let DatabaseUrl::Sqlite(path) = settings.database.url else { panic!("no SQLite") };
         assert!(path.ends_with("data/imserver.db"));
+        assert_eq!(settings.media.url, MediaUrl::Folder("data/media".into()));
     }
 
     #[test]
@@ -213,6 +214,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_has_a_prefix_and_options() {
+        let url = "s3://bucket/im/media?region=cn-north-1&endpoint=https://s3.example";
+        let settings = with(&[("IMSERVER__MEDIA__URL", url)], &[]).unwrap();
+        assert_eq!(settings.media.url.to_string(), "s3://bucket/im/media");
+        let MediaUrl::S3 { bucket, prefix, options } = settings.media.url else { panic!("no S3") };
+        assert_eq!((&*bucket, &*prefix), ("bucket", "im/media"));
+        let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let expected = [("region", "cn-north-1"), ("endpoint", "https://s3.example")];
+        assert_eq!(options, expected.map(own));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (key, value, named) in [
             ("IMSERVER__DATABSE__URL", "x", "databse"),
@@ -236,6 +249,11 @@ mod tests {
             ("IMSERVER__BUS__NAMESPACE", "im server", "bus.namespace"),
             ("IMSERVER__SERVER__PUBLIC_URL", "ftp://a", "http or https"),
             ("IMSERVER__OUTBOX__ENABLED", "perhaps", "outbox.enabled"),
+            ("IMSERVER__MEDIA__URL", "ftp://u:hunter2@h", "media.url"),
+            ("IMSERVER__MEDIA__URL", "file://", "media.url"),
+            ("IMSERVER__MEDIA__URL", "s3://u:hunter2@bucket", "media.url"),
+            ("IMSERVER__MEDIA__URL", "s3://b?aws_access_key_id=hunter2", "AWS_ACCESS_KEY_ID"),
+            ("IMSERVER__LIMITS__UPLOAD_MB_PER_DAY", "0", "limits.upload_mb_per_day"),
             ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),
             ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),
             ("IMSERVER__WECHAT__SECRET", "hunter2", "wechat.appid"),

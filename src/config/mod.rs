@@ -12,7 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use load::{Overrides, load};
-pub use urls::{BusKind, DatabaseUrl};
+pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
     days, http_url, list, namespace, optional_address, optional_http_url, origins, secs, within,
 };
@@ -64,6 +64,8 @@ pub struct Settings {
     pub timeline: Timeline,
     /// The outbox.
     pub outbox: Outbox,
+    /// Pictures, voice and files.
+    pub media: Media,
     /// Rate limits.
     pub limits: Limits,
     /// Logs.
@@ -268,6 +270,14 @@ pub struct Outbox {
     pub enabled: Option<bool>,
 }
 
+/// Pictures, voice and files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    /// Where their bytes are.
+    pub url: MediaUrl,
+}
+
 /// Rate limits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -304,6 +314,9 @@ pub struct Limits {
     /// Pictures that a user uploads in a minute.
     #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
     pub avatars_per_min: u32,
+    /// MiB that a user uploads in a day.
+    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
+    pub upload_mb_per_day: u32,
     /// Logins of a user in a minute.
     #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
     pub logins_per_min: u32,

@@ -68,6 +68,59 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
+/// Where the bytes of media are.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum MediaUrl {
+    /// In this folder.
+    Folder(PathBuf),
+    /// In S3. Credentials are those of the environment.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What all names begin with; may be empty.
+        prefix: String,
+        /// Such as `region` and `endpoint`.
+        options: Vec<(String, String)>,
+    },
+}
+
+impl TryFrom<String> for MediaUrl {
+    type Error = &'static str;
+
+    fn try_from(url: String) -> Result<Self, Self::Error> {
+        const FORMS: &str = "must be file://FOLDER or s3://BUCKET[/PREFIX][?region=…&endpoint=…]";
+        /// Where settings are shown, they would be.
+        const SECRETS: [&str; 3] = ["access_key_id", "secret_access_key", "token"];
+        if let Some(folder) = url.strip_prefix("file://") {
+            return if folder.is_empty() { Err(FORMS) } else { Ok(Self::Folder(folder.into())) };
+        }
+        let parsed = Url::parse(&url).ok().filter(|url| url.scheme() == "s3");
+        let parsed = parsed.filter(|url| url.username().is_empty() && url.password().is_none());
+        let parsed = parsed.ok_or(FORMS)?;
+        let bucket = parsed.host_str().filter(|bucket| !bucket.is_empty()).ok_or(FORMS)?.to_owned();
+        let options: Vec<_> = parsed.query_pairs().into_owned().collect();
+        if options.iter().any(|(key, _)| SECRETS.iter().any(|secret| key.ends_with(secret))) {
+            return Err("must not hold credentials; set AWS_ACCESS_KEY_ID and \
+                        AWS_SECRET_ACCESS_KEY in the environment");
+        }
+        let prefix = parsed.path().trim_matches('/').to_owned();
+        Ok(Self::S3 { bucket, prefix, options })
+    }
+}
+
+impl fmt::Display for MediaUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => {
+                let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+                folder.display().fmt(f)
+            }
+            Self::S3 { bucket, prefix, .. } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
 /// What connects the replicas.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BusKind {

@@ -15,15 +15,17 @@ use utoipa::{
 use super::error::Problem;
 
 /// The statuses by which a route may refuse, each of which is described once.
-const FAULTS: [u16; 9] = [400, 401, 403, 404, 409, 413, 429, 500, 503];
+const FAULTS: [u16; 12] = [400, 401, 403, 404, 409, 413, 415, 416, 422, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 13] = [
+const FURTHER: [(&str, &[u16]); 15] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
     ("/v1/me", &[404]),
     ("/v1/me/avatar", &[404]),
     ("/v1/avatars/{hash}", &[503]),
+    ("/v1/media", &[415, 422]),
+    ("/v1/media/{id}/{variant}", &[416, 503]),
     ("/v1/users", &[404]),
     ("/v1/events", &[409]),
     ("/v1/chats", &[404, 409]),

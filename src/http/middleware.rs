@@ -29,7 +29,7 @@ use crate::{
 const TOKEN_KEYS: [&str; 3] = ["token", "access_token", "bearer"];
 
 /// Routes that give away nothing that a page could not read by itself: any page may show them.
-const PUBLIC: [&str; 8] = [
+const PUBLIC: [&str; 9] = [
     "/",
     "/demo",
     "/page/{file}",
@@ -38,6 +38,7 @@ const PUBLIC: [&str; 8] = [
     "/v1/service",
     "/v1/openapi.json",
     "/v1/avatars/{hash}",
+    "/v1/media/{id}/{variant}",
 ];
 
 /// Refuses a token in the URL, on any route, valid or not.

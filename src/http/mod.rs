@@ -13,6 +13,7 @@ mod legacy;
 mod linger;
 mod login;
 mod me;
+mod media;
 mod metrics;
 mod middleware;
 mod page;
@@ -65,6 +66,8 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(chats::send))
         .routes(routes!(chats::recall))
         .routes(routes!(chats::delete))
+        .routes(routes!(media::upload))
+        .routes(routes!(media::serve))
         .routes(routes!(events::events))
         .routes(routes!(page::service))
         .routes(routes!(page::openapi))

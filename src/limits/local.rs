@@ -29,14 +29,14 @@ struct Used {
 }
 
 impl LocalLimiter {
-    /// Whether a key may be used, and `takes` uses it then. `Some`: not for that long.
-    pub(super) fn decide(&self, key: Key, rate: Rate, takes: bool) -> Option<Duration> {
+    /// Whether a key may be used so many times, and `takes` uses it then. `Some`: not for that long.
+    pub(super) fn decide(&self, key: Key, rate: Rate, times: u32, takes: bool) -> Option<Duration> {
         let now = Instant::now();
         let mut used = self.0.lock();
         let recovers = used.recovers_at.get(&key).map_or(now, |at| *at);
         // Never further ahead than a burst can be, should the rate have been another one.
         let recovers = recovers.clamp(now, now + rate.depth());
-        let next = recovers + rate.interval();
+        let next = recovers + rate.interval() * times;
         let wait = next.saturating_duration_since(now + rate.depth());
         if !wait.is_zero() {
             return Some(wait);
@@ -80,11 +80,11 @@ impl Used {
 #[async_trait]
 impl Limiter for LocalLimiter {
     async fn take(&self, key: Key, rate: Rate) -> Answer {
-        Answer { wait: self.decide(key, rate, true), is_shared: true }
+        Answer { wait: self.decide(key, rate, 1, true), is_shared: true }
     }
 
     async fn look(&self, key: Key, rate: Rate) -> Answer {
-        Answer { wait: self.decide(key, rate, false), is_shared: true }
+        Answer { wait: self.decide(key, rate, 1, false), is_shared: true }
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
         let limiter = LocalLimiter::default();
         let rate = Rate::per_sec(1, 60);
         for user in 1..=5_000 {
-            assert_eq!(limiter.decide(key(user), rate, true), None);
+            assert_eq!(limiter.decide(key(user), rate, 1, true), None);
             if user % 1_000 == 0 {
                 tokio::time::advance(Duration::from_secs(2)).await;
             }
@@ -113,21 +113,21 @@ mod tests {
         assert!(limiter.0.lock().recovers_at.len() <= 2 * MIN_SWEEP);
         let limit = i64::try_from(MAX_KEYS).unwrap();
         for user in 1..=limit + 10 {
-            assert_eq!(limiter.decide(key(user), rate, true), None);
+            assert_eq!(limiter.decide(key(user), rate, 1, true), None);
         }
         assert_eq!(limiter.0.lock().recovers_at.len(), MAX_KEYS);
         // A flood of others gives nobody a fresh burst.
         for _ in 0..59 {
-            limiter.decide(key(limit), rate, true);
+            limiter.decide(key(limit), rate, 1, true);
         }
-        assert!(limiter.decide(key(limit), rate, true).is_some());
+        assert!(limiter.decide(key(limit), rate, 1, true).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_that_was_another_one_locks_nobody_out() {
         let limiter = LocalLimiter::default();
         limiter.note(key(1), Duration::from_hours(1));
-        let wait = limiter.decide(key(1), Rate::per_sec(5, 10), true).unwrap();
+        let wait = limiter.decide(key(1), Rate::per_sec(5, 10), 1, true).unwrap();
         assert_eq!(wait, Duration::from_millis(200));
     }
 }

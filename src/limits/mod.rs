@@ -54,6 +54,8 @@ pub enum Limit {
     Write,
     /// A picture that is uploaded, whether or not it is taken.
     Avatar,
+    /// A KiB that is uploaded, taken or not.
+    Upload,
     /// A session that begins.
     Login,
     /// A socket that opens.
@@ -74,6 +76,7 @@ impl Limit {
             Self::Presence => "presence",
             Self::Write => "write",
             Self::Avatar => "avatar",
+            Self::Upload => "upload",
             Self::Login => "login",
             Self::Handshake => "handshake",
             Self::FailedLogin => "failed_login",

@@ -23,6 +23,8 @@ pub struct Rates {
     pub write: Rate,
     /// Uploads of a user.
     pub avatar: Rate,
+    /// What a user uploads, in KiB.
+    pub upload: Rate,
     /// Logins of a user.
     pub login: Rate,
     /// Sockets of a user that open.
@@ -109,6 +111,16 @@ impl Limits {
         self.count(Limit::Avatar, user)
     }
 
+    /// Refuses an upload of so many KiB that a user may not make any more. Counts nothing.
+    pub fn may_upload(&self, user: UserId, kib: u32) -> Result<(), ApiError> {
+        self.weigh(Limit::Upload, user, kib, false)
+    }
+
+    /// Counts what a user has uploaded.
+    pub fn uploaded(&self, user: UserId, kib: u32) -> Result<(), ApiError> {
+        self.weigh(Limit::Upload, user, kib, true)
+    }
+
     /// Counts a socket that may open.
     pub fn handshake(&self, user: UserId) -> Result<(), Refused> {
         self.count(Limit::Handshake, user)
@@ -148,9 +160,13 @@ impl Limits {
     }
 
     fn count(&self, limit: Limit, user: UserId) -> Result<(), Refused> {
+        self.weigh(limit, user, 1, true)
+    }
+
+    fn weigh(&self, limit: Limit, user: UserId, times: u32, takes: bool) -> Result<(), Refused> {
         let Some(Enforced { local, rates, .. }) = &self.0 else { return Ok(()) };
         let key = Key { limit, subject: Subject::User(user) };
-        passed(limit, local.decide(key, rates.of(limit), true))
+        passed(limit, local.decide(key, rates.of(limit), times, takes))
     }
 
     async fn count_together(&self, limit: Limit, subject: Subject) -> Result<(), Refused> {
@@ -169,6 +185,7 @@ impl Rates {
             Limit::Presence => self.presence,
             Limit::Write => self.write,
             Limit::Avatar => self.avatar,
+            Limit::Upload => self.upload,
             Limit::Login => self.login,
             Limit::Handshake => self.handshake,
             Limit::FailedLogin | Limit::FailedHandshake => self.failure,

@@ -73,7 +73,7 @@ impl Inner {
             Ok(wait) => Answer { wait, is_shared: true },
             Err(why) => {
                 metrics::counter!("imserver_limit_fallbacks_total", "why" => why).increment(1);
-                Answer { wait: self.local.decide(key, rate, takes), is_shared: false }
+                Answer { wait: self.local.decide(key, rate, 1, takes), is_shared: false }
             }
         }
     }

@@ -92,6 +92,12 @@ codes! {
     TimelineReset "timeline_reset" 409 "Load anew";
     /// A body over the limit.
     PayloadTooLarge "payload_too_large" 413 "The body is too large";
+    /// An upload of a format that is not taken.
+    UnsupportedMedia "unsupported_media" 415 "The format is not taken";
+    /// A range of bytes that are not there.
+    RangeNotSatisfiable "range_not_satisfiable" 416 "There are no such bytes";
+    /// An upload that is damaged, or more than is taken.
+    InvalidMedia "invalid_media" 422 "The upload is not valid";
     /// A plain request to the socket's route.
     UpgradeRequired "upgrade_required" 426 "This route is a WebSocket";
     /// Too often.

@@ -12,6 +12,7 @@ mod legacy;
 mod limits;
 mod login;
 mod logs;
+mod media;
 mod metrics;
 mod nginx;
 mod online;

@@ -44,6 +44,12 @@ impl Start {
         self
     }
 
+    /// With this variable of the environment.
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Runs this program, until [`Server::upgrade`].
     pub fn program(mut self, path: &str) -> Self {
         self.settings.push((PROGRAM.to_owned(), path.to_owned()));

@@ -11,7 +11,10 @@ mod tokens;
 use reqwest::{Method, Response, header::HeaderValue};
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Server, Start, server::json_of};
+use crate::{
+    harness::{Person, Server, Start, server::json_of},
+    media::{form, form_type},
+};
 
 /// Nobody has it.
 const NOBODY: i64 = 999_999_999;
@@ -120,6 +123,7 @@ struct Route {
     body: Option<Value>,
     /// Sent instead of `body`.
     picture: Option<Vec<u8>>,
+    content_type: Option<String>,
 }
 
 impl Route {
@@ -138,6 +142,9 @@ impl Route {
         let mut request = server.request(self.method.clone(), &self.path);
         if let Some(value) = authorization {
             request = request.header("authorization", HeaderValue::from_str(value).unwrap());
+        }
+        if let Some(content_type) = &self.content_type {
+            request = request.header("content-type", content_type);
         }
         let body = self.body.as_ref().map(|body| body.to_string().into_bytes());
         if let Some(body) = self.picture.clone().or(body) {
@@ -160,12 +167,17 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
         path: path.to_owned(),
         body,
         picture: None,
+        content_type: None,
     };
     let get = |template, path: &str| route("GET", template, path, None);
     let (peer, conversation) = (seat.peer.id, seat.conversation);
     let chat = json!({"clientMsgId": "k9", "targetUserId": peer, "content": seat.said});
     let mut avatar = route("PUT", "/v1/me/avatar", "/v1/me/avatar", None);
     avatar.picture = Some(picture());
+    let mut upload = route("POST", "/v1/media", "/v1/media", None);
+    upload.picture =
+        Some(form(&[("kind", "", b"image"), ("file", "; filename=\"x\"", &picture())]));
+    upload.content_type = Some(form_type());
     let chats = "/v1/conversations/{id}/chats";
     let (member, group) = ("/v1/conversations/{id}/members/{userId}", seat.group);
     let at = |rest: &str| format!("/v1/conversations/{group}{rest}");
@@ -178,6 +190,7 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
         route("PATCH", "/v1/me", "/v1/me", Some(json!({"name": seat.me.name}))),
         route("PUT", "/v1/me", "/v1/me", Some(json!({"name": seat.me.name}))),
         avatar,
+        upload,
         get("/v1/users", "/v1/users?query=x"),
         get("/v1/users/{id}", &format!("/v1/users/{peer}")),
         get("/v1/presence", &format!("/v1/presence?userIds={peer}")),

@@ -159,6 +159,7 @@ async fn the_file_for_production_is_taken_and_opens_nothing() {
     let service = Run::new(home.path(), &["--config", file.to_str().unwrap()])
         .on_free_ports()
         .env("IMSERVER__SERVER__LISTEN", "0.0.0.0:0")
+        .env("IMSERVER__SERVER__PUBLIC_URL", "https://chat.example.com")
         .env("IMSERVER__WECHAT__APPID", "wx1")
         .env("IMSERVER__WECHAT__SECRET", "hunter2")
         .serving();

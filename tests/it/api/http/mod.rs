@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 34] = [
+pub const ROUTES: [(&str, &[&str]); 36] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
@@ -40,6 +40,8 @@ pub const ROUTES: [(&str, &[&str]); 34] = [
     ("/v1/chats", &["POST"]),
     ("/v1/chats/{id}", &["DELETE"]),
     ("/v1/chats/{id}/recall", &["POST"]),
+    ("/v1/media", &["POST"]),
+    ("/v1/media/{id}/{variant}", &["GET"]),
     ("/v1/events", &["GET"]),
     ("/v1/presence", &["GET"]),
     ("/v1/service", &["GET"]),

@@ -11,6 +11,7 @@ fn path_of(route: &str) -> String {
         .replace("{id}", "1")
         .replace("{userId}", "1")
         .replace("{hash}", "x")
+        .replace("{variant}", "x")
         .replace("{file}", "app.js")
 }
 
@@ -90,6 +91,7 @@ async fn a_token_is_needed_wherever_something_is_somebodys() {
         "/v1/login/wechat",
         "/v1/login/demo",
         "/v1/avatars/{hash}",
+        "/v1/media/{id}/{variant}",
         "/v1/openapi.json",
         "/healthz",
         "/readyz",

@@ -6,7 +6,10 @@ use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
 
 use super::unlimited;
-use crate::harness::{Person, Server, server::json_of};
+use crate::{
+    harness::{Person, Server, server::json_of},
+    media::{form, form_type},
+};
 
 /// How many valid requests each route gets.
 const ROUNDS: u32 = 25;
@@ -56,6 +59,10 @@ impl Route<'_> {
             let name = parameter["name"].as_str().unwrap();
             (name, schema, parameter["in"] == "path", parameter["required"] == true)
         })
+    }
+
+    fn takes_form(&self) -> bool {
+        self.operation["requestBody"]["content"].get("multipart/form-data").is_some()
     }
 
     fn body(&self) -> Option<&Value> {
@@ -219,6 +226,10 @@ impl Route<'_> {
         let request = request.query(&query);
         let request = match &values.body {
             Some(body) => request.body(body.to_string()),
+            None if self.takes_form() => {
+                let parts = [("kind", "", &b"image"[..]), ("file", "", &world.picture)];
+                request.header("content-type", form_type()).body(form(&parts))
+            }
             None if self.operation.get("requestBody").is_some() => {
                 request.body(world.picture.clone())
             }

@@ -31,6 +31,8 @@ LABEL org.opencontainers.image.title="imserver" \
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
+# For pictures, voice and files: a volume that is mounted here is the service's own.
+RUN install -d -o 65532 -g 65532 /var/lib/imserver/media
 COPY --from=build /build/target/release/imserver /usr/local/bin/imserver
 COPY config/production.toml /etc/imserver/config.toml
 ENV IMSERVER_CONFIG=/etc/imserver/config.toml

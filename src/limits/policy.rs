@@ -112,12 +112,12 @@ impl Limits {
     }
 
     /// Refuses an upload of so many KiB that a user may not make any more. Counts nothing.
-    pub fn may_upload(&self, user: UserId, kib: u32) -> Result<(), ApiError> {
+    pub fn may_upload(&self, user: UserId, kib: u32) -> Result<(), Refused> {
         self.weigh(Limit::Upload, user, kib, false)
     }
 
     /// Counts what a user has uploaded.
-    pub fn uploaded(&self, user: UserId, kib: u32) -> Result<(), ApiError> {
+    pub fn uploaded(&self, user: UserId, kib: u32) -> Result<(), Refused> {
         self.weigh(Limit::Upload, user, kib, true)
     }
 

@@ -12,8 +12,8 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId, ConnectionId, ConversationId,
-        ConversationKind, Epoch, GroupTitle, MediaId, Mentions, OutboxId, Payload, ReplicaId, Role, Seq,
-        SessionId, UserId, UserName,
+        ConversationKind, Epoch, GroupTitle, MediaId, Mentions, OutboxId, Payload, ReplicaId, Role,
+        Seq, SessionId, UserId, UserName,
     },
 };
 

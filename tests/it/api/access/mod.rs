@@ -12,8 +12,8 @@ use reqwest::{Method, Response, header::HeaderValue};
 use serde_json::{Value, json};
 
 use crate::{
+    api::media::{form, form_type},
     harness::{Person, Server, Start, server::json_of},
-    media::{form, form_type},
 };
 
 /// Nobody has it.

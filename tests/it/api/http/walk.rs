@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::unlimited;
 use crate::{
+    api::media::{form, form_type},
     harness::{Person, Server, server::json_of},
-    media::{form, form_type},
 };
 
 /// How many valid requests each route gets.

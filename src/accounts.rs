@@ -8,7 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
-    domain::{AvatarHash, Identity, SessionId, User, UserId, UserName},
+    domain::{
+        AvatarHash, GroupChange, GroupRefusal, GroupRules, Identity, SessionId, User, UserId,
+        UserName,
+        group::{GroupHistory, WhoMayAdd},
+    },
     limits::Limits,
     protocol::fault::{ApiError, ErrorCode},
     store::{Session, Store, StoreError},
@@ -156,11 +160,13 @@ impl Accounts {
     }
 }
 
-/// Erases a user: its sessions and all that says who it is, then the words of every chat that it sent.
+/// Erases a user: its sessions, its places in groups and all that says who it is, then the words of every chat
+/// that it sent.
 /// `false` if there never was such a user. What was begun and not finished is finished by a repeat. No
 /// call to the database grows with what the user has.
 pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
     while store.revoke_some_sessions(user, PAGE).await? {}
+    leave_groups(store, user).await?;
     if !store.erase_user(user).await? {
         return Ok(false);
     }
@@ -169,6 +175,28 @@ pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> 
         last = store.blank_chats(user, last.as_ref(), PAGE).await?;
         if last.is_none() {
             return Ok(true);
+        }
+    }
+}
+
+/// Takes a user out of all groups. One that the user owned has another owner.
+async fn leave_groups(store: &dyn Store, user: UserId) -> Result<(), StoreError> {
+    // Of no matter to who leaves.
+    let rules = GroupRules {
+        max_members: 0,
+        who_may_add: WhoMayAdd::Members,
+        history: GroupHistory::Joined,
+    };
+    loop {
+        let groups = store.some_groups(user, PAGE).await?;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        for group in groups {
+            match store.change_group(group, user, &GroupChange::Remove(user), rules).await? {
+                Ok(_) | Err(GroupRefusal::NoMember) => {}
+                Err(refusal) => return Err(StoreError::Corrupt(refusal.to_string())),
+            }
         }
     }
 }

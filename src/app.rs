@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::cluster::Cluster;
 use crate::{
     accounts::{self, Accounts},
-    admission::{Door, Rule, SendLimit, Strangers},
+    admission::{Door, Rule, SendLimit, ShownMedia, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     clock::Clock,
     config::{DatabaseUrl, MetricsListen, Settings, VisibleTo},
@@ -223,9 +223,10 @@ fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
 
 /// The door for sends: the service's rules, and then further ones.
 fn door(store: &Arc<dyn Store>, limits: &Limits, further: Vec<Arc<dyn Rule>>) -> Door {
-    let own: [Arc<dyn Rule>; 2] = [
+    let own: [Arc<dyn Rule>; 3] = [
         Arc::new(SendLimit::new(limits.clone())),
         Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
+        Arc::new(ShownMedia::new(Arc::clone(store))),
     ];
     Door::new(own.into_iter().chain(further))
 }
@@ -268,6 +269,7 @@ impl App {
             Arc::clone(&store) as _,
             Arc::clone(&bus),
             Arc::clone(&presence),
+            media.links().clone(),
             background.clone(),
         )
         .await?;

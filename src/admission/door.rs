@@ -47,14 +47,14 @@ impl Door {
     /// Outside a Tokio runtime.
     pub fn admit(
         &self,
-        chat: NewChat,
+        mut chat: NewChat,
     ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
         let rules = Arc::clone(&self.0);
         let asked_at = Instant::now();
         let mut asking = Box::pin(async move {
             let answer_by = asked_at + ADMISSION_WAIT;
             for rule in rules.iter() {
-                let checked = timeout_at(answer_by, rule.check(&chat)).await;
+                let checked = timeout_at(answer_by, rule.check(&mut chat)).await;
                 checked.unwrap_or_else(|_| Err(too_late(rule.name())))?;
             }
             Ok(Admitted { chat, asked_at })
@@ -120,7 +120,7 @@ mod tests {
             self.name
         }
 
-        async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
+        async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
             self.log.lock().push(format!("{} {}", self.name, chat.client_msg_id.as_str()));
             match self.does {
                 Does::Passes => {}

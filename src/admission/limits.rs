@@ -21,7 +21,7 @@ impl Rule for SendLimit {
         "send_limit"
     }
 
-    async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
+    async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
         Ok(self.0.send(chat.sender)?)
     }
 }

@@ -5,6 +5,7 @@
 
 mod door;
 mod limits;
+mod media;
 mod strangers;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use crate::{protocol::fault::ApiError, store::NewChat};
 
 pub use door::{ADMISSION_WAIT, Admitted, Door};
 pub use limits::SendLimit;
+pub use media::ShownMedia;
 pub use strangers::Strangers;
 
 /// A rule about chats, asked before one is committed.
@@ -33,6 +35,8 @@ pub use strangers::Strangers;
 /// - **Refusal.** The client is told the fault. Nothing of a refused chat is stored, and its key is
 ///   free: it may be sent again with this chat or another one, and all rules are asked anew. What a
 ///   rule has counted stays counted.
+/// - **Change.** A rule may fill in a chat or change it; the rules after it are asked about what it has left.
+///   It notes first what the sender asked for, in [`NewChat::asked`]: a repeat is known by that.
 /// - **Duplicates.** A rule is asked about every send, also where a chat with this key was committed
 ///   before.
 #[async_trait]
@@ -41,5 +45,5 @@ pub trait Rule: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Lets the chat pass, or says why not.
-    async fn check(&self, chat: &NewChat) -> Result<(), ApiError>;
+    async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError>;
 }

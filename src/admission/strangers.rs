@@ -59,7 +59,7 @@ impl Rule for Strangers {
         "strangers"
     }
 
-    async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
+    async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
         match chat.destination {
             Destination::Direct(target) => self.may_write(chat.sender, target).await,
             // It has begun.

@@ -29,6 +29,7 @@ use crate::{
     bus::{self, Bus, CloseOrder, Incoming, MAX_PLACES, Signal, WideEvent},
     domain::{ClientMsgId, ConnectionId, DeviceId, Epoch, Seq, UserId},
     hub::{Hub, Local, MAX_SOCKETS, Socket, Watchers},
+    media::MediaLinks,
     presence::Presence,
     protocol::{
         Text,
@@ -64,6 +65,7 @@ pub struct Delivery {
     store: Arc<dyn DeliveryStore>,
     bus: Arc<dyn Bus>,
     presence: Arc<dyn Presence>,
+    links: MediaLinks,
     epoch: Mutex<Epoch>,
     /// Users whose number of sockets is to be checked.
     opened: socket_limits::Opened,
@@ -82,6 +84,7 @@ impl Delivery {
         store: Arc<dyn DeliveryStore>,
         bus: Arc<dyn Bus>,
         presence: Arc<dyn Presence>,
+        links: MediaLinks,
         tasks: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let epoch = Mutex::new(store.epoch().await?);
@@ -92,6 +95,7 @@ impl Delivery {
             store,
             bus,
             presence,
+            links,
             epoch,
             opened: socket_limits::Opened::default(),
             wide: fan_out::Queue::default(),
@@ -104,6 +108,11 @@ impl Delivery {
     /// The epoch, as last read.
     pub fn epoch(&self) -> Epoch {
         *self.epoch.lock()
+    }
+
+    /// What makes the URLs of what chats show.
+    pub fn links(&self) -> &MediaLinks {
+        &self.links
     }
 
     /// The sockets that watch the presence of others.
@@ -168,12 +177,12 @@ impl Delivery {
             "chat goes to its sockets"
         );
         let own = committed.sender_seq().map(|_| (chat.user_id, chat.client_msg_id.clone()));
-        self.bring(&EventBody::chat(chat), own.as_ref(), places);
+        self.bring(&EventBody::chat(&self.links.shown(chat)), own.as_ref(), places);
     }
 
     /// Delivers another event that is committed, as [`Delivery::committed`] does a chat.
     pub fn told(self: &Arc<Self>, change: &Change, places: &[(UserId, Seq)]) {
-        self.bring(&reading::body(change), None, places);
+        self.bring(&reading::body(change, &self.links), None, places);
     }
 
     fn bring(

@@ -4,6 +4,7 @@ use super::{Delivery, carry_out, restart};
 use crate::{
     domain::{Chat, Epoch, Seq, UserId},
     hub::{Local, Socket},
+    media::MediaLinks,
     protocol::event::{EventBody, EventFrame},
     store::{Change, EventPage, StoreError, TimelineEvent, TimelineState},
 };
@@ -40,22 +41,23 @@ pub struct Latest {
 }
 
 /// An event as a frame in the timeline of `user`.
-pub fn frame(event: &TimelineEvent, user: UserId) -> EventFrame {
+pub fn frame(event: &TimelineEvent, user: UserId, links: &MediaLinks) -> EventFrame {
     let own = match &event.change {
         Change::Chat(chat) => (chat.user_id == user).then(|| chat.client_msg_id.clone()),
         _ => None,
     };
-    EventFrame { seq: event.seq, own, body: body(&event.change) }
+    EventFrame { seq: event.seq, own, body: body(&event.change, links) }
 }
 
 /// What an event says, as all who get it are told.
-pub(super) fn body(change: &Change) -> EventBody {
+pub(super) fn body(change: &Change, links: &MediaLinks) -> EventBody {
     match change {
-        Change::Chat(chat) => EventBody::chat(chat),
-        Change::Changed(chat) => EventBody::changed(chat),
+        Change::Chat(chat) => EventBody::chat(&links.shown(chat)),
+        Change::Changed(chat) => EventBody::changed(&links.shown(chat)),
         Change::Gone { chat, conversation } => EventBody::gone(*chat, *conversation),
         Change::Conversation(change) => EventBody::conversation(change),
         Change::Other { kind, chat, payload } => {
+            let chat = chat.as_deref().map(|chat| links.shown(chat));
             EventBody::other(kind, chat.as_deref(), payload.as_ref())
         }
     }
@@ -79,7 +81,7 @@ impl Delivery {
             return Ok(Pulled::Reset { epoch: self.epoch(), last: range.last });
         }
         let is_end = events.last().map_or(after, |event| event.seq) >= range.last;
-        let frames = events.iter().map(|event| frame(event, user)).collect();
+        let frames = events.iter().map(|event| frame(event, user, &self.links)).collect();
         Ok(Pulled::Events { frames, is_end })
     }
 
@@ -104,7 +106,9 @@ impl Delivery {
         // Before the chats: those of later events may be among them, none of an earlier one is missing.
         let last = self.store.timeline_range(user).await?.last;
         self.check_head(user, head, last);
-        Ok(Latest { last, chats: self.store.latest_chats(user, limit).await? })
+        let mut chats = self.store.latest_chats(user, limit).await?;
+        self.links.show_all(&mut chats);
+        Ok(Latest { last, chats })
     }
 
     fn head(&self, user: UserId) -> Seq {

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,6 +24,15 @@ impl MediaId {
         let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         let is_simple = text.len() == 32 && text.bytes().all(is_digit);
         if is_simple { Uuid::try_parse(text).ok().map(Self) } else { None }
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let expected = &"the id of an upload";
+        let other = de::Unexpected::Other("another text");
+        Self::parse(&text).ok_or_else(|| de::Error::invalid_value(other, expected))
     }
 }
 
@@ -51,6 +61,15 @@ impl MediaKind {
             Self::Image => "image",
             Self::Voice => "voice",
             Self::File => "file",
+        }
+    }
+
+    /// What a chat of this kind says where words are shown.
+    pub const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Image => "[图片]",
+            Self::Voice => "[语音]",
+            Self::File => "[文件]",
         }
     }
 
@@ -146,10 +165,10 @@ impl Media {
 
     /// What a chat with it says in plain text.
     pub fn content(&self) -> String {
+        let placeholder = self.kind().placeholder();
         match &self.shape {
-            MediaShape::Image { .. } => "[图片]".to_owned(),
-            MediaShape::Voice { .. } => "[语音]".to_owned(),
-            MediaShape::File { name } => format!("[文件] {}", name.as_str()),
+            MediaShape::File { name } => format!("{placeholder} {}", name.as_str()),
+            MediaShape::Image { .. } | MediaShape::Voice { .. } => placeholder.to_owned(),
         }
     }
 }

@@ -58,6 +58,11 @@ impl Content {
         Ok(Self(text.into()))
     }
 
+    /// What the service says of a chat without words. It is not checked: the service is trusted.
+    pub fn of_service(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

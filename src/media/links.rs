@@ -1,6 +1,6 @@
 //! The URLs of media: signed, the same for a day, and good without a token.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::RwLock;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Variant;
 use crate::{
     clock::{Clock, Timestamp},
-    domain::{ChatKind, MediaId, MediaKind, Payload},
+    domain::{Chat, ChatKind, MediaId, MediaKind, Payload},
     store::MediaKey,
 };
 
@@ -64,7 +64,7 @@ pub enum Refusal {
 #[derive(Deserialize)]
 struct Shown {
     #[serde(rename = "mediaId")]
-    media_id: String,
+    media_id: MediaId,
 }
 
 impl MediaLinks {
@@ -97,12 +97,32 @@ impl MediaLinks {
         format!("{base}/v1/media/{id}/{variant}?e={expiry}&k={key}&s={signature}")
     }
 
+    /// Puts the URLs of what a chat shows into its body.
+    pub fn show(&self, chat: &mut Chat) {
+        chat.body = chat.body.take().map(|body| self.fill(&chat.kind, &body));
+    }
+
+    /// As [`MediaLinks::show`], in each of these.
+    pub fn show_all(&self, chats: &mut [Chat]) {
+        for chat in chats {
+            self.show(chat);
+        }
+    }
+
+    /// A chat with the URLs of what it shows.
+    pub fn shown<'a>(&self, chat: &'a Chat) -> Cow<'a, Chat> {
+        let mut chat = Cow::Borrowed(chat);
+        if MediaKind::parse(chat.kind.as_str()).is_some() {
+            self.show(chat.to_mut());
+        }
+        chat
+    }
+
     /// The body of a chat as it is shown: what is stored, with the URLs of what it shows. Of another kind of
     /// chat, or where no media is named, the body itself.
-    pub fn fill(&self, kind: &ChatKind, body: &Payload) -> Payload {
+    fn fill(&self, kind: &ChatKind, body: &Payload) -> Payload {
         let Some(kind) = MediaKind::parse(kind.as_str()) else { return body.clone() };
-        let shown = serde_json::from_str::<Shown>(body.as_str()).ok();
-        let Some(id) = shown.and_then(|shown| MediaId::parse(&shown.media_id)) else {
+        let Ok(Shown { media_id: id }) = serde_json::from_str(body.as_str()) else {
             return body.clone();
         };
         // Nothing in a URL has to be escaped in JSON.

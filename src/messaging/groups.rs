@@ -69,7 +69,7 @@ impl Messaging {
     ) -> Result<Conversation, ApiError> {
         let found = self.store.conversation(user, id).await?;
         let mut conversation = found.ok_or_else(ApiError::conversation_not_found)?;
-        self.hide(&mut conversation);
+        self.complete(&mut conversation);
         Ok(conversation)
     }
 

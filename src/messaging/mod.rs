@@ -133,7 +133,9 @@ impl Messaging {
             }
             page => page?,
         };
-        let frames = page.events.iter().map(|event| frame(event, user)).collect::<Vec<_>>();
+        let links = self.delivery.links();
+        let frames = page.events.iter().map(|event| frame(event, user, links));
+        let frames = frames.collect::<Vec<_>>();
         let reached = frames.last().map_or(from, |frame| frame.seq);
         let last = page.range.last.max(last);
         Ok(Some(Events { frames, last, epoch, has_more: reached < last }))
@@ -141,7 +143,9 @@ impl Messaging {
 
     /// The user's latest chats, oldest first.
     pub async fn latest_chats(&self, user: UserId, limit: u32) -> Result<Vec<Chat>, ApiError> {
-        Ok(self.store.latest_chats(user, limit).await?)
+        let mut chats = self.store.latest_chats(user, limit).await?;
+        self.delivery.links().show_all(&mut chats);
+        Ok(chats)
     }
 
     /// The user's conversations, newest first.
@@ -153,7 +157,7 @@ impl Messaging {
     ) -> Result<ConversationPage, ApiError> {
         let mut page = self.store.conversations(user, before, limit).await?;
         for conversation in &mut page.conversations {
-            self.hide(conversation);
+            self.complete(conversation);
         }
         Ok(page)
     }
@@ -162,7 +166,7 @@ impl Messaging {
     pub async fn pinned(&self, user: UserId) -> Result<Vec<Conversation>, ApiError> {
         let mut pinned = self.store.pinned(user, groups::MAX_PINNED).await?;
         for conversation in &mut pinned {
-            self.hide(conversation);
+            self.complete(conversation);
         }
         Ok(pinned)
     }
@@ -180,7 +184,7 @@ impl Messaging {
     ) -> Result<Option<Conversation>, ApiError> {
         let mut found = self.store.conversation_with(user, peer).await?;
         if let Some(conversation) = &mut found {
-            self.hide(conversation);
+            self.complete(conversation);
         }
         Ok(found)
     }
@@ -194,7 +198,9 @@ impl Messaging {
         limit: u32,
     ) -> Result<ChatPage, ApiError> {
         let page = self.store.chats(user, conversation, window, limit).await?;
-        page.ok_or_else(ApiError::conversation_not_found)
+        let mut page = page.ok_or_else(ApiError::conversation_not_found)?;
+        self.delivery.links().show_all(&mut page.chats);
+        Ok(page)
     }
 
     /// Moves the user's read mark. If it moved, tells the other side and the user's other sockets.

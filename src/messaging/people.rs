@@ -90,8 +90,12 @@ impl Messaging {
         conversation.both_wrote || self.rules.visible == Acquaintance::Conversation
     }
 
-    /// Removes from a conversation the presence that the user may not see.
-    pub(super) fn hide(&self, conversation: &mut Conversation) {
+    /// Removes from a conversation the presence that the user may not see, and puts the URLs of what its last
+    /// chat shows in.
+    pub(super) fn complete(&self, conversation: &mut Conversation) {
+        if let Some(chat) = &mut conversation.last_chat {
+            self.delivery.links().show(chat);
+        }
         if !self.shows_presence(conversation)
             && let Some(peer) = &mut conversation.peer
         {

@@ -11,8 +11,9 @@ impl Messaging {
     /// Takes back what a chat says, for everybody.
     pub async fn recall(&self, actor: UserId, chat: ChatId) -> Result<Chat, ApiError> {
         match self.store.recall(actor, chat, self.rules.recall_window).await? {
-            Recalled::Done(chat, told) => {
+            Recalled::Done(mut chat, told) => {
                 self.tell(&told);
+                self.delivery.links().show(&mut chat);
                 Ok(*chat)
             }
             Recalled::NotFound => Err(chat_not_found()),
@@ -44,7 +45,9 @@ impl Messaging {
         limit: u32,
     ) -> Result<ChangePage, ApiError> {
         let page = self.store.changes(user, conversation, since, limit).await?;
-        page.ok_or_else(ApiError::conversation_not_found)
+        let mut page = page.ok_or_else(ApiError::conversation_not_found)?;
+        self.delivery.links().show_all(&mut page.chats);
+        Ok(page)
     }
 }
 

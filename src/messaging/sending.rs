@@ -63,6 +63,10 @@ impl Sending {
                 let detail = "there is no such chat in this conversation to reply to";
                 return Err(ApiError::new(ErrorCode::ChatNotFound, detail));
             }
+            Appended::MediaNotFound => {
+                let detail = "you have no upload with this id, and no chat that shows it";
+                return Err(ApiError::new(ErrorCode::NotFound, detail));
+            }
             Appended::MentionInvalid => {
                 let detail = "`mentions` must name members, and all only in a group";
                 return Err(ApiError::invalid(detail));
@@ -76,7 +80,10 @@ impl Sending {
             }
         };
         let seq = committed.sender_seq();
-        let Committed { chat, .. } = committed;
+        let Committed { mut chat, .. } = committed;
+        if chat.body.is_some() {
+            self.delivery.links().show(Arc::make_mut(&mut chat));
+        }
         tracing::debug!(chat = chat.id.get(), is_repeat, "send ended");
         if let Some(seq) = seq.filter(|_| is_repeat) {
             // Whoever repeats may have lost the answer, and with it what told the sockets.
@@ -88,8 +95,19 @@ impl Sending {
 
 /// What a client wants committed, as a chat of this sender.
 pub fn new_chat(sender: UserId, send: Send) -> NewChat {
-    let Send { client_msg_id, destination, kind, content, body, reply_to, mentions } = send;
-    NewChat { sender, destination, client_msg_id, kind, content, body, reply_to, mentions }
+    let Send { client_msg_id, destination, kind, content, body, reply_to, mentions, media } = send;
+    NewChat {
+        sender,
+        destination,
+        client_msg_id,
+        kind,
+        content,
+        body,
+        reply_to,
+        mentions,
+        media,
+        asked: None,
+    }
 }
 
 impl Messaging {

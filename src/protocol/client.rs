@@ -1,16 +1,17 @@
 //! Frames that a client sends.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
     MAX_WATCHED,
     fault::{ApiError, ErrorCode},
-    fields::{Fields, Words, missing},
+    fields::{Fields, Words, missing, nested},
 };
 use crate::domain::{
-    ChatId, ChatKind, ClientMsgId, Content, ConversationId, Destination, DeviceId, Epoch, Mentions,
-    Payload, Seq, UserId, card::Card,
+    ChatId, ChatKind, ClientMsgId, Content, ConversationId, Destination, DeviceId, Epoch, MediaId,
+    MediaKind, Mentions, Payload, Seq, UserId, card::Card,
 };
 
 /// The first frame.
@@ -102,6 +103,8 @@ pub struct Send {
     pub reply_to: Option<ChatId>,
     /// Whom it calls by name.
     pub mentions: Option<Mentions>,
+    /// The upload that it shows.
+    pub media: Option<MediaId>,
 }
 
 /// A chat to be sent, to exactly one of `targetUserId` and `conversationId`.
@@ -111,14 +114,15 @@ pub struct SendChat {
     client_msg_id: ClientMsgId,
     target_user_id: Option<UserId>,
     conversation_id: Option<ConversationId>,
-    /// `text` where nothing is said, or `card`.
+    /// `text` where nothing is said.
     #[serde(default)]
     kind: SentKind,
     /// Of a text: `chat.max_content_chars` characters at most, and at least one that is visible.
     #[schema(value_type = Option<String>, min_length = 1)]
     content: Option<Words>,
-    /// Of a card.
-    body: Option<Card>,
+    /// Of any other kind.
+    #[schema(value_type = Option<SentBody>)]
+    body: Option<Box<RawValue>>,
     /// The id of a chat of the same conversation, which it quotes.
     reply_to: Option<ChatId>,
     /// Ids of 1 to 500 members, or `"all"`.
@@ -132,38 +136,74 @@ pub struct SendChat {
 enum SentKind {
     #[default]
     Text,
+    Image,
+    Voice,
+    File,
     Card,
     /// Told apart from what is no kind: only the service makes such chats.
     System,
+}
+
+/// What a chat holds beside its words.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the body, which is read by the kind")]
+enum SentBody {
+    Card(Card),
+    Upload(SentUpload),
+}
+
+/// One's own upload, or one that a chat shows which one can read.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SentUpload {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    media_id: MediaId,
 }
 
 impl SendChat {
     /// Checks what the types do not say. `max_content_chars`: of a text.
     pub fn check(self, max_content_chars: usize) -> Result<Send, ApiError> {
         let destination = destination(self.target_user_id, self.conversation_id)?;
+        let upload = match self.kind {
+            SentKind::Text | SentKind::Card | SentKind::System => None,
+            SentKind::Image => Some(MediaKind::Image),
+            SentKind::Voice => Some(MediaKind::Voice),
+            SentKind::File => Some(MediaKind::File),
+        };
+        let mut media = None;
         let (kind, content, body) = match (self.kind, self.content, self.body) {
             (SentKind::System, ..) => {
                 let detail = "only the service makes system lines";
                 return Err(ApiError::new(ErrorCode::Forbidden, detail));
             }
+            (SentKind::Text, Some(_), Some(_)) => {
+                return Err(ApiError::invalid("a text has no `body`"));
+            }
             (SentKind::Text, Some(content), None) => {
                 (ChatKind::Text, content.content(max_content_chars)?, None)
             }
-            (SentKind::Card, None, Some(card)) => {
-                let (title, body) =
-                    card.check().map_err(|error| ApiError::invalid(error.to_string()))?;
-                let content = Content::parse(&title, usize::MAX / 4)
-                    .map_err(|error| ApiError::invalid(format!("`body.title` {error}")))?;
-                (ChatKind::Card, content, Some(body))
-            }
             (SentKind::Text, None, _) => return Err(missing("content")),
-            (SentKind::Card, _, None) => return Err(missing("body")),
-            (SentKind::Text, _, Some(_)) => {
-                return Err(ApiError::invalid("a text has no `body`"));
-            }
-            (SentKind::Card, Some(_), _) => {
-                return Err(ApiError::invalid("a card has no `content`"));
-            }
+            (_, Some(_), _) => return Err(ApiError::invalid("only a text has `content`")),
+            (_, None, None) => return Err(missing("body")),
+            (_, None, Some(body)) => match upload {
+                None => {
+                    let card = nested::<Card>("body", &body)?;
+                    let (title, body) =
+                        card.check().map_err(|error| ApiError::invalid(error.to_string()))?;
+                    let content = Content::parse(&title, usize::MAX / 4)
+                        .map_err(|error| ApiError::invalid(format!("`body.title` {error}")))?;
+                    (ChatKind::Card, content, Some(body))
+                }
+                Some(upload) => {
+                    let SentUpload { media_id } = nested("body", &body)?;
+                    media = Some(media_id);
+                    let body = Payload::parse(format!(r#"{{"mediaId":"{media_id}"}}"#));
+                    let body = body.expect("nothing in an id has to be escaped");
+                    let content = Content::of_service(upload.placeholder());
+                    (ChatKind::from(upload.as_str().to_owned()), content, Some(body))
+                }
+            },
         };
         if self.mentions == Some(Mentions::All) && self.conversation_id.is_none() {
             return Err(ApiError::invalid("`mentions` of all are for groups"));
@@ -176,6 +216,7 @@ impl SendChat {
             body,
             reply_to: self.reply_to,
             mentions: self.mentions,
+            media,
         })
     }
 }

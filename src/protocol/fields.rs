@@ -82,6 +82,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Reads the value of the field `key`, an object. The fault names what is wrong or missing in it.
+pub fn nested<T: DeserializeOwned>(key: &str, json: &RawValue) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_str(json.get());
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let (path, wrong) = (error.path(), problem(error.inner()));
+        let dot = if path.iter().next().is_none() { "" } else { "." };
+        let path = if dot.is_empty() { String::new() } else { path.to_string() };
+        ApiError::invalid(format!("`{key}{dot}{path}` {wrong}"))
+    })
+}
+
 /// Says what a value must be, and not what it is.
 fn problem(error: &Error) -> String {
     let text = error.to_string();
@@ -226,8 +237,8 @@ mod tests {
         }
         let fault = id(r#"{"targetUserId":1e400}"#).unwrap_err();
         assert_eq!(fault.detail, "`targetUserId` is out of range");
-        let fault = id(r#"{"clientMsgId":"k","targetUserId":null,"content":"x"}"#).unwrap_err();
-        assert_eq!(fault, missing("targetUserId"));
+        let chat = id(r#"{"clientMsgId":"k","targetUserId":null,"content":"x"}"#).unwrap();
+        assert_eq!(chat.check(1).unwrap_err(), missing("targetUserId"));
         assert!(id(r#"{"clientMsgId":"k","targetUserId":9007199254740991,"content":7}"#).is_ok());
     }
 }

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::StoreError;
 use crate::domain::{
-    Chat, ChatId, ChatKind, ClientMsgId, Content, Destination, Mentions, Payload, Seq, UserId,
+    Chat, ChatId, ChatKind, ClientMsgId, Content, Destination, MediaId, Mentions, Payload, Seq,
+    UserId,
 };
 
 /// A chat that somebody wants committed.
@@ -30,6 +31,10 @@ pub struct NewChat {
     pub reply_to: Option<ChatId>,
     /// Whom it calls by name.
     pub mentions: Option<Mentions>,
+    /// The upload that it shows, if its sender may show that.
+    pub media: Option<MediaId>,
+    /// What its sender asked for, if it was filled in or changed since.
+    pub asked: Option<RequestDigest>,
 }
 
 impl NewChat {
@@ -41,21 +46,38 @@ impl NewChat {
         content: Content,
     ) -> Self {
         let kind = ChatKind::Text;
-        let (body, reply_to, mentions) = (None, None, None);
-        Self { sender, destination, client_msg_id, kind, content, body, reply_to, mentions }
+        Self {
+            sender,
+            destination,
+            client_msg_id,
+            kind,
+            content,
+            body: None,
+            reply_to: None,
+            mentions: None,
+            media: None,
+            asked: None,
+        }
     }
 
     /// Stands for all that its sender asked for but the destination: two chats with the same one are the
     /// same request.
     pub fn digest(&self) -> RequestDigest {
-        let Self { kind, content, body, reply_to, mentions, .. } = self;
-        RequestDigest::of(kind, content.as_str(), body.as_ref(), *reply_to, mentions.as_ref())
+        let Self { kind, content, body, reply_to, mentions, asked, .. } = self;
+        asked.unwrap_or_else(|| {
+            RequestDigest::of(kind, content.as_str(), body.as_ref(), *reply_to, mentions.as_ref())
+        })
     }
 
     /// Whether it is words and nothing else, as nearly all chats are.
     pub fn is_plain(&self) -> bool {
-        let Self { kind, body, reply_to, mentions, .. } = self;
-        *kind == ChatKind::Text && body.is_none() && reply_to.is_none() && mentions.is_none()
+        let Self { kind, body, reply_to, mentions, media, asked, .. } = self;
+        *kind == ChatKind::Text
+            && body.is_none()
+            && reply_to.is_none()
+            && mentions.is_none()
+            && media.is_none()
+            && asked.is_none()
     }
 }
 
@@ -107,6 +129,8 @@ pub enum Appended {
     ConversationNotFound,
     /// There is no such chat in this conversation to be quoted. Nothing was written.
     QuoteNotFound,
+    /// It shows an upload that is not there, or that its sender may not show. Nothing was written.
+    MediaNotFound,
     /// It calls somebody by name who is no member, or all of two. Nothing was written.
     MentionInvalid,
     /// It calls all members by name, and the sender keeps no order there. Nothing was written.
@@ -152,11 +176,13 @@ pub trait Appends: Send + Sync {
     /// * **Direct conversations** are made on first use, one for each pair. It is noted with the chat who
     ///   has written in one: [`Acquaintance::BothWrote`](super::Acquaintance::BothWrote) holds from the
     ///   first answer on.
+    /// * **Uploads.** What a committed chat shows is not collected as long as it shows it.
     /// * **Members only.** Into any other conversation its members write, and the service's own user.
     ///
     /// Locking: the conversations of the batch that are not direct, then the counters of all who get an
-    /// event, each in ascending id; members are read after their conversation is locked. So batches and
-    /// changes of members never deadlock. Direct conversations are not locked.
+    /// event, then the uploads that are shown, each in ascending id; members are read after their
+    /// conversation is locked. So batches and changes of members never deadlock. Direct conversations are
+    /// not locked.
     ///
     /// [`StoreError::Rejected`] means that some chat of the batch was refused by the database and
     /// all were rolled back; the caller splits the batch to find it. Any length is valid; an empty
@@ -198,6 +224,7 @@ mod tests {
             NewChat { mentions: users(&[1]), ..plain() },
             NewChat { mentions: users(&[]), ..plain() },
             NewChat { mentions: Some(Mentions::All), ..plain() },
+            NewChat { asked: Some(RequestDigest([7; 32])), ..plain() },
         ];
         for (place, request) in requests.iter().enumerate() {
             assert_eq!(request.is_plain(), place < 2, "{place}");

@@ -357,6 +357,7 @@ fn count(answer: &Answer) {
             | Appended::TargetNotFound
             | Appended::ConversationNotFound
             | Appended::QuoteNotFound
+            | Appended::MediaNotFound
             | Appended::MentionInvalid
             | Appended::MentionForbidden
             | Appended::SenderNotFound,

@@ -123,6 +123,13 @@ pub trait Groups {
         limit: u32,
     ) -> Result<Option<Vec<UserId>>, StoreError>;
 
+    /// At most `limit` of the groups of which a user is a member.
+    async fn some_groups(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<ConversationId>, StoreError>;
+
     /// Changes what a member keeps of a conversation, and tells the member's own timeline. At most
     /// `max_pinned` conversations are pinned.
     async fn change_own(

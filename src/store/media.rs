@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use super::{StoreError, error::corrupt};
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, FileName, Media, MediaId, MediaKind, MediaShape, UserId},
+    domain::{FileName, Media, MediaId, MediaKind, MediaShape, UserId},
 };
 
 /// What the URLs of media are signed with.
@@ -30,8 +30,10 @@ impl fmt::Debug for MediaKey {
 
 /// Uploads from the moment before their bytes are stored until after they are deleted.
 ///
-/// Whatever is called concurrently, what a chat shows is not collected: a chat takes what it shows by
-/// [`MediaRecords::note_media`], which finds only what is kept and is not being collected.
+/// Whatever is called concurrently, what a chat shows is not collected: [`Appends::append`] commits a chat
+/// only with what is kept and is not being collected.
+///
+/// [`Appends::append`]: super::Appends::append
 #[async_trait]
 pub trait MediaRecords {
     /// Notes an upload whose bytes are about to be stored. If they never are, it is collected.
@@ -43,18 +45,9 @@ pub trait MediaRecords {
     /// What is kept under this id.
     async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError>;
 
-    /// What a user may send: one's own upload, and what a chat shows that was not recalled, in a
-    /// conversation of which the user is a member.
+    /// What a user may send: one's own upload, and what a chat shows that was not recalled, which the user
+    /// may read as a member of its conversation.
     async fn sendable_media(&self, user: UserId, id: MediaId) -> Result<Option<Media>, StoreError>;
-
-    /// Notes that a chat shows these. Returns those that it can show; what is not among them was collected.
-    /// Safe to repeat.
-    async fn note_media(&self, chat: ChatId, media: &[MediaId])
-    -> Result<Vec<MediaId>, StoreError>;
-
-    /// Notes that a chat shows nothing any more. What no other chat shows is unused from now on. Safe to
-    /// repeat.
-    async fn release_media(&self, chat: ChatId) -> Result<(), StoreError>;
 
     /// Takes at most `limit` uploads that no chat has shown since `before`, the oldest first: nobody finds
     /// them any more. Those that an earlier call has taken and nobody has forgotten come again.

@@ -10,9 +10,10 @@ use sqlx::FromRow;
 use super::{Address, NamedConversations, Talks};
 use crate::{
     domain::{
-        Chat, ChatId, ClientMsgId, ConversationId, Destination, Quote, Seq, UserId, UserName,
+        Chat, ChatId, ClientMsgId, ConversationId, Destination, MediaId, Quote, Seq, UserId,
+        UserName,
     },
-    store::{Committed, NewChat},
+    store::{Committed, NewChat, RequestDigest},
 };
 
 /// The users of a batch who exist.
@@ -60,17 +61,17 @@ impl EarlierChat {
             }
             Destination::Conversation(id) => first.conversation_id == id,
         };
-        is_there
-            && match &self.request_digest {
-                Some(digest) => *digest == chat.digest().0,
-                None => {
-                    first.kind == chat.kind
-                        && *first.content == *chat.content.as_str()
-                        && first.body == chat.body
-                        && first.reply_to.as_ref().map(|quote| quote.id) == chat.reply_to
-                        && first.mentions == chat.mentions
-                }
-            }
+        let asked = chat.digest().0;
+        let is_same = self.request_digest.as_ref().map_or_else(
+            || {
+                let Chat { kind, content, body, reply_to, mentions, .. } = &**first;
+                let reply_to = reply_to.as_ref().map(|quote| quote.id);
+                let (body, mentions) = (body.as_ref(), mentions.as_ref());
+                RequestDigest::of(kind, content, body, reply_to, mentions).0 == asked
+            },
+            |digest| *digest == asked,
+        );
+        is_there && is_same
     }
 }
 
@@ -102,6 +103,8 @@ pub(in crate::store) struct Known<'a> {
     /// The direct conversations that have begun.
     pub(in crate::store) talks: &'a Talks,
     pub(in crate::store) quotes: &'a Quotes,
+    /// The uploads of the batch that are kept, and locked.
+    pub(in crate::store) media: &'a BTreeSet<MediaId>,
     pub(in crate::store) earlier: &'a Earlier,
 }
 

@@ -12,8 +12,8 @@ use super::{Appended, Committed, NewChat, Places, error::corrupt};
 use crate::{
     clock::Timestamp,
     domain::{
-        Chat, ChatId, ClientMsgId, ConversationId, Destination, Quote, Seq, Target, UserId,
-        UserName,
+        Chat, ChatId, ClientMsgId, ConversationId, Destination, MediaKind, Quote, Seq, Target,
+        UserId, UserName,
     },
 };
 
@@ -107,6 +107,11 @@ impl<'a> Plan<'a> {
             && let Err(refusal) = address.may_mention(chat.sender, mentions, known.named)
         {
             return Outcome::Settled(refusal);
+        }
+        if MediaKind::parse(chat.kind.as_str()).is_some()
+            && chat.media.is_none_or(|id| !known.media.contains(&id))
+        {
+            return Outcome::Settled(Appended::MediaNotFound);
         }
         let quote = match chat.reply_to.map(|id| known.quote(chat.sender, id, address)) {
             Some(None) => return Outcome::Settled(Appended::QuoteNotFound),

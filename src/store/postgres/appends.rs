@@ -315,13 +315,14 @@ pub(super) async fn write(
         sql!(now),
         " AS now) clock,
                  unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-                     $7::text[], $8::bigint[], $9::text[]) n (conversation_id, sender_id, sender_seq,
-                     client_msg_id, kind, content, body, reply_to, mentions)
+                     $7::text[], $8::bigint[], $9::text[], $15::bytea[]) n (conversation_id, sender_id,
+                     sender_seq, client_msg_id, kind, content, body, reply_to, mentions,
+                     request_digest)
          ), stored AS (
              INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
-                 content, created_at, body, reply_to, mentions)
+                 content, created_at, body, reply_to, mentions, request_digest)
              SELECT id, conversation_id, sender_id, sender_seq, client_msg_id, kind, content, now,
-                 body, reply_to, mentions
+                 body, reply_to, mentions, request_digest
              FROM chat
          ), told AS (
              INSERT INTO outbox (kind, conversation_id, chat_id, created_at)
@@ -355,6 +356,7 @@ pub(super) async fn write(
     .bind(event_seqs)
     .bind(users)
     .bind(last)
+    .bind(all(numbered, |it| it.chat.asked.map(|digest| digest.0.to_vec())))
     .fetch_one(tx)
     .await?;
     if usize::try_from(moved) != Ok(counters) {

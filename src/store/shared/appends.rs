@@ -1,16 +1,19 @@
 //! Committing any batch of chats.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
         appends::{begin_or_note, earlier, lock, lock_named, write},
         dialect::Now,
     },
     Conn, ids,
+    media::{lock_media, note_media},
     queries::is_readable,
     sql,
 };
 use crate::{
-    domain::{Chat, Mentions, UserId},
+    domain::{Chat, MediaId, Mentions, UserId},
     store::{
         Appended, NewChat,
         batch::{self, Earlier, Known, NamedConversations, Plan, Quotes},
@@ -31,8 +34,15 @@ pub(in crate::store) async fn append_any(
     let (mut people, mut talks) = lock(tx, batch, &named).await?;
     let earlier = if has_duplicates { earlier(tx, batch).await? } else { Earlier::new() };
     let quotes = quotes(tx, batch).await?;
-    let known =
-        Known { named: &named, people: &people, talks: &talks, quotes: &quotes, earlier: &earlier };
+    let media = shown(tx, batch).await?;
+    let known = Known {
+        named: &named,
+        people: &people,
+        talks: &talks,
+        quotes: &quotes,
+        media: &media,
+        earlier: &earlier,
+    };
     let mut plan = Plan::of(batch, &known);
     if plan.len() == 0 {
         return Ok(plan.answers(&[]));
@@ -45,6 +55,10 @@ pub(in crate::store) async fn append_any(
     }
     let numbered = plan.number(&talks, &named, &mut people)?;
     let (ids, now) = write(tx, &numbered, now).await?;
+    let shown = ids.iter().zip(&numbered).filter_map(|(id, it)| Some((it.chat.media?, *id)));
+    for (media, chat) in shown.collect::<BTreeSet<_>>() {
+        note_media(tx, chat, media).await?;
+    }
     let committed = batch::committed(numbered, ids, now)?;
     for chat in committed.iter().map(|committed| &*committed.chat) {
         if let Some(mentions) = &chat.mentions {
@@ -99,6 +113,12 @@ async fn named(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<NamedConversati
         batch::add_members(&mut named, rows)?;
     }
     Ok(named)
+}
+
+/// The uploads of a batch that are kept. They stay as they are until the transaction ends.
+async fn shown(tx: &mut Conn, batch: &[NewChat]) -> sqlx::Result<BTreeSet<MediaId>> {
+    let wanted: BTreeSet<_> = batch.iter().filter_map(|chat| chat.media).collect();
+    if wanted.is_empty() { Ok(wanted) } else { lock_media(tx, &wanted).await }
 }
 
 /// The chats that are quoted, as far as whoever quotes may read them.

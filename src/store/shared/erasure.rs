@@ -40,7 +40,7 @@ impl Erasure for Db {
     }
 }
 
-/// Takes the words and what they show from the chats with these keys.
+/// Takes the words and what they show from the chats with these keys, and forgets what they were.
 async fn blank(
     connection: &mut Conn,
     user: UserId,
@@ -54,9 +54,19 @@ async fn blank(
              AND (content <> '' OR body IS NOT NULL) RETURNING id",
     )
     .bind(user)
+    .bind(after.clone())
+    .bind(up_to.clone())
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query(
+        "DELETE FROM chat_revisions WHERE chat_id IN (
+             SELECT id FROM chats
+             WHERE sender_id = $1 AND client_msg_id > $2 AND client_msg_id <= $3)",
+    )
+    .bind(user)
     .bind(after)
     .bind(up_to)
-    .fetch_all(&mut *connection)
+    .execute(&mut *connection)
     .await?;
     release_media(connection, &blanked, now).await
 }
@@ -89,6 +99,7 @@ async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bo
         "UPDATE sessions SET revoked = true WHERE user_id = $1 AND NOT revoked",
         "DELETE FROM identities WHERE user_id = $1",
         "DELETE FROM last_seen WHERE user_id = $1",
+        "UPDATE members SET draft = NULL WHERE user_id = $1 AND draft IS NOT NULL",
     ] {
         sqlx::query(statement).bind(user).execute(&mut *connection).await?;
     }

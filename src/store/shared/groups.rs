@@ -128,6 +128,21 @@ impl Groups for Db {
         .await
     }
 
+    async fn some_groups(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT m.conversation_id FROM members m JOIN conversations v ON v.id = m.conversation_id
+             WHERE m.user_id = $1 AND m.state = 'member' AND v.kind = 'group'
+             ORDER BY m.conversation_id LIMIT $2",
+        )
+        .bind(user)
+        .bind(i64::from(limit));
+        Ok(self.read(|c| query.fetch_all(c).boxed()).await?)
+    }
+
     async fn change_own(
         &self,
         user: UserId,

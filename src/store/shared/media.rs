@@ -5,12 +5,12 @@
 //! own, asks whether a chat shows them: so it sees every chat that had the lock before. Of the two one is
 //! first, and the other one knows.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use super::{super::dialect::Now, Conn, Db, ids, sql, texts};
+use super::{super::dialect::Now, Conn, Db, ids, queries::is_readable, sql, texts};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, Media, MediaId, MediaShape, UserId, media::millis},
@@ -20,11 +20,11 @@ use crate::{
     },
 };
 
-/// The columns of a [`MediaRow`], of a table called `m`.
+/// The columns of a [`MediaRow`], of a table called `f`.
 macro_rules! media_columns {
     () => {
-        "m.id, m.owner_id, m.kind, m.content_type, m.size, m.sha256, m.width, m.height,
-         m.thumb_size, m.duration_ms, m.name"
+        "f.id, f.owner_id, f.kind, f.content_type, f.size, f.sha256, f.width, f.height,
+         f.thumb_size, f.duration_ms, f.name"
     };
 }
 
@@ -48,7 +48,7 @@ impl MediaRecords for Db {
                 let row: Option<MediaRow> = sqlx::query_as(concat!(
                     "SELECT ",
                     media_columns!(),
-                    " FROM media m WHERE m.id = $1 AND m.state = 'kept'"
+                    " FROM media f WHERE f.id = $1 AND f.state = 'kept'"
                 ))
                 .bind(id)
                 .fetch_optional(c)
@@ -66,16 +66,16 @@ impl MediaRecords for Db {
                 let row: Option<MediaRow> = sqlx::query_as(concat!(
                     "SELECT ",
                     media_columns!(),
-                    " FROM media m WHERE m.id = $1 AND m.state = 'kept' AND (
-                         m.owner_id = $2
+                    " FROM media f WHERE f.id = $1 AND f.state = 'kept' AND (
+                         f.owner_id = $2
                          OR EXISTS (
                              SELECT 1 FROM chat_media x
                              JOIN chats c ON c.id = x.chat_id AND c.state IS NULL
-                             JOIN members n ON n.conversation_id = c.conversation_id
-                                 AND n.user_id = $2 AND n.state = 'member'
-                             WHERE x.media_id = m.id
-                         )
-                     )"
+                             JOIN members m ON m.conversation_id = c.conversation_id
+                                 AND m.user_id = $2 AND m.state = 'member'
+                             WHERE x.media_id = f.id AND ",
+                    is_readable!(),
+                    "))"
                 ))
                 .bind(id)
                 .bind(user)
@@ -86,30 +86,6 @@ impl MediaRecords for Db {
             .boxed()
         })
         .await
-    }
-
-    async fn note_media(
-        &self,
-        chat: ChatId,
-        media: &[MediaId],
-    ) -> Result<Vec<MediaId>, StoreError> {
-        let media = media.to_vec();
-        self.transaction(move |c| {
-            async move {
-                let kept = lock_media(c, &media).await?;
-                for id in &kept {
-                    note_media(c, chat, *id).await?;
-                }
-                Ok(kept)
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn release_media(&self, chat: ChatId) -> Result<(), StoreError> {
-        let now = self.now();
-        self.transaction(move |c| async move { release_media(c, &[chat], now).await }.boxed()).await
     }
 
     async fn collect_media(
@@ -211,10 +187,10 @@ async fn insert(connection: &mut Conn, media: Media, now: Now) -> sqlx::Result<(
 /// kept: a chat may show them.
 pub(super) async fn lock_media(
     connection: &mut Conn,
-    media: &[MediaId],
-) -> sqlx::Result<Vec<MediaId>> {
+    media: &BTreeSet<MediaId>,
+) -> sqlx::Result<BTreeSet<MediaId>> {
     let ids: Vec<_> = media.iter().map(ToString::to_string).collect();
-    sqlx::query_scalar(concat!(
+    let kept: Vec<_> = sqlx::query_scalar(concat!(
         "SELECT id FROM media WHERE state = 'kept' AND id ",
         sql!(in "$1"),
         " ORDER BY id",
@@ -222,7 +198,8 @@ pub(super) async fn lock_media(
     ))
     .bind(texts(ids.iter().map(String::as_str)))
     .fetch_all(connection)
-    .await
+    .await?;
+    Ok(kept.into_iter().collect())
 }
 
 /// Notes that a chat shows what [`lock_media`] has found. A transaction notes media in the order of their

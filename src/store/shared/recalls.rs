@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use super::{
     super::dialect::{Now, add_event, next_chat_id},
     Conn, Db, ids,
+    media::release_media,
     queries::{chats_query, is_readable},
     sql,
 };
@@ -147,6 +148,7 @@ async fn recall(
     .bind(now)
     .execute(&mut *connection)
     .await?;
+    release_media(connection, &[chat], now).await?;
     let chat = Box::new(read(connection, chat).await?);
     let events = vec![(Change::Changed(chat.clone()), places)];
     Ok(Recalled::Done(chat, Told { chats: Vec::new(), events }))

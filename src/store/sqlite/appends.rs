@@ -191,13 +191,14 @@ pub(super) async fn write(
             chat.body.as_ref().map(Payload::as_str),
             chat.reply_to,
             chat.mentions.as_ref().map(Mentions::to_json),
+            chat.asked.map(|digest| digest.0.map(|byte| format!("{byte:02x}")).concat()),
         ])
     });
     sqlx::query(
         "INSERT INTO chats (id, conversation_id, sender_id, sender_seq, client_msg_id, kind,
-             content, created_at, body, reply_to, mentions)
+             content, created_at, body, reply_to, mentions, request_digest)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-             value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+             value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, unhex(value ->> 11)
          FROM json_each(?1)",
     )
     .bind(list(chats))

@@ -9,6 +9,7 @@ use imserver::{
     clock::Clock,
     delivery::Delivery,
     domain::{ClientMsgId, ConnectionId, Content, Destination, UserId, UserName},
+    media::MediaLinks,
     messaging::Messaging,
     presence::{Connection, OnlineUser, Presence, PresenceError, local::LocalPresence},
     store::{
@@ -77,8 +78,14 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
     let presence = Arc::clone(&asked) as Arc<dyn Presence>;
     let (bus, _incoming) = LocalBroker::default().connect();
     let tasks = TaskTracker::new();
-    let delivery =
-        Delivery::start(Arc::clone(&store) as _, Arc::new(bus), Arc::clone(&presence), tasks).await;
+    let delivery = Delivery::start(
+        Arc::clone(&store) as _,
+        Arc::new(bus),
+        Arc::clone(&presence),
+        MediaLinks::new(String::new(), Clock::system()),
+        tasks,
+    )
+    .await;
     let batcher = Batcher::start(Arc::clone(&store) as _, LINGER, Box::new(|_| {}));
     let messaging = |how| {
         Messaging::new(

@@ -10,6 +10,7 @@ use imserver::{
     delivery::{Attachment, Delivery, reconcile},
     domain::{ConnectionId, Seq, UserId},
     hub::{Mailbox, Socket},
+    media::MediaLinks,
     presence::local::LocalPresence,
 };
 use tokio::time::Instant;
@@ -35,6 +36,7 @@ impl Replica {
             Arc::clone(&store) as _,
             Arc::new(bus),
             Arc::new(presence),
+            MediaLinks::new(String::new(), Clock::system()),
             TaskTracker::new(),
         );
         let delivery = delivery.await.unwrap();

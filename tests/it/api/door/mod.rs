@@ -77,7 +77,7 @@ impl Rule for Planned {
         "planned"
     }
 
-    async fn check(&self, chat: &NewChat) -> Result<(), ApiError> {
+    async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
         let content = chat.content.as_str();
         self.asked.lock().push(content.to_owned());
         let does = self.plan.lock().get(content).copied();

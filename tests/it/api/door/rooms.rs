@@ -40,15 +40,16 @@ fn messaging_alone_commits_chats() {
 /// The rooms of `src/` from the lowest up, each with those that it imports. `app` and `cli` put them together,
 /// and may import any.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("avatar", &[]),
     ("clock", &[]),
     ("coalescer", &[]),
     ("descriptors", &[]),
     ("drain", &[]),
     ("http_client", &[]),
     ("output", &[]),
+    ("picture", &[]),
     ("redis", &[]),
     ("secret", &[]),
+    ("avatar", &["picture"]),
     ("domain", &["clock"]),
     ("config", &["domain", "secret"]),
     ("healthcheck", &["http_client"]),
@@ -63,7 +64,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["clock", "domain", "store"]),
     ("jobs", &["domain", "store"]),
     ("api_errors", &["domain", "limits", "presence", "protocol", "store"]),
-    ("delivery", &["bus", "clock", "domain", "hub", "presence", "protocol", "store"]),
+    ("media", &["clock", "config", "domain", "jobs", "limits", "picture", "protocol", "store"]),
+    ("delivery", &["bus", "clock", "domain", "hub", "media", "presence", "protocol", "store"]),
     ("admission", &["domain", "limits", "protocol", "store"]),
     (
         "messaging",
@@ -93,13 +95,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "delivery",
             "drain",
             "limits",
+            "media",
             "messaging",
             "presence",
             "redis",
             "store",
         ],
     ),
-    ("http", &["auth", "clock", "domain", "messaging", "protocol", "service", "store"]),
+    ("http", &["auth", "clock", "domain", "media", "messaging", "protocol", "service", "store"]),
     (
         "ws",
         &[

@@ -9,6 +9,7 @@ use imserver::{
     clock::Clock,
     delivery::Delivery,
     domain::{ClientMsgId, Content, Destination, UserId},
+    media::MediaLinks,
     messaging::Messaging,
     presence::{Presence, local::LocalPresence},
     protocol::fault::{ApiError, ErrorCode},
@@ -60,7 +61,7 @@ impl Rule for Takes {
         "takes"
     }
 
-    async fn check(&self, _: &NewChat) -> Result<(), ApiError> {
+    async fn check(&self, _: &mut NewChat) -> Result<(), ApiError> {
         sleep(self.0).await;
         Ok(())
     }
@@ -79,6 +80,7 @@ async fn messaging(appends: &Arc<FakeAppends>, rule: Takes) -> (TempDir, Messagi
         Arc::clone(&store) as _,
         Arc::new(bus),
         Arc::clone(&presence),
+        MediaLinks::new(String::new(), Clock::system()),
         TaskTracker::new(),
     );
     let messaging = Messaging::new(

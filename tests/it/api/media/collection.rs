@@ -17,6 +17,12 @@ async fn an_upload_that_no_chat_shows_is_deleted_after_a_day() {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(9, 9).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     let shown = kept(&zhang, "image", &bytes.into_inner()).await;
+    let li = server.person("李四").await;
+    let chat = serde_json::json!({
+        "clientMsgId": "k", "targetUserId": li.id, "kind": "image",
+        "body": {"mediaId": shown["mediaId"]}
+    });
+    assert_eq!(zhang.post("/v1/chats", &chat).await.status(), 201);
     let unused = kept(&zhang, "file", b"nobody").await;
     let young = kept(&zhang, "file", b"young").await;
     let folder = server.database().parent().unwrap().join("media");
@@ -25,8 +31,6 @@ async fn an_upload_that_no_chat_shows_is_deleted_after_a_day() {
     server.terminate().await;
     let id = |answer: &serde_json::Value| answer["mediaId"].as_str().unwrap().to_owned();
     let statements = [
-        format!("INSERT INTO chat_media (chat_id, media_id) VALUES (1, '{}')", id(&shown)),
-        format!("UPDATE media SET unused_since = NULL WHERE id = '{}'", id(&shown)),
         format!(
             "UPDATE media SET unused_since = unused_since - 86400000 WHERE id <> '{}'",
             id(&young)

@@ -5,6 +5,7 @@ mod collection;
 mod files;
 mod pictures;
 mod s3;
+mod sending;
 mod urls;
 mod voice;
 

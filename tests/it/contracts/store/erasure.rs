@@ -6,12 +6,14 @@ use bytes::Bytes;
 use imserver::{
     accounts,
     clock::Timestamp,
-    domain::{AvatarHash, ClientMsgId, UserName},
+    domain::{AvatarHash, ClientMsgId, Role, UserName},
     store::{Appended, Store, StoreError, TimelineRange, TokenHash, Window},
 };
 use tokio::task::JoinSet;
 
-use super::{Database, chat, demo_user, name, populated, send, timeline, user, wechat_user};
+use super::{
+    Database, chat, demo_user, members, name, populated, send, timeline, user, wechat_user,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 const LONG: Duration = Duration::from_hours(1);
@@ -94,6 +96,25 @@ pub(super) async fn its_words_go_and_timelines_of_others_stay<D: Database>() {
     assert_eq!(answers[..2], [Appended::TargetNotFound, Appended::SenderNotFound]);
     assert!(matches!(answers[2], Appended::Committed(_)));
     assert!(store.users(&[user(1)]).await.unwrap().is_empty());
+}
+
+pub(super) async fn groups_are_left_and_recalled_words_go<D: Database>() {
+    let (database, store) = populated::<D>(3).await;
+    let group = members::begin(&*store, 1, &[2, 3]).await.0;
+    let recalled = send(&*store, 1, 2, "secret").await.chat.id;
+    let window = Duration::from_mins(2);
+    store.recall(user(1), recalled, window).await.unwrap();
+    let others = send(&*store, 2, 3, "kept").await.chat.id;
+    store.recall(user(2), others, window).await.unwrap();
+    assert_eq!(database.count("chat_revisions").await, 2);
+    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+
+    let page = store.members(user(2), group, None, 10).await.unwrap().unwrap();
+    let members: Vec<_> = page.members.iter().map(|(user, it)| (user.id.get(), it.role)).collect();
+    assert_eq!(members, [(2, Role::Owner), (3, Role::Member)]);
+    assert_eq!(store.some_groups(user(1), 10).await.unwrap(), []);
+    assert_eq!(store.some_groups(user(2), 10).await.unwrap(), [group]);
+    assert_eq!(database.count("chat_revisions").await, 1, "another's words are another's");
 }
 
 pub(super) async fn words_are_blanked_page_by_page<D: Database>() {

@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use imserver::{
     accounts,
     clock::Timestamp,
-    domain::{ChatId, FileName, Media, MediaId, MediaShape},
-    store::Store,
+    domain::{
+        ChatId, ChatKind, ChatState, ClientMsgId, FileName, Media, MediaId, MediaShape, Payload,
+    },
+    store::{Appended, NewChat, Recalled, Store},
 };
 use sqlx::Connection;
 use tokio::task::JoinSet;
 
-use super::{Database, populated, postgres::PgDatabase, send, user};
+use super::{Database, chat, populated, postgres::PgDatabase, send, user};
 use crate::harness::postgres;
 
 /// Later than everything.
@@ -39,9 +41,28 @@ async fn collect(store: &dyn Store) -> Vec<MediaId> {
     collected
 }
 
-/// A chat, which shows nothing yet.
-async fn sent(store: &dyn Store, sender: i64, target: i64) -> ChatId {
-    send(store, sender, target, "[图片]").await.chat.id
+/// A chat that shows this upload.
+fn showing(sender: i64, target: i64, id: MediaId) -> NewChat {
+    NewChat {
+        kind: ChatKind::Image,
+        client_msg_id: ClientMsgId::random(),
+        media: Some(id),
+        ..chat(sender, target, "-", "[图片]")
+    }
+}
+
+/// Sends a chat that shows this upload. `None`: it cannot.
+async fn show(store: &dyn Store, sender: i64, target: i64, id: MediaId) -> Option<ChatId> {
+    match store.append(&[showing(sender, target, id)]).await.unwrap().remove(0) {
+        Appended::Committed(committed) => Some(committed.chat.id),
+        Appended::MediaNotFound => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn recall(store: &dyn Store, actor: i64, chat: ChatId) {
+    let recalled = store.recall(user(actor), chat, Duration::from_mins(2)).await.unwrap();
+    assert!(matches!(recalled, Recalled::Done(..)), "{recalled:?}");
 }
 
 pub(super) async fn an_upload_is_found_once_it_is_stored<D: Database>() {
@@ -76,21 +97,19 @@ pub(super) async fn who_can_read_it_can_send_it<D: Database>() {
     let id = kept(&*store, 1).await;
     let may_send = async |of: i64| store.sendable_media(user(of), id).await.unwrap().is_some();
     assert!(may_send(1).await && !may_send(2).await, "one's own");
-    let chat = sent(&*store, 1, 2).await;
-    sent(&*store, 2, 3).await;
-    assert!(!may_send(2).await, "no chat shows it");
-    assert_eq!(store.note_media(chat, &[id]).await.unwrap(), [id]);
+    let first = show(&*store, 1, 2, id).await.unwrap();
     assert!(may_send(2).await, "who got it may forward it");
     assert!(!may_send(3).await && !may_send(4).await, "others may not");
-    let forwarded = sent(&*store, 2, 3).await;
-    store.note_media(forwarded, &[id]).await.unwrap();
+    let forwarded = show(&*store, 2, 3, id).await.unwrap();
     assert!(may_send(3).await && !may_send(4).await);
-    database
-        .tamper(&format!("UPDATE chats SET state = 'recalled' WHERE id = {}", forwarded.get()))
-        .await;
+    recall(&*store, 2, forwarded).await;
     assert!(may_send(2).await && !may_send(3).await, "a recalled chat shows nothing");
+    store.delete_for(user(2), first).await.unwrap().unwrap();
+    assert!(may_send(1).await && !may_send(2).await, "who has deleted it reads it no more");
+    let again = show(&*store, 1, 2, id).await.unwrap();
+    assert!(may_send(2).await && again > first);
     database.tamper("UPDATE members SET state = 'left' WHERE user_id = 2").await;
-    assert!(may_send(1).await && !may_send(2).await, "who has left reads nothing");
+    assert!(may_send(1).await && !may_send(2).await, "who has left sends nothing of it");
 }
 
 pub(super) async fn what_no_chat_shows_is_collected<D: Database>() {
@@ -98,10 +117,9 @@ pub(super) async fn what_no_chat_shows_is_collected<D: Database>() {
     let (unused, used) = (kept(&*store, 1).await, kept(&*store, 1).await);
     let begun = upload(1);
     store.begin_media(&begun).await.unwrap();
-    let (first, second) = (sent(&*store, 1, 2).await, sent(&*store, 2, 1).await);
-    for chat in [first, second, first] {
-        assert_eq!(store.note_media(chat, &[used]).await.unwrap(), [used]);
-    }
+    assert_eq!(show(&*store, 1, 2, begun.id).await, None, "its bytes are not stored");
+    let first = show(&*store, 1, 2, used).await.unwrap();
+    let second = show(&*store, 2, 1, used).await.unwrap();
     let early = Timestamp::from_millis(1);
     assert_eq!(store.collect_media(early, 100).await.unwrap(), [], "none is so old");
     let mut expected = vec![unused, begun.id];
@@ -111,7 +129,7 @@ pub(super) async fn what_no_chat_shows_is_collected<D: Database>() {
         assert_eq!(store.media(*gone).await.unwrap(), None);
         assert_eq!(store.sendable_media(user(1), *gone).await.unwrap(), None);
         assert!(!store.keep_media(*gone).await.unwrap());
-        assert_eq!(store.note_media(first, &[*gone]).await.unwrap(), [], "no chat takes it");
+        assert_eq!(show(&*store, 1, 2, *gone).await, None, "no chat takes it");
     }
     assert_eq!(collect(&*store).await, expected, "until they are forgotten");
     store.forget_media(&[unused, begun.id, used]).await.unwrap();
@@ -119,27 +137,56 @@ pub(super) async fn what_no_chat_shows_is_collected<D: Database>() {
     assert!(store.media(used).await.unwrap().is_some(), "what is in use is not forgotten");
 
     // One of two chats is enough.
-    store.release_media(first).await.unwrap();
+    recall(&*store, 1, first).await;
     assert_eq!(collect(&*store).await, []);
     for _ in 0..2 {
-        store.release_media(second).await.unwrap();
+        recall(&*store, 2, second).await;
     }
     assert_eq!(store.collect_media(early, 100).await.unwrap(), [], "unused since just now");
-    let again = sent(&*store, 1, 2).await;
-    assert_eq!(store.note_media(again, &[used]).await.unwrap(), [used], "and in use again");
-    assert_eq!(collect(&*store).await, []);
-    store.release_media(again).await.unwrap();
+    let again = show(&*store, 1, 2, used).await.unwrap();
+    assert_eq!(collect(&*store).await, [], "and in use again");
+    recall(&*store, 1, again).await;
     assert_eq!(collect(&*store).await, [used]);
     store.forget_media(&[used]).await.unwrap();
     assert_eq!(database.count("media").await, 0);
 }
 
+/// The key of a chat outlives what it showed.
+pub(super) async fn a_repeat_needs_no_upload<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let (id, other) = (kept(&*store, 1).await, kept(&*store, 1).await);
+    let asked = |id: MediaId| {
+        let asked = NewChat { media: None, body: None, ..showing(1, 2, id) };
+        let body = Payload::parse(format!(r#"{{"mediaId":"{id}"}}"#)).ok();
+        Some(NewChat { body, ..asked }.digest())
+    };
+    let first = NewChat { asked: asked(id), ..showing(1, 2, id) };
+    let Appended::Committed(committed) = append(&*store, &first).await else { panic!() };
+    assert!(matches!(append(&*store, &first).await, Appended::Repeat(_)));
+    recall(&*store, 1, committed.chat.id).await;
+    let mut gone = vec![id, other];
+    gone.sort_unstable();
+    assert_eq!(collect(&*store).await, gone);
+    let repeat = NewChat { media: None, ..first.clone() };
+    let Appended::Repeat(again) = append(&*store, &repeat).await else { panic!() };
+    assert_eq!(again.chat.state, Some(ChatState::Recalled));
+    let reused = NewChat { asked: asked(other), media: Some(other), ..first.clone() };
+    assert_eq!(append(&*store, &reused).await, Appended::KeyReused);
+    let new = NewChat { client_msg_id: ClientMsgId::random(), ..repeat };
+    assert_eq!(append(&*store, &new).await, Appended::MediaNotFound);
+}
+
+async fn append(store: &dyn Store, new: &NewChat) -> Appended {
+    store.append(std::slice::from_ref(new)).await.unwrap().remove(0)
+}
+
 pub(super) async fn what_an_erased_user_has_sent_is_collected<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
     let (own, forwarded) = (kept(&*store, 1).await, kept(&*store, 1).await);
-    let (by_one, by_other) = (sent(&*store, 1, 2).await, sent(&*store, 2, 1).await);
-    store.note_media(by_one, &[own, forwarded]).await.unwrap();
-    store.note_media(by_other, &[forwarded]).await.unwrap();
+    for id in [own, forwarded] {
+        show(&*store, 1, 2, id).await.unwrap();
+    }
+    show(&*store, 2, 1, forwarded).await.unwrap();
     assert!(accounts::erase(&*store, user(1)).await.unwrap());
     assert_eq!(collect(&*store).await, [own], "what somebody else shows too stays");
 }
@@ -169,41 +216,36 @@ pub(super) async fn uploads_are_collected_page_by_page<D: Database>() {
 pub(super) async fn nothing_is_collected_under_a_chat<D: Database>() {
     let (database, store) = populated::<D>(2).await;
     let other = database.open().await;
-    let mut chats = Vec::new();
-    for _ in 0..12 {
-        chats.push(sent(&*store, 1, 2).await);
-    }
     for round in 0..8 {
         let mut ids = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..3 {
             ids.push(kept(&*store, 1).await);
         }
-        ids.sort_unstable();
-        let mut calls: JoinSet<Vec<MediaId>> = JoinSet::new();
-        for (index, chat) in chats.iter().copied().enumerate() {
+        let mut calls = JoinSet::new();
+        for index in 0..12 {
             let at: Arc<dyn Store> = Arc::clone(if index % 2 == 0 { &store } else { &other });
-            let ids = ids.clone();
+            let id = ids[index % 3];
             calls.spawn(async move {
+                let chat = show(&*at, 1, 2, id).await?;
                 // Of the second half of the chats all are recalled at once.
-                let shown = at.note_media(chat, &ids[index % 3..]).await.unwrap();
                 if index >= 6 {
-                    at.release_media(chat).await.unwrap();
-                    return Vec::new();
+                    recall(&*at, 1, chat).await;
+                    return None;
                 }
-                shown
+                Some((chat, id))
             });
         }
         let collector = Arc::clone(&other);
         let collected =
             tokio::spawn(async move { collector.collect_media(LATER, 100).await.unwrap() });
-        let shown: Vec<_> = calls.join_all().await.concat();
+        let shown: Vec<_> = calls.join_all().await.into_iter().flatten().collect();
         let collected = collected.await.unwrap();
-        for id in shown {
-            assert!(!collected.contains(&id), "round {round}: collected under a chat");
-            assert!(store.media(id).await.unwrap().is_some(), "round {round}");
+        for (_, id) in &shown {
+            assert!(!collected.contains(id), "round {round}: collected under a chat");
+            assert!(store.media(*id).await.unwrap().is_some(), "round {round}");
         }
-        for chat in &chats {
-            store.release_media(*chat).await.unwrap();
+        for (chat, _) in shown {
+            recall(&*store, 1, chat).await;
         }
         let left = collect(&*store).await;
         store.forget_media(&left).await.unwrap();
@@ -239,7 +281,7 @@ pub(super) async fn the_newest_key_signs_and_others_last_for_a_while<D: Database
 async fn what_is_being_sent_is_not_collected() {
     let (database, store) = populated::<PgDatabase>(2).await;
     let (sending, unused) = (kept(&*store, 1).await, kept(&*store, 1).await);
-    let chat = sent(&*store, 1, 2).await;
+    let chat = send(&*store, 1, 2, "[图片]").await.chat.id;
     let mut batch = postgres::connect(database.url()).await;
     let mut batch = batch.begin().await.unwrap();
     let lock = "SELECT id FROM media WHERE state = 'kept' AND id = $1 ORDER BY id FOR KEY SHARE";

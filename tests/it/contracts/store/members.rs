@@ -28,7 +28,11 @@ fn new(creator: i64, key: &str, title: &str, members: &[i64]) -> NewGroup {
     }
 }
 
-async fn begin(store: &dyn Store, creator: i64, members: &[i64]) -> (ConversationId, Told) {
+pub(super) async fn begin(
+    store: &dyn Store,
+    creator: i64,
+    members: &[i64],
+) -> (ConversationId, Told) {
     let new = new(creator, ClientMsgId::random().as_str(), "爬山", members);
     match store.begin_group(&new).await.unwrap() {
         GroupBegun::Begun(group, told) => (group, told),

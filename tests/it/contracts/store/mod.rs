@@ -189,6 +189,7 @@ macro_rules! store_contract {
                 media: [
                     an_upload_is_found_once_it_is_stored,
                     who_can_read_it_can_send_it,
+                    a_repeat_needs_no_upload,
                     what_no_chat_shows_is_collected,
                     what_an_erased_user_has_sent_is_collected,
                     uploads_are_collected_page_by_page,
@@ -199,6 +200,7 @@ macro_rules! store_contract {
                     what_says_who_it_was_goes,
                     its_words_go_and_timelines_of_others_stay,
                     words_are_blanked_page_by_page,
+                    groups_are_left_and_recalled_words_go,
                     no_word_and_no_session_slips_past_an_erasure,
                 ];
                 sessions: [

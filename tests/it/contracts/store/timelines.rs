@@ -1,8 +1,10 @@
 //! Reading what happened to a user.
 
 use imserver::{
+    clock::Clock,
     delivery::frame,
     domain::{Chat, ChatKind, Payload, Seq},
+    media::MediaLinks,
     store::{Appended, Change, EventPage, StoreError, TimelineRange, TimelineState, Window},
 };
 use tokio::task::JoinSet;
@@ -155,7 +157,9 @@ pub(super) async fn events_of_unknown_kinds_pass_through<D: Database>() {
     assert_eq!(page.events[1].change, poll);
     assert!(matches!(page.events[2].change, Change::Chat(_)));
 
-    let frames: Vec<_> = page.events.iter().map(|event| frame(event, user(2)).text()).collect();
+    let links = MediaLinks::new(String::new(), Clock::system());
+    let frames: Vec<_> =
+        page.events.iter().map(|event| frame(event, user(2), &links).text()).collect();
     let chat = serde_json::to_string(&first).unwrap();
     assert_eq!(
         frames[0].as_str(),

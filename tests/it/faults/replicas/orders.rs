@@ -9,6 +9,7 @@ use imserver::{
     delivery::{Attachment, Delivery},
     domain::{ConnectionId, DeviceId, ReplicaId, UserId},
     hub::{Mailbox, Socket},
+    media::MediaLinks,
     presence::local::LocalPresence,
     protocol::close::CloseCode,
     store::sqlite::SqliteStore,
@@ -79,6 +80,7 @@ impl Replica {
             Arc::new(store.unwrap()),
             Arc::clone(&bus) as Arc<dyn Bus>,
             Arc::new(presence),
+            MediaLinks::new(String::new(), Clock::system()),
             TaskTracker::new(),
         );
         let delivery = delivery.await.unwrap();

@@ -7,6 +7,7 @@ use imserver::{
     clock::{Clock, Timestamp},
     delivery::{Delivery, announce},
     domain::UserId,
+    media::MediaLinks,
     presence::{Transition, local::LocalPresence},
     store::{Store, sqlite::SqliteStore},
 };
@@ -63,6 +64,7 @@ async fn what_another_replica_announced_is_noted_though_that_one_does_not() {
         Arc::clone(&store) as _,
         Arc::new(bus),
         Arc::new(presence),
+        MediaLinks::new(String::new(), Clock::system()),
         TaskTracker::new(),
     );
     let (sender, transitions) = mpsc::channel(16);

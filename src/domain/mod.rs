@@ -7,23 +7,25 @@ pub mod group;
 pub mod identity;
 pub mod ids;
 pub mod media;
+mod mentions;
 pub mod payload;
+pub mod system_line;
 pub mod text;
 pub mod user;
 
 pub use chat::{
     Chat, ChatKind, ChatState, Conversation, ConversationChange, ConversationKind, Destination,
-    GroupFace, Mentions, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
+    GroupFace, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
 };
-pub use group::{
-    Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role, SystemLine,
-};
+pub use group::{Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role};
 pub use identity::{Identity, Provider};
 pub use ids::{
     ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId, ReplicaId, Seq,
     SessionId, UserId,
 };
 pub use media::{FileName, Media, MediaId, MediaKind, MediaShape};
+pub use mentions::Mentions;
 pub use payload::Payload;
+pub use system_line::SystemLine;
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, User};

@@ -21,6 +21,7 @@ pub mod peer;
 mod people;
 pub mod progress;
 mod serve;
+mod uploads;
 mod views;
 
 use std::sync::Arc;
@@ -66,7 +67,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(chats::send))
         .routes(routes!(chats::recall))
         .routes(routes!(chats::delete))
-        .routes(routes!(media::upload))
+        .routes(routes!(uploads::upload))
         .routes(routes!(media::serve))
         .routes(routes!(events::events))
         .routes(routes!(page::service))

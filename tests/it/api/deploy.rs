@@ -1,6 +1,8 @@
 //! What is delivered for Docker lets nobody else in while a name is enough to log in.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
+
+use saphyr::{LoadableYamlNode, Yaml};
 
 const COMPOSE: &str = include_str!("../../../docker-compose.yml");
 
@@ -53,5 +55,37 @@ fn what_is_asked_before_the_start_is_what_compose_does() {
     let published = COMPOSE.lines().filter(|line| line.trim_start().starts_with("ports:"));
     for line in published.filter(|line| !tls.contains(*line)) {
         assert!(line.contains("[\"127.0.0.1:"), "{line}");
+    }
+}
+
+/// Only the trial starts these, and it is run by hand.
+#[test]
+fn every_file_of_the_deployments_is_yaml() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut files) =
+        (vec![root.join("deploy")], vec![root.join("docker-compose.yml")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_yaml = path.extension().is_some_and(|ext| ext == "yml" || ext == "yaml");
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_yaml {
+                files.push(path);
+            }
+        }
+    }
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let read = Yaml::load_from_str(&text);
+        assert!(read.is_ok_and(|documents| !documents.is_empty()), "{}", file.display());
+    }
+    let compose = Yaml::load_from_str(COMPOSE).unwrap();
+    let replica = &compose[0]["x-replica"];
+    for key in
+        ["IMSERVER__AUTH__DEMO_LOGIN", "IMSERVER__MEDIA__URL", "IMSERVER__SERVER__PUBLIC_URL"]
+    {
+        assert!(replica["environment"][key].as_str().is_some(), "{key}");
     }
 }

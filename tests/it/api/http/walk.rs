@@ -128,6 +128,10 @@ impl Route<'_> {
         if let Some(words) = schema["enum"].as_array() {
             return words[random.random_range(0..words.len())].clone();
         }
+        if let Some(forms) = schema["oneOf"].as_array() {
+            let form = &forms[random.random_range(0..forms.len())];
+            return self.value(name, form, world, random);
+        }
         if is_type(schema, "object") && schema.get("properties").is_none() {
             return json!({});
         }

@@ -2,6 +2,7 @@
 """A client of imserver in Python's standard library: says hello, prints each frame on a line.
 
     python3 examples/chat.py USER_ID TOKEN --since 0
+    python3 examples/chat.py USER_ID TOKEN --group '周末爬山' OTHER_ID --say '几点走？'
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import urllib.request
 import uuid
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -22,6 +24,10 @@ def main():
     parser.add_argument("--at", default="127.0.0.1:8080", metavar="HOST:PORT")
     parser.add_argument("--since", type=int, help="the last event that was applied; none: from now on")
     parser.add_argument("--send", nargs=2, metavar=("TARGET_USER_ID", "CONTENT"))
+    parser.add_argument("--group", nargs=2, metavar=("TITLE", "USER_IDS"), help="begins a group with these: 7,8,9")
+    parser.add_argument("--say", metavar="CONTENT", help="into the group")
+    parser.add_argument("--mention", type=int, metavar="USER_ID", help="calls somebody by name in what is said")
+    parser.add_argument("--recall", action="store_true", help="takes back what was sent")
     parser.add_argument("--frames", type=int, default=0, help="end after so many; 0: never")
     args = parser.parse_args()
 
@@ -33,10 +39,20 @@ def main():
         printed += 1
         if printed == args.frames:
             break
-        if args.send and json.loads(frame)["type"] == "ready":
+        frame = json.loads(frame)
+        if frame["type"] == "ready" and args.send:
             target, content = args.send
-            key = str(uuid.uuid4())
-            say(link, {"type": "send", "clientMsgId": key, "targetUserId": int(target), "content": content})
+            send(link, {"targetUserId": int(target), "content": content})
+        if frame["type"] == "ready" and args.group:
+            title, others = args.group
+            others = [int(other) for other in others.split(",")]
+            new = {"kind": "group", "key": str(uuid.uuid4()), "title": title, "userIds": others}
+            group = post(args.at, args.token, "/v1/conversations", new)
+            if args.say:
+                mentions = [args.mention] if args.mention else None
+                send(link, {"conversationId": group["id"], "content": args.say, "mentions": mentions})
+        if frame["type"] == "sent" and args.recall:
+            post(args.at, args.token, f"/v1/chats/{frame['chat']['id']}/recall", {})
     write(link, CLOSE, (1000).to_bytes(2, "big"))
 
 
@@ -77,6 +93,19 @@ def next_frame(link, stream):
             code, reason = int.from_bytes(payload[:2], "big"), payload[2:].decode()
             print(f"closed: {code} {reason}", file=sys.stderr)
             return None
+
+
+def post(at, token, path, body):
+    """Asks for something over HTTP, and returns the answer."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{at}{path}", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def send(link, chat):
+    """Sends a chat under a key of its own. Whoever is not sure that it arrived sends the same again."""
+    say(link, {"type": "send", "clientMsgId": str(uuid.uuid4()), **chat})
 
 
 def say(link, frame):

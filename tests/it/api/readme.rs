@@ -82,7 +82,7 @@ async fn the_tour_works(readme: &'static str) {
     let server = Server::start();
     let server = tokio::task::spawn_blocking(move || (tour(readme, &server), server));
     let (printed, _server) = server.await.unwrap();
-    let [login, send, repeat, socket, resume, look, legacy, logout] = &printed[..] else {
+    let [login, send, repeat, socket, resume, look, group, legacy, logout] = &printed[..] else {
         panic!("{} blocks", printed.len());
     };
     assert!(login.contains("1000000") && login.contains("1000001"), "{login}");
@@ -107,6 +107,20 @@ async fn the_tour_works(readme: &'static str) {
     let [conversations, events] = &json(look)[..] else { panic!("{look}") };
     assert_eq!(conversations["conversations"][0]["unread"], 2);
     assert_eq!(events["events"].as_array().unwrap().len(), 2);
+
+    let lines = json(group);
+    let told: Vec<_> = lines.iter().map(|line| line["event"].as_str()).collect();
+    assert_eq!(told, [None, Some("chat"), Some("conversation"), None, Some("changed")], "{group}");
+    assert_eq!(lines[1]["chat"]["body"]["event"], "group_created");
+    assert_eq!(
+        (&lines[2]["conversation"]["title"], &lines[3]["type"]),
+        (&"周末爬山".into(), &"sent".into())
+    );
+    assert_eq!(lines[3]["chat"]["mentions"], Value::from(vec![1_000_001]));
+    assert_eq!(
+        (&lines[4]["chat"]["state"], &lines[4]["chat"]["content"]),
+        (&"recalled".into(), &"".into())
+    );
 
     assert!(legacy.contains("MSG SEND SUCCESS"), "{legacy}");
     assert_eq!(json(legacy)[0][0]["content"], "你好");

@@ -105,7 +105,7 @@ pub trait Groups {
     ) -> Result<Result<Told, GroupRefusal>, StoreError>;
 
     /// The first `limit` members of a group that come after the member `after`. `None` if there is no group
-    /// with this id of which `user` is a member, or `after` is no member of it.
+    /// with this id of which `user` is a member, or `after` neither is nor was a member of it.
     async fn members(
         &self,
         user: UserId,

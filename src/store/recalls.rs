@@ -29,7 +29,8 @@ pub enum Recalled {
 pub trait Recalls {
     /// Takes back what a chat says, for everybody and for good: its words, its body, its quote and whom it calls
     /// by name. Its sender may do so for as long as `window` after it was committed; a group's owner and
-    /// admins may at any time. What it said is kept for the audit, and a repeat of its key is still known.
+    /// admins may at any time. What it said is kept for the audit, and a repeat of its key is still known. Those
+    /// members are told who were members when it was sent, or a chat that quotes it.
     async fn recall(
         &self,
         actor: UserId,

@@ -9,7 +9,7 @@ use super::{
     },
     Conn, ids,
     media::{lock_media, note_media},
-    queries::is_readable,
+    queries::{is_readable, was_member},
     sql,
 };
 use crate::{

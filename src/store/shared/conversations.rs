@@ -76,6 +76,8 @@ impl Conversations for Db {
                          AND x.id > coalesce(m.read_up_to, 0)
                          AND x.id > m.visible_after AND x.id > m.cleared_up_to
                          AND x.sender_id <> $1 AND x.kind <> 'system' AND x.state IS NULL
+                         AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+                             WHERE h.user_id = $1 AND h.chat_id = x.id)
                      LIMIT 100
                  ) counted) AS unread
                  FROM members m WHERE m.user_id = $1 AND m.state = 'member' AND NOT m.muted

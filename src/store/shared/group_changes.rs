@@ -10,7 +10,7 @@ use super::{
     Conn, append_any,
     groups::{count, joined, version_for},
     ids,
-    own::tell_own,
+    own::{LEFT, tell_own},
     queries::conversation_version,
     sql,
 };
@@ -333,10 +333,12 @@ async fn tell_members(
         Change::Conversation(Box::new(ConversationChange { id: group, kind, seen }))
     };
     let mut events = Vec::new();
-    for (users, seen) in [(users, Some(seen)), (left.into_iter().collect(), None)] {
+    let left = left.into_iter().collect();
+    for (users, seen, payload) in [(users, Some(seen), None), (left, None, Some(LEFT))] {
         if !users.is_empty() {
             let places =
-                add_event(connection, &users, CONVERSATION, None, Some(group), None, now).await?;
+                add_event(connection, &users, CONVERSATION, None, Some(group), payload, now)
+                    .await?;
             events.push((change(seen), places));
         }
     }

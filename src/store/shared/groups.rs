@@ -191,7 +191,7 @@ pub(super) fn count(number: i64) -> sqlx::Result<u32> {
     u32::try_from(number).map_err(|_| corrupt("a count is negative"))
 }
 
-/// In which part of the list of members a member stands.
+/// In which part of the list of members a member stands; one who has left, among the last.
 async fn place_of(
     connection: &mut Conn,
     group: ConversationId,
@@ -200,8 +200,7 @@ async fn place_of(
     sqlx::query_scalar(concat!(
         "SELECT CAST(",
         rank!(),
-        " AS BIGINT) FROM members m
-         WHERE m.conversation_id = $1 AND m.user_id = $2 AND m.state = 'member'"
+        " AS BIGINT) FROM members m WHERE m.conversation_id = $1 AND m.user_id = $2"
     ))
     .bind(group)
     .bind(member)

@@ -14,7 +14,11 @@ use crate::{
 };
 
 /// What the payload of an event says that is about what is one's own.
-const OWN: &str = r#"{"own":true}"#;
+pub(super) const OWN: &str = r#"{"own":true}"#;
+
+/// And of one that tells a member of leaving. It says so for ever: whoever is back since must hear that there
+/// was a gap, in which chats that one had may have changed.
+pub(super) const LEFT: &str = r#"{"left":true}"#;
 
 /// Tells a member what is that member's own of a conversation now.
 pub(super) async fn tell_own(

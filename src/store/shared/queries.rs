@@ -106,12 +106,17 @@ macro_rules! conversations_query {
                  g.low_wrote AND g.high_wrote AS both_wrote,
                  EXISTS (SELECT 1 FROM chats x WHERE x.id = shown.mention_id
                      AND x.id > coalesce(shown.read_up_to, 0) AND x.id > shown.floor
-                     AND x.state IS NULL AND m.state = 'member') AS mentioned,
+                     AND x.state IS NULL AND m.state = 'member'
+                     AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+                         WHERE h.user_id = $1 AND h.chat_id = x.id)) AS mentioned,
                  (SELECT count(*) FROM (
                      SELECT 1 FROM chats x WHERE x.conversation_id = shown.conversation_id
                          AND x.id > coalesce(shown.read_up_to, 0) AND x.id > shown.floor
                          AND x.sender_id <> $1 AND m.state = 'member'
-                         AND x.kind <> 'system' AND x.state IS NULL LIMIT 100
+                         AND x.kind <> 'system' AND x.state IS NULL
+                         AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+                             WHERE h.user_id = $1 AND h.chat_id = x.id)
+                     LIMIT 100
                  ) unread) AS unread,"
                 ),
                 "FROM shown JOIN conversations g ON g.id = shown.conversation_id
@@ -129,15 +134,26 @@ macro_rules! conversations_query {
 }
 pub(super) use conversations_query;
 
+/// Whether `m` was a member when chat `c` of the same conversation was sent.
+macro_rules! was_member {
+    () => {
+        "(m.state = 'member' AND c.id > m.visible_after
+             OR EXISTS (SELECT 1 FROM member_stretches st
+                 WHERE st.conversation_id = m.conversation_id AND st.user_id = m.user_id
+                     AND c.id > st.from_chat AND c.id <= st.to_chat))"
+    };
+}
+pub(super) use was_member;
+
 /// Whether member `m` may read chat `c` of the same conversation.
 macro_rules! is_readable {
     () => {
-        "c.id > m.cleared_up_to AND (m.state = 'member' AND c.id > m.visible_after
-             OR EXISTS (SELECT 1 FROM member_stretches st
-                 WHERE st.conversation_id = m.conversation_id AND st.user_id = m.user_id
-                     AND c.id > st.from_chat AND c.id <= st.to_chat))
-         AND NOT EXISTS (SELECT 1 FROM hidden_chats h
-             WHERE h.user_id = m.user_id AND h.chat_id = c.id)"
+        concat!(
+            "c.id > m.cleared_up_to AND ",
+            was_member!(),
+            " AND NOT EXISTS (SELECT 1 FROM hidden_chats h
+                 WHERE h.user_id = m.user_id AND h.chat_id = c.id)"
+        )
     };
 }
 pub(super) use is_readable;

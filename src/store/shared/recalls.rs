@@ -10,7 +10,7 @@ use super::{
     super::dialect::{Now, add_event, next_chat_id},
     Conn, Db, ids,
     media::release_media,
-    queries::{chats_query, is_readable},
+    queries::{chats_query, is_readable, was_member},
     sql,
 };
 use crate::{
@@ -85,15 +85,22 @@ async fn recall(
     .bind(now)
     .fetch_one(&mut *connection)
     .await?;
-    let members: Vec<(UserId, Role)> = sqlx::query_as(
-        "SELECT user_id, role FROM members WHERE conversation_id = $1 AND state = 'member'
-         ORDER BY user_id",
-    )
+    // Who joined later hears of it only by a quote: there is nothing else of it to change.
+    let members: Vec<(UserId, Role, bool)> = sqlx::query_as(concat!(
+        "WITH told AS MATERIALIZED (
+             SELECT CAST($2 AS BIGINT) AS id UNION ALL SELECT id FROM chats WHERE reply_to = $2
+         )
+         SELECT m.user_id, m.role, EXISTS (SELECT 1 FROM told c WHERE ",
+        was_member!(),
+        ") AS hears FROM members m WHERE m.conversation_id = $1 AND m.state = 'member'
+         ORDER BY m.user_id"
+    ))
     .bind(conversation)
+    .bind(chat)
     .fetch_all(&mut *connection)
     .await?;
     // Whoever left meanwhile has nothing to recall.
-    let Some((_, role)) = members.iter().find(|(user, _)| *user == actor) else {
+    let Some((_, role, _)) = members.iter().find(|(user, ..)| *user == actor) else {
         return Ok(Recalled::NotFound);
     };
     let keeps_order = *role >= Role::Admin;
@@ -107,7 +114,8 @@ async fn recall(
     if !keeps_order && row.now.before(window) > row.created_at {
         return Ok(Recalled::TooLate);
     }
-    let users: Vec<_> = members.into_iter().map(|(user, _)| user).collect();
+    let told = members.into_iter().filter(|(_, _, hears)| *hears);
+    let users: Vec<_> = told.map(|(user, ..)| user).collect();
     lock_counters(connection, &users).await?;
     let RecallRow { kind, content, body, reply_to, mentions, request_digest, .. } = row;
     let digest = request_digest.unwrap_or_else(|| {

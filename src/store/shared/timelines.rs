@@ -8,13 +8,15 @@ use sqlx::{FromRow, Row};
 
 use super::{
     super::dialect::forget_events,
-    Db, DbRow, ids,
+    Db, DbRow,
+    own::{LEFT, OWN},
+    ids,
     queries::{chats_query, conversation_version, latest_chats_query, own_columns},
     sql,
 };
 use crate::{
     clock::Timestamp,
-    domain::{Chat, ChatId, ConversationId, Seq, UserId},
+    domain::{Chat, ChatId, ConversationChange, ConversationId, Seq, UserId},
     store::{
         CHANGED, CHAT, CONVERSATION, Change, EventPage, StoreError, TRIM_STEP, TimelineEvent,
         TimelineRange, Timelines, TrimPage,
@@ -149,8 +151,10 @@ fn event(row: &DbRow) -> sqlx::Result<Option<TimelineEvent>> {
         (CHAT, ..) => Change::Chat(chat()?),
         (CHANGED, Some(_), _) => Change::Changed(chat()?),
         (CONVERSATION, None, Some(_)) => {
-            let is_own = row.try_get::<Option<String>, _>("payload")?.is_some();
-            Change::Conversation(Box::new(OwnRow::from_row(row)?.into_change(is_own)?))
+            let payload: Option<String> = row.try_get("payload")?;
+            let now = OwnRow::from_row(row)?.into_change(payload.as_deref() == Some(OWN))?;
+            let seen = now.seen.filter(|_| payload.as_deref() != Some(LEFT));
+            Change::Conversation(Box::new(ConversationChange { seen, ..now }))
         }
         _ => {
             let chat = chat_id.map(|_| chat()).transpose()?;

@@ -146,7 +146,7 @@ pub(super) async fn at_two_replicas_a_key_is_one_group<D: Database>() {
 pub(super) async fn members_read_their_own_stretches_of_a_group<D: Database>() {
     let (_database, store) = populated::<D>(4).await;
     let (group, _) = begin(&*store, 1, &[2]).await;
-    say(&*store, 1, group, "before").await;
+    let before = say(&*store, 1, group, "before").await;
     change(&*store, group, 2, add(3)).await.unwrap();
     let first = say(&*store, 1, group, "first").await;
     assert_eq!(read(&*store, 3, group).await, ["members_added", "first"]);
@@ -186,12 +186,12 @@ pub(super) async fn members_read_their_own_stretches_of_a_group<D: Database>() {
             "3 members",
             "first",
             "member_left",
-            "3 members",
+            "left",
             "members_added",
             "3 members",
             "again"
         ],
-        "as it is now, with every number"
+        "as it is now, with every number; that one was away stays known"
     );
     assert_eq!(store.chats(user(4), group, Window::Newest, 9).await.unwrap(), None);
     assert_eq!(store.conversation(user(4), group).await.unwrap(), None);
@@ -200,6 +200,18 @@ pub(super) async fn members_read_their_own_stretches_of_a_group<D: Database>() {
     let all = GroupRules { history: GroupHistory::All, ..RULES };
     store.change_group(group, user(1), &add(4), all).await.unwrap().unwrap();
     assert_eq!(read(&*store, 4, group).await[..2], ["group_created", "before"]);
+
+    // Of a recall those are told who may read the chat, or one that quotes it.
+    let told = async |chat| match store.recall(user(1), chat, Duration::MAX / 2).await.unwrap() {
+        Recalled::Done(_, told) => {
+            told.events[0].1.iter().map(|(user, _)| user.get()).collect::<Vec<_>>()
+        }
+        refused => panic!("{refused:?}"),
+    };
+    assert_eq!(told(before).await, [1, 2, 4]);
+    let quoting = NewChat { reply_to: Some(between), ..into(1, group, "about it") };
+    committed(store.append(&[quoting]).await.unwrap().remove(0));
+    assert_eq!(told(between).await, [1, 2, 3, 4]);
 }
 
 pub(super) async fn a_group_changes_as_its_roles_allow<D: Database>() {
@@ -240,6 +252,8 @@ pub(super) async fn a_group_changes_as_its_roles_allow<D: Database>() {
     change(&*store, group, 1, GroupChange::Remove(user(1))).await.unwrap();
     assert_eq!(seen(&*store, 2, group).await.role, Some(Role::Owner));
     change(&*store, group, 2, GroupChange::Remove(user(4))).await.unwrap();
+    let rest = store.members(user(3), group, Some(user(4)), 9).await.unwrap().unwrap();
+    assert_eq!(listed(&rest), [], "whoever was last on a page may go");
     let last = ["renamed", "members_added", "member_left", "owner_changed", "member_removed"];
     assert_eq!(read(&*store, 3, group).await[1..], last);
     assert_eq!(seen(&*store, 3, group).await.group.unwrap().member_count, 2);
@@ -314,6 +328,8 @@ pub(super) async fn whoever_is_called_by_name_sees_it_until_reading<D: Database>
     for (id, mentioned) in [(1, false), (2, true), (3, true)] {
         assert_eq!(seen(&*store, id, group).await.mentioned, mentioned, "{id}");
     }
+    store.delete_for(user(2), all).await.unwrap();
+    assert!(!seen(&*store, 2, group).await.mentioned, "it is gone for 2");
     store.recall(user(1), all, Duration::from_mins(1)).await.unwrap();
     assert!(!seen(&*store, 3, group).await.mentioned, "nobody is called any more");
     assert_eq!(seen(&*store, 3, group).await.unread, 1, "neither lines nor recalled chats count");

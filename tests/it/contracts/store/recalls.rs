@@ -110,8 +110,14 @@ pub(super) async fn a_chat_deleted_for_oneself_is_gone_for_good<D: Database>() {
     let first = send(&*store, 1, 2, "a").await.chat;
     let last = send(&*store, 1, 2, "b").await.chat;
     let conversation = last.conversation_id;
+    let unread = async || {
+        let here = store.conversation(user(2), conversation).await.unwrap().unwrap().unread;
+        (here, store.unread_total(user(2)).await.unwrap())
+    };
     assert_eq!(store.delete_for(user(3), last.id).await.unwrap(), None);
+    assert_eq!(unread().await, (2, 2));
     let told = store.delete_for(user(2), last.id).await.unwrap().unwrap();
+    assert_eq!(unread().await, (1, 1));
     assert_eq!(
         told.events,
         [(Change::Gone { chat: last.id, conversation }, told.events[0].1.clone())]

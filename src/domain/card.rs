@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Payload, characters::is_visible};
 
-/// The most bytes of what a card carries for programs.
+/// The most bytes of a card as JSON, and of what it carries for programs.
+const MAX_BYTES: usize = 16_384;
 const MAX_DATA_BYTES: usize = 4_096;
 /// The most Unicode scalar values of a title, of a description, and of a page or an address.
 const MAX_TITLE_CHARS: usize = 60;
@@ -57,8 +58,14 @@ pub enum CardError {
     #[error("`body.path` and `body.url` exclude each other")]
     PathAndUrl,
     /// What it carries.
-    #[error("`body.data` must be at most 4 KiB")]
+    #[error(
+        "`body.data` must be at most 4 KiB, nested at most 100 deep, with numbers in range and without \
+         lone surrogates"
+    )]
     Data,
+    /// All of it.
+    #[error("`body` must be at most 16 KiB")]
+    Size,
 }
 
 impl Card {
@@ -81,12 +88,21 @@ impl Card {
         if self.path.is_some() && self.url.is_some() {
             return Err(CardError::PathAndUrl);
         }
-        if self.data.as_ref().is_some_and(|data| data.get().len() > MAX_DATA_BYTES) {
+        if self.data.as_ref().is_some_and(|data| !is_for_all(data.get())) {
             return Err(CardError::Data);
         }
         let json = serde_json::to_string(&self).expect("a card can be encoded");
+        // Characters that JSON escapes take up to six bytes.
+        if json.len() > MAX_BYTES {
+            return Err(CardError::Size);
+        }
         Ok((self.title, Payload::parse(json).expect("a card is an object")))
     }
+}
+
+/// Whether any client can read this JSON: one that cannot would not read the page either that has it.
+fn is_for_all(json: &str) -> bool {
+    json.len() <= MAX_DATA_BYTES && serde_json::from_str::<serde_json::Value>(json).is_ok()
 }
 
 fn has_chars(text: &str, max: usize) -> bool {
@@ -127,6 +143,21 @@ mod tests {
             (r#"{"title":"a","url":"https://a.b","path":"p"}"#.to_owned(), "exclude"),
             (r#"{"title":"a","path":""}"#.to_owned(), "path"),
             (format!(r#"{{"title":"a","data":"{}"}}"#, long(4_095)), "data"),
+            // What some client could not read.
+            (r#"{"title":"a","data":["\ud800"]}"#.to_owned(), "data"),
+            (r#"{"title":"a","data":1e400}"#.to_owned(), "data"),
+            (format!(r#"{{"title":"a","data":{}{}}}"#, "[".repeat(200), "]".repeat(200)), "data"),
+            // Each part is as long as it may be, and takes six bytes a character.
+            (
+                format!(
+                    r#"{{"title":"a","description":"{}","path":"{}","imageUrl":"https://a/{}","data":"{}"}}"#,
+                    "\\u0001".repeat(500),
+                    "\\u0001".repeat(1_024),
+                    "\\u0001".repeat(1_014),
+                    long(4_094),
+                ),
+                "16 KiB",
+            ),
             (r#"{"title":"a","more":1}"#.to_owned(), "more"),
             (r#"{"description":"a"}"#.to_owned(), "title"),
         ] {

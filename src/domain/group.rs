@@ -53,15 +53,15 @@ impl GroupTitle {
 
     /// Trims a title that somebody gives, brings it to NFC, and checks it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
         let title: String = text.trim().nfc().take(Self::MAX_CHARS + 1).collect();
         if let Some(what) = unfit_for_names(&title) {
             return Err(TextError::Forbidden { what });
         }
         if title.chars().count() > Self::MAX_CHARS {
             return Err(TextError::TooLong { max: Self::MAX_CHARS });
-        }
-        if title.is_empty() {
-            return Err(TextError::Empty);
         }
         if !title.chars().any(is_visible) {
             return Err(TextError::Invisible);

@@ -100,6 +100,9 @@ pub(super) async fn change(
     if let Some(title) = title {
         let title: GroupTitle = title.group_title("title")?;
         service.messaging.change_group(actor.user, id, &GroupChange::Rename(title)).await?;
+    } else {
+        // Nothing to change, and still only for members.
+        service.messaging.members(actor.user, id, None, 1).await?;
     }
     view(&service, actor.user, id, &url).await
 }

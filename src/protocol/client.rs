@@ -82,6 +82,8 @@ pub enum Request {
         /// At most [`MAX_WATCHED`].
         users: Vec<UserId>,
     },
+    /// Somebody looks at this client, or nobody does. Nothing that sockets are sent depends on it.
+    State,
     /// Is anybody there?
     Ping,
 }
@@ -283,6 +285,7 @@ impl Request {
                 }
                 Self::Watch { users }
             }
+            "state" => fields.required::<bool>("background").map(|_| Self::State)?,
             "ping" => Self::Ping,
             "hello" => {
                 return Err(ApiError::new(

@@ -148,19 +148,22 @@ impl Words {
     /// The field `key` as the title of a group.
     pub fn group_title(&self, key: &str) -> Result<GroupTitle, ApiError> {
         GroupTitle::parse(&self.text(key, ErrorCode::InvalidName)?)
-            .map_err(|error| ApiError::new(ErrorCode::InvalidName, format!("`{key}` {error}")))
+            .map_err(|error| invalid_name(key, &error))
     }
 
     /// The field `key` as a user's name.
     pub fn user_name(&self, key: &str) -> Result<UserName, ApiError> {
-        UserName::parse(&self.text(key, ErrorCode::InvalidName)?).map_err(|error| {
-            let code = match error {
-                TextError::Empty | TextError::TooLong { .. } => ErrorCode::InvalidRequest,
-                _ => ErrorCode::InvalidName,
-            };
-            ApiError::new(code, format!("`{key}` {error}"))
-        })
+        UserName::parse(&self.text(key, ErrorCode::InvalidName)?)
+            .map_err(|error| invalid_name(key, &error))
     }
+}
+
+fn invalid_name(key: &str, error: &TextError) -> ApiError {
+    let code = match error {
+        TextError::Empty | TextError::TooLong { .. } => ErrorCode::InvalidRequest,
+        _ => ErrorCode::InvalidName,
+    };
+    ApiError::new(code, format!("`{key}` {error}"))
 }
 
 #[cfg(test)]

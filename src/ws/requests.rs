@@ -40,8 +40,8 @@ pub(super) async fn carry_out(
             });
             return Ok(frames.map(|frame| frame.encode()).collect());
         }
-        // The session sees to these itself.
-        Request::Send(_) | Request::Ping => {}
+        // The session sees to sends and pings itself, and nothing that is sent depends on a state.
+        Request::Send(_) | Request::Ping | Request::State => {}
     }
     Ok(Vec::new())
 }

@@ -9,7 +9,7 @@ use super::{Is, Stage, no_objects, shown, with};
 use crate::harness::server::{assert_problem, json_of};
 
 /// A request with a body that is good, and what its keys are.
-struct Form {
+pub struct Form {
     method: Method,
     path: String,
     fields: Vec<(&'static str, String)>,
@@ -18,13 +18,21 @@ struct Form {
     good: u16,
 }
 
+/// A form with these good fields.
+pub fn form(
+    method: Method,
+    path: &str,
+    good: u16,
+    fields: &[(&'static str, &str)],
+    kinds: Vec<(&'static str, Is)>,
+) -> Form {
+    let fields = fields.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    Form { method, path: path.into(), fields, kinds, good }
+}
+
 fn forms(stage: &Stage) -> Vec<Form> {
     use Is::{Content, Id, Key, Name, OptionalId, OptionalKey, OptionalName, Text};
     let (zhang, li) = (stage.zhang.id.to_string(), stage.li.id.to_string());
-    let form = |method: Method, path: &str, good: u16, fields: &[(&'static str, &str)], kinds| {
-        let fields = fields.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-        Form { method, path: path.into(), fields, kinds, good }
-    };
     let read = format!("/v1/conversations/{}/read", stage.conversation);
     vec![
         form(
@@ -96,12 +104,17 @@ impl Form {
 #[tokio::test]
 async fn every_wrong_value_of_every_key_is_refused() {
     let stage = Stage::set().await;
+    refuse_wrong_values(&stage, &forms(&stage)).await;
+}
+
+/// Sends each of these with each wrong value of each key: refused, and nothing changes.
+pub async fn refuse_wrong_values(stage: &Stage, forms: &[Form]) {
     let before = stage.seen().await;
-    for form in forms(&stage) {
+    for form in forms {
         for (key, kind) in &form.kinds {
             for (value, code) in kind.wrong() {
                 let body = with(&form.fields, key, value.as_deref());
-                let answer = form.send(&stage, body.clone()).await;
+                let answer = form.send(stage, body.clone()).await;
                 assert_eq!(answer.status(), 400, "{} {}", form.path, shown(&body));
                 let detail = assert_problem(answer, 400, code).await;
                 assert!(detail.contains(key), "{} {}: {detail}", form.path, shown(&body));
@@ -115,11 +128,16 @@ async fn every_wrong_value_of_every_key_is_refused() {
 #[tokio::test]
 async fn what_is_no_object_is_refused() {
     let stage = Stage::set().await;
+    refuse_no_objects(&stage, &forms(&stage)).await;
+}
+
+/// Sends to each of these what is no object: refused, and nothing changes.
+pub async fn refuse_no_objects(stage: &Stage, forms: &[Form]) {
     let before = stage.seen().await;
-    for form in forms(&stage) {
+    for form in forms {
         for body in no_objects() {
             let text = shown(&String::from_utf8_lossy(&body));
-            let answer = form.send(&stage, body).await;
+            let answer = form.send(stage, body).await;
             assert_eq!(answer.status(), 400, "{} {text}", form.path);
             assert_problem(answer, 400, "invalid_request").await;
         }
@@ -131,21 +149,25 @@ async fn what_is_no_object_is_refused() {
 #[tokio::test]
 async fn a_body_is_refused_from_64_kib_and_1_byte_on() {
     let stage = Stage::set().await;
+    refuse_large_bodies(&stage, &forms(&stage)).await;
+}
+
+/// Sends each of these too long: refused, and nothing changes; and as long as may be.
+pub async fn refuse_large_bodies(stage: &Stage, forms: &[Form]) {
     let before = stage.seen().await;
-    let forms = forms(&stage);
-    for form in &forms {
+    for form in forms {
         for body in [form.padded(64 * 1024 + 1), form.padded(300_000), " ".repeat(64 * 1024 + 1)] {
-            assert_problem(form.send(&stage, body).await, 413, "payload_too_large").await;
+            assert_problem(form.send(stage, body).await, 413, "payload_too_large").await;
         }
         // In pieces, whose sum nobody says beforehand.
         let piece = Bytes::from_static(&[b' '; 8 * 1024]);
         let pieces = [(); 9].map(|()| Ok::<_, std::io::Error>(Frame::data(piece.clone())));
         let body = reqwest::Body::wrap(StreamBody::new(futures_util::stream::iter(pieces)));
-        assert_problem(form.send(&stage, body).await, 413, "payload_too_large").await;
+        assert_problem(form.send(stage, body).await, 413, "payload_too_large").await;
     }
     assert_eq!(stage.seen().await, before);
-    for form in &forms {
-        let answer = form.send(&stage, form.padded(64 * 1024)).await;
+    for form in forms {
+        let answer = form.send(stage, form.padded(64 * 1024)).await;
         assert_eq!(answer.status(), form.good, "{}", form.path);
     }
 }

@@ -13,7 +13,7 @@ use super::{Is, Stage, deep, no_objects, shown, with};
 use crate::harness::Socket;
 
 /// Sends a frame that must be answered by this error, and by nothing else.
-async fn refuse(socket: &mut Socket, frame: &str, code: &str) -> Value {
+pub async fn refuse(socket: &mut Socket, frame: &str, code: &str) -> Value {
     socket.send_text(frame).await;
     let error = socket.expect("error").await;
     assert_eq!(error["code"], code, "{}: {error}", shown(frame));
@@ -69,7 +69,7 @@ async fn every_wrong_value_of_every_frame_is_an_error_and_the_socket_stays() {
 }
 
 /// The sockets of this test make people online.
-fn without_presence(seen: &Value) -> String {
+pub fn without_presence(seen: &Value) -> String {
     seen.to_string().replace(r#"\"online\":true"#, r#"\"online\":false"#)
 }
 

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod frames;
+mod groups;
 mod kept;
 mod legacy;
 mod pictures;
@@ -11,7 +12,7 @@ mod texts;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Server, Start};
+use crate::harness::{Person, Server, Start, server::json_of};
 
 /// What a key of an object is, and so what is wrong with it.
 #[derive(Clone, Copy)]
@@ -32,6 +33,24 @@ pub enum Is {
     OptionalName,
     /// A text of which only the type is checked.
     Text,
+    /// One of a few words.
+    Word,
+    /// One of a few words, which may be absent.
+    OptionalWord,
+    /// The title of a group, which may be absent.
+    OptionalTitle,
+    /// A draft, which may be absent.
+    OptionalDraft,
+    /// Yes or no.
+    Flag,
+    /// Yes or no, which may be absent.
+    OptionalFlag,
+    /// A list of users who join a group.
+    Users,
+    /// Whom a chat calls by name, which may be absent.
+    OptionalMentions,
+    /// What a card holds.
+    Card,
 }
 
 /// A wrong value as raw JSON, `None` for a key that is not there, and the code that answers it.
@@ -45,20 +64,53 @@ impl Is {
             Self::Content => (wrong_contents(), "invalid_content"),
             Self::Key | Self::OptionalKey => (wrong_keys(), "invalid_request"),
             Self::Name | Self::OptionalName => (wrong_names(), "invalid_name"),
+            Self::OptionalTitle => (unfit_names(), "invalid_name"),
             Self::Text => (vec![r#""""#.into(), r#""\ud800""#.into()], "invalid_request"),
+            Self::Word | Self::OptionalWord => (wrong_words(), "invalid_request"),
+            Self::OptionalDraft => (wrong_drafts(), "invalid_request"),
+            Self::Flag | Self::OptionalFlag => (wrong_flags(), "invalid_request"),
+            Self::Users => (wrong_users(), "invalid_request"),
+            Self::OptionalMentions => (wrong_mentions(), "invalid_request"),
+            Self::Card => (wrong_cards(), "invalid_request"),
         };
         let mut wrong: Vec<Wrong> = values.into_iter().map(|value| (Some(value), code)).collect();
-        if matches!(self, Self::Name | Self::OptionalName) {
-            let out_of_range = [String::new(), "x".repeat(33), "😀".repeat(33), "x".repeat(50_000)];
+        if matches!(self, Self::Name | Self::OptionalName | Self::OptionalTitle) {
+            let max = if matches!(self, Self::OptionalTitle) { 60 } else { 32 };
+            let lengths = [("x", 0), ("x", max + 1), ("😀", max + 1), ("x", 50_000)];
+            let out_of_range = lengths.map(|(text, times)| text.repeat(times));
             let out_of_range =
                 out_of_range.map(|name| (Some(format!(r#""{name}""#)), "invalid_request"));
             wrong.extend(out_of_range);
         }
-        let is_id = matches!(self, Self::Id | Self::OptionalId);
+        if matches!(self, Self::Users) {
+            let many = format!("[{}]", vec!["1"; 1_001].join(","));
+            wrong.extend(["[]", &many].map(|list| (Some(list.to_owned()), "invalid_user_ids")));
+        }
+        let is_string = !matches!(
+            self,
+            Self::Id
+                | Self::OptionalId
+                | Self::Flag
+                | Self::OptionalFlag
+                | Self::Users
+                | Self::OptionalMentions
+                | Self::Card
+        );
         let no_strings = ["0", "1.5", "true", "[]", r#"["x"]"#, r#"{"x":"y"}"#];
         let types = no_strings.map(str::to_owned).into_iter().chain([deep()]);
-        wrong.extend(types.filter(|_| !is_id).map(|value| (Some(value), "invalid_request")));
-        if !matches!(self, Self::OptionalId | Self::OptionalKey | Self::OptionalName) {
+        wrong.extend(types.filter(|_| is_string).map(|value| (Some(value), "invalid_request")));
+        let may_be_absent = matches!(
+            self,
+            Self::OptionalId
+                | Self::OptionalKey
+                | Self::OptionalName
+                | Self::OptionalWord
+                | Self::OptionalTitle
+                | Self::OptionalDraft
+                | Self::OptionalFlag
+                | Self::OptionalMentions
+        );
+        if !may_be_absent {
             wrong.push((Some("null".into()), "invalid_request"));
             wrong.push((None, "invalid_request"));
         }
@@ -108,6 +160,11 @@ fn wrong_keys() -> Vec<String> {
 }
 
 fn wrong_names() -> Vec<String> {
+    let reserved = ["已注销", " 已注销", r"\u5df2\u6ce8\u9500\u3000"];
+    unfit_names().into_iter().chain(reserved.map(|text| format!(r#""{text}""#))).collect()
+}
+
+fn unfit_names() -> Vec<String> {
     let unseen = [" ", r"\u3000", r"\u0085", r"\u3164", r"\u115f\uffa0", r"\u2800", r"\ufe0f"];
     let unfit = [
         r"a\nb",
@@ -126,8 +183,97 @@ fn wrong_names() -> Vec<String> {
         r"a\u00adb",
         r"a\u2028b",
     ];
-    let reserved = ["已注销", " 已注销", r"\u5df2\u6ce8\u9500\u3000"];
-    unseen.iter().chain(&unfit).chain(&reserved).map(|text| format!(r#""{text}""#)).collect()
+    unseen.iter().chain(&unfit).map(|text| format!(r#""{text}""#)).collect()
+}
+
+fn wrong_words() -> Vec<String> {
+    let words = ["", " ", "GROUP", "boss", "\\u0000", "\\ud800", "Owner", "system ", "poem"];
+    let long = "x".repeat(50_000);
+    words.iter().chain([&&*long]).map(|word| format!(r#""{word}""#)).collect()
+}
+
+fn wrong_drafts() -> Vec<String> {
+    let long = ["x".repeat(2_001), "😀".repeat(2_001), "x".repeat(50_000)];
+    let unfit = [r"\u0000", r"a\u0000b", r"\ud800", r"a\udc00b"].map(str::to_owned);
+    unfit.into_iter().chain(long).map(|draft| format!(r#""{draft}""#)).collect()
+}
+
+fn wrong_flags() -> Vec<String> {
+    let plain = ["0", "1", "-1", "1.5", r#""true""#, r#""""#, r#""\ud800""#, "[]", "[true]", "{}"];
+    plain.map(str::to_owned).into_iter().chain([deep()]).collect()
+}
+
+/// Lists of users in which one is none, and what is no list.
+fn wrong_users() -> Vec<String> {
+    let no_lists = ["0", "1", "true", r#""1""#, r#""""#, "{}"].map(str::to_owned);
+    let lists = wrong_ids().into_iter().chain(["null".to_owned()]);
+    no_lists.into_iter().chain(lists.map(|id| format!("[{id}]"))).chain([deep()]).collect()
+}
+
+fn wrong_mentions() -> Vec<String> {
+    let words =
+        ["", "ALL", "all ", r"\ud800", r"\u0000", "some"].map(|word| format!(r#""{word}""#));
+    let many = format!("[{}]", vec!["1"; 501].join(","));
+    let lists = wrong_users().into_iter().filter(|list| list != r#""""#);
+    lists.chain(words).chain(["[]".to_owned(), many]).collect()
+}
+
+fn wrong_cards() -> Vec<String> {
+    let long = |text: &str, times| text.repeat(times);
+    let mut fields = vec![
+        r#""title":"""#.to_owned(),
+        r#""title":null"#.to_owned(),
+        r#""title":7"#.to_owned(),
+        r#""title":"\u200b""#.to_owned(),
+        r#""title":"\ud800""#.to_owned(),
+        r#""title":"a\u0000""#.to_owned(),
+        format!(r#""title":"{}""#, long("😀", 61)),
+        r#""description":"a""#.to_owned(),
+    ];
+    let mut beside = vec![
+        format!(r#""description":"{}""#, long("x", 501)),
+        r#""more":1"#.to_owned(),
+        r#""path":"""#.to_owned(),
+        r#""path":"a\u0000""#.to_owned(),
+        format!(r#""path":"{}""#, long("x", 1_025)),
+        r#""path":"p","url":"https://a.b""#.to_owned(),
+        format!(r#""data":"{}""#, long("x", 4_095)),
+        format!(r#""data":{}"#, deep()),
+        format!(r#""data":{}{}"#, long("[", 2_000), long("]", 2_000)),
+        r#""data":["\ud800"]"#.to_owned(),
+        r#""data":{"\udc00":1}"#.to_owned(),
+        r#""data":1e400"#.to_owned(),
+        // Each part is as long as it may be, and escaped.
+        format!(
+            r#""description":"{}","path":"{}","imageUrl":"https://a/{}","data":"{}""#,
+            long("\\u0001", 500),
+            long("\\u0001", 1_024),
+            long("\\u0001", 1_014),
+            long("x", 4_094)
+        ),
+    ];
+    for key in ["url", "imageUrl"] {
+        let links = [
+            "",
+            "x",
+            "//a.b",
+            "http://a.b",
+            "javascript:1",
+            "data:,x",
+            "https://",
+            r"https://a\u0000",
+        ];
+        beside.extend(links.map(|link| format!(r#""{key}":"{link}""#)));
+        beside.push(format!(r#""{key}":"https://a.b/{}""#, long("x", 1_024)));
+    }
+    for key in ["description", "path", "url", "imageUrl"] {
+        let types = ["7", "true", "[]", "{}", r#""\ud800""#];
+        beside.extend(types.map(|value| format!(r#""{key}":{value}"#)));
+    }
+    fields.extend(beside.into_iter().map(|field| format!(r#""title":"a",{field}"#)));
+    let no_cards = ["7", "true", r#""x""#, "[]", r#"["a"]"#, "{}"].map(str::to_owned);
+    let cards = fields.into_iter().map(|fields| format!("{{{fields}}}"));
+    no_cards.into_iter().chain(cards).chain([deep()]).collect()
 }
 
 /// A list in a list in a list.
@@ -196,6 +342,8 @@ pub struct Stage {
     pub li: Person,
     pub conversation: i64,
     pub chat: i64,
+    /// A group of the two, if they have one.
+    pub group: Option<i64>,
 }
 
 impl Stage {
@@ -211,7 +359,20 @@ impl Stage {
         let chat = zhang.send(li.id, "first", "你好").await["chat"].clone();
         let (conversation, chat) =
             (chat["conversationId"].as_i64().unwrap(), chat["id"].as_i64().unwrap());
-        Self { server, zhang, li, conversation, chat }
+        Self { server, zhang, li, conversation, chat, group: None }
+    }
+
+    /// The two have a group, too, with a chat of each.
+    pub async fn with_group() -> Self {
+        let stage = Self::set().await;
+        let body = json!({"kind": "group", "key": "g", "title": "爬山", "userIds": [stage.li.id]});
+        let answer = stage.zhang.post("/v1/conversations", &body).await;
+        let group = json_of(answer).await["id"].as_i64().unwrap();
+        for person in [&stage.zhang, &stage.li] {
+            let body = json!({"clientMsgId": "in", "conversationId": group, "content": "走"});
+            assert_eq!(person.post("/v1/chats", &body).await.status(), 201);
+        }
+        Self { group: Some(group), ..stage }
     }
 
     /// All that is stored of the two, and whether anybody was made besides.
@@ -229,6 +390,10 @@ impl Stage {
                 let answer = person.get(path).await;
                 seen.push(json!([answer.status().as_u16(), answer.text().await.unwrap()]));
             }
+            for rest in ["", "/chats", "/members"] {
+                let Some(group) = self.group else { continue };
+                seen.push(person.get_json(&format!("/v1/conversations/{group}{rest}")).await);
+            }
         }
         json!(seen)
     }
@@ -236,7 +401,8 @@ impl Stage {
     /// Shows that a server still takes what is good.
     pub async fn assert_alive(&self) {
         let sent = self.li.send(self.zhang.id, "last", "还在").await;
-        assert_eq!(sent["seq"], 2);
+        // A group has begun with a line, an event, and a chat of each.
+        assert_eq!(sent["seq"], if self.group.is_some() { 6 } else { 2 });
     }
 }
 

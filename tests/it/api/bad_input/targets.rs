@@ -49,6 +49,27 @@ async fn an_id_in_a_path_is_a_number() {
         let path = format!("/v1/conversations/{id}/read");
         let answer = zhang.post(&path, &serde_json::json!({"upTo": 1})).await;
         assert_problem(answer, 400, "invalid_request").await;
+        let member = format!("{}/members/{id}", stage.conversation);
+        for (method, path) in [
+            ("GET", format!("/v1/conversations/{id}")),
+            ("PUT", format!("/v1/conversations/{id}")),
+            ("GET", format!("/v1/conversations/{id}/members")),
+            ("POST", format!("/v1/conversations/{id}/members")),
+            ("PUT", format!("/v1/conversations/{id}/members/1")),
+            ("DELETE", format!("/v1/conversations/{id}/members/1")),
+            ("PUT", format!("/v1/conversations/{member}")),
+            ("DELETE", format!("/v1/conversations/{member}")),
+            ("PUT", format!("/v1/conversations/{id}/settings")),
+            ("POST", format!("/v1/conversations/{id}/hide")),
+            ("POST", format!("/v1/conversations/{id}/clear")),
+            ("POST", format!("/v1/chats/{id}/recall")),
+            ("DELETE", format!("/v1/chats/{id}")),
+        ] {
+            let request = zhang.request(method.parse().unwrap(), &path);
+            let answer = request.body(r#"{"role":"member"}"#).send().await.unwrap();
+            assert_eq!(answer.status(), 400, "{method} {path}");
+            assert_problem(answer, 400, "invalid_request").await;
+        }
 
         let offers = format!("imserver.v1, bearer.{}", zhang.token);
         let headers = [("sec-websocket-protocol", offers.as_str())];
@@ -73,9 +94,10 @@ async fn an_id_in_a_path_is_a_number() {
 
 #[tokio::test]
 async fn numbers_in_a_query_are_numbers() {
-    let stage = Stage::set().await;
+    let stage = Stage::with_group().await;
     let zhang = &stage.zhang;
     let chats = format!("/v1/conversations/{}/chats", stage.conversation);
+    let members = format!("/v1/conversations/{}/members", stage.group.unwrap());
     let all = NO_IDS.iter().copied().chain([""]);
     // The last says whether 0 is a bound.
     for (path, key, zero) in [
@@ -83,6 +105,8 @@ async fn numbers_in_a_query_are_numbers() {
         ("/v1/conversations", "peerId", false),
         (&chats, "before", false),
         (&chats, "after", true),
+        (&chats, "changedSince", true),
+        (&members, "after", true),
         ("/v1/events", "since", true),
         ("/v1/presence", "userIds", false),
         ("/getMessage", "userId", false),
@@ -101,7 +125,11 @@ async fn numbers_in_a_query_are_numbers() {
         let answer = zhang.get(&format!("/v1/presence?userIds={list}")).await;
         assert_problem(answer, 400, "invalid_request").await;
     }
-    for path in ["/v1/conversations", &chats, "/v1/events", "/v1/users?query=x"] {
+    for bounds in ["before=1&after=1", "before=1&changedSince=1", "after=0&changedSince=0"] {
+        let answer = zhang.get(&format!("{chats}?{bounds}")).await;
+        assert_problem(answer, 400, "invalid_request").await;
+    }
+    for path in ["/v1/conversations", &chats, &members, "/v1/events", "/v1/users?query=x"] {
         let sign = if path.contains('?') { '&' } else { '?' };
         let large = |limit: &&str| limit.starts_with("99999") || limit.starts_with("9223");
         let limits = all.clone().filter(|limit| !large(limit) && *limit != "9007199254740992");

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use crate::harness::{Person, Server, Start, postgres};
+use crate::harness::{Person, Server, Start, postgres, server::json_of};
 
 /// As they stand in a query or a path.
 const IN_URLS: [&str; 14] = [
@@ -50,6 +50,10 @@ fn routes(zhang: &Person, text: &str) -> Vec<(Method, String)> {
         format!("/v1/conversations?before={text}"),
         format!("/v1/conversations/{text}/chats"),
         format!("/v1/conversations/1/chats?after={text}"),
+        format!("/v1/conversations/1/chats?changedSince={text}"),
+        format!("/v1/conversations/{text}"),
+        format!("/v1/conversations/{text}/members"),
+        format!("/v1/conversations/1/members?after={text}"),
         format!("/v1/events?since=0&epoch={text}"),
         format!("/v1/events?since={text}"),
         format!("/v1/avatars/{text}"),
@@ -60,19 +64,24 @@ fn routes(zhang: &Person, text: &str) -> Vec<(Method, String)> {
         format!("/{text}"),
     ];
     let mut routes: Vec<_> = get.into_iter().map(|path| (Method::GET, path)).collect();
-    routes.push((Method::POST, format!("/v1/conversations/{text}/read")));
+    for rest in ["read", "hide", "clear"] {
+        routes.push((Method::POST, format!("/v1/conversations/{text}/{rest}")));
+    }
+    routes.push((Method::POST, format!("/v1/chats/{text}/recall")));
+    routes.push((Method::DELETE, format!("/v1/chats/{text}")));
+    routes.push((Method::DELETE, format!("/v1/conversations/1/members/{text}")));
     routes.push((Method::POST, format!("/push?userId={}&x={text}", zhang.id)));
     routes
 }
 
-fn bodies(zhang: &Person, text: &str) -> Vec<(Method, &'static str, String)> {
+fn bodies(zhang: &Person, group: i64, text: &str) -> Vec<(Method, String, String)> {
     let mut bodies = Vec::new();
     for key in ["clientMsgId", "content", "userName", "targetUserName", "anything"] {
         let mut chat = json!({"userId": zhang.id, "targetUserId": zhang.id, "content": "x", "clientMsgId": "k"});
         chat[key] = "TEXT".into();
         let chat = chat.to_string().replace("TEXT", text);
-        bodies.push((Method::POST, "/v1/chats", chat.clone()));
-        bodies.push((Method::POST, "/push", chat));
+        bodies.push((Method::POST, "/v1/chats".to_owned(), chat.clone()));
+        bodies.push((Method::POST, "/push".to_owned(), chat));
     }
     for (method, path, key) in [
         (Method::POST, "/v1/login/demo", "name"),
@@ -80,13 +89,44 @@ fn bodies(zhang: &Person, text: &str) -> Vec<(Method, &'static str, String)> {
         (Method::PATCH, "/v1/me", "name"),
         (Method::POST, "/v1/logout", "everywhere"),
     ] {
-        bodies.push((method, path, format!(r#"{{"{key}":"{text}"}}"#)));
+        bodies.push((method, path.to_owned(), format!(r#"{{"{key}":"{text}"}}"#)));
+    }
+    let at = format!("/v1/conversations/{group}");
+    for (path, key) in [
+        (at.clone(), "title"),
+        (format!("{at}/settings"), "draft"),
+        (format!("{at}/members/{}", zhang.id), "role"),
+    ] {
+        bodies.push((Method::PUT, path, format!(r#"{{"{key}":"{text}"}}"#)));
+    }
+    for key in ["kind", "key", "title"] {
+        let mut new = json!({"kind": "group", "key": "k", "userIds": [zhang.id]});
+        new[key] = "TEXT".into();
+        let new = new.to_string().replace("TEXT", text);
+        bodies.push((Method::POST, "/v1/conversations".to_owned(), new));
+    }
+    for card in [
+        r#""title":"TEXT""#,
+        r#""title":"a","description":"TEXT""#,
+        r#""title":"a","path":"TEXT""#,
+        r#""title":"a","url":"https://a.b/TEXT""#,
+        r#""title":"a","imageUrl":"https://a.b/TEXT""#,
+        r#""title":"a","data":{"TEXT":"TEXT"}"#,
+    ] {
+        let body = card.replace("TEXT", text);
+        let key = format!("c{}", bodies.len());
+        let card = format!(
+            r#"{{"clientMsgId":"{key}","conversationId":{group},"kind":"card","body":{{{body}}}}}"#
+        );
+        bodies.push((Method::POST, "/v1/chats".to_owned(), card));
     }
     bodies
 }
 
 async fn no_text_is_a_fault(server: &Server) {
-    let zhang = server.person("张三").await;
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    let new = json!({"kind": "group", "key": "g", "userIds": [li.id]});
+    let group = json_of(zhang.post("/v1/conversations", &new).await).await["id"].as_i64().unwrap();
     for text in IN_URLS {
         for (method, path) in routes(&zhang, text) {
             let answer = zhang.request(method, &path).send().await.unwrap();
@@ -94,13 +134,13 @@ async fn no_text_is_a_fault(server: &Server) {
         }
     }
     for text in IN_JSON {
-        for (method, path, body) in bodies(&zhang, text) {
+        for (method, path, body) in bodies(&zhang, group, text) {
             let answer =
-                zhang.request(method.clone(), path).body(body.clone()).send().await.unwrap();
+                zhang.request(method.clone(), &path).body(body.clone()).send().await.unwrap();
             assert!(answer.status().as_u16() < 500, "{path} {body}: {}", answer.status());
             // With no token the names of a chat count.
             if path == "/push" {
-                let answer = server.request(method, path).body(body.clone()).send().await.unwrap();
+                let answer = server.request(method, &path).body(body.clone()).send().await.unwrap();
                 assert!(answer.status().as_u16() < 500, "{path} {body}: {}", answer.status());
             }
         }

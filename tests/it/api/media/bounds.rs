@@ -66,13 +66,29 @@ async fn what_is_no_form_is_refused() {
         &[("kind", "", b""), file],
         &[("kind", "", b"\xff"), file],
         &[("kind", "", &[b'x'; 5_000]), file],
+        &[("kind", "", b"null"), file],
+        &[("kind", "", b"FILE"), file],
+        &[("kind", "", b"file "), file],
+        &[("kind", "", b"file\0"), file],
+        &[kind, ("durationMs", "", b""), file],
+        &[kind, ("durationMs", "", b"null"), file],
         &[kind, ("durationMs", "", b"-1"), file],
+        &[kind, ("durationMs", "", b"1.5"), file],
+        &[kind, ("durationMs", "", b" 1"), file],
+        &[kind, ("durationMs", "", b"9007199254740992"), file],
+        &[kind, ("durationMs", "", &[b'1'; 5_000]), file],
         &[kind, ("durationMs", "", b"soon"), file],
+        &[kind, ("userId", "", b""), file],
+        &[kind, ("userId", "", b"0"), file],
+        &[kind, ("userId", "", b"-1"), file],
+        &[kind, ("userId", "", b"9007199254740992"), file],
         &[kind, ("userId", "", b"x"), file],
         &many,
     ] {
         assert_problem(send(&super::form_type(), form(parts)).await, 400, "invalid_request").await;
     }
+    let empty = form(&[kind, ("file", "; filename=\"x\"", b"")]);
+    assert_problem(send(&super::form_type(), empty).await, 422, "invalid_media").await;
     for cut in [whole.len() - 3, whole.len() / 2, 10, 0] {
         let answer = send(&super::form_type(), whole[..cut].to_vec()).await;
         assert_problem(answer, 400, "invalid_request").await;

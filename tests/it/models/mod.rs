@@ -1,4 +1,5 @@
 //! State machines over random histories, each compared with a simple model of what it promises.
 
+pub mod cache;
 mod delivery;
 mod presence;

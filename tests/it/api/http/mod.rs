@@ -10,6 +10,7 @@ mod me;
 mod openapi;
 mod page;
 mod people;
+mod repairs;
 mod routes;
 pub mod unread;
 mod walk;

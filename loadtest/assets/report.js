@@ -8,7 +8,7 @@
   const ROLES = ['server', 'postgres', 'redis', 'balancer', 'generator'];
   const ROLE_COLOURS = { server: '--blue', postgres: '--orange', redis: '--red', balancer: '--purple', generator: '--grey' };
   const KINDS = {
-    delivery: '--blue', acknowledgement: '--orange', connect: '--green', resume: '--purple', history: '--sky', conversations: '--red',
+    delivery: '--blue', acknowledgement: '--orange', connect: '--green', resume: '--purple', history: '--sky', conversations: '--red', lastDelivery: '--blue', picture: '--blue', upload: '--purple',
   };
   const MIB = 1024 * 1024;
 

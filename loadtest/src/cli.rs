@@ -13,6 +13,7 @@ use crate::{
     faults::Schedule,
     legacy::LegacyArgs,
     measure::Watched,
+    picture,
     plan::{Plan, Scenario},
 };
 
@@ -102,6 +103,8 @@ pub struct LoadArgs {
     /// churn: pairs write while everybody comes and goes.
     /// history: pairs write, and as often read lists and old chats over HTTP.
     /// soak: chat for an hour.
+    /// group: groups in which some write, some come and go, recall and delete.
+    /// media: pairs who send each other pictures.
     #[arg(
         long,
         value_enum,
@@ -110,9 +113,21 @@ pub struct LoadArgs {
         hide_possible_values = true
     )]
     pub scenario: Scenario,
-    /// People, a phone each.
+    /// People.
     #[arg(long, default_value_t = 100)]
     pub users: u32,
+    /// Phones of each of them, at different targets. The first one writes.
+    #[arg(long, default_value_t = 1)]
+    pub phones: u32,
+    /// For group: people of each group: 3, 50, 500.
+    #[arg(long, default_value_t = 50)]
+    pub group_size: u32,
+    /// For group: joins, leaves, recalls and deletions together, as a share of the chats.
+    #[arg(long, default_value_t = 0.1)]
+    pub changes: f64,
+    /// For media: about how many bytes a picture has.
+    #[arg(long, default_value_t = 4_000_000)]
+    pub picture_size: usize,
     /// How long the load lasts: 30s, 5m, 1h. By default 10s, for soak 1h.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
@@ -164,9 +179,24 @@ pub struct LoadArgs {
 impl LoadArgs {
     /// The plan, if it can be done.
     pub fn plan(&self, targets: Vec<Url>, rate: f64) -> anyhow::Result<Plan> {
-        let Self { scenario, users, size, window, threads, .. } = *self;
+        let Self { scenario, users, phones, size, window, threads, .. } = *self;
+        let Self { group_size, changes, picture_size, .. } = *self;
         ensure!(users >= 2, "--users: at least 2");
-        ensure!(users.is_multiple_of(2), "--users: an even number, people write in pairs");
+        if scenario == Scenario::Group {
+            ensure!(group_size >= 3, "--group-size: at least 3");
+            ensure!(users.is_multiple_of(group_size), "--users: so many groups of --group-size");
+        } else {
+            ensure!(users.is_multiple_of(2), "--users: an even number, people write in pairs");
+        }
+        // More sockets of a user are closed by the service.
+        ensure!((1..=5).contains(&phones), "--phones: from 1 to 5");
+        ensure!((0.0..=10.0).contains(&changes), "--changes: from 0 to 10");
+        ensure!(
+            picture::SIZES.contains(&picture_size),
+            "--picture-size: from {} to {} bytes",
+            picture::SIZES.start(),
+            picture::SIZES.end()
+        );
         ensure!(rate.is_finite() && rate >= 0.0, "--rate: 0 or more");
         ensure!(
             (MIN_SIZE..=MAX_SIZE).contains(&size),
@@ -184,6 +214,7 @@ impl LoadArgs {
             scenario,
             targets,
             users,
+            phones,
             rate: if scenario == Scenario::Idle { 0.0 } else { rate },
             duration_secs: duration.as_secs_f64(),
             ramp_secs: ramp.as_secs_f64(),
@@ -192,6 +223,9 @@ impl LoadArgs {
             window,
             think_secs: self.think.as_secs_f64(),
             every_secs: self.every.as_secs_f64(),
+            group_size,
+            changes,
+            picture_size,
             seed: self.seed,
             threads,
             settle_secs: self.settle.as_secs_f64(),

@@ -1,10 +1,7 @@
 //! The search for the highest rate that a server holds. No I/O and no clock: a run is what the caller makes
 //! of it.
 
-use crate::{
-    comparison::Spread,
-    outcome::{Outcome, Totals},
-};
+use crate::{comparison::Spread, outcome::Outcome};
 
 /// What a run at one rate came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +18,11 @@ impl Found {
     /// What a run came to.
     #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
     pub fn of(outcome: &Outcome) -> Self {
-        let Totals { due, delivered, .. } = outcome.totals;
+        let (due, delivered) = (outcome.totals.due, outcome.reached());
+        let all = ["lastDelivery", "delivery"];
+        let latency = all.iter().find_map(|kind| outcome.latencies.get(*kind));
         Self {
-            p99_ms: outcome.latencies.get("delivery").map(|latency| latency.p99),
+            p99_ms: latency.map(|latency| latency.p99),
             delivered: if due == 0 { 0.0 } else { delivered as f64 / due as f64 },
             is_good: outcome.is_good(),
         }

@@ -2,7 +2,7 @@
 //! and their ledger are a crate of their own, `phone`.
 //!
 //! Imports go down only: `app`; `cli`; `compare`, `legacy`; `find_max`, `report`; `engine`; `faults`, `people`;
-//! `stack`, `comparison`; `measure`; `outcome`, `scenario`; `peers`, `plan`, `clock`. In `measure`:
+//! `stack`, `comparison`; `measure`; `outcome`, `scenario`; `peers`, `plan`, `picture`, `clock`. In `measure`:
 //! `processes`; `linux`; `machine`, `meter`.
 
 #![allow(missing_docs, reason = "what a name says is not said twice in a program's own library")]
@@ -20,6 +20,7 @@ pub mod measure;
 pub mod outcome;
 pub mod peers;
 pub mod people;
+pub mod picture;
 pub mod plan;
 pub mod report;
 pub mod scenario;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use phone::ledger::Verdict;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Scenario};
 
 /// The version of this shape. A reader refuses another one.
 pub const VERSION: u32 = 1;
@@ -30,7 +30,7 @@ pub struct Outcome {
     /// What was done, over the whole load.
     pub totals: Totals,
     /// How long what took, by what: `delivery`, `acknowledgement`, `connect`, `resume`, `history`,
-    /// `conversations`. Sends are counted from the moment at which they were due, so that a stalled
+    /// `conversations`, `lastDelivery`, `upload`, `picture`. Sends are counted from the moment at which they were due, so that a stalled
     /// server is charged for all whom it kept waiting.
     pub latencies: BTreeMap<String, Latency>,
     /// What happened in each second.
@@ -55,6 +55,14 @@ impl Outcome {
     /// Whether the run says something, and something good.
     pub fn is_good(&self) -> bool {
         self.invalid.is_empty() && self.ledger.is_clean()
+    }
+
+    /// Chats that came through. In a group each is delivered many times, and counts once it is acknowledged.
+    pub fn reached(&self) -> u64 {
+        match self.plan.scenario {
+            Scenario::Group => self.totals.acknowledged,
+            _ => self.totals.delivered,
+        }
     }
 
     /// So many per second of the load.
@@ -85,7 +93,7 @@ pub struct Totals {
     pub sent: u64,
     /// Chats that were acknowledged.
     pub acknowledged: u64,
-    /// Chats that a socket of somebody else was shown for the first time.
+    /// Chats that a socket of somebody else was shown for the first time; in a group, once for each.
     pub delivered: u64,
     /// Errors that the server answered with, those that may be repeated included.
     pub errors: u64,

@@ -23,6 +23,14 @@ pub enum Scenario {
     History,
     /// Chat for hours: what grows.
     Soak,
+    /// Groups of people who write to all of their group, while some come and go, and some recall and delete.
+    Group,
+    /// Pairs of people who send each other pictures.
+    Media,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What a run is to do. Durations are in seconds.
@@ -32,8 +40,11 @@ pub struct Plan {
     pub scenario: Scenario,
     /// Where the servers are: `http://HOST:PORT`, replicas or a load balancer. Phones are spread over them.
     pub targets: Vec<Url>,
-    /// People, one phone each.
+    /// People.
     pub users: u32,
+    /// Phones of each of them. The first one writes.
+    #[serde(default = "one")]
+    pub phones: u32,
     /// Chats a second, all people together; what is due follows a Poisson process.
     pub rate: f64,
     pub duration_secs: f64,
@@ -49,6 +60,15 @@ pub struct Plan {
     pub think_secs: f64,
     /// For `storm`: the time from one to the next.
     pub every_secs: f64,
+    /// For `group`: people of each group.
+    #[serde(default)]
+    pub group_size: u32,
+    /// For `group`: joins, leaves, recalls and deletions together, as a share of the chats.
+    #[serde(default)]
+    pub changes: f64,
+    /// For `media`: about how many bytes a picture has.
+    #[serde(default)]
+    pub picture_size: usize,
     /// What is random follows from it.
     pub seed: u64,
     /// Generator threads.
@@ -65,6 +85,7 @@ impl Default for Plan {
             scenario: Scenario::Chat,
             targets: Vec::new(),
             users: 100,
+            phones: 1,
             rate: 200.0,
             duration_secs: 10.0,
             ramp_secs: 1.0,
@@ -73,6 +94,9 @@ impl Default for Plan {
             window: 16,
             think_secs: 10.0,
             every_secs: 10.0,
+            group_size: 50,
+            changes: 0.1,
+            picture_size: 4_000_000,
             seed: 7,
             threads: 2,
             settle_secs: 60.0,
@@ -96,6 +120,27 @@ impl Plan {
             }
             _ => phone % self.threads,
         }
+    }
+
+    /// How many phones there are. Those with the numbers of people are their first ones.
+    pub fn all_phones(&self) -> u32 {
+        self.users * self.phones
+    }
+
+    /// For `group`: the group of a person.
+    pub fn group_of(&self, person: u32) -> u32 {
+        person / self.group_size
+    }
+
+    /// For `group`: the first person of a group, who owns it.
+    pub fn owner_of(&self, group: u32) -> u32 {
+        group * self.group_size
+    }
+
+    /// For `group`: whether a person comes and goes, and does not write: the last tenth of a group.
+    pub fn roves(&self, person: u32) -> bool {
+        let place = person % self.group_size;
+        place >= self.group_size - (self.group_size / 10).max(1)
     }
 
     /// For `storm`: how many people stay out of it: a tenth, in pairs.

@@ -16,19 +16,21 @@ use tokio::{sync::Notify, time::sleep};
 
 use crate::{
     clock::Moment,
-    ledger::{Book, Key, Seen},
+    ledger::{Book, Key, Seen, Words},
     observer::{Observer, Passage},
     outbox::Outbox,
-    wire::{ChatFrame, Cursor, Person},
+    reading,
+    wire::{ChatFrame, Content, Cursor, Person, Picture},
     world::{Mark, World},
 };
 
 /// What a phone is told to do.
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
-    /// Write to this person.
+    /// Write to this target, as [`address`](crate::address) has it; an upload, if there is one.
     Write {
-        target: u32,
+        target: i64,
+        picture: Option<Upload>,
         due: Moment,
     },
     /// Go away, without a word to the server, until [`Order::Come`].
@@ -40,6 +42,15 @@ pub enum Order {
     Settle,
     /// Close the socket and end.
     End,
+}
+
+/// An upload that a chat shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload {
+    /// Its id.
+    pub media: u128,
+    /// When it was begun.
+    pub begun: Moment,
 }
 
 /// What waits for a phone to do.
@@ -177,7 +188,7 @@ impl Phone {
         let mut is_dropped = false;
         while let Some(order) = self.orders.next() {
             match order {
-                Order::Write { target, due } => self.write(target, due),
+                Order::Write { target, picture, due } => self.write(target, picture, due),
                 Order::Come => self.come(),
                 Order::Settle => {
                     self.come();
@@ -204,43 +215,38 @@ impl Phone {
         }
     }
 
-    fn write(&mut self, target: u32, due: Moment) {
-        let World { contents, people, .. } = &*self.world;
-        let user = people[target as usize].id;
-        let key = self.book.write(user);
-        self.outbox.push(key, target, contents.of(key, due), due);
-        let written = self.passage(key, due, self.world.clock.now(), true);
-        self.observer.written(&written, self.person().id, user);
+    fn write(&mut self, target: i64, picture: Option<Upload>, due: Moment) {
+        let key = self.book.write(target);
+        let content = match picture {
+            Some(upload) => {
+                self.world.pictures.lock().insert(key, (upload.media, due));
+                String::new()
+            }
+            None => self.world.contents.of(key, due),
+        };
+        self.outbox.push(key, target, content, picture.map(|upload| upload.media), due);
+        let at = picture.map_or_else(|| self.world.clock.now(), |upload| upload.begun);
+        let written = self.passage(key, due, at, true);
+        self.observer.written(&written, self.person().id, target);
         self.note_unsent();
     }
 
     /// A chat that a frame shows, as the books take it, and when it was due.
     pub(crate) fn seen(&self, chat: &ChatFrame<'_>) -> (Seen, Moment) {
-        let World { contents, people, .. } = &*self.world;
-        let key: Option<Key> = chat.key.parse().ok();
-        let (mut sender, mut target) = (chat.sender, chat.target);
-        let due = key.and_then(|key| match &chat.content {
-            Some(content) => contents.read(key, content),
-            // An answer that names the key alone.
-            None => self.outbox.find(key).map(|letter| {
-                sender = self.person().id;
-                target = people[letter.target as usize].id;
-                letter.due
-            }),
-        });
-        let seen = Seen {
-            key: key.unwrap_or(Key::UNREADABLE),
-            id: chat.id,
-            sender,
-            target,
-            is_intact: due.is_some(),
-        };
-        (seen, due.unwrap_or_default())
+        let (mut seen, mut due) = self.world.seen(chat);
+        if matches!(chat.content, Content::Unsaid)
+            && let Some(letter) = self.outbox.find(seen.key)
+        {
+            (seen.sender, seen.target) = (self.person().id, letter.target);
+            (seen.words, due) = (Words::Intact, letter.due);
+        }
+        (seen, due)
     }
 
     /// One's own chat is committed.
     pub(crate) fn acknowledged(&mut self, seq: Option<i64>, seen: &Seen, at: Moment) {
         self.book.acknowledge(seq, seen);
+        self.mark().own_chat.store(seen.id, Relaxed);
         if let Some((due, was_under_way)) = self.outbox.settle(seen.key) {
             let settled = self.passage(seen.key, due, at, true);
             self.observer.acknowledged(&settled, was_under_way);
@@ -248,17 +254,45 @@ impl Phone {
         }
     }
 
-    /// An event came.
-    pub(crate) fn shown(&mut self, seq: Option<i64>, seen: &Seen, due: Moment, at: Moment) {
+    /// A chat to a group is refused for good: one is no member any more.
+    pub(crate) fn not_taken(&mut self, key: Key) {
+        self.book.refuse(key);
+        if let Some((_, was_under_way)) = self.outbox.settle(key) {
+            self.observer.rewound(u64::from(was_under_way));
+            self.note_unsent();
+        }
+    }
+
+    /// An event came. Whether it moves the phone on.
+    pub(crate) fn shown(&mut self, seq: Option<i64>, seen: &Seen, due: Moment, at: Moment) -> bool {
         self.book.show(seq, seen);
         if seq.is_some_and(|seq| seq <= self.cursor.seq.unwrap_or(0)) {
-            return;
+            return false;
         }
         self.moved(seq);
         if seen.key.run == self.world.run {
             let is_own = seen.sender == self.person().id;
             self.observer.shown(&self.passage(seen.key, due, at, is_own));
+            if !is_own {
+                self.mark().shown_chat.store(seen.id, Relaxed);
+            }
         }
+        true
+    }
+
+    /// Reads the picture of a chat that was shown.
+    pub(crate) fn look_at(&self, picture: &Picture<'_>, key: Key, due: Moment) {
+        let (world, observer) = (Arc::clone(&self.world), Arc::clone(&self.observer));
+        let (at, url, size) = (self.at, picture.url.clone().into_owned(), picture.size);
+        let passage = self.passage(key, due, due, false);
+        self.mark().unread.fetch_add(1, Relaxed);
+        tokio::spawn(async move {
+            match reading::picture(&world, at, &url, size).await {
+                Ok(()) => observer.looked(&Passage { at: world.clock.now(), ..passage }),
+                Err(error) => world.break_off(|| format!("the picture of {key}: {error:#}")),
+            }
+            world.marks[passage.phone as usize].unread.fetch_sub(1, Relaxed);
+        });
     }
 
     /// The cursor moved; without numbers, it counts.
@@ -304,9 +338,6 @@ impl Phone {
 
     /// Something that no server may do. It ends the run.
     pub(crate) fn broken(&self, what: impl FnOnce() -> String) {
-        let mut broken = self.world.broken.lock();
-        if broken.is_none() {
-            *broken = Some(format!("phone {}: {}", self.number, what()));
-        }
+        self.world.break_off(|| format!("phone {}: {}", self.number, what()));
     }
 }

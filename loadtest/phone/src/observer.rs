@@ -48,6 +48,9 @@ pub trait Observer: Send + Sync {
     /// A chat is shown that moves the phone on.
     fn shown(&self, _chat: &Passage) {}
 
+    /// The picture of a chat that was shown is read.
+    fn looked(&self, _chat: &Passage) {}
+
     /// So many chats that were under way will be sent again.
     fn rewound(&self, _count: u64) {}
 

@@ -9,12 +9,12 @@ use crate::{clock::Moment, ledger::Key};
 /// See the module. Its length is bounded by what is written in a run: an open loop has no mercy.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// By target.
-    queues: BTreeMap<u32, Queue>,
+    /// By target, as [`address`](crate::address) has it.
+    queues: BTreeMap<i64, Queue>,
     unsettled: usize,
 }
 
-/// What one person is sent. Without order between them, people do not wait for each other.
+/// What one person or group is sent. Without order between them, people do not wait for each other.
 #[derive(Debug, Default)]
 struct Queue {
     letters: VecDeque<Unsettled>,
@@ -28,9 +28,10 @@ struct Queue {
 #[derive(Debug)]
 pub(crate) struct Unsettled {
     pub(crate) key: Key,
-    /// A place in the list of people.
-    pub(crate) target: u32,
+    pub(crate) target: i64,
     pub(crate) content: String,
+    /// The upload that it shows, instead of a content.
+    pub(crate) picture: Option<u128>,
     pub(crate) due: Moment,
     /// On this socket or on an earlier one.
     pub(crate) is_repeat: bool,
@@ -38,12 +39,20 @@ pub(crate) struct Unsettled {
 }
 
 impl Outbox {
-    pub(crate) fn push(&mut self, key: Key, target: u32, content: String, due: Moment) {
+    pub(crate) fn push(
+        &mut self,
+        key: Key,
+        target: i64,
+        content: String,
+        picture: Option<u128>,
+        due: Moment,
+    ) {
         self.unsettled += 1;
         self.queues.entry(target).or_default().letters.push_back(Unsettled {
             key,
             target,
             content,
+            picture,
             due,
             is_repeat: false,
             is_settled: false,
@@ -157,7 +166,8 @@ mod tests {
         let mut outbox = Outbox::default();
         for number in 0..letters {
             let due = Moment(u64::from(number));
-            outbox.push(key(number), number % people, String::new(), due);
+            let target = i64::from(number % people);
+            outbox.push(key(number), target, String::new(), None, due);
         }
         outbox
     }

@@ -1,11 +1,12 @@
 //! What a server has in the end, read back over HTTP.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{
     sync::oneshot,
@@ -14,9 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    ledger::{Key, Seen, Timeline},
-    wire::{Page, Person, StoredChat},
-    world::{Mark, World},
+    ledger::{Key, Seen, Timeline, Words},
+    wire::{Event, Person},
+    world::World,
 };
 
 /// How long an answer may take until it counts as none.
@@ -48,9 +49,11 @@ pub struct Reader {
 
 /// What is read of one person so far.
 struct Reading {
+    /// The person's first phone.
+    place: usize,
     /// The last number.
     after: i64,
-    events: Vec<(Option<i64>, Seen)>,
+    timeline: Timeline,
 }
 
 impl Reader {
@@ -60,7 +63,7 @@ impl Reader {
         Self { stop, task: tokio::spawn(read_on(world, stopped)) }
     }
 
-    /// Reads what is left. Gives the timelines in the order of the people.
+    /// Reads what is left. Gives the timelines, one a user.
     pub async fn end(self) -> anyhow::Result<Vec<Timeline>> {
         // It would have ended by a panic only, which the task then says.
         let _ = self.stop.send(());
@@ -72,39 +75,68 @@ async fn read_on(
     world: Arc<World>,
     mut stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<Vec<Timeline>> {
-    let first = |mark: &Mark| mark.first_cursor.load(Relaxed);
-    let mut readings: Vec<_> =
-        world.marks.iter().map(|mark| Reading { after: first(mark), events: Vec::new() }).collect();
+    let mut readings: Vec<Reading> = Vec::new();
+    for (place, (mark, person)) in world.marks.iter().zip(&world.people).enumerate() {
+        let first = mark.first_cursor.load(Relaxed);
+        match readings.iter_mut().find(|reading| reading.timeline.user == person.id) {
+            Some(other) => other.after = other.after.min(first),
+            None => readings.push(Reading {
+                place,
+                after: first,
+                timeline: Timeline { user: person.id, ..Timeline::default() },
+            }),
+        }
+    }
     let half = world.wire.replay_limit().map_or(i64::MAX, |limit| limit / 2);
     let stop = loop {
         if let Ok(stop) = timeout(LOOK_EVERY, &mut stopped).await {
             break stop;
         }
-        for (place, reading) in readings.iter_mut().enumerate() {
-            let shown = world.marks[place].cursor.load(Relaxed);
+        for reading in &mut readings {
+            let shown = world.marks[reading.place].cursor.load(Relaxed);
             if shown - reading.after > half {
                 // What fails now is tried again.
-                let _ = reading.go_on(&world, place).await;
+                let _ = reading.go_on(&world).await;
             }
         }
     };
     stop.context("the run was given up")?;
-    let rest = readings.into_iter().enumerate().map(async |(place, mut reading)| {
-        reading.go_on(&world, place).await?;
-        anyhow::Ok(Timeline { user: world.people[place].id, events: reading.events })
+    let rest = readings.into_iter().map(async |mut reading| {
+        let early = reading.timeline.events.len();
+        reading.go_on(&world).await?;
+        bring_up_to_date(&mut reading.timeline.events, early);
+        anyhow::Ok(reading.timeline)
     });
     stream::iter(rest).buffered(AT_ONCE).try_collect().await
 }
 
 impl Reading {
-    async fn go_on(&mut self, world: &World, place: usize) -> anyhow::Result<()> {
-        let at = place % world.targets.len();
-        let events = timeline(world, at, &world.people[place], self.after).await?;
-        if let Some((Some(last), _)) = events.last() {
+    async fn go_on(&mut self, world: &World) -> anyhow::Result<()> {
+        let at = self.place % world.targets.len();
+        let more = timeline(world, at, &world.people[self.place], self.after).await?;
+        if let Some((Some(last), _)) = more.events.last() {
             self.after = *last;
         }
-        self.events.extend(events);
+        self.timeline.events.extend(more.events);
+        self.timeline.lines.extend(more.lines);
         Ok(())
+    }
+}
+
+/// The first `early` events were read while the load went on: what was recalled or deleted since is as it is
+/// now.
+fn bring_up_to_date(events: &mut [(Option<i64>, Seen)], early: usize) {
+    let of = |key| {
+        let ids = events.iter().filter(|(_, seen)| seen.key == key).map(|(_, seen)| seen.id);
+        ids.collect::<HashSet<_>>()
+    };
+    let (recalled, deleted) = (of(Key::RECALL), of(Key::DELETION));
+    for (_, seen) in &mut events[..early] {
+        if deleted.contains(&seen.id) {
+            *seen = Seen::event(Key::DELETION, seen.id);
+        } else if recalled.contains(&seen.id) && seen.key != Key::RECALL {
+            seen.words = Words::Recalled;
+        }
     }
 }
 
@@ -114,49 +146,61 @@ pub async fn timeline(
     at: usize,
     person: &Person,
     first: i64,
-) -> anyhow::Result<Vec<(Option<i64>, Seen)>> {
-    let mut events = Vec::new();
+) -> anyhow::Result<Timeline> {
+    let mut timeline = Timeline { user: person.id, ..Timeline::default() };
     let mut after = Some(first);
     while let Some(bound) = after {
-        let page = page(world, at, person, bound).await?;
+        let path = world.wire.page_path(person, bound);
+        let body = get(world, at, &path, Some(person)).await?;
+        let page = world.wire.read_page(std::str::from_utf8(&body).context("reading back")?)?;
         after = page.next.filter(|next| *next > bound);
-        let seen = |chat: StoredChat| seen(world, &chat);
-        events.extend(
-            page.events.into_iter().map(|(seq, chat)| (seq, chat.map_or(Seen::NO_CHAT, seen))),
-        );
+        for (seq, event) in page.events {
+            timeline.events.push((seq, world.event(&event).0));
+            if let Event::Line(line) = event {
+                timeline.lines.push(line);
+            }
+        }
     }
-    Ok(events)
+    Ok(timeline)
 }
 
-async fn page(world: &World, at: usize, person: &Person, after: i64) -> anyhow::Result<Page> {
-    let path = world.wire.page_path(person, after);
+/// Reads a picture of this many bytes. Its URL is good at every target.
+pub(crate) async fn picture(world: &World, at: usize, url: &str, size: u64) -> anyhow::Result<()> {
+    let url = world.targets[at].url.join(url)?;
+    let path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+    let bytes = get(world, at, &path, None).await?;
+    ensure!(bytes.len() as u64 == size, "it has {} bytes and not {size}", bytes.len());
+    Ok(())
+}
+
+/// What is at a path, asked at one target after the other, this one first.
+async fn get(
+    world: &World,
+    at: usize,
+    path: &str,
+    person: Option<&Person>,
+) -> anyhow::Result<Vec<u8>> {
     let mut last = String::new();
     for attempt in 0..ATTEMPTS {
         let target = &world.targets[(at + attempt) % world.targets.len()];
-        match world.http.get(target.at(&path)).bearer_auth(&person.token).send().await {
-            Ok(answer) if answer.status().is_success() => {
-                let body = answer.text().await.context("reading back")?;
-                return Ok(world.wire.read_page(&body)?);
+        let mut request = world.http.get(target.at(path));
+        if let Some(person) = person {
+            request = request.bearer_auth(&person.token);
+        }
+        let answer = async {
+            let answer = request.send().await?;
+            let status = answer.status();
+            Ok::<_, reqwest::Error>((status, answer.bytes().await?))
+        };
+        match answer.await {
+            Ok((status, body)) if status.is_success() => return Ok(body.into()),
+            Ok((status, _)) if !status.is_server_error() && status != 429 => {
+                bail!("reading back was answered with {status}");
             }
-            Ok(answer) if !answer.status().is_server_error() && answer.status() != 429 => {
-                bail!("reading back was answered with {}", answer.status());
-            }
-            Ok(answer) => last = answer.status().to_string(),
+            Ok((status, _)) => last = status.to_string(),
             Err(error) => last = error.without_url().to_string(),
         }
         sleep(Duration::from_millis(300)).await;
     }
     bail!("reading back fails: {last}")
-}
-
-/// A stored chat as the books take it.
-fn seen(world: &World, chat: &StoredChat) -> Seen {
-    let key: Option<Key> = chat.key.parse().ok();
-    Seen {
-        key: key.unwrap_or(Key::UNREADABLE),
-        id: chat.id,
-        sender: chat.sender,
-        target: chat.target,
-        is_intact: key.is_some_and(|key| world.contents.read(key, &chat.content).is_some()),
-    }
 }

@@ -17,12 +17,13 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    address,
     clock::Moment,
-    ledger::{Key, Seen},
+    ledger::{Key, Timeline, Words},
     life::{Ended, Phone},
     observer::Ready,
     reading,
-    wire::{Heard, Letter},
+    wire::{Content, Event, Heard, Letter},
     world::World,
 };
 
@@ -200,18 +201,28 @@ impl Phone {
                 // Up to the cursor it is the answer to a repeat, which moves nothing.
                 match seq {
                     Some(seq) if seq <= self.cursor.seq.unwrap_or(0) => {}
-                    Some(_) => self.shown(seq, &seen, due, now),
+                    Some(_) => {
+                        self.shown(seq, &seen, due, now);
+                    }
                     None => self.moved(None),
                 }
             }
-            Heard::Event { seq, chat: None } => {
-                self.shown(seq, &Seen::NO_CHAT, Moment::default(), now);
-            }
-            Heard::Event { seq, chat: Some(chat) } => {
+            Heard::Event { seq, event: Event::Chat(chat) } => {
                 let (seen, due) = self.seen(&chat);
                 if seen.key.run == self.world.run && seen.key.writer == self.number {
                     self.acknowledged(seq, &seen, now);
                 }
+                let is_new = self.shown(seq, &seen, due, now);
+                if let Content::Picture(picture) = &chat.content
+                    && is_new
+                    && seen.words == Words::Intact
+                    && seen.sender != self.person().id
+                {
+                    self.look_at(picture, seen.key, due);
+                }
+            }
+            Heard::Event { seq, event } => {
+                let (seen, due) = self.world.event(&event);
                 self.shown(seq, &seen, due, now);
             }
             Heard::Refused { key, code, after } => {
@@ -234,12 +245,23 @@ impl Phone {
         code: &str,
         after: Option<Duration>,
     ) -> Option<Step> {
+        let key = key.and_then(|key| key.parse::<Key>().ok());
+        let letter = key.and_then(|key| self.outbox.find(key));
+        // Whoever has just left may not know it yet.
+        if let Some(letter) = letter
+            && address::group_of(letter.target).is_some()
+            && code == "conversation_not_found"
+        {
+            let key = letter.key;
+            self.not_taken(key);
+            return None;
+        }
         self.observer.refused(code);
         let Some(after) = after else {
             self.broken(|| format!("the server refused for good: {code}"));
             return Some(Step::End(Ended::Lost));
         };
-        if let Some(key) = key.and_then(|key| key.parse::<Key>().ok()) {
+        if let Some(key) = key {
             self.observer.rewound(self.outbox.refuse(key, state.heard + after));
         }
         None
@@ -285,8 +307,9 @@ impl Phone {
             let frame = world.wire.send(&Letter {
                 key: &key.to_string(),
                 sender: world.people[self.number as usize].id,
-                target: world.people[letter.target as usize].id,
+                target: letter.target,
                 content: &letter.content,
+                picture: letter.picture,
             });
             self.book.send(key, state.number);
             let sent = self.passage(key, due, world.clock.now(), true);
@@ -305,7 +328,7 @@ impl Phone {
     async fn reload(&mut self, last: i64) -> Result<(), Ended> {
         let first = self.mark().first_cursor.load(Relaxed);
         let read = reading::timeline(&self.world, self.at, self.person(), first).await;
-        let Ok(events) = read else { return Err(Ended::Lost) };
+        let Ok(Timeline { events, .. }) = read else { return Err(Ended::Lost) };
         let events: Vec<_> =
             events.into_iter().filter_map(|(seq, seen)| Some((seq?, seen))).collect();
         self.book.reload(&events, last);

@@ -1,6 +1,7 @@
 //! What all phones of a run have in common, and how far each of them is.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{
@@ -14,11 +15,11 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     content::Contents,
-    ledger::Timeline,
+    ledger::{Asked, Changes, Group, Key, Seen, Timeline, Words},
     target::Target,
-    wire::{Person, Wire},
+    wire::{ChatFrame, Content, Event, Person, Wire},
 };
 
 /// What all phones of a run have in common.
@@ -39,6 +40,12 @@ pub struct World {
     /// Tells the runs apart that share a database.
     pub run: u32,
     pub seed: u64,
+    /// The groups of the run.
+    pub groups: Vec<Group>,
+    /// What was asked beside sending, so far.
+    pub asked: Mutex<Vec<Asked>>,
+    /// The uploads that chats of the run show, and when they were due.
+    pub pictures: Mutex<HashMap<Key, (u128, Moment)>>,
     pub marks: Vec<Mark>,
     /// The first thing that no server may do, such as a refused token. It ends the run.
     pub broken: Mutex<Option<String>>,
@@ -81,6 +88,53 @@ impl Timing {
 }
 
 impl World {
+    /// A chat as the books take it, and when it was due.
+    pub(crate) fn seen(&self, chat: &ChatFrame<'_>) -> (Seen, Moment) {
+        let key: Option<Key> = chat.key.parse().ok();
+        let due = key.and_then(|key| match &chat.content {
+            Content::Text(text) => self.contents.read(key, text),
+            Content::Picture(picture) => {
+                let pictures = self.pictures.lock();
+                let (media, due) = *pictures.get(&key)?;
+                (media == picture.media).then_some(due)
+            }
+            Content::Unsaid | Content::Recalled => None,
+        });
+        let words = match (&chat.content, due) {
+            (Content::Recalled, _) => Words::Recalled,
+            (_, Some(_)) => Words::Intact,
+            (_, None) => Words::Changed,
+        };
+        let key = key.unwrap_or(Key::UNREADABLE);
+        let seen = Seen { key, id: chat.id, sender: chat.sender, target: chat.target, words };
+        (seen, due.unwrap_or_default())
+    }
+
+    /// An event as the books take it, and when it was due if it is a chat.
+    pub(crate) fn event(&self, event: &Event<'_>) -> (Seen, Moment) {
+        let seen = match event {
+            Event::Chat(chat) => return self.seen(chat),
+            Event::Line(line) => Seen::event(Key::LINE, line.id),
+            Event::Recalled(chat) => Seen::event(Key::RECALL, *chat),
+            Event::Deleted(chat) => Seen::event(Key::DELETION, *chat),
+            Event::Other => Seen::NO_CHAT,
+        };
+        (seen, Moment::default())
+    }
+
+    /// What was done beside sending.
+    pub fn changes(&self) -> Changes {
+        Changes { groups: self.groups.clone(), asked: self.asked.lock().clone() }
+    }
+
+    /// Notes something that no server may do. It ends the run.
+    pub fn break_off(&self, what: impl FnOnce() -> String) {
+        let mut broken = self.broken.lock();
+        if broken.is_none() {
+            *broken = Some(what());
+        }
+    }
+
     /// Whether all have a socket.
     pub fn all_are_ready(&self) -> bool {
         self.marks.iter().all(|mark| mark.is_ready.load(Relaxed))
@@ -91,9 +145,13 @@ impl World {
         self.marks.iter().all(Mark::is_settled)
     }
 
-    /// Whether all have been shown what they have in the end: the timelines, in the order of the phones.
+    /// Whether all have been shown what they have in the end, and have read all pictures: the timelines of all
+    /// people.
     pub fn has_been_shown(&self, timelines: &[Timeline]) -> bool {
-        self.marks.iter().zip(timelines).all(|(mark, timeline)| {
+        let of: HashMap<_, _> =
+            timelines.iter().map(|timeline| (timeline.user, timeline)).collect();
+        self.marks.iter().zip(&self.people).all(|(mark, person)| {
+            let Some(timeline) = of.get(&person.id) else { return false };
             let end = match timeline.events.last() {
                 Some((Some(seq), _)) => *seq,
                 // Of another run's, nothing was shown in this one.
@@ -103,7 +161,7 @@ impl World {
                 }
                 None => 0,
             };
-            mark.cursor.load(Relaxed) >= end
+            mark.cursor.load(Relaxed) >= end && mark.unread.load(Relaxed) == 0
         })
     }
 }
@@ -119,6 +177,12 @@ pub struct Mark {
     pub cursor: AtomicI64,
     /// Its cursor when it was ready for the first time.
     pub first_cursor: AtomicI64,
+    /// The chat of its own that it was acknowledged last, and somebody else's that it was shown last: ids, 0
+    /// before the first.
+    pub own_chat: AtomicI64,
+    pub shown_chat: AtomicI64,
+    /// Pictures that it was shown and has not read.
+    pub unread: AtomicU32,
     /// How often it was told to load anew.
     pub resets: AtomicU32,
     /// Chats in its outbox.

@@ -1,17 +1,19 @@
 //! A run from its beginning to its end: threads of phones, a script, and what comes out of it.
 
 mod browsing;
+mod doing;
 mod monitor;
 mod thread;
 mod timer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use time::format_description::well_known::Rfc3339;
 use tokio::{
     sync::{oneshot, watch},
@@ -19,10 +21,11 @@ use tokio::{
 };
 
 use phone::{
-    Mark, Timing, World,
+    Form, Mark, Timing, World,
     clock::Moment,
     content::Contents,
-    ledger::{Book, judge},
+    ledger::{Book, Group, Key, judge_changes},
+    make_group,
     reading::{self, Reader},
     target::Target,
     wire::{Person, Wire},
@@ -33,6 +36,7 @@ use crate::{
     faults::{Making, Schedule},
     measure::{LoadWindow, Meter, Timed, Watch, latency, times},
     outcome::{Outcome, Role, Second, Totals, VERSION},
+    picture,
     plan::{Plan, Scenario},
     stack::Stack,
 };
@@ -44,6 +48,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_mins(2);
 /// A generator that is later than this in giving out what is due, in milliseconds at the 99th percentile,
 /// measures itself.
 const MOST_LAG_MS: f64 = 25.0;
+
+/// How many groups are made at once.
+const GROUPS_AT_ONCE: usize = 8;
 
 /// What a run needs beside its plan.
 pub struct Setup {
@@ -70,9 +77,16 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     ensure!(people.len() == plan.users as usize, "as many people as users");
     let targets = plan.targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
     let clock = watch.clock();
+    let (http, run) = (reading::http(), run_number());
+    let groups = groups(&plan, &http, &targets, &people, run).await?;
+    let form = match plan.scenario {
+        Scenario::Media => Some(Form::image(&picture::jpeg(plan.picture_size, plan.seed)?).into()),
+        _ => None,
+    };
+    let people: Vec<_> = people.iter().cycle().take(plan.all_phones() as usize).cloned().collect();
     let world = Arc::new(World {
         wire,
-        http: reading::http(),
+        http,
         targets,
         marks: people.iter().map(|_| Mark::default()).collect(),
         people,
@@ -81,11 +95,14 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         timing: Timing::default(),
         window: plan.window,
         since: None,
-        run: run_number(),
+        run,
         seed: plan.seed,
+        groups,
+        asked: parking_lot::Mutex::default(),
+        pictures: parking_lot::Mutex::default(),
         broken: parking_lot::Mutex::default(),
     });
-    let threads = Threads::start(&plan, &world);
+    let threads = Threads::start(&plan, &world, form.as_ref());
     let mut run = Run {
         monitor: Monitor::new(threads.meters.clone(), clock),
         progress,
@@ -138,7 +155,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
         machine: usage.machine,
         faults,
         figures: BTreeMap::new(),
-        ledger: judge(&books, &timelines),
+        ledger: judge_changes(&books, &timelines, &world.changes()),
         invalid: Vec::new(),
         remarks: usage.unmeasured.iter().map(ToString::to_string).collect(),
         plan,
@@ -149,10 +166,40 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// For `group`: makes the groups.
+async fn groups(
+    plan: &Plan,
+    http: &reqwest::Client,
+    targets: &[Target],
+    people: &[Person],
+    run: u32,
+) -> anyhow::Result<Vec<Group>> {
+    if plan.scenario != Scenario::Group {
+        return Ok(Vec::new());
+    }
+    let members = people.chunks(plan.group_size as usize).enumerate();
+    let making = members.map(async |(number, members)| {
+        let key = format!("load-{run:x}-{number}");
+        make_group(http, &targets[number % targets.len()], members, &key).await
+    });
+    stream::iter(making).buffered(GROUPS_AT_ONCE).try_collect().await
+}
+
 impl Outcome {
     fn add_meters(&mut self, meters: &[Arc<Meter>]) {
         for meter in meters {
             meter.with(|counts| monitor::add(&mut self.totals, &counts.totals));
+        }
+        // How late the last phone of all threads was shown what.
+        let mut last_shown: HashMap<Key, Duration> = HashMap::new();
+        for meter in meters {
+            for (key, late) in meter.with(|counts| std::mem::take(&mut counts.last_shown)) {
+                let last = last_shown.entry(key).or_default();
+                *last = late.max(*last);
+            }
+        }
+        for late in last_shown.into_values() {
+            meters[0].time(Timed::LastDelivery, late);
         }
         for what in Timed::ALL {
             let mut all = times();
@@ -183,7 +230,7 @@ impl Outcome {
             .map(|server| server.last_rss_bytes as f64 - server.first_rss_bytes as f64)
             .collect();
         let rise: f64 = rises.iter().sum();
-        (!rises.is_empty()).then_some(rise / f64::from(self.plan.users))
+        (!rises.is_empty()).then_some(rise / f64::from(self.plan.all_phones()))
     }
 
     fn look_for_flaws(&mut self, is_settled: bool) {
@@ -212,7 +259,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(plan: &Plan, world: &Arc<World>) -> Self {
+    fn start(plan: &Plan, world: &Arc<World>, form: Option<&Arc<Form>>) -> Self {
         let (stages, heard) = watch::channel(Stage::Ramp);
         let mut threads = Self {
             stages,
@@ -220,15 +267,17 @@ impl Threads {
             load: Arc::default(),
             ends: parking_lot::Mutex::default(),
         };
+        let is_of_groups = plan.scenario == Scenario::Group;
         for thread in 0..plan.threads {
-            let meter = Arc::new(Meter::new(Arc::clone(&threads.load)));
+            let meter = Arc::new(Meter::new(Arc::clone(&threads.load), is_of_groups));
             threads.meters.push(Arc::clone(&meter));
             let (ended, end) = oneshot::channel();
             threads.ends.lock().push(end);
             let (world, plan, heard) = (Arc::clone(world), plan.clone(), heard.clone());
+            let form = form.cloned();
             std::thread::spawn(move || {
                 // Nobody listens any more if the run was given up.
-                let _ = ended.send(thread::generate(&world, &plan, thread, &meter, heard));
+                let _ = ended.send(thread::generate(&world, &plan, thread, &meter, form, heard));
             });
         }
         threads
@@ -304,7 +353,8 @@ impl Run<'_> {
     fn who_is_missing(&self) -> String {
         let missing = self.world.marks.iter().filter(|mark| !mark.is_ready.load(Relaxed)).count();
         let patience = (self.plan.ramp() + CONNECT_PATIENCE).as_secs();
-        format!("{missing} of {} phones were not connected after {patience} s", self.plan.users)
+        let all = self.plan.all_phones();
+        format!("{missing} of {all} phones were not connected after {patience} s")
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::{sync::watch, task::LocalSet};
 
-use phone::{Observer, Order, Orders, Phone, World, clock::Moment, ledger::Book};
+use phone::{Form, Observer, Order, Orders, Phone, World, address, clock::Moment, ledger::Book};
 
 use crate::{
     measure::Meter,
@@ -12,7 +12,7 @@ use crate::{
     scenario::{Action, Script},
 };
 
-use super::{browsing::Browsing, timer::Timer};
+use super::{browsing::Browsing, doing::Doing, timer::Timer};
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) fn generate(
     plan: &Plan,
     thread: usize,
     meter: &Arc<Meter>,
+    form: Option<Arc<Form>>,
     stages: watch::Receiver<Stage>,
 ) -> std::io::Result<Vec<Book>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -41,20 +42,23 @@ pub(super) fn generate(
             timer: Timer::new()?,
             phones: HashMap::new(),
             browsing: Browsing::new(Arc::clone(world), Arc::clone(meter)),
+            doing: Doing::new(Arc::clone(world), Arc::clone(meter), form),
+            plan,
             world,
             stages,
         };
         let mut lives = Vec::new();
-        for number in (0..plan.users).filter(|number| plan.thread_of(*number) == thread) {
+        for number in (0..plan.all_phones()).filter(|number| plan.thread_of(*number) == thread) {
             let orders = Arc::new(Orders::default());
             driver.phones.insert(number, Arc::clone(&orders));
             let (world, meter) = (Arc::clone(world), Arc::clone(meter) as Arc<dyn Observer>);
-            // Dealt out one by one.
-            let at = number as usize % world.targets.len();
+            // Dealt out one by one; the next phone of a person at the next target.
+            let nth = number / plan.users;
+            let at = (number % plan.users + nth) as usize % world.targets.len();
             let phone = Phone::new(number, at, world, meter, orders);
             lives.push(tokio::task::spawn_local(phone.run()));
         }
-        driver.ramp(plan).await?;
+        driver.ramp().await?;
         driver.play(Script::new(plan, thread)).await?;
         let mut books = Vec::new();
         for life in lives {
@@ -68,18 +72,21 @@ struct Driver<'a> {
     timer: Timer,
     phones: HashMap<u32, Arc<Orders>>,
     browsing: Browsing,
+    doing: Doing,
+    plan: &'a Plan,
     world: &'a World,
     stages: watch::Receiver<Stage>,
 }
 
 impl Driver<'_> {
     /// Has the phones come, one after the other.
-    async fn ramp(&mut self, plan: &Plan) -> std::io::Result<()> {
+    async fn ramp(&mut self) -> std::io::Result<()> {
+        let plan = self.plan;
         let begun = self.world.clock.now();
         let mut numbers: Vec<_> = self.phones.keys().copied().collect();
         numbers.sort_unstable();
         for number in numbers {
-            let at = begun.after(plan.ramp() * number / plan.users);
+            let at = begun.after(plan.ramp() * number / plan.all_phones());
             let wait = at.since(self.world.clock.now());
             if !wait.is_zero() && *self.stages.borrow() == Stage::Ramp {
                 self.timer.sleep(wait).await?;
@@ -107,7 +114,11 @@ impl Driver<'_> {
                         continue;
                     }
                 }
-                Stage::Settle => self.all(Order::Settle),
+                Stage::Settle => {
+                    // It may have phones write.
+                    self.doing.end().await;
+                    self.all(Order::Settle);
+                }
                 Stage::End => {
                     self.all(Order::End);
                     return Ok(());
@@ -138,8 +149,21 @@ impl Driver<'_> {
     }
 
     fn act(&mut self, action: Action, due: Moment) {
+        let user = |person: u32| self.world.people[person as usize].id;
+        let write = |target| Order::Write { target, picture: None, due };
         let (phone, order) = match action {
-            Action::Write { phone, target } => (phone, Order::Write { target, due }),
+            Action::Write { phone, target } => (phone, write(user(target))),
+            Action::WriteToGroup { phone } => {
+                let group = &self.world.groups[self.plan.group_of(phone) as usize];
+                (phone, write(address::of_group(group.id)))
+            }
+            Action::Rove { phone } => return self.doing.rove(self.plan, phone, due),
+            Action::Recall { phone } => return self.doing.recall(phone, due),
+            Action::Delete { phone } => return self.doing.delete(phone, due),
+            Action::SendPicture { phone, target } => {
+                let orders = Arc::clone(&self.phones[&phone]);
+                return self.doing.send_picture(phone, user(target), due, orders);
+            }
             Action::Leave { phone } => (phone, Order::Leave),
             Action::Come { phone } => (phone, Order::Come),
             Action::Reconnect { phone } => (phone, Order::Reconnect),

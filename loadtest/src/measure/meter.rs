@@ -1,6 +1,7 @@
 //! What one generator thread counts and times. The monitor looks into it once a second.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -11,7 +12,7 @@ use std::{
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-use phone::{Observer, Passage, Ready, clock::Moment};
+use phone::{Observer, Passage, Ready, clock::Moment, ledger::Key};
 
 use crate::outcome::{Latency, Totals};
 
@@ -30,18 +31,27 @@ pub enum Timed {
     History,
     /// A page of the list of conversations.
     Conversations,
+    /// In a group: from when a chat was due until the last phone was shown it.
+    LastDelivery,
+    /// From the begin of an upload until the answer.
+    Upload,
+    /// From the begin of an upload until the other phone was shown the chat and has read the picture.
+    Picture,
     /// How late the generator itself was in giving out a chat that was due.
     Lag,
 }
 
 impl Timed {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Delivery,
         Self::Acknowledgement,
         Self::Connect,
         Self::Resume,
         Self::History,
         Self::Conversations,
+        Self::LastDelivery,
+        Self::Upload,
+        Self::Picture,
         Self::Lag,
     ];
 
@@ -54,6 +64,9 @@ impl Timed {
             Self::Resume => "resume",
             Self::History => "history",
             Self::Conversations => "conversations",
+            Self::LastDelivery => "lastDelivery",
+            Self::Upload => "upload",
+            Self::Picture => "picture",
             Self::Lag => "generatorLag",
         }
     }
@@ -81,6 +94,8 @@ pub struct Counts {
     /// Of what was due in the load.
     pub totals: Totals,
     times: Vec<Times>,
+    /// Of each chat to a group that was due in the load: how late the last phone of this thread was shown it.
+    pub last_shown: HashMap<Key, Duration>,
     /// Sockets that are open.
     pub connected: u64,
     /// Chats that were sent and not acknowledged.
@@ -115,23 +130,27 @@ impl LoadWindow {
 pub struct Meter {
     counts: Mutex<Counts>,
     load: Arc<LoadWindow>,
+    /// Whether a chat goes to many phones, of which the last one counts.
+    is_of_groups: bool,
 }
 
 impl Meter {
     /// One of several that count in the same window.
-    pub fn new(load: Arc<LoadWindow>) -> Self {
+    pub fn new(load: Arc<LoadWindow>, is_of_groups: bool) -> Self {
         Self {
             counts: Mutex::new(Counts {
                 recent: Totals::default(),
                 recent_delivery: times(),
                 totals: Totals::default(),
                 times: Timed::ALL.iter().map(|_| times()).collect(),
+                last_shown: HashMap::new(),
                 connected: 0,
                 in_flight: 0,
                 late_acknowledgement: None,
                 late_delivery: None,
             }),
             load,
+            is_of_groups,
         }
     }
 
@@ -190,11 +209,15 @@ impl Observer for Meter {
     }
 
     fn shown(&self, chat: &Passage) {
+        let is_load = self.is_load(chat.due);
+        let mut counts = self.counts.lock();
+        if self.is_of_groups && is_load && chat.is_timed && chat.phone != chat.key.writer {
+            let last = counts.last_shown.entry(chat.key).or_default();
+            *last = chat.late().max(*last);
+        }
         if chat.is_own {
             return;
         }
-        let is_load = self.is_load(chat.due);
-        let mut counts = self.counts.lock();
         counts.count(is_load, |totals| totals.delivered += 1);
         if !chat.is_timed {
             return;
@@ -205,6 +228,12 @@ impl Observer for Meter {
         }
         if chat.late() > LATE {
             counts.late_delivery = Some(chat.at);
+        }
+    }
+
+    fn looked(&self, chat: &Passage) {
+        if self.is_load(chat.due) && chat.is_timed {
+            self.time(Timed::Picture, chat.late());
         }
     }
 
@@ -281,8 +310,6 @@ pub fn latency(times: &Times) -> Latency {
 
 #[cfg(test)]
 mod tests {
-    use phone::ledger::Key;
-
     use super::*;
 
     const fn ms(ms: u64) -> Moment {
@@ -296,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_was_not_due_in_the_load_is_in_no_total() {
-        let meter = Meter::new(Arc::default());
+        let meter = Meter::new(Arc::default(), true);
         meter.load.set(ms(5), ms(20));
         for due in [ms(0), ms(10)] {
             meter.sent(&passage(due, due), false);
@@ -316,6 +343,23 @@ mod tests {
             assert_eq!(latency(counts.times(Timed::Delivery)).count, 1);
             assert_eq!(counts.late_delivery, Some(ms(1_011)));
             assert_eq!(counts.late_acknowledgement, None);
+            // What the writer's phone itself was shown, or what is not timed, is not the last.
+            assert!(counts.last_shown.is_empty(), "{:?}", counts.last_shown);
+        });
+    }
+
+    #[test]
+    fn the_last_phone_that_is_shown_a_chat_counts() {
+        let meter = Meter::new(Arc::default(), true);
+        meter.load.set(ms(5), ms(20));
+        for (phone, at) in [(1, 12), (2, 40), (3, 30)] {
+            meter.shown(&Passage { phone, ..passage(ms(10), ms(at)) });
+        }
+        meter.shown(&Passage { phone: 4, is_own: true, ..passage(ms(10), ms(50)) });
+        meter.shown(&Passage { phone: 1, ..passage(ms(2), ms(90)) });
+        meter.with(|counts| {
+            let last: Vec<_> = counts.last_shown.values().copied().collect();
+            assert_eq!(last, [Duration::from_millis(40)]);
         });
     }
 

@@ -83,7 +83,7 @@ impl Wire for Centrifuge {
         plain::page_path(person, after)
     }
 
-    fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
+    fn read_page<'a>(&self, body: &'a str) -> Result<Page<'a>, Unreadable> {
         plain::read_page(body)
     }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_a_call() {
-        let letter = Letter { key: "1-1-3", sender: 1, target: 2, content: "x" };
+        let letter = Letter { key: "1-1-3", sender: 1, target: 2, content: "x", picture: None };
         assert_eq!(
             Centrifuge.send(&letter),
             r#"{"id":5,"rpc":{"data":{"content":"x","key":"1-1-3","to":2},"method":"send"}}"#

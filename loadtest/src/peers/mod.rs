@@ -18,7 +18,7 @@ fn is_to_come_back_after(code: u16) -> bool {
 mod tests {
     use std::borrow::Cow;
 
-    use phone::wire::{ChatFrame, Heard, Wire};
+    use phone::wire::{ChatFrame, Content, Event, Heard, Wire};
 
     /// What a frame means, a text for each part.
     pub(super) fn heard(wire: &dyn Wire, frame: &str) -> Vec<String> {
@@ -29,9 +29,13 @@ mod tests {
                 Heard::Ready { .. } => "ready".to_owned(),
                 Heard::Sent { chat, .. } => format!("sent {} as {}", chat.key, chat.id),
                 Heard::Event {
-                    chat: Some(ChatFrame { key, id, sender, target, content }), ..
+                    event: Event::Chat(ChatFrame { key, id, sender, target, content }),
+                    ..
                 } => {
-                    let content = content.unwrap_or_default();
+                    let content = match content {
+                        Content::Text(text) => text,
+                        _ => Cow::Borrowed(""),
+                    };
                     format!("event {key} as {id} from {sender} to {target}: {content}")
                 }
                 Heard::Refused { key, code, after } => {

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
 use phone::wire::{
-    ChatFrame, Cursor, Heard, Letter, Page, Person, StoredChat, Unreadable, Wire, upgrade,
+    ChatFrame, Content, Cursor, Event, Heard, Letter, Page, Person, Unreadable, Wire, upgrade,
 };
 
 /// When what a peer refused for now is sent again.
@@ -41,18 +41,21 @@ struct Frame<'a> {
 }
 
 #[derive(Deserialize)]
-struct Rows {
-    chats: Vec<Row>,
+struct Rows<'a> {
+    #[serde(borrow)]
+    chats: Vec<Row<'a>>,
     next: Option<i64>,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct Row<'a> {
     id: i64,
     from: i64,
     to: i64,
-    key: String,
-    content: String,
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Cow<'a, str>,
 }
 
 impl<'a> Body<'a> {
@@ -66,7 +69,7 @@ impl<'a> Body<'a> {
         let (Some(key), Some(id)) = (self.key, self.id) else {
             return Err(Unreadable("an answer without `key` or `id`".into()));
         };
-        let chat = ChatFrame { key, id, sender: 0, target: 0, content: None };
+        let chat = ChatFrame { key, id, sender: 0, target: 0, content: Content::Unsaid };
         Ok(Heard::Sent { seq: None, chat })
     }
 
@@ -77,8 +80,9 @@ impl<'a> Body<'a> {
             return Err(Unreadable("an event without `id`, `from`, `to` or `key`".into()));
         };
         // The numbers that one of the peers gives are for its clients to sort by: it does not.
-        let chat = ChatFrame { key, id, sender, target, content: self.content };
-        Ok(Heard::Event { seq: None, chat: Some(chat) })
+        let content = self.content.map_or(Content::Unsaid, Content::Text);
+        let event = Event::Chat(ChatFrame { key, id, sender, target, content });
+        Ok(Heard::Event { seq: None, event })
     }
 }
 
@@ -97,10 +101,11 @@ pub(super) fn page_path(person: &Person, after: i64) -> String {
 }
 
 /// A page, the same for all peers.
-pub(super) fn read_page(body: &str) -> Result<Page, Unreadable> {
+pub(super) fn read_page(body: &str) -> Result<Page<'_>, Unreadable> {
     let Rows { chats, next } = serde_json::from_str(body).map_err(|error| unreadable(&error))?;
     let stored = |Row { id, from, to, key, content }| {
-        (None, Some(StoredChat { key, id, sender: from, target: to, content }))
+        let content = Content::Text(content);
+        (None, Event::Chat(ChatFrame { key, id, sender: from, target: to, content }))
     };
     Ok(Page { events: chats.into_iter().map(stored).collect(), next })
 }
@@ -140,7 +145,7 @@ impl Wire for Plain {
         page_path(person, after)
     }
 
-    fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
+    fn read_page<'a>(&self, body: &'a str) -> Result<Page<'a>, Unreadable> {
         read_page(body)
     }
 
@@ -179,7 +184,8 @@ mod tests {
 
     #[test]
     fn a_letter_is_sent_as_json() {
-        let letter = Letter { key: "1-1-0", sender: 1, target: 2, content: "你好 \"x\"" };
+        let content = "你好 \"x\"";
+        let letter = Letter { key: "1-1-0", sender: 1, target: 2, content, picture: None };
         assert_eq!(
             Plain.send(&letter),
             r#"{"content":"你好 \"x\"","key":"1-1-0","to":2,"type":"send"}"#
@@ -195,7 +201,7 @@ mod tests {
         let page = Plain.read_page(page).unwrap();
         assert_eq!(page.next, Some(3));
         let (seq, chat) = &page.events[0];
-        let chat = chat.as_ref().unwrap();
-        assert_eq!((*seq, chat.id, chat.key.as_str()), (None, 6, "1-1-0"));
+        let Event::Chat(chat) = chat else { panic!("{chat:?}") };
+        assert_eq!((*seq, chat.id, &*chat.key), (None, 6, "1-1-0"));
     }
 }

@@ -67,7 +67,7 @@ impl Wire for SocketIo {
         plain::page_path(person, after)
     }
 
-    fn read_page(&self, body: &str) -> Result<Page, Unreadable> {
+    fn read_page<'a>(&self, body: &'a str) -> Result<Page<'a>, Unreadable> {
         plain::read_page(body)
     }
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_an_event_that_asks_for_an_answer() {
-        let letter = Letter { key: "1-1-12", sender: 1, target: 2, content: "x" };
+        let letter = Letter { key: "1-1-12", sender: 1, target: 2, content: "x", picture: None };
         assert_eq!(SocketIo.send(&letter), r#"4212["send",{"content":"x","key":"1-1-12","to":2}]"#);
     }
 }

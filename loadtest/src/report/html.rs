@@ -116,7 +116,7 @@ fn badge(is_good: bool, text: &str) -> Markup {
 
 /// The run in one sentence.
 fn headline(outcome: &Outcome) -> String {
-    let delivered = words::number(outcome.per_second(outcome.totals.delivered));
+    let delivered = words::number(outcome.per_second(outcome.reached()));
     let wrong: Vec<_> = outcome.ledger.problems.iter().collect();
     let proof = match wrong.as_slice() {
         [] if outcome.ledger.chats == 0 => String::new(),
@@ -172,10 +172,10 @@ fn cards(outcome: &Outcome) -> Markup {
     html! {
         section.cards {
             @if totals.due > 0 {
-                (card("Chats a second", &words::number(outcome.per_second(totals.delivered)), "", &format!(
+                (card("Chats a second", &words::number(outcome.per_second(outcome.reached())), "", &format!(
                     "delivered, of {} due; {} in all",
                     words::number(outcome.per_second(totals.due)),
-                    words::several(totals.delivered, "chat"),
+                    words::several(outcome.reached(), "chat"),
                 )))
             }
             @if let Some(kind) = words::kinds(outcome).first() {

@@ -1,10 +1,22 @@
 //! Figures as people read them: three digits that matter, thousands apart, units said.
 
-use crate::outcome::{Outcome, Role};
+use crate::{
+    outcome::{Outcome, Role},
+    plan::Scenario,
+};
 
 /// Kinds of latency, in the order in which they matter.
-const KINDS: [&str; 6] =
-    ["delivery", "acknowledgement", "connect", "resume", "history", "conversations"];
+const KINDS: [&str; 9] = [
+    "picture",
+    "lastDelivery",
+    "delivery",
+    "upload",
+    "acknowledgement",
+    "connect",
+    "resume",
+    "history",
+    "conversations",
+];
 
 type Say = fn(f64) -> String;
 
@@ -151,8 +163,14 @@ pub(super) fn kinds(outcome: &Outcome) -> Vec<&str> {
 /// What was to be done, in two lines of a plan.
 pub(super) fn plan(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
-    let mut parts = vec![several(plan.users.into(), "phone")];
-    if plan.rate > 0.0 {
+    let mut parts = vec![several(plan.all_phones().into(), "phone")];
+    if plan.scenario == Scenario::Group {
+        let changes = number(plan.rate * plan.changes);
+        parts.push(format!("groups of {}, {changes} changes/s", plan.group_size));
+    }
+    if plan.scenario == Scenario::Media {
+        parts.push(format!("{} pictures/s of {} bytes", number(plan.rate), plan.picture_size));
+    } else if plan.rate > 0.0 {
         parts.push(format!("{} chats/s of {} bytes", number(plan.rate), plan.size));
     }
     parts.push(format!("for {}", secs(plan.duration_secs)));

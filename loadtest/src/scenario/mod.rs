@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::plan::{Plan, Scenario};
 
-/// What happens at a phone. Phones and people are the same numbers.
+/// What happens at a person's first phone. These phones and people are the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Write {
@@ -27,6 +27,27 @@ pub enum Action {
     /// Loses its socket and opens another at once.
     Reconnect {
         phone: u32,
+    },
+    /// Writes to the phone's group.
+    WriteToGroup {
+        phone: u32,
+    },
+    /// Leaves the phone's group, or comes back to it.
+    Rove {
+        phone: u32,
+    },
+    /// Recalls the chat that this phone was acknowledged last.
+    Recall {
+        phone: u32,
+    },
+    /// Deletes, for this phone's person, the chat that it was shown last.
+    Delete {
+        phone: u32,
+    },
+    /// Uploads a picture and sends it.
+    SendPicture {
+        phone: u32,
+        target: u32,
     },
     /// Reads a page of a conversation's chats, or of the list of conversations.
     ReadHistory {
@@ -97,9 +118,20 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Those of them whose number is in this range.
-    fn phones(self, range: std::ops::Range<u32>) -> Vec<u32> {
-        range.filter(|phone| self.plan.thread_of(*phone) == self.thread).collect()
+    /// Those of these whose phones are on the thread.
+    fn phones(self, people: impl IntoIterator<Item = u32>) -> Vec<u32> {
+        let people = people.into_iter();
+        people.filter(|phone| self.plan.thread_of(*phone) == self.thread).collect()
+    }
+
+    /// Those of these whose phones are on the thread, and their share of what happens at this rate.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of people")]
+    fn share(self, people: impl IntoIterator<Item = u32>, rate: f64) -> (Vec<u32>, Arrivals) {
+        let people: Vec<_> = people.into_iter().collect();
+        let all = people.len().max(1) as f64;
+        let own = self.phones(people);
+        let arrivals = Arrivals::at(rate * own.len() as f64 / all);
+        (own, arrivals)
     }
 }
 
@@ -108,6 +140,8 @@ fn sources(plan: &Plan, part: Part<'_>) -> Vec<Box<dyn Source>> {
     match plan.scenario {
         Scenario::Chat | Scenario::Soak => vec![writing::pairs(part, all)],
         Scenario::Inbox => vec![writing::inbox(part)],
+        Scenario::Group => writing::groups(part),
+        Scenario::Media => vec![writing::pictures(part, all)],
         Scenario::Idle => vec![],
         Scenario::Storm => {
             // Some stay, and write: what a storm costs those who are not in it.
@@ -231,6 +265,42 @@ mod tests {
             goings += 1;
         }
         assert!((700..1_300).contains(&goings), "{goings}");
+    }
+
+    #[test]
+    fn in_groups_some_write_and_others_come_and_go() {
+        let plan = Plan { group_size: 50, changes: 0.3, ..plan(Scenario::Group) };
+        let (mut writes, mut changes) = (0, [0; 3]);
+        for (_, action) in actions(&plan, 10) {
+            match action {
+                Action::WriteToGroup { phone } => {
+                    writes += 1;
+                    assert!(!plan.roves(phone), "{phone}");
+                }
+                Action::Rove { phone } => {
+                    changes[0] += 1;
+                    assert!((45..50).contains(&phone) || phone >= 95, "{phone}");
+                }
+                Action::Recall { .. } => changes[1] += 1,
+                Action::Delete { .. } => changes[2] += 1,
+                other => unreachable!("{other:?}"),
+            }
+        }
+        assert!((4_700..5_300).contains(&writes), "{writes}");
+        assert!(changes.iter().all(|count| (400..600).contains(count)), "{changes:?}");
+        let none = Plan { changes: 0.0, ..plan };
+        let is_write = |(_, action): &_| matches!(action, Action::WriteToGroup { .. });
+        assert!(actions(&none, 2).iter().all(is_write));
+    }
+
+    #[test]
+    fn pictures_are_sent_in_pairs() {
+        let actions = actions(&Plan { rate: 20.0, ..plan(Scenario::Media) }, 10);
+        assert!((140..260).contains(&actions.len()), "{}", actions.len());
+        assert!(actions.iter().all(|(_, action)| matches!(
+            action,
+            Action::SendPicture { phone, target } if phone ^ 1 == *target
+        )));
     }
 
     #[test]

@@ -27,9 +27,6 @@ impl Source for Pages {
 
 /// As many requests as chats.
 pub(super) fn pages(part: Part<'_>, people: std::ops::Range<u32>) -> Box<dyn Source> {
-    let all = people.len();
-    let phones = part.phones(people);
-    #[expect(clippy::cast_precision_loss, reason = "numbers of people")]
-    let share = phones.len() as f64 / all as f64;
-    Box::new(Pages { arrivals: Arrivals::at(part.plan.rate * share), phones })
+    let (phones, arrivals) = part.share(people, part.plan.rate);
+    Box::new(Pages { arrivals, phones })
 }

@@ -1,6 +1,6 @@
-//! People who write, at times that do not depend on the server.
+//! People who do one thing again and again, at times that do not depend on the server.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use rand::{Rng, rngs::SmallRng};
 
@@ -8,37 +8,57 @@ use super::{Action, Arrivals, Part, Source};
 
 struct Writing {
     arrivals: Arrivals,
-    writers: Vec<u32>,
-    target: fn(u32) -> u32,
+    people: Vec<u32>,
+    action: fn(u32) -> Action,
 }
 
 impl Source for Writing {
     fn next(&mut self, random: &mut SmallRng) -> Option<(Duration, Vec<Action>)> {
         let at = self.arrivals.next(random)?;
-        let phone = self.writers[random.random_range(0..self.writers.len())];
-        Some((at, vec![Action::Write { phone, target: (self.target)(phone) }]))
+        let phone = self.people[random.random_range(0..self.people.len())];
+        Some((at, vec![(self.action)(phone)]))
     }
 }
 
 /// Neighbours write to each other: 0 and 1, 2 and 3, and so on. Phones are dealt out to the targets one by
 /// one, so the two of a pair are at different ones. The range is of an even number of people.
-pub(super) fn pairs(part: Part<'_>, people: std::ops::Range<u32>) -> Box<dyn Source> {
-    writing(part, people, |phone| phone ^ 1)
+pub(super) fn pairs(part: Part<'_>, people: Range<u32>) -> Box<dyn Source> {
+    writing(part, people, part.plan.rate, |phone| Action::Write { phone, target: phone ^ 1 })
 }
 
 /// All others write to the first.
 pub(super) fn inbox(part: Part<'_>) -> Box<dyn Source> {
-    writing(part, 1..part.plan.users, |_| 0)
+    let others = 1..part.plan.users;
+    writing(part, others, part.plan.rate, |phone| Action::Write { phone, target: 0 })
 }
 
+/// Neighbours send each other pictures.
+pub(super) fn pictures(part: Part<'_>, people: Range<u32>) -> Box<dyn Source> {
+    writing(part, people, part.plan.rate, |phone| Action::SendPicture { phone, target: phone ^ 1 })
+}
+
+/// In each group those who stay write, recall and delete, and the others come and go. The three changes are
+/// equally frequent.
+pub(super) fn groups(part: Part<'_>) -> Vec<Box<dyn Source>> {
+    let plan = part.plan;
+    let stayers = || (0..plan.users).filter(|person| !plan.roves(*person));
+    let rovers = (0..plan.users).filter(|person| plan.roves(*person));
+    let changes = plan.rate * plan.changes / 3.0;
+    vec![
+        writing(part, stayers(), plan.rate, |phone| Action::WriteToGroup { phone }),
+        writing(part, rovers, changes, |phone| Action::Rove { phone }),
+        writing(part, stayers(), changes, |phone| Action::Recall { phone }),
+        writing(part, stayers(), changes, |phone| Action::Delete { phone }),
+    ]
+}
+
+/// These people together, at this rate.
 fn writing(
     part: Part<'_>,
-    people: std::ops::Range<u32>,
-    target: fn(u32) -> u32,
+    people: impl IntoIterator<Item = u32>,
+    rate: f64,
+    action: fn(u32) -> Action,
 ) -> Box<dyn Source> {
-    let all = people.len();
-    let writers = part.phones(people);
-    #[expect(clippy::cast_precision_loss, reason = "numbers of people")]
-    let share = if all == 0 { 0.0 } else { writers.len() as f64 / all as f64 };
-    Box::new(Writing { arrivals: Arrivals::at(part.plan.rate * share), writers, target })
+    let (people, arrivals) = part.share(people, rate);
+    Box::new(Writing { arrivals, people, action })
 }

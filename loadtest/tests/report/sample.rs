@@ -165,6 +165,7 @@ fn plan() -> Plan {
             .map(|url| url.parse().unwrap())
             .into(),
         users: 2000,
+        phones: 1,
         rate: RATE,
         duration_secs: LOAD_SECS,
         ramp_secs: 4.0,
@@ -173,6 +174,9 @@ fn plan() -> Plan {
         window: 8,
         think_secs: 10.0,
         every_secs: 10.0,
+        group_size: 50,
+        changes: 0.1,
+        picture_size: 4_000_000,
         seed: 1,
         threads: 2,
         settle_secs: 30.0,

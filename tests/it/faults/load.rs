@@ -6,20 +6,30 @@ use std::sync::Arc;
 use loadtest::{
     engine::{self, Setup},
     measure::Watch,
+    outcome::Outcome,
     people,
     plan::{Plan, Scenario},
 };
 use phone::{reading, target::Target, wire::Imserver};
 
 use crate::{
-    faults::cluster::Cluster,
+    faults::cluster::{Cluster, replica},
     harness::{Redis, postgres},
 };
 
-/// Puts this load on three replicas, and asserts that nothing was lost, doubled or brought to others.
+/// Puts this load on three replicas, and asserts that it is clean and each chat was delivered.
 async fn load(plan: Plan) {
+    let totals = clean(plan).await.totals;
+    assert_eq!(totals.delivered, totals.due, "{totals:?}");
+}
+
+/// Puts this load on three replicas, and asserts that nothing was lost, doubled or brought to others.
+async fn clean(plan: Plan) -> Outcome {
     let (database, redis) = (postgres::database().await, Redis::start());
-    let cluster = Cluster::start(&database, redis.url().as_str()).await;
+    let media = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", media.path().display());
+    let start = || replica(&database, redis.url().as_str()).set("media.url", &url);
+    let cluster = Cluster::of([start(), start(), start()]).await;
     let plan = Plan {
         targets: cluster.replicas.iter().map(|replica| replica.url("/").parse().unwrap()).collect(),
         // Of a machine that may stand still for long.
@@ -42,7 +52,8 @@ async fn load(plan: Plan) {
     let totals = outcome.totals;
     assert!(outcome.ledger.is_clean(), "{}", outcome.ledger);
     assert!(totals.due > 100, "{totals:?}");
-    assert_eq!((totals.acknowledged, totals.delivered), (totals.due, totals.due), "{totals:?}");
+    assert_eq!(totals.acknowledged, totals.due, "{totals:?}");
+    outcome
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,4 +73,26 @@ async fn storms_of_reconnects_lose_nothing() {
     let scenario = Scenario::Storm;
     let plan = Plan { scenario, users: 100, rate: 40.0, every_secs: 3.0, ..Plan::default() };
     load(plan).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_that_change_lose_nothing() {
+    let scenario = Scenario::Group;
+    let plan = Plan { scenario, users: 24, group_size: 12, rate: 30.0, ..Plan::default() };
+    let outcome = clean(Plan { phones: 2, changes: 1.0, ..plan }).await;
+    assert!(outcome.totals.delivered > 10 * outcome.totals.due, "{:?}", outcome.totals);
+    assert!(
+        outcome.totals.requests > 100,
+        "joins, leaves, recalls, deletions: {:?}",
+        outcome.totals
+    );
+    assert!(outcome.latencies["lastDelivery"].p50 >= outcome.latencies["delivery"].p50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_are_read_at_the_other_phone() {
+    let scenario = Scenario::Media;
+    let plan = Plan { scenario, users: 10, rate: 15.0, picture_size: 6_000, ..Plan::default() };
+    let Outcome { totals, latencies, .. } = clean(plan).await;
+    assert_eq!((latencies["upload"].count, latencies["picture"].count), (totals.due, totals.due));
 }

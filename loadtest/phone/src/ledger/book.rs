@@ -23,17 +23,29 @@ impl Key {
     pub const UNREADABLE: Self = Self { run: u32::MAX, writer: u32::MAX, number: u32::MAX };
     /// Stands for an event that is no chat. It has its number, as what another run sent.
     pub const NO_CHAT: Self = Self { run: u32::MAX, writer: u32::MAX, number: 0 };
+    /// Stands for the event that the words of a chat are gone.
+    pub const RECALL: Self = Self { number: 2, ..Self::NO_CHAT };
+    /// Stands for a chat that the user deleted, and for the event that it is gone.
+    pub const DELETION: Self = Self { number: 4, ..Self::NO_CHAT };
+    /// Stands for a line of the service in a group.
+    pub const LINE: Self = Self { number: 6, ..Self::NO_CHAT };
+
+    /// What stands for something that no phone wrote.
+    const SPECIAL: [(Self, &'static str); 5] = [
+        (Self::UNREADABLE, "a chat without a key"),
+        (Self::NO_CHAT, "an event that is no chat"),
+        (Self::RECALL, "a recall"),
+        (Self::DELETION, "a chat that was deleted"),
+        (Self::LINE, "a line of the service"),
+    ];
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::UNREADABLE {
-            return f.write_str("a chat without a key");
+        match Self::SPECIAL.iter().find(|(key, _)| key == self) {
+            Some((_, words)) => f.write_str(words),
+            None => write!(f, "{:x}-{}-{}", self.run, self.writer, self.number),
         }
-        if *self == Self::NO_CHAT {
-            return f.write_str("an event that is no chat");
-        }
-        write!(f, "{:x}-{}-{}", self.run, self.writer, self.number)
     }
 }
 
@@ -62,15 +74,30 @@ pub struct Seen {
     pub key: Key,
     pub id: i64,
     pub sender: i64,
+    /// As [`address`](crate::address) has it.
     pub target: i64,
-    /// Whether the content is what belongs to the key.
-    pub is_intact: bool,
+    pub words: Words,
+}
+
+/// What a chat says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// What does not belong to the key.
+    Changed,
+    /// What belongs to the key.
+    Intact,
+    /// Nothing any more.
+    Recalled,
 }
 
 impl Seen {
     /// An event that is no chat.
-    pub const NO_CHAT: Self =
-        Self { key: Key::NO_CHAT, id: 0, sender: 0, target: 0, is_intact: true };
+    pub const NO_CHAT: Self = Self::event(Key::NO_CHAT, 0);
+
+    /// What one of the special keys stands for, of the chat or line with this id.
+    pub const fn event(key: Key, id: i64) -> Self {
+        Self { key, id, sender: 0, target: 0, words: Words::Intact }
+    }
 }
 
 /// The number of an event, counted from where the book begins. Farther ones than two thousand million
@@ -93,17 +120,23 @@ impl Offset {
     }
 }
 
-/// A sender, a target, and whether the content is as it was sent, in 32 bits: one mix-up in two
-/// thousand million is not noticed.
+/// A sender, a target, and what became of the words, in 32 bits: one mix-up in a thousand million is not
+/// noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(u32);
 
 impl Mark {
-    pub(super) fn new(sender: i64, target: i64, is_intact: bool) -> Self {
+    pub(super) fn new(sender: i64, target: i64, words: Words) -> Self {
         let mix = |user: i64, factor| user.cast_unsigned().wrapping_add(1).wrapping_mul(factor);
         let mixed = mix(sender, 0x9e37_79b9_7f4a_7c15) ^ mix(target, 0xc2b2_ae3d_27d4_eb4f) >> 1;
         let high = u32::try_from(mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 32);
-        Self(high.expect("32 bits are left") & !1 | u32::from(is_intact))
+        Self(high.expect("32 bits are left") & !3 | words as u32)
+    }
+
+    /// What became of the words of a chat of this sender to this target; `None` if it is another's.
+    pub(super) fn words(self, sender: i64, target: i64) -> Option<Words> {
+        let all = [Words::Changed, Words::Intact, Words::Recalled];
+        all.into_iter().find(|words| Self::new(sender, target, *words) == self)
     }
 }
 
@@ -124,8 +157,15 @@ pub(super) struct Sent {
 
 /// The connection of a chat that was sent more than once.
 const SEVERAL: u32 = u32::MAX;
+/// The acknowledgement of a chat that was refused for good.
+const REFUSED: u32 = u32::MAX;
 
 impl Sent {
+    /// Whether the sender was told that it will not be committed.
+    pub(super) fn is_refused(&self) -> bool {
+        self.acknowledged == REFUSED
+    }
+
     /// The connection, if it was sent exactly once.
     pub(super) fn only_connection(&self) -> Option<u32> {
         (self.first > 0 && self.connection != SEVERAL).then_some(self.connection)
@@ -250,8 +290,8 @@ impl Book {
                 format!("{user} did not send what is acknowledged: {seen:?}")
             });
         };
-        let mark = Mark::new(user, sent.target, true);
-        if sent.acknowledged == 0 {
+        let target = sent.target;
+        if sent.acknowledged == 0 || sent.is_refused() {
             (sent.acknowledged, sent.seq, sent.id) = (moment, Offset::new(seq, base), seen.id);
         }
         let (before, is_same) = ((sent.seq.seq(base), sent.id), sent.seq == Offset::new(seq, base));
@@ -261,8 +301,20 @@ impl Book {
                 format!("{} is acknowledged as {before:?} and as {again:?}", seen.key)
             });
         }
-        if Mark::new(seen.sender, seen.target, seen.is_intact) != mark {
+        if (seen.sender, seen.target) != (user, target) || seen.words == Words::Changed {
             self.at_once.add(Class::Foreign, || format!("acknowledged to {user}: {seen:?}"));
+        }
+    }
+
+    /// It heard that a chat to a group is refused for good: its user is no member.
+    ///
+    /// # Panics
+    ///
+    /// For a key that this book did not give.
+    pub fn refuse(&mut self, key: Key) {
+        let sent = self.own(key).expect("it was written");
+        if sent.acknowledged == 0 {
+            sent.acknowledged = REFUSED;
         }
     }
 
@@ -275,7 +327,7 @@ impl Book {
             seq: Offset::new(seq, self.cursor),
             writer,
             number,
-            mark: Mark::new(seen.sender, seen.target, seen.is_intact),
+            mark: Mark::new(seen.sender, seen.target, seen.words),
         });
     }
 
@@ -297,10 +349,9 @@ impl Book {
 
     /// The key that a showing is of; a digest of it if it is of another run.
     pub(super) fn key(&self, shown: &Shown) -> Key {
-        match (shown.writer, shown.number) {
-            (OTHERS, u32::MAX) => Key::UNREADABLE,
-            (writer, number) => Key { run: self.run, writer, number },
-        }
+        let short_of = |key: &Key| short(*key, self.run) == (shown.writer, shown.number);
+        let special = Key::SPECIAL.into_iter().map(|(key, _)| key).find(short_of);
+        special.unwrap_or(Key { run: self.run, writer: shown.writer, number: shown.number })
     }
 
     /// The number after which the phone is to have been shown everything. A reload may go back before
@@ -315,7 +366,8 @@ impl Book {
 
     /// The number and the id with which a chat of this phone was first acknowledged.
     pub(super) fn answer(&self, sent: &Sent) -> Option<(Option<i64>, i64)> {
-        (sent.acknowledged > 0).then(|| (sent.seq.seq(self.cursor), sent.id))
+        let is_acknowledged = sent.acknowledged > 0 && !sent.is_refused();
+        is_acknowledged.then(|| (sent.seq.seq(self.cursor), sent.id))
     }
 }
 

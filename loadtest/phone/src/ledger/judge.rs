@@ -2,11 +2,15 @@
 
 use super::{
     book::Book,
-    load::{Load, Timeline},
+    changes::Changes,
+    groups,
+    load::Load,
     shown,
     stored::{self, Stored},
+    timeline::Timeline,
     verdict::{Class, Verdict},
 };
+use crate::address;
 
 /// What is wrong. Phones of one user may have several books. Every phone with a book is taken to be up
 /// at the end, so that it was shown all that is stored after its cursor.
@@ -15,8 +19,14 @@ use super::{
 /// with it, each phone of the target must have been shown what was acknowledged. The sender's other
 /// phones need not be, nor need a sender who writes to himself.
 pub fn judge(books: &[Book], timelines: &[Timeline]) -> Verdict {
-    let load = Load::new(books);
+    judge_changes(books, timelines, &Changes::default())
+}
+
+/// As [`judge`], of a load with groups, recalls and deletions, at a server with numbers. A group is there before
+/// the first book begins, or all books begin at 0.
+pub fn judge_changes(books: &[Book], timelines: &[Timeline], changes: &Changes) -> Verdict {
     let mut verdict = Verdict::default();
+    let load = Load::new(books, timelines, changes, &mut verdict);
     for book in books {
         verdict.chats += book.sent.len() as u64;
         let loaded = book.beginnings.iter().map(|beginning| beginning.loaded).sum::<usize>();
@@ -25,6 +35,9 @@ pub fn judge(books: &[Book], timelines: &[Timeline]) -> Verdict {
     }
     let stored = stored::read(&load, timelines, &mut verdict);
     compare_answers(&load, &stored, &mut verdict);
+    groups::compare_members(&load, &stored, &mut verdict);
+    groups::compare_recalls(&load, &stored, &mut verdict);
+    groups::compare_deletions(&load, &stored, &mut verdict);
     if has_numbers(books, timelines) {
         for book in books {
             shown::compare_numbered(&load, book, &stored, &mut verdict);
@@ -46,11 +59,19 @@ fn has_numbers(books: &[Book], timelines: &[Timeline]) -> bool {
             .any(|book| book.shown.iter().any(|shown| book.seq(shown).is_some()) || answers(book))
 }
 
-/// What is acknowledged is in both timelines, with the number and the id of the acknowledgement.
+/// What is acknowledged is in both timelines, with the number and the id of the acknowledgement. Who else has
+/// a chat to a group is compared elsewhere.
 fn compare_answers(load: &Load<'_>, stored: &Stored<'_>, verdict: &mut Verdict) {
     for (at, book) in load.books.iter().enumerate() {
         for (number, sent) in book.sent.iter().enumerate() {
             let key = || format!("{:x}-{}-{number}", book.run, book.writer);
+            let group = address::group_of(sent.target);
+            if sent.is_refused() {
+                if group.is_none_or(|group| load.members.stayed(group, book.user)) {
+                    verdict.add(Class::Lost, || format!("{} was refused", key()));
+                }
+                continue;
+            }
             let Some((seq, id)) = book.answer(sent) else {
                 let what = if sent.first == 0 { "sent" } else { "acknowledged" };
                 verdict.add(Class::Lost, || format!("{} was never {what}", key()));
@@ -59,7 +80,8 @@ fn compare_answers(load: &Load<'_>, stored: &Stored<'_>, verdict: &mut Verdict) 
             let at_sender = stored.at_sender(load, (at, number));
             let at_target = stored.at_target(load, (at, number));
             // A target without a phone in this load is not read back.
-            let is_read = load.users.contains(&sent.target) || stored.has(sent.target);
+            let is_read =
+                group.is_none() && (load.users.contains(&sent.target) || stored.has(sent.target));
             if at_sender != Some((seq, id)) || is_read && at_target.map(|(_, id)| id) != Some(id) {
                 verdict.add(Class::Unstored, || {
                     format!(

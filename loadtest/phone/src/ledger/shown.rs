@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use super::{
-    book::{Beginning, Book, Shown},
+    book::{Beginning, Book, Key, Shown, Words},
     load::{Belonging, Load},
     order::Order,
     stored::Stored,
@@ -19,8 +19,9 @@ pub(super) fn compare_numbered(
 ) {
     let ends = book.beginnings.iter().skip(1).map(|next| next.first).chain([book.shown.len()]);
     let mut seen = HashMap::new();
+    let mut gone = Gone::default();
     for (beginning, end) in book.beginnings.iter().zip(ends) {
-        seen = walk(load, book, beginning, &book.shown[beginning.first..end], verdict);
+        seen = walk(load, book, beginning, &book.shown[beginning.first..end], &mut gone, verdict);
     }
     let user = book.user;
     let keys: HashSet<_> = seen.values().map(|shown| (shown.writer, shown.number)).collect();
@@ -38,6 +39,8 @@ pub(super) fn compare_numbered(
             continue;
         }
         match seen.get(&seq) {
+            // Shown as it was, or as what became of it, and then deleted.
+            Some(shown) if event.key == Key::DELETION && shown.id == event.id => {}
             Some(shown) if (shown.writer, shown.number) == key && shown.id != event.id => {
                 verdict.add(Class::Unstored, || {
                     let (key, id) = (event.key, event.id);
@@ -58,6 +61,7 @@ pub(super) fn compare_numbered(
             None => verdict.add(Class::Unstored, || {
                 format!("{user} was shown {} as {seq}, which is not there", book.key(shown))
             }),
+            Some((_, event)) if event.key == Key::DELETION && shown.id == event.id => {}
             Some((stored, event)) if *stored != key => {
                 let own = numbers.get(&key).and_then(|own| seen.get(own));
                 let is_again = own.is_some_and(|own| (own.writer, own.number) == key);
@@ -72,12 +76,39 @@ pub(super) fn compare_numbered(
     }
 }
 
+/// The chats of which a phone has heard that they are gone.
+#[derive(Default)]
+struct Gone {
+    recalled: HashSet<i64>,
+    deleted: HashSet<i64>,
+}
+
+impl Gone {
+    /// Goes on to what is shown next. What is wrong with it, if it is a chat that is gone.
+    fn problem(&mut self, load: &Load<'_>, shown: &Shown) -> Option<&'static str> {
+        if load.is(shown, Key::RECALL) {
+            self.recalled.insert(shown.id);
+        } else if load.is(shown, Key::DELETION) {
+            self.deleted.insert(shown.id);
+        } else if self.deleted.contains(&shown.id) {
+            return Some("it was deleted");
+        } else if self.recalled.contains(&shown.id)
+            && let Some(origin) = load.origin(shown.writer, shown.number)
+            && shown.mark.words(origin.book.user, origin.sent.target) == Some(Words::Intact)
+        {
+            return Some("its words were recalled");
+        }
+        None
+    }
+}
+
 /// One stretch of showings; what each number was.
 fn walk<'a>(
     load: &Load<'_>,
     book: &Book,
     beginning: &Beginning,
     showings: &'a [Shown],
+    gone: &mut Gone,
     verdict: &mut Verdict,
 ) -> HashMap<i64, &'a Shown> {
     let (user, mut cursor) = (book.user, beginning.cursor);
@@ -85,11 +116,14 @@ fn walk<'a>(
     for (at, shown) in showings.iter().enumerate() {
         let key = || book.key(shown);
         let is_loaded = at < beginning.loaded;
-        match load.belonging_shown(user, shown) {
-            Belonging::Foreign(problem) => verdict.add(Class::Foreign, || {
+        let problem = match load.belonging_shown(user, shown) {
+            Belonging::Foreign(problem) => Some(problem),
+            Belonging::Own(_) | Belonging::Other => gone.problem(load, shown),
+        };
+        if let Some(problem) = problem {
+            verdict.add(Class::Foreign, || {
                 format!("{user} was shown {}, id {}: {problem}", key(), shown.id)
-            }),
-            Belonging::Own(_) | Belonging::Other => {}
+            });
         }
         let Some(seq) = book.seq(shown) else {
             verdict.add(Class::Unstored, || format!("{user} was shown {} without number", key()));

@@ -1,13 +1,15 @@
 //! What was read back: whether it is sound in itself, and where what is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    book::{Mark, Seen},
-    load::{Belonging, Load, Timeline},
+    book::{Key, Mark, Seen, Words},
+    load::{Belonging, Load, Origin},
     order::Order,
+    timeline::Timeline,
     verdict::{Class, Verdict},
 };
+use crate::address;
 
 /// Where the timelines have what.
 pub(super) struct Stored<'a> {
@@ -15,6 +17,12 @@ pub(super) struct Stored<'a> {
     /// By book and number: the place in the sender's timeline and in the target's, from 1. 0 is
     /// nowhere.
     places: Vec<Vec<[u32; 2]>>,
+    /// By group and user: the ids of the chats and lines that the user has.
+    pub(super) of_groups: HashMap<(i64, i64), HashSet<i64>>,
+    /// By chat: who was told that it is recalled, and after which id of its group.
+    pub(super) recalls: BTreeMap<i64, Vec<(i64, i64)>>,
+    /// By user and chat: how many events say that it is gone.
+    pub(super) deletions: HashMap<(i64, i64), u32>,
 }
 
 const SENDER: usize = 0;
@@ -68,6 +76,9 @@ pub(super) fn read<'a>(
     let mut stored = Stored {
         timelines: timelines.iter().map(|timeline| (timeline.user, timeline)).collect(),
         places: load.books.iter().map(|book| vec![[0; 2]; book.sent.len()]).collect(),
+        of_groups: HashMap::new(),
+        recalls: BTreeMap::new(),
+        deletions: HashMap::new(),
     };
     for timeline in timelines {
         read_one(load, timeline, cursors.get(&timeline.user).copied(), &mut stored, verdict);
@@ -98,8 +109,17 @@ fn read_one(
             Some(seq) => format!("{user}'s timeline has {} as {seq}, id {}", seen.key, seen.id),
             None => format!("{user}'s timeline has {}, id {}", seen.key, seen.id),
         };
-        let mark = Mark::new(seen.sender, seen.target, seen.is_intact);
-        let origin = match load.belonging(user, load.short(seen.key), mark) {
+        if let Some(group) = load.members.group_of_line(seen.id).filter(|_| seen.key == Key::LINE) {
+            stored.of_groups.entry((group, user)).or_default().insert(seen.id);
+            let is_in_order = order.line_holds(group, seen.id);
+            if !load.members.has(group, user, seen.id) {
+                verdict.add(Class::Foreign, || format!("{}: no member then", text()));
+            } else if !(is_risen && is_in_order) {
+                verdict.add(Class::Reordered, || format!("{}, which is too late", text()));
+            }
+            continue;
+        }
+        let origin = match stored.origin(load, user, seen, &order, verdict) {
             Belonging::Own(origin) => origin,
             Belonging::Other => {
                 if !is_risen {
@@ -113,9 +133,13 @@ fn read_one(
             }
         };
         let (book, number) = origin.place;
-        let places = &mut stored.places[book][number];
         let (sender, target) = (origin.book.user, origin.sent.target);
-        let is_again = places[if user == target { TARGET } else { SENDER }] != 0;
+        let group = address::group_of(target);
+        let places = &mut stored.places[book][number];
+        let is_again = match group {
+            Some(group) => !stored.of_groups.entry((group, user)).or_default().insert(seen.id),
+            None => places[if user == target { TARGET } else { SENDER }] != 0,
+        };
         if is_again {
             verdict.add(Class::Doubled, || format!("{}, and before that", text()));
             continue;
@@ -130,6 +154,66 @@ fn read_one(
         let is_in_order = order.holds(origin.book.writer, sender, origin.sent, seen.id);
         if !(is_risen && is_in_order) {
             verdict.add(Class::Reordered, || format!("{}, which is too late", text()));
+        }
+    }
+}
+
+impl Stored<'_> {
+    /// Which chat an event of a user is. Events about changes of chats are noted and are none.
+    fn origin<'a>(
+        &mut self,
+        load: &Load<'a>,
+        user: i64,
+        seen: &Seen,
+        order: &Order,
+        verdict: &mut Verdict,
+    ) -> Belonging<'a> {
+        let id = seen.id;
+        match seen.key {
+            Key::RECALL => {
+                let target = load.changed(id).map(|origin| origin.sent.target);
+                let after =
+                    target.and_then(address::group_of).map_or(0, |group| order.last_of(group));
+                self.recalls.entry(id).or_default().push((user, after));
+                Belonging::Other
+            }
+            Key::DELETION if !load.deletions.contains_key(&(user, id)) => {
+                Belonging::Foreign("its user did not delete it")
+            }
+            Key::DELETION => {
+                let count = self.deletions.entry((user, id)).or_default();
+                *count += 1;
+                // The first one is where the chat was.
+                let first = load.changed(id).filter(|_| *count == 1);
+                first
+                    .filter(|origin| !self.has_chat(user, *origin, id))
+                    .map_or(Belonging::Other, Belonging::Own)
+            }
+            key => {
+                let mark = Mark::new(seen.sender, seen.target, seen.words);
+                let belonging = load.belonging(user, load.short(key), mark, id);
+                if matches!(belonging, Belonging::Own(_)) {
+                    if load.deletions.get(&(user, id)) == Some(&true) {
+                        verdict.add(Class::Foreign, || format!("{user} has {key}, and deleted it"));
+                    } else if seen.words == Words::Intact && load.recalls.get(&id) == Some(&true) {
+                        verdict.add(Class::Foreign, || {
+                            format!("{user}'s timeline has the words of {key}, which is recalled")
+                        });
+                    }
+                }
+                belonging
+            }
+        }
+    }
+
+    fn has_chat(&self, user: i64, origin: Origin<'_>, id: i64) -> bool {
+        let (book, number) = origin.place;
+        match address::group_of(origin.sent.target) {
+            Some(group) => self.of_groups.get(&(group, user)).is_some_and(|has| has.contains(&id)),
+            None => {
+                let side = if user == origin.sent.target { TARGET } else { SENDER };
+                self.places[book][number][side] != 0
+            }
         }
     }
 }

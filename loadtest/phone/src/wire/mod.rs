@@ -30,8 +30,11 @@ pub struct Cursor {
 pub struct Letter<'a> {
     pub key: &'a str,
     pub sender: i64,
+    /// As [`address`](crate::address) has it.
     pub target: i64,
     pub content: &'a str,
+    /// The upload that it shows, instead of a content.
+    pub picture: Option<u128>,
 }
 
 /// What a frame of the server means.
@@ -43,8 +46,8 @@ pub enum Heard<'a> {
     Ready { epoch: Option<String>, last_seq: Option<i64> },
     /// A chat of one's own is committed.
     Sent { seq: Option<i64>, chat: ChatFrame<'a> },
-    /// Somebody else's chat, one's own from elsewhere, or an event that is no chat.
-    Event { seq: Option<i64>, chat: Option<ChatFrame<'a>> },
+    /// Somebody else's chat, one's own from elsewhere, or something else that happened.
+    Event { seq: Option<i64>, event: Event<'a> },
     /// A send that failed; absent `after`: for good.
     Refused { key: Option<Cow<'a, str>>, code: Cow<'a, str>, after: Option<Duration> },
     /// The cursor counts no more: load over HTTP.
@@ -55,34 +58,68 @@ pub enum Heard<'a> {
     Nothing,
 }
 
-/// A chat as a frame shows it. Without content it is an answer that names the key alone: who wrote it to
-/// whom is then what the phone knows of the key.
+/// What an event says.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Chat(ChatFrame<'a>),
+    Line(Line),
+    /// The words of this chat are gone.
+    Recalled(i64),
+    /// The user deleted this chat. It stands for the chat, too.
+    Deleted(i64),
+    /// Nothing that matters to a load.
+    Other,
+}
+
+/// A line of the service in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub id: i64,
+    /// The group's conversation.
+    pub group: i64,
+    /// Who is a member from this line on.
+    pub joined: Vec<i64>,
+    /// Who is a member up to this line.
+    pub left: Vec<i64>,
+}
+
+/// A chat as it is shown or stored.
 #[derive(Debug)]
 pub struct ChatFrame<'a> {
     pub key: Cow<'a, str>,
     pub id: i64,
     pub sender: i64,
+    /// As [`address`](crate::address) has it.
     pub target: i64,
-    pub content: Option<Cow<'a, str>>,
+    pub content: Content<'a>,
+}
+
+/// What a chat says.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// It is an answer that names the key alone: who wrote it to whom is then what the phone knows of the key.
+    Unsaid,
+    Text(Cow<'a, str>),
+    Picture(Picture<'a>),
+    Recalled,
+}
+
+/// A picture that a chat shows.
+#[derive(Debug)]
+pub struct Picture<'a> {
+    /// The id of the upload.
+    pub media: u128,
+    pub url: Cow<'a, str>,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// A part of what a user has.
 #[derive(Debug)]
-pub struct Page {
-    /// `None`: an event that is no chat.
-    pub events: Vec<(Option<i64>, Option<StoredChat>)>,
+pub struct Page<'a> {
+    pub events: Vec<(Option<i64>, Event<'a>)>,
     /// What the next page is after; `None` if this is the last.
     pub next: Option<i64>,
-}
-
-/// A chat as it is stored.
-#[derive(Debug)]
-pub struct StoredChat {
-    pub key: String,
-    pub id: i64,
-    pub sender: i64,
-    pub target: i64,
-    pub content: String,
 }
 
 /// A frame that cannot be read.
@@ -111,7 +148,7 @@ pub trait Wire: Send + Sync {
     fn page_path(&self, person: &Person, after: i64) -> String;
 
     /// Reads such a page.
-    fn read_page(&self, body: &str) -> Result<Page, Unreadable>;
+    fn read_page<'a>(&self, body: &'a str) -> Result<Page<'a>, Unreadable>;
 
     /// Whether a client goes on after its socket was closed with this code. The others say that the client
     /// has done something wrong, or is not wanted.

@@ -1,31 +1,37 @@
 //! Phones over all replicas that write until they are told to stop, and the reading back of it all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    mem::discriminant,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use phone::{
-    Mark, Observer, Order, Orders, Phone, Timing, World,
+    Mark, Observer, Order, Orders, Phone, Timing, World, address,
     clock::Clock,
     content::Contents,
-    ledger::{Book, Timeline, Verdict, judge, judge_listings},
+    ledger::{Book, Timeline, Verdict, judge_changes, judge_listings},
+    make_group,
     reading::{http, timeline},
     target::Target,
     wire::{Imserver, Person},
 };
-use rand::seq::IndexedRandom;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 
 use super::{
-    Cluster, reading,
+    Cluster,
+    people::{Size, Talk, change, write},
+    reading,
     times::{TimeKeeper, Times},
 };
 use crate::harness::Figures;
@@ -33,8 +39,6 @@ use crate::harness::Figures;
 /// How long all phones may take until something is true of each of them. A fault's own bound is asserted by
 /// its test, from what it measures.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The most chats in an outbox: people who see that nothing goes out stop writing.
-const OUTBOX: u32 = 8;
 /// Phones that are less patient than real ones, so that a test sees them come back.
 const TIMING: Timing = Timing {
     patience: Duration::from_secs(3),
@@ -43,26 +47,6 @@ const TIMING: Timing = Timing {
     backoff: [Duration::from_millis(100), Duration::from_secs(3)],
     stable: Duration::from_secs(6),
 };
-
-/// How much load.
-#[derive(Clone, Copy, Debug)]
-pub struct Size {
-    /// How many people write to each other.
-    pub users: usize,
-    /// How many of them have a second phone, at another replica.
-    pub pairs: usize,
-    /// How many people only listen, each to one who writes at another replica. The others' own chats
-    /// show them what they miss; these have nothing but the bus and the comparison with the database.
-    pub listeners: usize,
-    /// Chats in a second, of all phones together.
-    pub rate: u32,
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self { users: 20, pairs: 4, listeners: 6, rate: 150 }
-    }
-}
 
 /// How a phone is doing.
 #[derive(Clone, Copy, Debug)]
@@ -91,42 +75,15 @@ pub struct Load {
     phones: Vec<Member>,
     /// What has the phones write.
     writing: JoinSet<()>,
+    /// What has people change groups and chats, until it is told to stop.
+    changing: JoinSet<()>,
+    stop: Arc<AtomicBool>,
     lives: JoinSet<Book>,
 }
 
 struct Member {
     orders: Arc<Orders>,
     writes: bool,
-}
-
-/// Where a phone begins, and to whom it writes: places in the list of people.
-struct Part {
-    person: usize,
-    at: usize,
-    peers: Vec<usize>,
-}
-
-impl Size {
-    /// The phones: of the people who write, then of those who listen.
-    fn parts(self) -> Vec<Part> {
-        let mut parts = Vec::new();
-        for person in 0..self.users {
-            // Neighbours write to each other; some write to themselves.
-            let own = usize::from(!person.is_multiple_of(5));
-            let mut peers =
-                [1, self.users - 1, 7, own].map(|offset| (person + offset) % self.users).to_vec();
-            if person < self.pairs {
-                parts.push(Part { person, at: person + 1, peers: peers.clone() });
-            }
-            if person < self.listeners {
-                let listener = self.users + person;
-                peers.push(listener);
-                parts.push(Part { person: listener, at: person + 1, peers: vec![] });
-            }
-            parts.push(Part { person, at: person, peers });
-        }
-        parts
-    }
 }
 
 impl Load {
@@ -140,13 +97,20 @@ impl Load {
             let person = server.person(&format!("人{number}")).await;
             people.push(Person { id: person.id, token: person.token });
         }
-        let parts = size.parts();
+        let (parts, talks) = (size.parts(), size.talks());
         let targets = servers.iter().map(|server| server.url("/").parse().unwrap());
+        let targets: Vec<_> = targets.map(|url| Target::find(&url).unwrap()).collect();
+        let mut groups = Vec::new();
+        for Talk { stayers, rovers, listeners } in &talks {
+            let members = stayers.iter().chain(rovers).chain(listeners);
+            let members: Vec<_> = members.map(|place| people[*place].clone()).collect();
+            groups.push(make_group(&http(), &targets[0], &members, "group").await.unwrap());
+        }
         let clock = Clock::start();
         let world = Arc::new(World {
             wire: Arc::new(Imserver::default()),
             http: http(),
-            targets: targets.map(|url| Target::find(&url).unwrap()).collect(),
+            targets,
             marks: parts.iter().map(|_| Mark::default()).collect(),
             people: parts.iter().map(|part| people[part.person].clone()).collect(),
             contents: Contents::new(100),
@@ -157,6 +121,9 @@ impl Load {
             since: Some(0),
             run: 1,
             seed: rand::random(),
+            groups,
+            asked: Mutex::default(),
+            pictures: Mutex::default(),
             broken: Mutex::default(),
         });
         let mut load = Self {
@@ -165,6 +132,8 @@ impl Load {
             times: Arc::new(TimeKeeper::new(clock)),
             phones: Vec::new(),
             writing: JoinSet::new(),
+            changing: JoinSet::new(),
+            stop: Arc::default(),
             lives: JoinSet::new(),
         };
         let phone_of = |person: usize| {
@@ -180,11 +149,20 @@ impl Load {
             let at = part.at % servers.len();
             let phone = Phone::new(number, at, Arc::clone(&world), observer, Arc::clone(&orders));
             load.lives.spawn(phone.run());
-            let peers: Vec<_> = part.peers.iter().map(|peer| phone_of(*peer)).collect();
-            load.phones.push(Member { orders: Arc::clone(&orders), writes: !peers.is_empty() });
-            if !peers.is_empty() {
-                load.writing.spawn(write(Arc::clone(&world), number, orders, peers, pause));
+            let mut targets: Vec<_> = part.peers.iter().map(|peer| people[*peer].id).collect();
+            // As much to the group as to people.
+            let group = part.group.map(|group| address::of_group(world.groups[group].id));
+            targets.extend(group.iter().flat_map(|group| vec![*group; part.peers.len()]));
+            load.phones.push(Member { orders: Arc::clone(&orders), writes: !targets.is_empty() });
+            if !targets.is_empty() {
+                load.writing.spawn(write(Arc::clone(&world), number, orders, targets, pause));
             }
+        }
+        for (group, Talk { stayers, rovers, .. }) in talks.into_iter().enumerate() {
+            let phones = |places: Vec<usize>| places.into_iter().map(phone_of).collect::<Vec<_>>();
+            let (stayers, rovers) = (phones(stayers), phones(rovers));
+            let (world, stop) = (Arc::clone(&world), Arc::clone(&load.stop));
+            load.changing.spawn(change(world, group, stayers, rovers, stop));
         }
         load.flows(Instant::now()).await;
         load
@@ -246,6 +224,18 @@ impl Load {
         since.elapsed()
     }
 
+    /// Waits until a join, a leave, a recall and a deletion were done that nobody had asked for before now.
+    pub async fn changes(&mut self) {
+        let before = self.world.asked.lock().len();
+        self.until("joins, leaves, recalls and deletions are done", async |load: &Self| {
+            let asked = load.world.asked.lock();
+            let done = asked[before..].iter().filter(|asked| asked.is_done);
+            let kinds: HashSet<_> = done.map(|asked| discriminant(&asked.change)).collect();
+            kinds.len() == 4
+        })
+        .await;
+    }
+
     /// Waits until every phone's user is shown as online, by one replica or another.
     pub async fn until_all_are_online(&mut self) {
         self.until("all are online", async |load: &Self| {
@@ -266,6 +256,12 @@ impl Load {
     /// test. The figures of [`Load::times`] are complete then.
     pub async fn settle(&mut self) -> Verdict {
         let begun = Instant::now();
+        self.stop.store(true, Relaxed);
+        while let Some(ended) =
+            timeout(PATIENCE, self.changing.join_next()).await.expect("changes come to an end")
+        {
+            ended.unwrap();
+        }
         self.writing.shutdown().await;
         self.tell(Order::Settle);
         self.until("all outboxes are empty", async |load: &Self| load.world.all_are_settled())
@@ -274,9 +270,9 @@ impl Load {
         let people: BTreeMap<_, _> =
             world.people.iter().map(|person| (person.id, person)).collect();
         let mut timelines = Vec::new();
-        for (user, person) in &people {
+        for person in people.values() {
             let read = self.ask(async |at, _| timeline(&world, at, person, 0).await.ok());
-            timelines.push(Timeline { user: *user, events: read.await });
+            timelines.push(read.await);
         }
         let end = |timeline: &Timeline| timeline.events.last().and_then(|(seq, _)| *seq);
         let ends: BTreeMap<_, _> =
@@ -290,7 +286,10 @@ impl Load {
         let caught_up = begun.elapsed();
         let mut listings = Vec::new();
         for person in people.values() {
-            let read = self.ask(async |_, addr| reading::listings(&world.http, addr, person).await);
+            let groups = world.groups.iter().filter(|group| group.members.contains(&person.id));
+            let groups: Vec<_> = groups.map(|group| group.id).collect();
+            let read = self
+                .ask(async |_, addr| reading::listings(&world.http, addr, person, &groups).await);
             listings.extend(read.await);
         }
         self.tell(Order::End);
@@ -298,7 +297,7 @@ impl Load {
         while let Some(ended) = self.lives.join_next().await {
             books.push(ended.unwrap());
         }
-        let mut verdict = judge(&books, &timelines);
+        let mut verdict = judge_changes(&books, &timelines, &world.changes());
         verdict.absorb(&judge_listings(&timelines, &listings));
         assert!(verdict.is_clean(), "{verdict}");
         let figures = &self.figures;
@@ -349,23 +348,5 @@ impl Load {
         let mut statuses: Vec<_> = self.statuses().into_iter().enumerate().collect();
         statuses.retain(|(_, status)| status.unsent > 0 || status.replica.is_none());
         statuses
-    }
-}
-
-/// Has a phone write to one of these, again and again, while it has a socket.
-async fn write(
-    world: Arc<World>,
-    phone: u32,
-    orders: Arc<Orders>,
-    peers: Vec<u32>,
-    pause: Duration,
-) {
-    let mark = &world.marks[phone as usize];
-    loop {
-        sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
-        if mark.is_ready.load(Relaxed) && mark.unsent.load(Relaxed) < OUTBOX {
-            let target = *peers.choose(&mut rand::rng()).unwrap();
-            orders.give(Order::Write { target, due: world.clock.now() });
-        }
     }
 }

@@ -8,9 +8,11 @@
 
 mod commits;
 mod future;
+mod groups;
 mod large;
 mod load;
 mod migrating;
+mod people;
 mod postgres_faults;
 mod quiet;
 mod reading;
@@ -22,7 +24,8 @@ mod upgrading;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use load::{Load, Size};
+pub use load::Load;
+pub use people::Size;
 
 use crate::harness::{Server, Start};
 

@@ -104,7 +104,7 @@ async fn when_redis_is_back_what_was_lost_is_looked_for() {
 }
 
 /// What a replica says is wrong.
-async fn reasons(server: &Server) -> Vec<Value> {
+pub(super) async fn reasons(server: &Server) -> Vec<Value> {
     let health: Value = json_of(server.get("/readyz").await).await;
     health["reasons"].as_array().cloned().unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use super::{Cluster, Load, Size};
 use crate::harness::{Redis, Server, eventually, postgres};
 
 /// Most clients of the load are at this replica.
-fn busiest(load: &Load) -> usize {
+pub(super) fn busiest(load: &Load) -> usize {
     let statuses = load.statuses();
     let clients =
         |replica| statuses.iter().filter(|status| status.replica == Some(replica)).count();

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use phone::{
-    Observer, Passage,
+    Observer, Passage, address,
     clock::{Clock, Moment},
     ledger::Key,
 };
@@ -143,7 +143,8 @@ impl Times {
     pub fn heard(&self, within: Range<Instant>) -> Latencies {
         let writers: HashSet<_> = self.chats.values().map(|chat| chat.sender).collect();
         self.of(within, |chat| {
-            let is_heard = !writers.contains(&chat.target);
+            let is_direct = address::group_of(chat.target).is_none();
+            let is_heard = is_direct && !writers.contains(&chat.target);
             is_heard.then(|| Some(chat.shown?.saturating_duration_since(chat.acknowledged?)))?
         })
     }

@@ -131,7 +131,7 @@ fn chats_of_other_runs_are_not_judged_and_fill_their_numbers() {
         id: 1,
         sender: WANG,
         target: LI,
-        is_intact: false,
+        words: Words::Changed,
     };
     // What was there before may be read back in part.
     let mut story = Story::new(true).all_stored().shown(0..3);
@@ -199,7 +199,7 @@ fn what_nobody_sent_is_foreign() {
 #[test]
 fn what_was_changed_is_foreign() {
     for strange in [
-        Seen { is_intact: false, ..chat(2) },
+        Seen { words: Words::Changed, ..chat(2) },
         Seen { sender: WANG, ..chat(2) },
         Seen { target: WANG, ..chat(2) },
     ] {
@@ -308,6 +308,7 @@ fn a_chat_to_oneself_is_one_event() {
     for has_numbers in [true, false] {
         let seq = |number: u32| has_numbers.then_some(i64::from(number) + 1);
         let own = |number| Seen { target: ZHANG, ..chat(number) };
+        let timeline = |events| Timeline { user: ZHANG, events, ..Timeline::default() };
         let mut book = Book::new(ZHANG, RUN, 0, 0);
         let mut events = vec![];
         for number in 0..2 {
@@ -320,10 +321,10 @@ fn a_chat_to_oneself_is_one_event() {
             events.push((seq(number), own(number)));
         }
         let books = [book];
-        let verdict = judge(&books, &[Timeline { user: ZHANG, events: events.clone() }]);
+        let verdict = judge(&books, &[timeline(events.clone())]);
         assert!(verdict.is_clean(), "{verdict}");
         events.push((seq(2), Seen { id: 30, ..own(1) }));
-        let verdict = judge(&books, &[Timeline { user: ZHANG, events }]);
+        let verdict = judge(&books, &[timeline(events)]);
         assert_eq!(verdict.count(Class::Doubled), 1, "{verdict}");
     }
 }

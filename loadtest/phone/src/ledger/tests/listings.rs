@@ -6,7 +6,7 @@ use super::*;
 fn listed(chats: &[i64]) -> Verdict {
     let Story { mut timelines, .. } = Story::new(true).all_stored();
     timelines[1].events.push((Some(BEFORE + 4), Seen::NO_CHAT));
-    let listing = Listing { user: LI, peer: ZHANG, chats: chats.to_vec() };
+    let listing = Listing { user: LI, peer: ZHANG, chats: chats.to_vec(), ..Listing::default() };
     judge_listings(&timelines, &[listing])
 }
 
@@ -49,7 +49,7 @@ fn what_a_conversation_has_beyond_the_timeline_is_foreign() {
 #[test]
 fn a_conversation_that_is_not_listed_is_not_stored() {
     let Story { timelines, .. } = Story::new(true).all_stored();
-    let elsewhere = Listing { user: LI, peer: WANG, chats: vec![] };
+    let elsewhere = Listing { user: LI, peer: WANG, ..Listing::default() };
     let verdict = judge_listings(&timelines, &[elsewhere]);
     assert_only(&verdict, Class::Unstored, 1, "1002 lacks the conversation with 1001");
 }

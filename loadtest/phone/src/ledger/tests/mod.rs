@@ -1,9 +1,12 @@
 //! Books that are written by hand.
 
 mod classes;
+mod groups;
 mod listings;
 mod order;
 mod random;
+mod recalls;
+mod talk;
 mod world;
 
 use super::*;
@@ -30,7 +33,7 @@ fn chat(number: u32) -> Seen {
         id: i64::from(number) * 10 + 10,
         sender: ZHANG,
         target: LI,
-        is_intact: true,
+        words: Words::Intact,
     }
 }
 
@@ -80,7 +83,7 @@ impl Story {
     /// A user has these.
     fn stored(mut self, user: i64, numbers: &[u32]) -> Self {
         let events = self.events(user, numbers);
-        self.timelines.push(Timeline { user, events });
+        self.timelines.push(Timeline { user, events, ..Timeline::default() });
         self
     }
 

@@ -22,7 +22,7 @@ fn swapped(mut story: Story) -> Story {
                 book.acknowledge(*seq, row);
             }
         }
-        story.timelines.push(Timeline { user: book.user, events });
+        story.timelines.push(Timeline { user: book.user, events, ..Timeline::default() });
     }
     story
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::world::{Act, Fate, RUN, Recording, World};
-use crate::ledger::{Class, Seen};
+use crate::ledger::{Class, Seen, Words};
 
 /// A fault that is planted.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +109,7 @@ impl Recording {
                 let (_, Act::Show { seen, .. }) = &mut self.acts[showing?] else { return None };
                 match (fault, seen.id / 10 % 3) {
                     (Fault::ShownWithOtherKey, _) => seen.key.number += 1_000_000,
-                    (_, 0) => seen.is_intact = false,
+                    (_, 0) => seen.words = Words::Changed,
                     (_, 1) => seen.sender += 1_000,
                     _ => seen.target += 1_000,
                 }

@@ -1,6 +1,6 @@
 //! A server without faults, the phones at it, and the recording of what they saw.
 
-use crate::ledger::{Book, Key, Seen, Timeline, Verdict, judge};
+use crate::ledger::{Book, Key, Seen, Timeline, Verdict, Words, judge};
 
 pub(super) const RUN: u32 = 7;
 
@@ -55,7 +55,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(has_numbers: bool, phones: Vec<i64>, cursors: Vec<i64>) -> Self {
         let count = phones.len();
-        let timelines = (0..).zip(&cursors).map(|(user, _)| Timeline { user, events: vec![] });
+        let timelines =
+            (0..).zip(&cursors).map(|(user, _)| Timeline { user, ..Timeline::default() });
         let timelines = timelines.collect();
         Self {
             recording: Recording { has_numbers, phones, cursors, acts: vec![], timelines },
@@ -80,7 +81,7 @@ impl World {
             id: 0,
             sender,
             target,
-            is_intact: true,
+            words: Words::Intact,
         };
         if matches!(fate, Fate::Other) {
             seen.key.run = RUN + 1;

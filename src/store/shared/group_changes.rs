@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 
 use super::{
     super::dialect::{Now, add_event},
@@ -102,13 +101,6 @@ fn digest(title: Option<&GroupTitle>, members: &BTreeSet<UserId>) -> Vec<u8> {
     Sha256::digest(asked.to_string()).to_vec()
 }
 
-/// A group's row, as it is when it is locked.
-#[derive(FromRow)]
-struct GroupRow {
-    title: Option<GroupTitle>,
-    last_id: Option<ChatId>,
-}
-
 pub(super) async fn change_group(
     connection: &mut Conn,
     group: ConversationId,
@@ -121,10 +113,9 @@ pub(super) async fn change_group(
     if version_for(connection, actor, group).await?.is_none() {
         return Ok(Err(GroupRefusal::NoMember));
     }
-    let row: GroupRow = sqlx::query_as(concat!(
-        "SELECT v.title, (SELECT max(c.id) FROM chats c WHERE c.conversation_id = v.id) AS last_id
-         FROM conversations v WHERE v.id = $1",
-        sql!(for "NO KEY UPDATE OF v")
+    let title: Option<GroupTitle> = sqlx::query_scalar(concat!(
+        "SELECT title FROM conversations WHERE id = $1",
+        sql!(for "NO KEY UPDATE")
     ))
     .bind(group)
     .fetch_one(&mut *connection)
@@ -138,7 +129,7 @@ pub(super) async fn change_group(
     .await?;
     let member = |(user, role, at)| GroupMember { user, role, joined_at: joined(at) };
     let members = rows.into_iter().map(member).collect();
-    let decision = match decide(&Group { title: row.title, members }, actor, &change, rules) {
+    let decision = match decide(&Group { title, members }, actor, &change, rules) {
         Ok(decision) => decision,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -152,8 +143,8 @@ pub(super) async fn change_group(
         return Ok(Err(GroupRefusal::NoSuchUser));
     }
     let visible_after = match rules.history {
-        GroupHistory::Joined => row.last_id.map_or(0, ChatId::get),
-        GroupHistory::All => 0,
+        GroupHistory::Joined if !joining.is_empty() => last_chat(connection, group).await?,
+        GroupHistory::Joined | GroupHistory::All => 0,
     };
     join(connection, group, &decision.joining, visible_after, now).await?;
     give_roles(connection, group, &decision.roles).await?;
@@ -178,6 +169,15 @@ pub(super) async fn change_group(
         events.push(tell_own(connection, user, group, now).await?);
     }
     Ok(Ok(Told { chats, events }))
+}
+
+/// The last chat of a locked group, or 0. A statement of its own: one that waits for a lock reads other tables as
+/// they were before.
+async fn last_chat(connection: &mut Conn, group: ConversationId) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM chats WHERE conversation_id = $1")
+        .bind(group)
+        .fetch_one(connection)
+        .await
 }
 
 /// Makes these users members, who see the chats after `visible_after` from now on, and those that they might

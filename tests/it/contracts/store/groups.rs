@@ -35,7 +35,7 @@ async fn append(store: &dyn Store, new: NewChat) -> Appended {
     store.append(&[new]).await.unwrap().remove(0)
 }
 
-const RULES: GroupRules = GroupRules {
+pub(super) const RULES: GroupRules = GroupRules {
     max_members: 1_000,
     who_may_add: WhoMayAdd::Members,
     history: GroupHistory::Joined,

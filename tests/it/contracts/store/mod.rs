@@ -14,6 +14,7 @@ pub(crate) mod fake;
 mod groups;
 mod identities;
 mod jobs;
+mod joins_postgres;
 mod latest;
 mod linger;
 mod media;

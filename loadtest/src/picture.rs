@@ -29,8 +29,8 @@ pub fn jpeg(bytes: usize, seed: u64) -> image::ImageResult<Vec<u8>> {
         |noise| encode(a_sample, a_sample, noise, &mut random).map(|bytes| bytes.len());
     let (plain, noisy) = (sample(0.0)? as f64, sample(1.0)? as f64);
     let samples = f64::from(width * height) / f64::from(a_sample * a_sample);
-    let noise = (bytes as f64 / samples - plain) / (noisy - plain);
-    encode(width, height, noise.clamp(0.0, 1.0), &mut random)
+    let share = (bytes as f64 / samples - plain) / (noisy - plain);
+    encode(width, height, share.clamp(0.0, 1.0), &mut random)
 }
 
 /// A picture of which this share of the blocks is noise.

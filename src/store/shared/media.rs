@@ -10,7 +10,12 @@ use std::{collections::BTreeSet, time::Duration};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use super::{super::dialect::Now, Conn, Db, ids, queries::is_readable, sql, texts};
+use super::{
+    super::dialect::Now,
+    Conn, Db, ids,
+    queries::{is_readable, was_member},
+    sql, texts,
+};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, Media, MediaId, MediaShape, UserId, media::millis},

@@ -8,9 +8,8 @@ use sqlx::{FromRow, Row};
 
 use super::{
     super::dialect::forget_events,
-    Db, DbRow,
+    Db, DbRow, ids,
     own::{LEFT, OWN},
-    ids,
     queries::{chats_query, conversation_version, latest_chats_query, own_columns},
     sql,
 };

@@ -208,12 +208,11 @@ impl Stored<'_> {
 
     fn has_chat(&self, user: i64, origin: Origin<'_>, id: i64) -> bool {
         let (book, number) = origin.place;
-        match address::group_of(origin.sent.target) {
-            Some(group) => self.of_groups.get(&(group, user)).is_some_and(|has| has.contains(&id)),
-            None => {
-                let side = if user == origin.sent.target { TARGET } else { SENDER };
-                self.places[book][number][side] != 0
-            }
+        if let Some(group) = address::group_of(origin.sent.target) {
+            self.of_groups.get(&(group, user)).is_some_and(|has| has.contains(&id))
+        } else {
+            let side = if user == origin.sent.target { TARGET } else { SENDER };
+            self.places[book][number][side] != 0
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use imserver::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     delivery::frame,
     domain::{
         Chat, ChatId, ChatKind, ChatState, ClientMsgId, ConversationChange, ConversationId,
@@ -11,6 +11,7 @@ use imserver::{
         OwnSettings, Payload, Quote, Role, SeenConversation, Seq, UserId, UserName,
         group::{GroupHistory, WhoMayAdd, decide},
     },
+    media::MediaLinks,
     store::{Change, TimelineEvent},
 };
 use serde_json::{Value, json};
@@ -363,6 +364,8 @@ fn of_group(seen: Option<SeenConversation>) -> Change {
 /// The nth event of a timeline, as a frame.
 fn framed(user: UserId, nth: usize, change: Change) -> Value {
     let seq = Seq::new(i64::try_from(nth).unwrap() + 1).unwrap();
-    let frame = frame(&TimelineEvent { seq, change }, user);
+    // Nothing in this world shows an upload.
+    let links = MediaLinks::new(String::new(), Clock::system());
+    let frame = frame(&TimelineEvent { seq, change }, user, &links);
     serde_json::from_str(&frame.text()).unwrap()
 }

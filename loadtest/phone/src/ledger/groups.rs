@@ -62,7 +62,10 @@ pub(super) fn compare_recalls(load: &Load<'_>, stored: &Stored<'_>, verdict: &mu
         let target = origin.sent.target;
         let concerned: BTreeSet<i64> = match address::group_of(target) {
             Some(group) => {
-                let is_there = |user: &i64| load.members.has_after(group, *user, after);
+                let is_there = |user: &i64| {
+                    load.members.has_after(group, *user, after)
+                        && load.members.has(group, *user, *chat)
+                };
                 load.members.ever_in(group).filter(is_there).collect()
             }
             None => [origin.book.user, target].into(),

@@ -121,9 +121,16 @@ impl Talk {
                 seen.words = Words::Recalled;
             }
         }
-        for member in self.members.clone() {
+        for member in self.who_have(chat) {
             self.give(member, Seen::event(Key::RECALL, chat));
         }
+    }
+
+    /// The members whose timelines have a chat.
+    pub(super) fn who_have(&self, chat: i64) -> Vec<usize> {
+        let has =
+            |member: &usize| self.timelines[*member].events.iter().any(|(_, seen)| seen.id == chat);
+        self.members.iter().copied().filter(has).collect()
     }
 
     pub(super) fn delete(&mut self, user: i64, chat: i64) {

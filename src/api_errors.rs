@@ -91,6 +91,7 @@ impl From<Refused> for ApiError {
             Limit::Handshake => "you connect too often",
             Limit::FailedLogin => "too many logins from your network have failed",
             Limit::FailedHandshake => "too many sockets of your network were refused",
+            Limit::FailedKey => "too many API keys from your network were refused",
         };
         // Clients are told whole milliseconds, and must not come a moment too early.
         let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::cluster::Cluster;
 use crate::{
     accounts::{self, Accounts},
+    admin::Admin,
     admission::{Door, Rule, SendLimit, ShownMedia, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     clock::Clock,
@@ -70,6 +71,8 @@ pub struct App {
     service: Arc<Service>,
     batcher: Batcher,
     listener: TcpListener,
+    /// That of the server API, if it has one of its own.
+    admin: Option<TcpListener>,
     metrics: Option<Metrics>,
     background: TaskTracker,
     stop_background: CancellationToken,
@@ -244,6 +247,10 @@ impl App {
         rules: Vec<Arc<dyn Rule>>,
     ) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
+        let admin = match settings.admin.listen {
+            Some(address) => Some(bind(address, "admin.listen").await?),
+            None => None,
+        };
         let metrics = match bind_metrics(settings.metrics.listen).await? {
             // Before all that has something to count.
             Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
@@ -308,6 +315,7 @@ impl App {
                 limits.clone(),
             ),
             media,
+            admin: Admin::new(Arc::clone(&store)),
             messaging: Messaging::new(
                 Arc::clone(&store),
                 door(&store, &limits, rules),
@@ -341,7 +349,7 @@ impl App {
             started: AtomicBool::new(false),
             settings,
         });
-        Ok(Self { service, batcher, listener, metrics, background, stop_background, lock })
+        Ok(Self { service, batcher, listener, admin, metrics, background, stop_background, lock })
     }
 
     /// Where HTTP and WebSocket are served.
@@ -359,23 +367,42 @@ impl App {
         self.metrics.as_ref().and_then(|metrics| metrics.listener.local_addr().ok())
     }
 
+    /// Where the server API is served, if it has a listener of its own.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// Serves until `stop`, then ends in order: the sockets leave, requests and commits are finished,
     /// and presence is left.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { service, batcher, listener, metrics, background, stop_background, lock: _lock } =
-            self;
+        let Self {
+            service,
+            batcher,
+            listener,
+            admin,
+            metrics,
+            background,
+            stop_background,
+            lock: _lock,
+        } = self;
         let stop_http = CancellationToken::new();
         let waiting = service.settings.server.waiting_connections.min(descriptors::limit() / 2);
         if let Some(Metrics { listener, handle }) = metrics {
             let keeping = telemetry::keep_up(handle.clone());
             background.spawn(stop_background.clone().run_until_cancelled_owned(keeping));
-            let at_home = listener.local_addr()?.ip().is_loopback();
-            let hosts = HostPolicy::new(at_home, service.settings.server.public_url.as_ref());
+            let hosts = hosts_of(&service, &listener)?;
             let router = http::metrics_router(handle, hosts);
             background.spawn(http::serve(listener, router, waiting, stop_http.clone()));
         }
         // All is there. Said before the first request is taken, or that one would be turned away.
         service.started.store(true, Ordering::Release);
+        let admin = admin
+            .map(|listener| {
+                let router = http::admin_router(&service, hosts_of(&service, &listener)?);
+                Ok::<_, anyhow::Error>(http::serve(listener, router, waiting, stop_http.clone()))
+            })
+            .transpose()?
+            .map(tokio::spawn);
         let router = http::router(&service, ws::router());
         let server = tokio::spawn(http::serve(listener, router, waiting, stop_http.clone()));
         stop.await;
@@ -383,6 +410,9 @@ impl App {
         drain(&service).await;
         stop_http.cancel();
         in_time("requests", server).await;
+        if let Some(admin) = admin {
+            in_time("requests of the server API", admin).await;
+        }
         batcher.close().await;
         stop_background.cancel();
         background.close();
@@ -391,6 +421,12 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// By which names a listener of its own may be reached.
+fn hosts_of(service: &Service, listener: &TcpListener) -> anyhow::Result<HostPolicy> {
+    let at_home = listener.local_addr()?.ip().is_loopback();
+    Ok(HostPolicy::new(at_home, service.settings.server.public_url.as_ref()))
 }
 
 /// Turns new sockets away, and has the open ones leave.

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod api_keys;
+
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
@@ -13,6 +15,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::api_keys::ApiKeyCommand;
 use crate::{
     accounts,
     app::{self, App},
@@ -88,6 +91,9 @@ enum Admin {
         #[arg(value_name = "ID")]
         user: UserId,
     },
+    /// The keys by which a back end uses the server API
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -152,6 +158,10 @@ async fn execute(cli: Cli, output: &Output) -> anyhow::Result<()> {
             anyhow::ensure!(known, "there is no user {user}");
             answer(&format!("user {user} is erased"))
         }
+        Command::Admin(Admin::ApiKey(command)) => {
+            let store = app::open_store(&settings, &clock).await?;
+            api_keys::run(&*store, command).await
+        }
         Command::Admin(Admin::RotateMediaKey) => {
             let store = app::open_store(&settings, &clock).await?;
             let key = media::rotate_key(&*store).await?;
@@ -204,6 +214,7 @@ fn greeting(app: &App) -> anyhow::Result<String> {
     let on_off = |on| if on { "on" } else { "off" };
     let metrics = app.metrics_addr();
     let metrics = metrics.map_or("off".to_owned(), |metrics| format!("http://{metrics}/metrics"));
+    let admin = app.admin_addr().unwrap_or(address);
     let by_wechat = if settings.wechat.secret.is_empty() {
         "off (set wechat.appid and wechat.secret)"
     } else {
@@ -215,6 +226,10 @@ fn greeting(app: &App) -> anyhow::Result<String> {
     writeln!(text, "  data         {}", settings.database.url)?;
     writeln!(text, "  media        {}", settings.media.url)?;
     writeln!(text, "  metrics      {metrics}")?;
+    writeln!(
+        text,
+        "  server API   http://{admin}/v1/admin (with a key: imserver admin api-key create)"
+    )?;
     writeln!(text, "  demo login   {}", on_off(settings.auth.demo_login))?;
     writeln!(text, "  anonymous    {} (the legacy routes)", on_off(settings.auth.anonymous))?;
     writeln!(text, "  WeChat login {by_wechat}")?;

@@ -1,6 +1,7 @@
 //! Real-time chat for WeChat mini programs. `docs/architecture.md` is the way in.
 
 pub mod accounts;
+pub mod admin;
 pub mod admission;
 pub mod api_errors;
 pub mod app;

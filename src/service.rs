@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
+    admin::Admin,
     auth::{host::HostPolicy, origin::OriginPolicy},
     bus::Bus,
     config::Settings,
@@ -30,6 +31,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Pictures, voice and files.
     pub media: MediaLibrary,
+    /// What a company's own back end can do.
+    pub admin: Admin,
     /// What a user can do with chats.
     pub messaging: Messaging,
     /// The way to the sockets.

@@ -1,5 +1,6 @@
 //! Sessions: opaque tokens, sliding expiry, revocation.
 
+pub mod api_key;
 pub mod host;
 pub mod origin;
 pub mod retention;

@@ -14,7 +14,8 @@ use url::Url;
 pub use load::{Overrides, load};
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
-    days, http_url, list, namespace, optional_address, optional_http_url, origins, secs, within,
+    days, http_url, list, metrics_listen, namespace, optional_address, optional_http_url, origins,
+    secs, within,
 };
 
 use crate::{
@@ -42,6 +43,8 @@ pub struct Settings {
     pub server: Server,
     /// Metrics.
     pub metrics: Metrics,
+    /// The server API.
+    pub admin: Admin,
     /// The database.
     pub database: Database,
     /// The way between replicas.
@@ -109,7 +112,7 @@ pub struct Server {
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// Where to listen: unset, off, or an address.
-    #[serde(default, deserialize_with = "optional_address")]
+    #[serde(default, deserialize_with = "metrics_listen")]
     pub listen: MetricsListen,
 }
 
@@ -123,6 +126,15 @@ pub enum MetricsListen {
     Off,
     /// There, or the service does not start.
     At(SocketAddr),
+}
+
+/// The server API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Where to listen; `None`: on the main listener.
+    #[serde(deserialize_with = "optional_address")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// The database.

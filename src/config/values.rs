@@ -117,11 +117,18 @@ pub(super) fn origins<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D:
     Ok(origins)
 }
 
-/// An address, or an empty string for off.
-pub(super) fn optional_address<'de, D: Deserializer<'de>>(d: D) -> Result<MetricsListen, D::Error> {
+/// An address, or an empty string for none.
+pub(super) fn optional_address<'de, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(d)?;
     if text.is_empty() {
-        return Ok(MetricsListen::Off);
+        return Ok(None);
     }
-    text.parse::<SocketAddr>().map(MetricsListen::At).map_err(D::Error::custom)
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// An address, or an empty string for off.
+pub(super) fn metrics_listen<'de, D: Deserializer<'de>>(d: D) -> Result<MetricsListen, D::Error> {
+    Ok(optional_address(d)?.map_or(MetricsListen::Off, MetricsListen::At))
 }

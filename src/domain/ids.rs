@@ -137,6 +137,16 @@ number! {
     OutboxId from 1
 }
 
+number! {
+    /// A key of the server API. Ids rise in the order in which keys are made.
+    ApiKeyId from 1
+}
+
+number! {
+    /// An entry of the audit log. Ids rise in the order in which acts begin.
+    AuditId from 1
+}
+
 impl ReplicaId {
     /// One that no other replica has.
     pub fn random() -> Self {

@@ -1,5 +1,6 @@
 //! The nouns of the service, parsed once at the edge: what exists here is valid.
 
+pub mod api_key;
 pub mod card;
 mod characters;
 pub mod chat;
@@ -13,6 +14,7 @@ pub mod system_line;
 pub mod text;
 pub mod user;
 
+pub use api_key::{ApiKey, ApiKeyName, Scope, Scopes};
 pub use chat::{
     Chat, ChatKind, ChatState, Conversation, ConversationChange, ConversationKind, Destination,
     GroupFace, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
@@ -20,8 +22,8 @@ pub use chat::{
 pub use group::{Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role};
 pub use identity::{Identity, Provider};
 pub use ids::{
-    ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId, ReplicaId, Seq,
-    SessionId, UserId,
+    ApiKeyId, AuditId, ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId,
+    ReplicaId, Seq, SessionId, UserId,
 };
 pub use media::{FileName, Media, MediaId, MediaKind, MediaShape};
 pub use mentions::Mentions;

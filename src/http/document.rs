@@ -50,18 +50,21 @@ pub(super) struct Text(pub(super) Arc<str>);
         description = "Real-time chat for WeChat mini programs. The WebSocket and all rules are described in docs/protocol.md."
     ),
     components(schemas(Problem)),
-    modifiers(&BearerToken),
+    modifiers(&BearerTokens),
     security(("token" = []))
 )]
 struct Head;
 
-struct BearerToken;
+/// Of a session, and of an API key.
+struct BearerTokens;
 
-impl Modify for BearerToken {
+impl Modify for BearerTokens {
     fn modify(&self, document: &mut OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+        for name in ["token", "apiKey"] {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
     }
 }
 
@@ -99,7 +102,7 @@ pub(super) fn complete(document: &mut OpenApi, max_content_chars: usize) -> Text
 fn describe_faults(path: &str, operation: &mut Operation) {
     // A token in the URL, a host, an origin.
     let mut statuses = vec![400, 403, 500];
-    if operation.security.is_none() {
+    if operation.security.is_none() || path.starts_with("/v1/admin/") {
         statuses.extend([401, 429, 503]);
     }
     if operation.request_body.is_some() {

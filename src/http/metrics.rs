@@ -18,5 +18,5 @@ pub fn router(handle: PrometheusHandle, hosts: HostPolicy) -> Router {
         .route("/metrics", get(render))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn_with_state(hosts, middleware::metrics_host))
+        .layer(from_fn_with_state(hosts, middleware::own_host))
 }

@@ -72,8 +72,8 @@ pub(super) async fn host(
     refused_host(code).into_response()
 }
 
-/// The same on the metrics' listener.
-pub(super) async fn metrics_host(
+/// The same on a listener of its own: that of metrics, and that of the server API.
+pub(super) async fn own_host(
     State(hosts): State<HostPolicy>,
     request: Request,
     next: Next,
@@ -150,8 +150,9 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or("unmatched");
-    // Its extractor fills in the user.
-    let span = tracing::info_span!("request", id, %method, route, user = field::Empty);
+    // Its extractor fills in the user, or the API key.
+    let span =
+        tracing::info_span!("request", id, %method, route, user = field::Empty, key = field::Empty);
     let begun = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();

@@ -1,5 +1,6 @@
 //! HTTP: the routes, the middleware of all of them, and their OpenAPI document.
 
+mod admin;
 mod chats;
 mod conversations;
 mod document;
@@ -34,6 +35,7 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    auth::host::HostPolicy,
     protocol::fault::{ApiError, ErrorCode},
     service::Service,
 };
@@ -93,10 +95,28 @@ async fn no_such_method() -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
 }
 
+/// What is served on the listener of the server API, if it has one of its own. `hosts`: by which names.
+pub fn admin_router(service: &Arc<Service>, hosts: HostPolicy) -> Router {
+    let (admin, _) = admin::routes().split_for_parts();
+    admin
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(middleware::no_token_in_url))
+        .layer(from_fn_with_state(hosts, middleware::own_host))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(middleware::panicked))
+        .layer(from_fn(middleware::trace))
+        .with_state(Arc::clone(service))
+}
+
 /// Everything that is served on the main listener: the routes here and those of the `sockets`, behind
 /// the same middleware.
 pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
-    let (api, mut document) = described();
+    let (mut api, mut document) = described();
+    let (admin, of_admin) = admin::routes().split_for_parts();
+    document.merge(of_admin);
+    if service.settings.admin.listen.is_none() {
+        api = api.merge(admin);
+    }
     let text = document::complete(&mut document, service.settings.chat.max_content_chars);
     api.merge(sockets)
         .merge(page::router())

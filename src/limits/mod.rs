@@ -64,6 +64,8 @@ pub enum Limit {
     FailedLogin,
     /// A socket that was refused.
     FailedHandshake,
+    /// A request with an API key that is not good.
+    FailedKey,
 }
 
 impl Limit {
@@ -81,6 +83,7 @@ impl Limit {
             Self::Handshake => "handshake",
             Self::FailedLogin => "failed_login",
             Self::FailedHandshake => "failed_handshake",
+            Self::FailedKey => "failed_key",
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Rates {
     pub login: Rate,
     /// Sockets of a user that open.
     pub handshake: Rate,
-    /// Logins of an address that are refused; and, apart from these, its sockets that are refused.
+    /// Logins of an address that are refused; and, each apart, its sockets and its API keys that are refused.
     pub failure: Rate,
 }
 
@@ -159,6 +159,12 @@ impl Limits {
         self.count_together(Limit::FailedHandshake, Subject::Network(address.into())).await
     }
 
+    /// Counts a request with an API key that is not good, over all replicas; an error if there were too many
+    /// of this address.
+    pub async fn failed_key(&self, address: IpAddr) -> Result<(), Refused> {
+        self.count_together(Limit::FailedKey, Subject::Network(address.into())).await
+    }
+
     fn count(&self, limit: Limit, user: UserId) -> Result<(), Refused> {
         self.weigh(limit, user, 1, true)
     }
@@ -188,7 +194,7 @@ impl Rates {
             Limit::Upload => self.upload,
             Limit::Login => self.login,
             Limit::Handshake => self.handshake,
-            Limit::FailedLogin | Limit::FailedHandshake => self.failure,
+            Limit::FailedLogin | Limit::FailedHandshake | Limit::FailedKey => self.failure,
         }
     }
 }

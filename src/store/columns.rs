@@ -11,9 +11,9 @@ use sqlx::{
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId, ConnectionId, ConversationId,
-        ConversationKind, Epoch, GroupTitle, MediaId, Mentions, OutboxId, Payload, ReplicaId, Role,
-        Seq, SessionId, UserId, UserName,
+        ApiKeyId, ApiKeyName, AuditId, AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId,
+        ConnectionId, ConversationId, ConversationKind, Epoch, GroupTitle, MediaId, Mentions,
+        OutboxId, Payload, ReplicaId, Role, Scopes, Seq, SessionId, UserId, UserName,
     },
 };
 
@@ -77,7 +77,18 @@ macro_rules! ids {
     )*};
 }
 
-ids!(UserId, ChatId, ConversationId, ConnectionId, SessionId, ReplicaId, OutboxId, Seq);
+ids!(
+    ApiKeyId,
+    AuditId,
+    UserId,
+    ChatId,
+    ConversationId,
+    ConnectionId,
+    SessionId,
+    ReplicaId,
+    OutboxId,
+    Seq
+);
 decode!(Timestamp, i64, |millis| Ok(Self::from_millis(millis)));
 encode!(Timestamp, i64, |time| time.as_millis());
 decode!(UserName, String, |name| Ok(Self::stored(name)));
@@ -93,6 +104,10 @@ impl PgHasArrayType for UserName {
     }
 }
 
+decode!(ApiKeyName, String, |name| Ok(Self::stored(name)));
+encode!(ApiKeyName, String, |name| name.as_str().to_owned());
+decode!(Scopes, String, |words| Ok(Self::stored(&words)));
+encode!(Scopes, String, ToString::to_string);
 decode!(ChatKind, String, |word| Ok(Self::from(word)));
 decode!(ChatState, String, |word| Ok(Self::from(word)));
 decode!(ConversationKind, String, |word| Ok(Self::from(word)));

@@ -4,6 +4,7 @@
 //! held to by one suite, `tests/it/contracts/store/`. What both databases do by the same SQL stands once,
 //! in `shared/`; the rest in `postgres/` and `sqlite/`.
 
+mod api_keys;
 mod appends;
 mod avatars;
 mod batch;
@@ -32,6 +33,7 @@ mod timelines;
 mod trimming;
 mod users;
 
+pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
 pub use appends::{Appended, Appends, Committed, NewChat, Places, RequestDigest};
 pub use avatars::Avatars;
 pub use conversations::{ChangePage, ChatPage, ConversationPage, Conversations, ReadMark, Window};
@@ -76,8 +78,8 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: Appends, Avatars, Conversations, DeliveryStore, Erasure, Groups, Identities, Jobs,
-        MediaRecords, Outbox, Recalls, Sessions
+    Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, Groups, Identities,
+        Jobs, MediaRecords, Outbox, Recalls, Sessions
 }
 
 store! {

@@ -2,6 +2,7 @@
 //! `Conn` one of its connections, and `sql!` writes what the two spell in different ways. All of these are
 //! in `dialect.rs` of the database.
 
+mod api_keys;
 mod appends;
 mod avatars;
 mod conversations;

@@ -2,6 +2,7 @@
 //! itself, and what is delivered with it.
 
 mod access;
+mod admin;
 mod bad_input;
 mod cli;
 mod deploy;

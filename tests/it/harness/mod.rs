@@ -1,6 +1,7 @@
 //! The tests' vocabulary: a real server process with a database of its own, people who are logged in
 //! to it, and their sockets. Everything waits for an event, with a deadline.
 
+pub mod back_end;
 pub mod cpu;
 pub mod cutter;
 pub mod figures;
@@ -26,6 +27,7 @@ use imserver::{
     store::Acquaintance,
 };
 
+pub use back_end::BackEnd;
 pub use cutter::Cutter;
 pub use figures::Figures;
 pub use here::Here;

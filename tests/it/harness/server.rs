@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    DEADLINE, Person, Start,
+    BackEnd, DEADLINE, Person, Start,
     start::{Files, PROGRAM, greeted, program, spawn},
 };
 
@@ -24,6 +24,8 @@ pub fn http_client() -> reqwest::Client {
 pub struct Server {
     pub(super) child: Child,
     pub addr: SocketAddr,
+    /// Where the server API is.
+    pub admin: SocketAddr,
     pub metrics: Option<SocketAddr>,
     pub(super) settings: Vec<(String, String)>,
     pub(super) files: Option<Files>,
@@ -140,9 +142,9 @@ impl Server {
         self.settings.retain(|(key, _)| *key != listen);
         self.settings.push((listen, self.addr.to_string()));
         let (mut child, heard) = spawn(&self.settings, self.files, &self.home);
-        let (addr, metrics) = greeted(&mut child, &heard, &self.home);
+        let (addr, admin, metrics) = greeted(&mut child, &heard, &self.home);
         assert_eq!(addr, self.addr);
-        (self.child, self.metrics) = (child, metrics);
+        (self.child, self.admin, self.metrics) = (child, admin, metrics);
     }
 
     /// From the next start on it is the program under test.
@@ -153,6 +155,16 @@ impl Server {
     /// Runs an `imserver` command on this server's data, such as `["admin", "rotate-epoch"]`.
     pub fn command(&self, args: &[&str]) -> std::process::Output {
         program(&self.settings).current_dir(self.home.path()).args(args).output().unwrap()
+    }
+
+    /// A back end with a new API key of these scopes, such as `"users,chats"`.
+    pub fn back_end(&self, scopes: &str) -> BackEnd {
+        let made =
+            self.command(&["admin", "api-key", "create", "--name", "crm", "--scopes", scopes]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let said = String::from_utf8(made.stdout).unwrap();
+        let key = said.lines().next().unwrap().to_owned();
+        BackEnd { key, addr: self.admin, http: self.http.clone() }
     }
 
     /// A request without a token.

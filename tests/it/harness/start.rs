@@ -99,11 +99,11 @@ impl Starting {
     /// Waits until it listens.
     pub fn ready(mut self) -> Server {
         let mut child = self.child.take().unwrap();
-        let (addr, metrics) = greeted(&mut child, &self.said, &self.home);
+        let (addr, admin, metrics) = greeted(&mut child, &self.said, &self.home);
         let settings = std::mem::take(&mut self.settings);
         let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
         let files = self.files;
-        Server { child, addr, metrics, settings, files, home, http: http_client() }
+        Server { child, addr, admin, metrics, settings, files, home, http: http_client() }
     }
 }
 
@@ -161,13 +161,13 @@ pub(super) fn spawn(
     (child, heard)
 }
 
-/// Waits until it says where it listens, and where its metrics are.
+/// Waits until it says where it listens, where its server API is, and where its metrics are.
 pub(super) fn greeted(
     child: &mut Child,
     heard: &mpsc::Receiver<String>,
     home: &TempDir,
-) -> (SocketAddr, Option<SocketAddr>) {
-    let (mut addr, mut metrics) = (None, None);
+) -> (SocketAddr, SocketAddr, Option<SocketAddr>) {
+    let (mut addr, mut admin, mut metrics) = (None, None, None);
     loop {
         let Ok(line) = heard.recv_timeout(DEADLINE) else {
             let _ = child.kill();
@@ -181,8 +181,12 @@ pub(super) fn greeted(
         if let Some((_, url)) = line.split_once("metrics      http://") {
             metrics = url.trim_end_matches("/metrics").parse().ok();
         }
+        if let Some((_, url)) = line.split_once("server API   http://") {
+            admin = url.split('/').next().unwrap().parse().ok();
+        }
         if line.starts_with("Next:") {
-            return (addr.unwrap(), metrics);
+            // A program of the version before has none.
+            return (addr.unwrap(), admin.or(addr).unwrap(), metrics);
         }
     }
 }

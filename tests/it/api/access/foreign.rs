@@ -33,6 +33,8 @@ async fn the_table_of_these_tests_has_every_route() {
         }
     }
     described.retain(|route| OPEN.iter().all(|open| !route.ends_with(&format!(" {open}"))));
+    // Those want a key, and have a table of their own.
+    described.retain(|route| !route.contains(" /v1/admin/"));
     let tested: BTreeSet<String> = routes(&world.seats()[0])
         .iter()
         .map(|route| format!("{} {}", route.method, route.template))

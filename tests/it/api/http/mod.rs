@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 36] = [
+pub const ROUTES: [(&str, &[&str]); 37] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
@@ -45,6 +45,7 @@ pub const ROUTES: [(&str, &[&str]); 36] = [
     ("/v1/media/{id}/{variant}", &["GET"]),
     ("/v1/events", &["GET"]),
     ("/v1/presence", &["GET"]),
+    ("/v1/admin/audit", &["GET"]),
     ("/v1/service", &["GET"]),
     ("/v1/openapi.json", &["GET"]),
     ("/healthz", &["GET"]),

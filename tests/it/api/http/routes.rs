@@ -100,7 +100,11 @@ async fn a_token_is_needed_wherever_something_is_somebodys() {
         "/page/{file}",
         "/v1/service",
     ];
-    let server = crate::harness::Start::default().set("auth.anonymous", false).run();
+    let server = crate::harness::Start::default()
+        .set("auth.anonymous", false)
+        // More wrong keys than here.
+        .set("limits.failures_per_min", 1_000)
+        .run();
     let zhang = server.person("张三").await;
     for (route, methods) in ROUTES {
         for method in methods {

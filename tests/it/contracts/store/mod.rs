@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as its assertions do")]
 
+mod api_keys;
 mod append;
 mod batcher;
 mod concurrency;
@@ -203,6 +204,12 @@ macro_rules! store_contract {
                     words_are_blanked_page_by_page,
                     groups_are_left_and_recalled_words_go,
                     no_word_and_no_session_slips_past_an_erasure,
+                ];
+                api_keys: [
+                    a_key_is_found_by_its_secret_until_it_is_revoked,
+                    the_use_of_a_key_is_noted_once_a_minute,
+                    an_act_is_in_the_log_from_its_beginning,
+                    the_log_comes_in_pages_newest_first,
                 ];
                 sessions: [
                     a_session_is_found_by_its_token,

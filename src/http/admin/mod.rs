@@ -1,0 +1,60 @@
+//! `/v1/admin`: the server API, for a company's own back end.
+
+mod audit;
+
+use std::sync::Arc;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{extract::bearer, peer::ClientAddress};
+use crate::{
+    admin::Act,
+    auth::api_key::ApiKeySecret,
+    domain::{ApiKey, Scope},
+    protocol::fault::{ApiError, ErrorCode},
+    service::Service,
+};
+
+/// All routes of the server API.
+pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::new().routes(routes!(audit::audit_log))
+}
+
+/// The API key that came with the request, in the `Authorization` header.
+#[derive(Debug)]
+pub(super) struct Key(ApiKey);
+
+impl Key {
+    /// Begins an act with this key; refused unless the key has the scope.
+    async fn begin(
+        &self,
+        service: &Service,
+        scope: Scope,
+        action: &'static str,
+        subject: Option<String>,
+    ) -> Result<Act, ApiError> {
+        service.admin.begin(&self.0, scope, action, subject).await
+    }
+}
+
+impl FromRequestParts<Arc<Service>> for Key {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, ApiError> {
+        if let Some(secret) = bearer(&parts.headers).and_then(ApiKeySecret::parse)
+            && let Some(key) = service.admin.authenticate(&secret).await?
+        {
+            tracing::Span::current().record("key", key.id.get());
+            return Ok(Self(key));
+        }
+        // Only whoever fails is counted by address.
+        let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, service).await;
+        service.limits.failed_key(address).await?;
+        let detail = "an API key is needed that is good: Authorization: Bearer imk_…";
+        Err(ApiError::new(ErrorCode::Unauthorized, detail))
+    }
+}

@@ -1,0 +1,80 @@
+//! The contract about the keys of the server API, and about what is done with them.
+
+use async_trait::async_trait;
+
+use super::{StoreError, TokenHash};
+use crate::{
+    clock::Timestamp,
+    domain::{ApiKey, ApiKeyId, ApiKeyName, AuditId, Scopes},
+};
+
+/// Keys of the server API. That one is made or revoked is in the audit log, in the same transaction.
+#[async_trait]
+pub trait ApiKeys {
+    /// Makes a key with this secret.
+    async fn create_api_key(
+        &self,
+        name: &ApiKeyName,
+        secret: TokenHash,
+        scopes: &Scopes,
+    ) -> Result<ApiKeyId, StoreError>;
+
+    /// The key with this secret, if it is good. Notes that it is used, once a minute at most.
+    async fn api_key(&self, secret: TokenHash) -> Result<Option<ApiKey>, StoreError>;
+
+    /// All keys that were ever made, the oldest first.
+    async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Revokes a key for good. `false`: there is none with this id that is good.
+    async fn revoke_api_key(&self, id: ApiKeyId) -> Result<bool, StoreError>;
+}
+
+/// What somebody did by the server API or the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Rises in the order in which acts begin.
+    pub id: AuditId,
+    /// The key, and what it is called; `None`: it was the command line.
+    pub key: Option<(ApiKeyId, ApiKeyName)>,
+    /// What was done.
+    pub action: String,
+    /// Ids of what it was about; `None`: none was found.
+    pub subject: Option<String>,
+    /// `ok`, or the code of the error; `None`: it has not ended, or nobody knows how.
+    pub outcome: Option<String>,
+    /// When it began.
+    pub created_at: Timestamp,
+}
+
+/// Entries of the audit log, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The entries.
+    pub entries: Vec<AuditEntry>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// The audit log. It is only added to, and never says what anybody wrote.
+#[async_trait]
+pub trait AuditLog {
+    /// Notes that an act begins.
+    async fn begin_act(
+        &self,
+        key: ApiKeyId,
+        action: &str,
+        subject: Option<&str>,
+    ) -> Result<AuditId, StoreError>;
+
+    /// Notes what an act was about and how it ended, once.
+    async fn end_act(
+        &self,
+        id: AuditId,
+        subject: Option<&str>,
+        outcome: &str,
+    ) -> Result<(), StoreError>;
+
+    /// The newest `limit` entries before this one.
+    async fn audit_log(&self, before: Option<AuditId>, limit: u32)
+    -> Result<AuditPage, StoreError>;
+}

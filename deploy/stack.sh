@@ -147,7 +147,7 @@ redis_answers() {
 # start_nginx PORT
 start_nginx() {
   local globals=()
-  cp "$here/nginx/nginx.conf" "$folder/nginx/"
+  cp "$here"/nginx/{nginx.conf,admin.allow} "$folder/nginx/"
   echo "listen 127.0.0.1:$1;" >"$folder/nginx/listen.conf"
   echo "$1" >"$folder/nginx/port"
   # Its workers write where only this user may.

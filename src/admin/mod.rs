@@ -1,5 +1,7 @@
 //! What a company's own back end does by the server API: with a key, and noted in the audit log.
 
+mod people;
+
 use std::sync::Arc;
 
 use crate::{

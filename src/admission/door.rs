@@ -47,10 +47,18 @@ impl Door {
     /// Outside a Tokio runtime.
     pub fn admit(
         &self,
+        chat: NewChat,
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
+        self.admit_since(chat, Instant::now())
+    }
+
+    /// As [`Door::admit`], for a chat whose sender has waited since `asked_at`.
+    pub fn admit_since(
+        &self,
         mut chat: NewChat,
+        asked_at: Instant,
     ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
         let rules = Arc::clone(&self.0);
-        let asked_at = Instant::now();
         let mut asking = Box::pin(async move {
             let answer_by = asked_at + ADMISSION_WAIT;
             for rule in rules.iter() {

@@ -3,9 +3,14 @@
 use async_trait::async_trait;
 
 use super::Rule;
-use crate::{limits::Limits, protocol::fault::ApiError, store::NewChat};
+use crate::{
+    limits::Limits,
+    protocol::fault::ApiError,
+    store::{NewChat, Origin},
+};
 
-/// Counts the sends of each user, and refuses those beyond the rate.
+/// Counts the sends of each user, and refuses those beyond the rate. What a company's own back end sends in
+/// somebody's name is not counted.
 pub struct SendLimit(Limits);
 
 impl SendLimit {
@@ -22,6 +27,9 @@ impl Rule for SendLimit {
     }
 
     async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
-        Ok(self.0.send(chat.sender)?)
+        match chat.origin {
+            Origin::Client => Ok(self.0.send(chat.sender)?),
+            Origin::Server => Ok(()),
+        }
     }
 }

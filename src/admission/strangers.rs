@@ -19,7 +19,7 @@ use crate::{
     domain::{Destination, UserId},
     limits::Limits,
     protocol::fault::ApiError,
-    store::{Acquaintance, NewChat, Store},
+    store::{Acquaintance, NewChat, Origin, Store},
 };
 
 /// Of how many pairs a replica knows that they may write, in each of two generations: 2 MiB each.
@@ -61,9 +61,11 @@ impl Rule for Strangers {
 
     async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
         match chat.destination {
-            Destination::Direct(target) => self.may_write(chat.sender, target).await,
-            // It has begun.
-            Destination::Conversation(_) => Ok(()),
+            Destination::Direct(target) if chat.origin == Origin::Client => {
+                self.may_write(chat.sender, target).await
+            }
+            // It has begun, or a company's own back end begins it.
+            Destination::Direct(_) | Destination::Conversation(_) => Ok(()),
         }
     }
 }

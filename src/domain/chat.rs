@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    ChatId, ClientMsgId, ConversationId, GroupTitle, Mentions, Payload, Role, User, UserId,
-    UserName,
+    ChatId, ClientMsgId, ConversationId, ExternalId, GroupTitle, Mentions, Payload, Role, User,
+    UserId, UserName,
 };
 use crate::clock::Timestamp;
 
@@ -248,6 +248,8 @@ pub struct Conversation {
     pub id: ConversationId,
     /// What it is.
     pub kind: ConversationKind,
+    /// What a company's own back end calls it.
+    pub external_id: Option<ExternalId>,
     /// The other side of a direct conversation.
     pub peer: Option<Peer>,
     /// What all members see of a group.
@@ -307,7 +309,11 @@ fn seen_or_left<S: serde::Serializer>(
 
 /// What an event says to a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SeenConversation {
+    /// As [`Conversation::external_id`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<ExternalId>,
     /// What all members see of a group.
     #[serde(flatten)]
     pub group: Option<GroupFace>,

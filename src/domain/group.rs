@@ -179,28 +179,52 @@ pub struct GroupDecision {
     pub lines: Vec<SystemLine>,
 }
 
+/// Who changes a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changer {
+    /// A member, as the member's role allows.
+    Member(UserId),
+    /// The service's own user, as a company's own back end asks. It is no member, and no role binds it.
+    Service(UserId),
+}
+
+impl Changer {
+    /// In whose name it is done.
+    pub fn user(self) -> UserId {
+        match self {
+            Self::Member(user) | Self::Service(user) => user,
+        }
+    }
+}
+
 /// Decides what a change makes of a group. Whether those who join exist is not known here.
 pub fn decide(
     Group { title, members }: &Group,
-    actor: UserId,
+    by: Changer,
     change: &GroupChange,
     rules: GroupRules,
 ) -> Result<GroupDecision, GroupRefusal> {
+    let actor = by.user();
     let role_of = |user| members.iter().find(|member| member.user == user).map(|it| it.role);
-    let role = role_of(actor).ok_or(GroupRefusal::NoMember)?;
+    // `None` is the service, which may do everything.
+    let role = match by {
+        Changer::Member(user) => Some(role_of(user).ok_or(GroupRefusal::NoMember)?),
+        Changer::Service(_) => None,
+    };
+    let is_at_least = |least| role.is_none_or(|role| role >= least);
     let allow = |is_allowed: bool| if is_allowed { Ok(()) } else { Err(GroupRefusal::Forbidden) };
     let line = |event, users, title| SystemLine { event, actor, users, title };
     let mut decision = GroupDecision::default();
     match change {
         GroupChange::Rename(wanted) => {
-            allow(role >= Role::Admin)?;
+            allow(is_at_least(Role::Admin))?;
             if title.as_ref() != Some(wanted) {
                 decision.title = Some(wanted.clone());
                 decision.lines.push(line(SystemEvent::Renamed, Vec::new(), Some(wanted.clone())));
             }
         }
         GroupChange::Add(users) => {
-            allow(role >= Role::Admin || rules.who_may_add == WhoMayAdd::Members)?;
+            allow(is_at_least(Role::Admin) || rules.who_may_add == WhoMayAdd::Members)?;
             let joining: Vec<_> =
                 users.iter().copied().filter(|user| role_of(*user).is_none()).collect();
             if members.len() + joining.len() > rules.max_members {
@@ -211,37 +235,50 @@ pub fn decide(
             }
             decision.joining = joining;
         }
-        GroupChange::Remove(user) if *user == actor => {
+        GroupChange::Remove(user) if by == Changer::Member(*user) => {
             decision.leaving = Some(actor);
             decision.lines.push(line(SystemEvent::MemberLeft, vec![actor], None));
-            if let Some(heir) = (role == Role::Owner).then(|| heir(members, actor)).flatten() {
-                decision.roles.push((heir, Role::Owner));
-                decision.lines.push(line(SystemEvent::OwnerChanged, vec![heir], None));
-            }
+            decision.lines.extend(inherit(members, actor, by, &mut decision.roles));
         }
         GroupChange::Remove(user) => {
-            allow(role >= Role::Admin)?;
+            allow(is_at_least(Role::Admin))?;
             let other = role_of(*user).ok_or(GroupRefusal::NoSuchUser)?;
-            allow(role > other)?;
+            allow(role.is_none_or(|role| role > other))?;
             decision.leaving = Some(*user);
             decision.lines.push(line(SystemEvent::MemberRemoved, vec![*user], None));
+            decision.lines.extend(inherit(members, *user, by, &mut decision.roles));
         }
         GroupChange::SetRole(user, wanted) => {
-            allow(role == Role::Owner)?;
+            allow(is_at_least(Role::Owner))?;
             let other = role_of(*user).ok_or(GroupRefusal::NoSuchUser)?;
             if other == *wanted {
                 return Ok(decision);
             }
             // The group would have no owner.
-            allow(*user != actor)?;
+            allow(by != Changer::Member(*user))?;
             decision.roles.push((*user, *wanted));
             if *wanted == Role::Owner {
-                decision.roles.push((actor, Role::Admin));
+                let former = members.iter().filter(|member| member.role == Role::Owner);
+                decision.roles.extend(former.map(|member| (member.user, Role::Admin)));
                 decision.lines.push(line(SystemEvent::OwnerChanged, vec![*user], None));
             }
         }
     }
     Ok(decision)
+}
+
+/// Gives a group to its heir where whoever goes owns it, and tells that.
+fn inherit(
+    members: &[GroupMember],
+    going: UserId,
+    by: Changer,
+    roles: &mut Vec<(UserId, Role)>,
+) -> Option<SystemLine> {
+    members.iter().find(|member| member.user == going && member.role == Role::Owner)?;
+    let heir = heir(members, going)?;
+    roles.push((heir, Role::Owner));
+    let (event, users) = (SystemEvent::OwnerChanged, vec![heir]);
+    Some(SystemLine { event, actor: by.user(), users, title: None })
 }
 
 /// Who owns a group after its owner has left: the oldest admin, else the oldest member.
@@ -277,7 +314,7 @@ mod tests {
     }
 
     fn decided(actor: i64, change: &GroupChange) -> Result<GroupDecision, GroupRefusal> {
-        decide(&group(), user(actor), change, RULES)
+        decide(&group(), Changer::Member(user(actor)), change, RULES)
     }
 
     #[test]
@@ -306,8 +343,28 @@ mod tests {
         }
         let admins = GroupRules { who_may_add: WhoMayAdd::Admins, ..RULES };
         let add = Add(BTreeSet::from([user(9)]));
-        assert_eq!(decide(&group(), user(4), &add, admins), Err(GroupRefusal::Forbidden));
-        assert!(decide(&group(), user(3), &add, admins).is_ok());
+        let by = |id| Changer::Member(user(id));
+        assert_eq!(decide(&group(), by(4), &add, admins), Err(GroupRefusal::Forbidden));
+        assert!(decide(&group(), by(3), &add, admins).is_ok());
+        let service = decide(&group(), Changer::Service(user(8)), &add, admins).unwrap();
+        assert_eq!((service.joining, service.lines[0].actor), (vec![user(9)], user(8)));
+    }
+
+    #[test]
+    fn the_service_is_bound_by_no_role_and_leaves_no_group_without_an_owner() {
+        use GroupChange::{Add, Remove, Rename, SetRole};
+        let by = Changer::Service(user(8));
+        let decided = |change: &GroupChange| decide(&group(), by, change, RULES);
+        let renamed = decided(&Rename(GroupTitle::parse("a").unwrap())).unwrap();
+        assert_eq!(renamed.lines[0].actor, user(8));
+        let removed = decided(&Remove(user(1))).unwrap();
+        assert_eq!((removed.leaving, removed.roles), (Some(user(1)), vec![(user(3), Role::Owner)]));
+        assert_eq!(removed.lines.len(), 2);
+        assert_eq!(decided(&Remove(user(8))), Err(GroupRefusal::NoSuchUser));
+        let given = decided(&SetRole(user(4), Role::Owner)).unwrap();
+        assert_eq!(given.roles, [(user(4), Role::Owner), (user(1), Role::Admin)]);
+        let six = Add([5, 6].into_iter().map(user).collect());
+        assert_eq!(decided(&six), Err(GroupRefusal::TooMany { max: 5 }), "a bound binds it too");
     }
 
     #[test]
@@ -321,10 +378,11 @@ mod tests {
         group.members.retain(|member| member.role != Role::Admin);
         group.members.push(GroupMember { user: user(7), ..group.members[1] });
         let leave = GroupChange::Remove(user(1));
-        let decision = decide(&group, user(1), &leave, RULES).unwrap();
+        let by = Changer::Member(user(1));
+        let decision = decide(&group, by, &leave, RULES).unwrap();
         assert_eq!(decision.roles, [(user(4), Role::Owner)]);
         group.members.truncate(1);
-        let decision = decide(&group, user(1), &leave, RULES).unwrap();
+        let decision = decide(&group, by, &leave, RULES).unwrap();
         assert_eq!(decision.roles, [], "nobody is left");
     }
 

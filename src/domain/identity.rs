@@ -2,13 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use super::UserName;
+use super::{ExternalId, UserName};
 
 /// Who vouches for somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Provider {
     /// Nobody: a demo user is taken at their word.
     Demo,
+    /// The company's own back end, by the server API.
+    External,
     /// WeChat, to the mini program with this appid: another one gets other openids.
     Wechat(Arc<str>),
 }
@@ -18,6 +20,7 @@ impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Demo => f.write_str("demo"),
+            Self::External => f.write_str("external"),
             Self::Wechat(appid) => write!(f, "wechat:{appid}"),
         }
     }
@@ -39,6 +42,11 @@ impl Identity {
     /// The WeChat user with this openid in this mini program.
     pub fn wechat(appid: Arc<str>, openid: &str) -> Self {
         Self { provider: Provider::Wechat(appid), subject: openid.into() }
+    }
+
+    /// The user whom the company's own back end calls so.
+    pub fn external(id: &ExternalId) -> Self {
+        Self { provider: Provider::External, subject: id.as_str().into() }
     }
 
     /// Who vouches.

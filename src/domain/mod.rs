@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod card;
 mod characters;
 pub mod chat;
+pub mod external;
 pub mod group;
 pub mod identity;
 pub mod ids;
@@ -19,6 +20,7 @@ pub use chat::{
     Chat, ChatKind, ChatState, Conversation, ConversationChange, ConversationKind, Destination,
     GroupFace, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
 };
+pub use external::{ConversationRef, ExternalId, Profile, UserFacts, UserRef};
 pub use group::{Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role};
 pub use identity::{Identity, Provider};
 pub use ids::{

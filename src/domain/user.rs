@@ -1,10 +1,10 @@
 //! People, as others see them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-use super::{UserId, UserName};
+use super::{ExternalId, Payload, UserId, UserName};
 
 /// A user's public face.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub struct User {
     pub name: UserName,
     /// The picture, if there is one.
     pub avatar: Option<AvatarHash>,
+    /// A picture elsewhere, which a company's own back end names; counts in place of `avatar`.
+    pub avatar_url: Option<Arc<str>>,
+    /// What the back end lets everybody see of the user.
+    pub public_profile: Option<Payload>,
+    /// What the back end calls the user; only for the user and the back end to see.
+    pub external_id: Option<ExternalId>,
 }
 
 /// A picture's name: the SHA-256 of its bytes, in lower-case hexadecimal.

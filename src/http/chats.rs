@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::extract::{Actor, JsonBody, PathParam, integer};
 use crate::{
     domain::{Chat, ChatId, Seq},
-    messaging::new_chat,
+    messaging::Sent,
     protocol::{client::SendChat, fault::ApiError},
     service::Service,
 };
@@ -24,6 +24,16 @@ pub(super) struct SentChat {
     seq: Option<Seq>,
 }
 
+impl SentChat {
+    /// The answer to its sender: a repeat is no new one.
+    pub(super) fn answer(sent: Sent) -> (StatusCode, Json<Self>) {
+        let Sent { chat, seq, is_repeat } = sent;
+        tracing::debug!(chat = %chat.id, is_repeat, "sent");
+        let status = if is_repeat { StatusCode::OK } else { StatusCode::CREATED };
+        (status, Json(Self { chat, seq }))
+    }
+}
+
 /// Send a chat; a repeat of a key gets the first answer again, with 200
 #[utoipa::path(post, path = "/v1/chats", tag = "chats", request_body = SendChat,
     responses((status = 201, body = SentChat), (status = 200, body = SentChat)))]
@@ -34,17 +44,20 @@ pub(super) async fn send(
 ) -> Result<(StatusCode, Json<SentChat>), ApiError> {
     let chat: SendChat = body.read_as(actor.user)?;
     let asked = chat.check(service.settings.chat.max_content_chars)?;
-    let chat = new_chat(actor.user, asked);
-    let sent = service.messaging.send(chat).await?;
-    tracing::debug!(chat = %sent.chat.id, is_repeat = sent.is_repeat, "sent");
-    let status = if sent.is_repeat { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(SentChat { chat: sent.chat, seq: sent.seq })))
+    let sent = service.messaging.send_as(actor.user, asked).await?;
+    Ok(SentChat::answer(sent))
 }
 
 /// A chat that was recalled.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecalledChat {
     chat: Chat,
+}
+
+impl RecalledChat {
+    pub(super) fn of(chat: Chat) -> Self {
+        Self { chat }
+    }
 }
 
 /// Take back what a chat says, for everybody; may be repeated
@@ -57,7 +70,7 @@ pub(super) async fn recall(
 ) -> Result<Json<RecalledChat>, ApiError> {
     service.limits.write(actor.user)?;
     let chat = service.messaging.recall(actor.user, integer("id", &id)?).await?;
-    Ok(Json(RecalledChat { chat }))
+    Ok(Json(RecalledChat::of(chat)))
 }
 
 /// Delete a chat for me alone, on all my devices; may be repeated

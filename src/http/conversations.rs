@@ -11,10 +11,10 @@ use super::{
     views::{ConversationView, PublicUrl},
 };
 use crate::{
-    domain::{Chat, ChatId, Conversation, ConversationId, UserId},
+    domain::{Chat, ChatId, Conversation, ConversationId, ExternalId, UserId, UserRef},
     protocol::fault::ApiError,
     service::Service,
-    store::{ConversationPage, OwnChange, Window},
+    store::{ChatPage, ConversationPage, OwnChange, Window},
 };
 
 /// Conversations, newest first.
@@ -37,6 +37,7 @@ pub(super) struct ConversationList {
     params(
         ("before" = Option<ChatId>, Query, description = "A position, or a lastChat.id; exclusive"),
         ("peerId" = Option<UserId>, Query, description = "Only the conversation with this user"),
+        ("peerExternalId" = Option<ExternalId>, Query, description = "The same, by what a company's own back end calls the user; not together with `peerId`"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
     responses((status = 200, body = ConversationList)))]
@@ -48,14 +49,18 @@ pub(super) async fn list(
 ) -> Result<Json<ConversationList>, ApiError> {
     service.limits.history(actor.user)?;
     let (limit, before) = (params.limit()?, params.integer("before")?);
-    let ConversationPage { conversations, has_more } = match params.integer("peerId")? {
+    let peer = peer(&params)?;
+    let is_first = before.is_none() && peer.is_none();
+    let ConversationPage { conversations, has_more } = match peer {
         Some(peer) => {
-            let found = service.messaging.conversation_with(actor.user, peer).await?;
+            let found = match service.messaging.known_user(&peer).await? {
+                Some(peer) => service.messaging.conversation_with(actor.user, peer).await?,
+                None => None,
+            };
             ConversationPage { conversations: found.into_iter().collect(), has_more: false }
         }
         None => service.messaging.conversations(actor.user, before, limit).await?,
     };
-    let is_first = before.is_none() && params.get("peerId").is_none();
     let pinned = if is_first {
         let pinned = service.messaging.pinned(actor.user).await?;
         Some(views(&service, pinned, &url).await)
@@ -65,6 +70,18 @@ pub(super) async fn list(
     let unread_total = service.messaging.unread_total(actor.user).await?;
     let conversations = views(&service, conversations, &url).await;
     Ok(Json(ConversationList { pinned, conversations, has_more, unread_total }))
+}
+
+/// Whose conversation alone is wanted.
+fn peer(params: &Params) -> Result<Option<UserRef>, ApiError> {
+    let by_id = params.integer("peerId")?.map(UserRef::Id);
+    let Some(id) = params.get("peerExternalId") else { return Ok(by_id) };
+    if by_id.is_some() {
+        return Err(ApiError::invalid("`peerId` and `peerExternalId` exclude each other"));
+    }
+    let id = ExternalId::parse(id);
+    let id = id.map_err(|error| ApiError::invalid(format!("`peerExternalId` {error}")))?;
+    Ok(Some(UserRef::External(id)))
 }
 
 async fn views(
@@ -185,6 +202,27 @@ pub(super) struct ChatList {
     version: Option<i64>,
 }
 
+impl ChatList {
+    pub(super) fn of(page: ChatPage) -> Self {
+        Self { chats: page.chats, has_more: page.has_more, version: None }
+    }
+}
+
+/// Which chats are wanted.
+pub(super) fn window(params: &Params) -> Result<Window, ApiError> {
+    match (params.integer("before")?, params.after()?) {
+        (None, None) => Ok(Window::Newest),
+        (Some(before), None) => Ok(Window::Before(before)),
+        (None, Some(After::Beginning)) => Ok(Window::Oldest),
+        (None, Some(After::Entry(after))) => Ok(Window::After(after)),
+        (Some(_), Some(_)) => Err(excluded()),
+    }
+}
+
+fn excluded() -> ApiError {
+    ApiError::invalid("`before`, `after` and `changedSince` exclude each other")
+}
+
 /// Chats of one of my conversations, oldest first; without a bound the newest
 #[utoipa::path(get, path = "/v1/conversations/{id}/chats", tag = "conversations",
     params(
@@ -204,28 +242,21 @@ pub(super) async fn chats(
     service.limits.history(actor.user)?;
     let id = integer("id", &id)?;
     let limit = params.limit()?;
-    let since = params.bound::<ChatId>("changedSince")?;
-    let window = match (params.integer("before")?, params.after()?, since) {
-        (None, None, Some(since)) => {
-            let since = match since {
-                After::Beginning => 0,
-                After::Entry(version) => version.get(),
-            };
-            let page = service.messaging.changes(actor.user, id, since, limit).await?;
-            let version = Some(page.version);
-            return Ok(Json(ChatList { chats: page.chats, has_more: page.has_more, version }));
-        }
-        (None, None, None) => Window::Newest,
-        (Some(before), None, None) => Window::Before(before),
-        (None, Some(After::Beginning), None) => Window::Oldest,
-        (None, Some(After::Entry(after)), None) => Window::After(after),
-        _ => {
-            let detail = "`before`, `after` and `changedSince` exclude each other";
-            return Err(ApiError::invalid(detail));
-        }
+    let (window, since) = (window(&params)?, params.bound::<ChatId>("changedSince")?);
+    let Some(since) = since else {
+        let page = service.messaging.chats(actor.user, id, window, limit).await?;
+        return Ok(Json(ChatList::of(page)));
     };
-    let page = service.messaging.chats(actor.user, id, window, limit).await?;
-    Ok(Json(ChatList { chats: page.chats, has_more: page.has_more, version: None }))
+    if window != Window::Newest {
+        return Err(excluded());
+    }
+    let since = match since {
+        After::Beginning => 0,
+        After::Entry(version) => version.get(),
+    };
+    let page = service.messaging.changes(actor.user, id, since, limit).await?;
+    let version = Some(page.version);
+    Ok(Json(ChatList { chats: page.chats, has_more: page.has_more, version }))
 }
 
 /// How far one has read.

@@ -16,7 +16,7 @@ use crate::{
     auth::token::Token,
     domain::{MAX_ID, OutOfRange, UserId},
     protocol::{
-        MAX_AVATAR_BYTES, MAX_MESSAGE_BYTES,
+        MAX_AVATAR_BYTES, MAX_MESSAGE_BYTES, MAX_USER_LIST_BYTES,
         fault::{ApiError, ErrorCode},
         fields::{Fields, missing},
     },
@@ -299,6 +299,11 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         read(request, MAX_MESSAGE_BYTES).await.map(Self)
     }
+}
+
+/// Reads a list of users of at most 4 MiB.
+pub async fn user_list(request: Request) -> Result<Bytes, ApiError> {
+    read(request, MAX_USER_LIST_BYTES).await
 }
 
 /// Reads a picture of at most 256 KiB.

@@ -150,7 +150,7 @@ pub(super) async fn members(
     };
     let page = service.messaging.members(actor.user, id, after, params.limit()?).await?;
     let member = |(user, member): (_, crate::domain::GroupMember)| MemberView {
-        user: UserView::of(user, &url),
+        user: UserView::of(user, actor.user, &url),
         role: member.role,
         joined_at: member.joined_at,
     };

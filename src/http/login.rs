@@ -35,11 +35,11 @@ pub(super) struct LoginView {
 }
 
 impl LoginView {
-    fn of((user, login): (User, Login), url: &PublicUrl) -> Json<Self> {
+    pub(super) fn of((user, login): (User, Login), url: &PublicUrl) -> Json<Self> {
         Json(Self {
             token: login.token.reveal(),
             expires_at: login.expires_at,
-            user: UserView::of(user, url),
+            user: UserView::whole(user, url),
         })
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn me(
     url: PublicUrl,
 ) -> Result<Json<UserView>, ApiError> {
     service.limits.history(actor.user)?;
-    Ok(Json(UserView::of(service.messaging.user(actor.user).await?, &url)))
+    Ok(Json(UserView::whole(service.messaging.user(actor.user).await?, &url)))
 }
 
 /// What to change about oneself.
@@ -52,7 +52,7 @@ pub(super) async fn rename(
         Some(name) => service.messaging.rename(actor.user, &name.user_name("name")?).await?,
         None => service.messaging.user(actor.user).await?,
     };
-    Ok(Json(UserView::of(user, &url)))
+    Ok(Json(UserView::whole(user, &url)))
 }
 
 /// Change my name, for clients that know no PATCH
@@ -81,5 +81,5 @@ pub(super) async fn set_avatar(
     let place = service.accounts.upload_place(actor.user)?;
     let upload = picture(request).await?;
     let user = service.accounts.set_avatar(actor.user, upload, place).await?;
-    Ok(Json(UserView::of(user, &url)))
+    Ok(Json(UserView::whole(user, &url)))
 }

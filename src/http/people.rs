@@ -49,7 +49,9 @@ pub(super) async fn search(
     // Names are in NFC, whatever a keyboard makes.
     let prefix: String = params.required("query")?.nfc().collect();
     let found = service.messaging.search_users(&prefix, limit).await?;
-    Ok(Json(UserList { users: found.into_iter().map(|user| UserView::of(user, &url)).collect() }))
+    Ok(Json(UserList {
+        users: found.into_iter().map(|user| UserView::of(user, actor.user, &url)).collect(),
+    }))
 }
 
 /// A user's public face; with the directory off, only of oneself and of people with whom I share a conversation
@@ -68,7 +70,7 @@ pub(super) async fn user(
     } else {
         service.messaging.acquaintance(actor.user, id).await?
     };
-    Ok(Json(UserView::of(user, &url)))
+    Ok(Json(UserView::of(user, actor.user, &url)))
 }
 
 /// Who of some people is online.

@@ -14,8 +14,8 @@ use super::peer::is_trusted;
 use crate::{
     clock::Timestamp,
     domain::{
-        Chat, ChatId, Conversation, ConversationId, ConversationKind, GroupFace, GroupTitle,
-        OwnSettings, Role, User, UserId, UserName,
+        Chat, ChatId, Conversation, ConversationId, ConversationKind, ExternalId, GroupFace,
+        GroupTitle, OwnSettings, Payload, Role, User, UserId, UserName,
     },
     messaging::PresenceOf,
     service::Service,
@@ -57,12 +57,37 @@ pub(super) struct UserView {
     name: UserName,
     #[schema(required = true)]
     avatar_url: Option<String>,
+    /// What a company's own back end lets everybody see of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    profile: Option<ProfileView>,
+    /// What the back end calls the user; to oneself and to the server API alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    external_id: Option<ExternalId>,
+}
+
+/// The part of a profile that everybody sees.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProfileView {
+    #[schema(value_type = Object)]
+    public: Payload,
 }
 
 impl UserView {
-    pub(super) fn of(user: User, url: &PublicUrl) -> Self {
-        let avatar_url = user.avatar.map(|hash| format!("{}/v1/avatars/{}", url.0, hash.as_str()));
-        Self { id: user.id, name: user.name, avatar_url }
+    /// As this viewer sees the user.
+    pub(super) fn of(user: User, viewer: UserId, url: &PublicUrl) -> Self {
+        let external_id = user.external_id.clone().filter(|_| user.id == viewer);
+        Self::whole(User { external_id, ..user }, url)
+    }
+
+    /// With all that is known of the user: as oneself and the server API see one.
+    pub(super) fn whole(user: User, url: &PublicUrl) -> Self {
+        let User { id, name, avatar, avatar_url, public_profile, external_id } = user;
+        let own = avatar.map(|hash| format!("{}/v1/avatars/{}", url.0, hash.as_str()));
+        let avatar_url = avatar_url.map(|url| (*url).to_owned()).or(own);
+        let profile = public_profile.map(|public| ProfileView { public });
+        Self { id, name, avatar_url, profile, external_id }
     }
 }
 
@@ -84,6 +109,10 @@ pub(super) struct ConversationView {
     id: ConversationId,
     #[schema(value_type = String, example = "direct")]
     kind: ConversationKind,
+    /// What a company's own back end calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    external_id: Option<ExternalId>,
     /// The other side, in a direct conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<PeerView>,
@@ -123,7 +152,7 @@ pub(super) struct ConversationView {
 /// What all members see of a group; absent in any other conversation.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct GroupView {
+pub(super) struct GroupView {
     /// What it is called, if it has a name.
     title: Option<GroupTitle>,
     /// No group has a picture yet.
@@ -151,12 +180,14 @@ impl ConversationView {
         let peer_read_up_to = conversation.peer.as_ref().map(|_| read);
         let peer = conversation.peer.map(|peer| PeerView {
             online: online.contains(&peer.user.id),
-            user: UserView::of(peer.user, url),
+            // It has no external id, unless it is oneself.
+            user: UserView::whole(peer.user, url),
             last_seen_at: peer.last_seen_at,
         });
         Self {
             id: conversation.id,
             kind: conversation.kind,
+            external_id: conversation.external_id,
             peer,
             group: conversation.group.map(GroupView::from),
             role: conversation.role,

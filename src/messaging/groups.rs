@@ -23,7 +23,13 @@ impl Messaging {
         if new.members.iter().filter(|user| **user != new.creator).count() >= max {
             return Err(GroupRefusal::TooMany { max }.into());
         }
-        match self.store.begin_group(new).await? {
+        let begun = self.store.begin_group(new).await?;
+        self.begun(begun)
+    }
+
+    /// Tells the members of a conversation that has begun; says whether it is new.
+    pub(super) fn begun(&self, begun: GroupBegun) -> Result<(ConversationId, bool), ApiError> {
+        match begun {
             GroupBegun::Begun(group, told) => {
                 self.tell(&told);
                 Ok((group, true))

@@ -1,6 +1,7 @@
 //! What a user can do with chats: send, read, list, and follow a timeline.
 
 mod groups;
+mod managing;
 mod people;
 mod recalls;
 mod sending;

@@ -9,7 +9,7 @@ use super::Messaging;
 use crate::{
     bus::CloseOrder,
     clock::Timestamp,
-    domain::{Conversation, SessionId, User, UserId, UserName},
+    domain::{Conversation, SessionId, User, UserId, UserName, UserRef},
     hub::Socket,
     presence::OnlineUser,
     protocol::{fault::ApiError, server::ServerFrame},
@@ -38,6 +38,17 @@ impl Messaging {
     pub async fn user(&self, id: UserId) -> Result<User, ApiError> {
         let found = self.store.users(&[id]).await?.pop();
         found.ok_or_else(ApiError::user_not_found)
+    }
+
+    /// Who is named so; `None` if there is nobody.
+    pub async fn known_user(&self, name: &UserRef) -> Result<Option<UserId>, ApiError> {
+        match name {
+            UserRef::Id(id) => Ok(Some(*id)),
+            UserRef::External(_) => {
+                let found = self.store.named_users(std::slice::from_ref(name)).await?;
+                Ok(found.get(name).copied())
+            }
+        }
     }
 
     /// A user whom `actor` knows.

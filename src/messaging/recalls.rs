@@ -16,7 +16,7 @@ impl Messaging {
                 self.delivery.links().show(&mut chat);
                 Ok(*chat)
             }
-            Recalled::NotFound => Err(chat_not_found()),
+            Recalled::NotFound => Err(ApiError::chat_not_found()),
             Recalled::Forbidden => {
                 let detail = "this chat is not yours to recall";
                 Err(ApiError::new(ErrorCode::Forbidden, detail))
@@ -32,7 +32,7 @@ impl Messaging {
     /// Has a chat gone for the user alone.
     pub async fn delete_for(&self, user: UserId, chat: ChatId) -> Result<(), ApiError> {
         let told = self.store.delete_for(user, chat).await?;
-        self.tell(&told.ok_or_else(chat_not_found)?);
+        self.tell(&told.ok_or_else(ApiError::chat_not_found)?);
         Ok(())
     }
 
@@ -49,9 +49,4 @@ impl Messaging {
         self.delivery.links().show_all(&mut page.chats);
         Ok(page)
     }
-}
-
-/// There is no such chat, or the user may not see it: the answer is the same.
-fn chat_not_found() -> ApiError {
-    ApiError::new(ErrorCode::ChatNotFound, "you have no chat with this id")
 }

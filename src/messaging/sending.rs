@@ -2,19 +2,20 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use futures_util::future::Either;
 use tokio::time::{Instant, timeout_at};
 
 use super::Messaging;
 use crate::{
     admission::{ADMISSION_WAIT, Admitted},
     delivery::Delivery,
-    domain::{Chat, Epoch, Seq, UserId, UserName},
+    domain::{Chat, Destination, Epoch, ExternalId, Seq, UserId, UserName, UserRef},
     protocol::{
-        client::Send,
+        client::{Addressee, Contents, Send},
         fault::{ApiError, ErrorCode},
     },
     store::{
-        Appended, Committed, NewChat,
+        Appended, Committed, NewChat, Origin,
         batcher::{AppendError, Ticket},
     },
 };
@@ -25,6 +26,9 @@ const ANSWER_WAIT: Duration = Duration::from_millis(4_800);
 /// The least of it that is left for the commit, when admission took its whole time, or when a client that does
 /// not read held up the socket in between.
 const COMMIT_WAIT: Duration = ANSWER_WAIT.saturating_sub(ADMISSION_WAIT);
+
+/// How long the database may take to say who has an external id: less than the door waits for all rules.
+const LOOK_WAIT: Duration = Duration::from_secs(2);
 
 /// The answer to a sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +97,11 @@ impl Sending {
     }
 }
 
-/// What a client wants committed, as a chat of this sender.
-pub fn new_chat(sender: UserId, send: Send) -> NewChat {
-    let Send { client_msg_id, destination, kind, content, body, reply_to, mentions, media } = send;
+/// What a client wants committed, as a chat of this sender to there.
+pub fn new_chat(sender: UserId, destination: Destination, contents: Contents) -> NewChat {
+    let Contents { client_msg_id, kind, content, body, reply_to, mentions, media } = contents;
     NewChat {
+        origin: Origin::Client,
         sender,
         destination,
         client_msg_id,
@@ -121,6 +126,46 @@ impl Messaging {
         self.door.admit(chat)
     }
 
+    /// As [`Messaging::admit`], for what a client asks. Whoever is named by an external id is looked up first,
+    /// within the time of admission.
+    pub fn admit_send(
+        &self,
+        sender: UserId,
+        send: Send,
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + std::marker::Send + use<> {
+        let Send { to, contents } = send;
+        match to {
+            Addressee::Known(destination) => {
+                Either::Left(self.admit(new_chat(sender, destination, contents)))
+            }
+            Addressee::External(id) => {
+                let (asked_at, door) = (Instant::now(), self.door.clone());
+                let target = self.look_up(id, asked_at + LOOK_WAIT);
+                Either::Right(async move {
+                    let chat = new_chat(sender, Destination::Direct(target.await?), contents);
+                    door.admit_since(chat, asked_at).await
+                })
+            }
+        }
+    }
+
+    /// The user whom a company's own back end calls so.
+    fn look_up(
+        &self,
+        id: ExternalId,
+        until: Instant,
+    ) -> impl Future<Output = Result<UserId, ApiError>> + std::marker::Send + use<> {
+        let (store, name) = (Arc::clone(&self.store), UserRef::External(id));
+        async move {
+            // To its end, whether or not the sender waits.
+            let look = tokio::spawn(async move { store.named_users(&[name]).await });
+            let late = |_| ApiError::unavailable("the database did not answer in time");
+            let found = timeout_at(until, look).await.map_err(late)?;
+            let found = found.map_err(|_| ApiError::internal())??;
+            found.into_values().next().ok_or_else(ApiError::user_not_found)
+        }
+    }
+
     /// Queues a chat that has passed admission, and returns at once. Chats that one task queues are committed
     /// in that order.
     pub fn commit(&self, admitted: Admitted) -> Result<Sending, ApiError> {
@@ -133,6 +178,12 @@ impl Messaging {
     /// Admits a chat, commits it and waits for that.
     pub async fn send(&self, chat: NewChat) -> Result<Sent, ApiError> {
         let admitted = self.admit(chat).await?;
+        self.commit(admitted)?.done().await
+    }
+
+    /// As [`Messaging::send`], for what a client asks.
+    pub async fn send_as(&self, sender: UserId, send: Send) -> Result<Sent, ApiError> {
+        let admitted = self.admit_send(sender, send).await?;
         self.commit(admitted)?.done().await
     }
 

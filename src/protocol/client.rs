@@ -10,8 +10,8 @@ use super::{
     fields::{Fields, Words, missing, nested},
 };
 use crate::domain::{
-    ChatId, ChatKind, ClientMsgId, Content, ConversationId, Destination, DeviceId, Epoch, MediaId,
-    MediaKind, Mentions, Payload, Seq, UserId, card::Card,
+    ChatId, ChatKind, ClientMsgId, Content, ConversationId, Destination, DeviceId, Epoch,
+    ExternalId, MediaId, MediaKind, Mentions, Payload, Seq, UserId, card::Card,
 };
 
 /// The first frame.
@@ -88,13 +88,29 @@ pub enum Request {
     Ping,
 }
 
+/// Where a client wants a chat to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// By the service's own ids.
+    Known(Destination),
+    /// To the user whom a company's own back end calls so.
+    External(ExternalId),
+}
+
 /// A chat that a client wants committed.
 #[derive(Debug)]
 pub struct Send {
+    /// Where it is to go.
+    pub to: Addressee,
+    /// What it holds.
+    pub contents: Contents,
+}
+
+/// What a chat holds, and its key.
+#[derive(Debug)]
+pub struct Contents {
     /// The client's key.
     pub client_msg_id: ClientMsgId,
-    /// Where it is to go.
-    pub destination: Destination,
     /// What it is.
     pub kind: ChatKind,
     /// What it says in plain text.
@@ -109,12 +125,14 @@ pub struct Send {
     pub media: Option<MediaId>,
 }
 
-/// A chat to be sent, to exactly one of `targetUserId` and `conversationId`.
+/// A chat to be sent, to exactly one of `targetUserId`, `targetExternalId` and `conversationId`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendChat {
     client_msg_id: ClientMsgId,
     target_user_id: Option<UserId>,
+    /// What a company's own back end calls the receiver.
+    target_external_id: Option<ExternalId>,
     conversation_id: Option<ConversationId>,
     /// `text` where nothing is said.
     #[serde(default)]
@@ -133,16 +151,21 @@ pub struct SendChat {
 }
 
 /// The kinds that clients send.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum SentKind {
+pub enum SentKind {
+    /// Words.
     #[default]
     Text,
+    /// A picture.
     Image,
+    /// What somebody said.
     Voice,
+    /// Any other upload.
     File,
+    /// A title with something behind it.
     Card,
-    /// Told apart from what is no kind: only the service makes such chats.
+    /// Told apart from what is no kind: only the service and the server API make such chats.
     System,
 }
 
@@ -166,7 +189,26 @@ struct SentUpload {
 impl SendChat {
     /// Checks what the types do not say. `max_content_chars`: of a text.
     pub fn check(self, max_content_chars: usize) -> Result<Send, ApiError> {
-        let destination = destination(self.target_user_id, self.conversation_id)?;
+        let targets = (self.target_user_id, self.target_external_id.clone(), self.conversation_id);
+        let to = match targets {
+            (target, None, conversation) => Addressee::Known(destination(target, conversation)?),
+            (None, Some(target), None) => Addressee::External(target),
+            _ => {
+                let detail =
+                    "`targetUserId`, `targetExternalId` and `conversationId` exclude each other";
+                return Err(ApiError::invalid(detail));
+            }
+        };
+        let is_to_all = self.mentions == Some(Mentions::All);
+        let contents = self.contents(max_content_chars)?;
+        if is_to_all && !matches!(to, Addressee::Known(Destination::Conversation(_))) {
+            return Err(ApiError::invalid("`mentions` of all are for groups"));
+        }
+        Ok(Send { to, contents })
+    }
+
+    /// Checks what it holds, wherever it goes.
+    pub fn contents(self, max_content_chars: usize) -> Result<Contents, ApiError> {
         let upload = match self.kind {
             SentKind::Text | SentKind::Card | SentKind::System => None,
             SentKind::Image => Some(MediaKind::Image),
@@ -207,12 +249,8 @@ impl SendChat {
                 }
             },
         };
-        if self.mentions == Some(Mentions::All) && self.conversation_id.is_none() {
-            return Err(ApiError::invalid("`mentions` of all are for groups"));
-        }
-        Ok(Send {
+        Ok(Contents {
             client_msg_id: self.client_msg_id,
-            destination,
             kind,
             content,
             body,
@@ -221,6 +259,29 @@ impl SendChat {
             media,
         })
     }
+}
+
+/// The most bytes of what a line holds beside its words.
+const MAX_LINE_BYTES: usize = 4_096;
+
+/// Reads a system line, which only the server API sends: words, and any JSON object.
+pub fn system_line(fields: &Fields<'_>, max_content_chars: usize) -> Result<Contents, ApiError> {
+    let content: Words = fields.required("content")?;
+    let body: Option<Box<RawValue>> = fields.optional("body")?;
+    let body = body.map(|json| Payload::parse(json.get().to_owned())).transpose();
+    let body = body.map_err(|error| ApiError::invalid(format!("`body` {error}")))?;
+    if body.as_ref().is_some_and(|body| body.as_str().len() > MAX_LINE_BYTES) {
+        return Err(ApiError::invalid("`body` must be at most 4 KiB"));
+    }
+    Ok(Contents {
+        client_msg_id: fields.required("clientMsgId")?,
+        kind: ChatKind::System,
+        content: content.content(max_content_chars)?,
+        body,
+        reply_to: fields.optional("replyTo")?,
+        mentions: fields.optional("mentions")?,
+        media: None,
+    })
 }
 
 /// Exactly one of the two.

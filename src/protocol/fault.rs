@@ -157,6 +157,11 @@ impl ApiError {
         Self::new(ErrorCode::ConversationNotFound, "you have no conversation with this id")
     }
 
+    /// There is no such chat, or the user may not see it: the answer is the same.
+    pub fn chat_not_found() -> Self {
+        Self::new(ErrorCode::ChatNotFound, "you have no chat with this id")
+    }
+
     /// Somebody else's user id where one's own belongs.
     pub fn foreign_user() -> Self {
         Self::new(ErrorCode::Forbidden, "`userId` names another user")

@@ -27,5 +27,8 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// The longest picture that is taken, in bytes.
 pub const MAX_AVATAR_BYTES: usize = 256 * 1024;
 
+/// The longest list of users that the server API takes, in bytes.
+pub const MAX_USER_LIST_BYTES: usize = 4 * 1024 * 1024;
+
 /// The most users that one `watch`, or one question for presence, may name.
 pub const MAX_WATCHED: usize = 100;

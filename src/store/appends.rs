@@ -12,9 +12,20 @@ use crate::domain::{
     UserId,
 };
 
+/// By which way a chat comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Its sender's own client.
+    Client,
+    /// The server API, in the sender's name.
+    Server,
+}
+
 /// A chat that somebody wants committed.
 #[derive(Clone, Debug)]
 pub struct NewChat {
+    /// By which way it comes. What is committed does not say.
+    pub origin: Origin,
     /// Who sends it; exists.
     pub sender: UserId,
     /// Where it is to go.
@@ -47,6 +58,7 @@ impl NewChat {
     ) -> Self {
         let kind = ChatKind::Text;
         Self {
+            origin: Origin::Client,
             sender,
             destination,
             client_msg_id,

@@ -12,8 +12,8 @@ use crate::{
     clock::Timestamp,
     domain::{
         ApiKeyId, ApiKeyName, AuditId, AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId,
-        ConnectionId, ConversationId, ConversationKind, Epoch, GroupTitle, MediaId, Mentions,
-        OutboxId, Payload, ReplicaId, Role, Scopes, Seq, SessionId, UserId, UserName,
+        ConnectionId, ConversationId, ConversationKind, Epoch, ExternalId, GroupTitle, MediaId,
+        Mentions, OutboxId, Payload, ReplicaId, Role, Scopes, Seq, SessionId, UserId, UserName,
     },
 };
 
@@ -108,6 +108,8 @@ decode!(ApiKeyName, String, |name| Ok(Self::stored(name)));
 encode!(ApiKeyName, String, |name| name.as_str().to_owned());
 decode!(Scopes, String, |words| Ok(Self::stored(&words)));
 encode!(Scopes, String, ToString::to_string);
+decode!(ExternalId, String, |id| Ok(Self::stored(id)));
+encode!(ExternalId, String, |id| id.as_str().to_owned());
 decode!(ChatKind, String, |word| Ok(Self::from(word)));
 decode!(ChatState, String, |word| Ok(Self::from(word)));
 decode!(ConversationKind, String, |word| Ok(Self::from(word)));

@@ -3,11 +3,35 @@
 use super::error::corrupt;
 use crate::domain::{Identity, Provider};
 
+/// The columns of a `UserRow`, of a table of users called so.
+macro_rules! user_columns {
+    ($users:literal) => {
+        concat!(
+            $users,
+            ".id, ",
+            $users,
+            ".name, ",
+            $users,
+            ".avatar, ",
+            $users,
+            ".avatar_url, ",
+            $users,
+            ".public_profile, (SELECT min(e.subject) FROM identities e WHERE e.user_id = ",
+            $users,
+            ".id AND e.provider = 'external') AS external_id"
+        )
+    };
+}
+pub(super) use user_columns;
+
 /// The user with the subject `$1` at the provider `$2`, or else at `$3`, which is less than `$2`.
-pub(super) const FIND: &str = "SELECT u.id, u.name, u.avatar
-     FROM identities i JOIN users u ON u.id = i.user_id
+pub(super) const FIND: &str = concat!(
+    "SELECT ",
+    user_columns!("u"),
+    " FROM identities i JOIN users u ON u.id = i.user_id
      WHERE i.subject = $1 AND i.provider IN ($2, $3)
-     ORDER BY i.provider DESC LIMIT 1";
+     ORDER BY i.provider DESC LIMIT 1"
+);
 
 /// An identity in columns.
 pub(super) struct IdentityColumns {
@@ -18,27 +42,35 @@ pub(super) struct IdentityColumns {
     /// another one are other texts.
     pub(super) before: &'static str,
     pub(super) subject: String,
-    is_demo: bool,
+    /// The column of `users` by which the version before finds the user.
+    column: Option<Column>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Column {
+    DemoName,
+    Openid,
 }
 
 impl IdentityColumns {
     pub(super) fn of(identity: &Identity) -> Self {
-        let (before, is_demo) = match identity.provider() {
-            Provider::Demo => ("demo", true),
-            Provider::Wechat(_) => ("wechat", false),
+        let (before, column) = match identity.provider() {
+            Provider::Demo => ("demo", Some(Column::DemoName)),
+            Provider::External => ("external", None),
+            Provider::Wechat(_) => ("wechat", Some(Column::Openid)),
         };
         let subject = identity.subject().to_owned();
-        Self { provider: identity.provider().to_string(), before, subject, is_demo }
+        Self { provider: identity.provider().to_string(), before, subject, column }
     }
 
     /// `users.demo_name`, by which the version before finds the user.
     pub(super) fn demo_name(&self) -> Option<&str> {
-        self.is_demo.then_some(&self.subject)
+        (self.column == Some(Column::DemoName)).then_some(&self.subject)
     }
 
     /// `users.openid`, by which the version before finds the user.
     pub(super) fn openid(&self) -> Option<&str> {
-        (!self.is_demo).then_some(&self.subject)
+        (self.column == Some(Column::Openid)).then_some(&self.subject)
     }
 }
 

@@ -13,6 +13,7 @@ mod columns;
 mod conversations;
 mod erasure;
 mod error;
+mod external_users;
 mod groups;
 mod handshakes;
 mod health;
@@ -20,6 +21,7 @@ mod history;
 mod identities;
 mod identity_columns;
 mod jobs;
+mod managed;
 mod media;
 mod outbox;
 mod outbox_cursor;
@@ -34,17 +36,19 @@ mod trimming;
 mod users;
 
 pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
-pub use appends::{Appended, Appends, Committed, NewChat, Places, RequestDigest};
+pub use appends::{Appended, Appends, Committed, NewChat, Origin, Places, RequestDigest};
 pub use avatars::Avatars;
 pub use conversations::{ChangePage, ChatPage, ConversationPage, Conversations, ReadMark, Window};
 pub use erasure::Erasure;
 pub use error::StoreError;
+pub use external_users::ExternalUsers;
 pub use groups::{GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged, Told};
 pub use handshakes::{Handshakes, TimelineState};
 pub use health::{Access, Health};
 pub use history::History;
 pub use identities::Identities;
 pub use jobs::Jobs;
+pub use managed::{ManagedConversation, ManagedConversations, NewConversation, NewMembers};
 pub use media::{MediaKey, MediaRecords};
 pub use outbox::{CHAT_CREATED, CHAT_RECALLED, Outbox, OutboxEntry, OutboxPage};
 pub use outbox_cursor::{InvalidCursor, OutboxCursor};
@@ -78,8 +82,8 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, Groups, Identities,
-        Jobs, MediaRecords, Outbox, Recalls, Sessions
+    Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, ExternalUsers,
+        Groups, Identities, Jobs, ManagedConversations, MediaRecords, Outbox, Recalls, Sessions
 }
 
 store! {

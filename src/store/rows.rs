@@ -7,9 +7,9 @@ use crate::{
     clock::Timestamp,
     domain::{
         AvatarHash, Chat, ChatId, ChatKind, ChatState, ClientMsgId, Conversation,
-        ConversationChange, ConversationId, ConversationKind, GroupFace, GroupTitle, Mentions,
-        OwnConversation, OwnSettings, Payload, Peer, Quote, Role, SeenConversation, Seq, Target,
-        User, UserId, UserName,
+        ConversationChange, ConversationId, ConversationKind, ExternalId, GroupFace, GroupTitle,
+        Mentions, OwnConversation, OwnSettings, Payload, Peer, Quote, Role, SeenConversation, Seq,
+        Target, User, UserId, UserName,
     },
 };
 
@@ -131,6 +131,9 @@ pub(super) struct UserRow {
     id: UserId,
     name: UserName,
     avatar: Option<AvatarHash>,
+    avatar_url: Option<String>,
+    public_profile: Option<Payload>,
+    external_id: Option<ExternalId>,
 }
 
 read_as!(User, UserRow);
@@ -138,8 +141,10 @@ read_as!(User, UserRow);
 impl TryFrom<UserRow> for User {
     type Error = sqlx::Error;
 
-    fn try_from(UserRow { id, name, avatar }: UserRow) -> sqlx::Result<Self> {
-        Ok(Self { id, name, avatar })
+    fn try_from(row: UserRow) -> sqlx::Result<Self> {
+        let UserRow { id, name, avatar, avatar_url, public_profile, external_id } = row;
+        let avatar_url = avatar_url.map(Into::into);
+        Ok(Self { id, name, avatar, avatar_url, public_profile, external_id })
     }
 }
 
@@ -157,6 +162,7 @@ struct SettingsRow {
 pub(super) struct OwnRow {
     about_id: ConversationId,
     conversation_kind: ConversationKind,
+    conversation_external_id: Option<ExternalId>,
     title: Option<GroupTitle>,
     member_count: i64,
     members_version: i64,
@@ -179,9 +185,10 @@ impl OwnRow {
     pub(super) fn into_change(self, is_own: bool) -> sqlx::Result<ConversationChange> {
         let (id, kind) = (self.about_id, self.conversation_kind.clone());
         let (is_member, version) = (self.is_member, self.conversation_version);
+        let external_id = self.conversation_external_id.clone();
         let (group, own) = self.split()?;
         let own = is_own.then_some(own);
-        let seen = is_member.then_some(SeenConversation { group, version, own });
+        let seen = is_member.then_some(SeenConversation { external_id, group, version, own });
         Ok(ConversationChange { id, kind, seen })
     }
 
@@ -220,6 +227,9 @@ struct LastRow {
     peer_id: Option<UserId>,
     peer_name: Option<UserName>,
     peer_avatar: Option<AvatarHash>,
+    peer_avatar_url: Option<String>,
+    peer_profile: Option<Payload>,
+    peer_external_id: Option<ExternalId>,
     peer_seen_at: Option<Timestamp>,
     peer_read_up_to: Option<ChatId>,
     both_wrote: bool,
@@ -249,10 +259,18 @@ impl TryFrom<ConversationRow> for Conversation {
     fn try_from(ConversationRow { own, last, last_chat }: ConversationRow) -> sqlx::Result<Self> {
         let (id, kind) = (own.about_id, own.conversation_kind.clone());
         let (is_member, version) = (own.is_member, own.conversation_version);
+        let external_id = own.conversation_external_id.clone();
         let (group, own) = own.split()?;
         let peer = match (&kind, last.peer_id, last.peer_name) {
             (ConversationKind::Direct, Some(id), Some(name)) => Some(Peer {
-                user: User { id, name, avatar: last.peer_avatar },
+                user: User {
+                    id,
+                    name,
+                    avatar: last.peer_avatar,
+                    avatar_url: last.peer_avatar_url.map(Into::into),
+                    public_profile: last.peer_profile,
+                    external_id: last.peer_external_id,
+                },
                 last_seen_at: last.peer_seen_at,
             }),
             (ConversationKind::Group | ConversationKind::Other(_), None, None) => None,
@@ -261,6 +279,7 @@ impl TryFrom<ConversationRow> for Conversation {
         Ok(Self {
             id,
             kind,
+            external_id,
             peer,
             group,
             role: own.role,

@@ -29,7 +29,6 @@ use crate::{
     domain::{ClientMsgId, ConnectionId, Destination, Epoch, Seq, UserId},
     http::extract::Actor,
     hub::{Batch, Outbound, Socket},
-    messaging::new_chat,
     protocol::{
         Text,
         client::{Request, read_frame},
@@ -312,10 +311,9 @@ impl Session {
         let frame = match Request::read(&kind, &fields, self.socket.user, max_chars) {
             Ok(Request::Ping) => Some(ServerFrame::Pong.encode()),
             Ok(Request::Send(send)) => {
-                self.tracker.open(&send.client_msg_id);
-                let key = send.client_msg_id.clone();
-                let chat = new_chat(self.socket.user, send);
-                let admitted = self.service.messaging.admit(chat);
+                let key = send.contents.client_msg_id.clone();
+                self.tracker.open(&key);
+                let admitted = self.service.messaging.admit_send(self.socket.user, send);
                 let mut admission = Box::pin(async move { (key, admitted.await) });
                 // Nearly always no rule waits, and no earlier send does.
                 let at_once = self.admitting.is_empty().then(|| (&mut admission).now_or_never());

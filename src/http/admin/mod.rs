@@ -1,6 +1,9 @@
 //! `/v1/admin`: the server API, for a company's own back end.
 
 mod audit;
+mod chats;
+mod conversations;
+mod users;
 
 use std::sync::Arc;
 
@@ -11,14 +14,30 @@ use super::{extract::bearer, peer::ClientAddress};
 use crate::{
     admin::Act,
     auth::api_key::ApiKeySecret,
-    domain::{ApiKey, Scope},
+    domain::{ApiKey, Scope, UserRef},
     protocol::fault::{ApiError, ErrorCode},
     service::Service,
 };
 
 /// All routes of the server API.
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
-    OpenApiRouter::new().routes(routes!(audit::audit_log))
+    OpenApiRouter::new()
+        .routes(routes!(users::put_users))
+        .routes(routes!(users::put_user))
+        .routes(routes!(users::end_sessions))
+        .routes(routes!(users::begin_session))
+        .routes(routes!(chats::send_as))
+        .routes(routes!(chats::recall_any))
+        .routes(routes!(conversations::begin_any))
+        .routes(routes!(conversations::change_any))
+        .routes(routes!(conversations::add_any, conversations::remove_any))
+        .routes(routes!(conversations::all_chats))
+        .routes(routes!(audit::audit_log))
+}
+
+/// Reads the name of a user: an external id, or `id:` and the service's own id.
+fn user_ref(key: &str, text: &str) -> Result<UserRef, ApiError> {
+    text.parse().map_err(|error| ApiError::invalid(format!("`{key}` {error}")))
 }
 
 /// The API key that came with the request, in the `Authorization` header.

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 use super::PgStore;
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId, Seq, UserId, UserName},
+    domain::{ChatId, ConversationId, ExternalId, Payload, Seq, UserFacts, UserId, UserName},
     store::Places,
 };
 
@@ -70,15 +70,15 @@ pub(super) fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     texts.collect()
 }
 
-/// Makes those of these users that do not exist. A user and the user's counter are made in one statement; see
+/// Makes those of these users that do not exist, and returns them. A user and the user's counter are made in one statement; see
 /// the migration.
 pub(super) async fn make_users(
     connection: &mut PgConnection,
     users: BTreeMap<UserId, UserName>,
     _now: Now,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Vec<UserId>> {
     let (ids, names): (Vec<UserId>, Vec<UserName>) = users.into_iter().unzip();
-    sqlx::query(concat!(
+    sqlx::query_scalar(concat!(
         "WITH made AS (
              INSERT INTO users (id, name, created_at)
              SELECT n.id, n.name, ",
@@ -87,13 +87,13 @@ pub(super) async fn make_users(
              ORDER BY n.id
              ON CONFLICT (id) DO NOTHING RETURNING id
          )
-         INSERT INTO timelines (user_id, first_seq, last_seq) SELECT id, 1, 0 FROM made"
+         INSERT INTO timelines (user_id, first_seq, last_seq) SELECT id, 1, 0 FROM made
+         RETURNING user_id"
     ))
     .bind(ids)
     .bind(names)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_all(connection)
+    .await
 }
 
 /// Raises when these users were last seen. What is known is left out first: the conflict alone would lock
@@ -184,4 +184,70 @@ pub(super) async fn add_event(
 /// The next id of chats and of their changes.
 pub(super) async fn next_chat_id(connection: &mut PgConnection) -> sqlx::Result<ChatId> {
     sqlx::query_scalar("SELECT nextval('chat_ids')").fetch_one(connection).await
+}
+
+/// So many ids for new users, which nobody has.
+pub(super) async fn take_user_ids(
+    connection: &mut PgConnection,
+    count: usize,
+) -> sqlx::Result<Vec<UserId>> {
+    sqlx::query_scalar(
+        "SELECT n.id FROM (SELECT nextval('user_ids') AS id FROM generate_series(1, $1)) n
+         WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = n.id) ORDER BY n.id",
+    )
+    .bind(i64::try_from(count).expect("a list is short"))
+    .fetch_all(connection)
+    .await
+}
+
+/// Writes what a back end calls these users. Returns those of whom nobody else had the id.
+pub(super) async fn write_external(
+    connection: &mut PgConnection,
+    users: &[(&ExternalId, UserId)],
+) -> sqlx::Result<Vec<UserId>> {
+    let (subjects, users): (Vec<&str>, Vec<UserId>) =
+        users.iter().map(|(id, user)| (id.as_str(), *user)).unzip();
+    sqlx::query_scalar(
+        "INSERT INTO identities (provider, subject, user_id)
+         SELECT 'external', n.subject, n.user_id
+         FROM (SELECT * FROM unnest($1::text[], $2::bigint[]) u (subject, user_id)
+             ORDER BY subject COLLATE \"C\" OFFSET 0) n
+         ON CONFLICT DO NOTHING RETURNING user_id",
+    )
+    .bind(subjects)
+    .bind(users)
+    .fetch_all(connection)
+    .await
+}
+
+/// Brings these people up to date.
+pub(super) async fn tell_facts(
+    connection: &mut PgConnection,
+    facts: &[(UserId, UserFacts)],
+) -> sqlx::Result<()> {
+    let all = || facts.iter().map(|(_, facts)| facts);
+    let profile = |facts: &'_ UserFacts| facts.profile.clone().unwrap_or_default();
+    sqlx::query(
+        "UPDATE users u SET name = n.name,
+             avatar_url = CASE WHEN n.has_avatar THEN n.avatar_url ELSE u.avatar_url END,
+             public_profile = CASE WHEN n.has_profile THEN n.public ELSE u.public_profile END,
+             hidden_profile = CASE WHEN n.has_profile THEN n.hidden ELSE u.hidden_profile END
+         FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::boolean[], $6::text[],
+             $7::text[]) n (id, name, has_avatar, avatar_url, has_profile, public, hidden)
+         WHERE u.id = n.id AND u.kind = 'person' AND u.erased_at IS NULL",
+    )
+    .bind(facts.iter().map(|(user, _)| *user).collect::<Vec<_>>())
+    .bind(all().map(|it| it.name.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.avatar_url.is_some()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.avatar_url.as_ref().and_then(Option::as_deref)).collect::<Vec<_>>())
+    .bind(all().map(|it| it.profile.is_some()).collect::<Vec<_>>())
+    .bind(all().map(|it| profile(it).public.map(text)).collect::<Vec<_>>())
+    .bind(all().map(|it| profile(it).hidden.map(text)).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn text(payload: Payload) -> String {
+    payload.as_str().to_owned()
 }

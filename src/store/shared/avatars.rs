@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use super::{Conn, Db, sql, texts};
 use crate::{
     domain::{AvatarHash, User, UserId},
-    store::{Avatars, StoreError},
+    store::{Avatars, StoreError, identity_columns::user_columns},
 };
 
 #[async_trait]
@@ -75,12 +75,14 @@ async fn set(
     .bind(picture.as_ref())
     .execute(&mut *connection)
     .await?;
-    let user =
-        sqlx::query_as("UPDATE users SET avatar = $2 WHERE id = $1 RETURNING id, name, avatar")
-            .bind(user)
-            .bind(&hash)
-            .fetch_one(&mut *connection)
-            .await?;
+    let user = sqlx::query_as(concat!(
+        "UPDATE users SET avatar = $2, avatar_url = NULL WHERE id = $1 RETURNING ",
+        user_columns!("users")
+    ))
+    .bind(user)
+    .bind(&hash)
+    .fetch_one(&mut *connection)
+    .await?;
     if let Some(replaced) = replaced {
         drop_unless_had(connection, &replaced).await?;
     }

@@ -120,7 +120,7 @@ impl Conversations for Db {
         window: Window,
         limit: u32,
     ) -> Result<Option<ChatPage>, StoreError> {
-        self.read(move |c| page(c, user, conversation, window, limit).boxed()).await
+        self.read(move |c| page(c, Some(user), conversation, window, limit).boxed()).await
     }
 
     async fn mark_read(
@@ -202,9 +202,10 @@ macro_rules! in_reach {
     };
 }
 
-async fn page(
+/// Chats that a user may read; all of them without a user.
+pub(super) async fn page(
     connection: &mut Conn,
-    user: UserId,
+    user: Option<UserId>,
     conversation: ConversationId,
     window: Window,
     limit: u32,
@@ -227,7 +228,11 @@ async fn page(
             " ORDER BY c.id LIMIT $3"
         )
     );
-    let Some(reach) = reach(connection, user, conversation).await? else { return Ok(None) };
+    let reach = match user {
+        Some(user) => reach(connection, user, conversation).await?,
+        None => Some(Reach { cleared_up_to: 0, visible_after: 0 }),
+    };
+    let Some(reach) = reach else { return Ok(None) };
     let (statement, bound, is_backwards) = match window {
         Window::Newest => (BACKWARDS, MAX_ID + 1, true),
         Window::Before(id) => (BACKWARDS, id.get(), true),
@@ -240,7 +245,8 @@ async fn page(
         .bind(i64::from(limit) + 1)
         .bind(reach.cleared_up_to)
         .bind(reach.visible_after)
-        .bind(user)
+        // Nobody has the id 0.
+        .bind(user.map_or(0, UserId::get))
         .fetch_all(connection)
         .await?;
     let (mut chats, has_more) = cut(rows, limit);

@@ -86,6 +86,7 @@ async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bo
     let Some(picture) = picture else { return Ok(false) };
     sqlx::query(concat!(
         "UPDATE users SET name = $2, avatar = NULL, openid = NULL, demo_name = NULL,
+             avatar_url = NULL, public_profile = NULL, hidden_profile = NULL,
              erased_at = coalesce(erased_at, ",
         sql!(now "$3"),
         ") WHERE id = $1"

@@ -17,9 +17,10 @@ use crate::{
     clock::Timestamp,
     domain::{
         ChatId, ChatKind, ClientMsgId, Content, ConversationChange, ConversationId,
-        ConversationKind, Destination, Group, GroupChange, GroupFace, GroupMember, GroupRefusal,
-        GroupRules, GroupTitle, Payload, Role, SeenConversation, SystemLine, UserId, UserName,
-        group::{GroupHistory, decide},
+        ConversationKind, Destination, ExternalId, Group, GroupChange, GroupFace, GroupMember,
+        GroupRefusal, GroupRules, GroupTitle, Payload, Role, SeenConversation, SystemLine, UserId,
+        UserName,
+        group::{Changer, GroupHistory, decide},
         system_line::SystemEvent,
     },
     store::{
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// Names of those of these users who exist.
-async fn names(
+pub(super) async fn names(
     connection: &mut Conn,
     users: &BTreeSet<UserId>,
 ) -> sqlx::Result<HashMap<UserId, UserName>> {
@@ -104,22 +105,25 @@ fn digest(title: Option<&GroupTitle>, members: &BTreeSet<UserId>) -> Vec<u8> {
 pub(super) async fn change_group(
     connection: &mut Conn,
     group: ConversationId,
-    actor: UserId,
+    by: Changer,
     change: GroupChange,
     rules: GroupRules,
     now: Now,
 ) -> sqlx::Result<Result<Told, GroupRefusal>> {
     // A stranger locks nobody out.
-    if version_for(connection, actor, group).await?.is_none() {
+    if let Changer::Member(actor) = by
+        && version_for(connection, actor, group).await?.is_none()
+    {
         return Ok(Err(GroupRefusal::NoMember));
     }
-    let title: Option<GroupTitle> = sqlx::query_scalar(concat!(
-        "SELECT title FROM conversations WHERE id = $1",
+    let title: Option<Option<GroupTitle>> = sqlx::query_scalar(concat!(
+        "SELECT title FROM conversations WHERE id = $1 AND kind = 'group'",
         sql!(for "NO KEY UPDATE")
     ))
     .bind(group)
-    .fetch_one(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
+    let Some(title) = title else { return Ok(Err(GroupRefusal::NoMember)) };
     let rows: Vec<(UserId, Role, Option<Timestamp>)> = sqlx::query_as(
         "SELECT user_id, role, joined_at FROM members
          WHERE conversation_id = $1 AND state = 'member'",
@@ -129,7 +133,7 @@ pub(super) async fn change_group(
     .await?;
     let member = |(user, role, at)| GroupMember { user, role, joined_at: joined(at) };
     let members = rows.into_iter().map(member).collect();
-    let decision = match decide(&Group { title, members }, actor, &change, rules) {
+    let decision = match decide(&Group { title, members }, by, &change, rules) {
         Ok(decision) => decision,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -182,7 +186,7 @@ async fn last_chat(connection: &mut Conn, group: ConversationId) -> sqlx::Result
 
 /// Makes these users members, who see the chats after `visible_after` from now on, and those that they might
 /// see before.
-async fn join(
+pub(super) async fn join(
     connection: &mut Conn,
     group: ConversationId,
     users: &[UserId],
@@ -242,7 +246,7 @@ async fn leave(
     Ok(())
 }
 
-async fn give_roles(
+pub(super) async fn give_roles(
     connection: &mut Conn,
     group: ConversationId,
     roles: &[(UserId, Role)],
@@ -259,7 +263,7 @@ async fn give_roles(
 }
 
 /// Commits lines as chats of those who did what they tell. They are members still.
-async fn write_lines(
+pub(super) async fn write_lines(
     connection: &mut Conn,
     group: ConversationId,
     lines: &[SystemLine],
@@ -292,8 +296,11 @@ async fn write_lines(
     committed.collect()
 }
 
+/// What all members see of a group: title, the back end's id, members, their version, and its own.
+type FaceRow = (Option<GroupTitle>, Option<ExternalId>, i64, i64, Option<ChatId>);
+
 /// Counts the members anew, and tells all of them how the group is now, and whoever has left that this is so.
-async fn tell_members(
+pub(super) async fn tell_members(
     connection: &mut Conn,
     group: ConversationId,
     left: Option<UserId>,
@@ -310,15 +317,15 @@ async fn tell_members(
     .bind(i32::from(has_new_members))
     .execute(&mut *connection)
     .await?;
-    let (title, members, version, last): (Option<GroupTitle>, i64, i64, Option<ChatId>) =
-        sqlx::query_as(concat!(
-            "SELECT title, CAST(member_count AS BIGINT), CAST(members_version AS BIGINT), ",
-            conversation_version!(),
-            " FROM conversations g WHERE id = $1"
-        ))
-        .bind(group)
-        .fetch_one(&mut *connection)
-        .await?;
+    let (title, external_id, members, version, last): FaceRow = sqlx::query_as(concat!(
+        "SELECT title, external_id, CAST(member_count AS BIGINT),
+                 CAST(members_version AS BIGINT), ",
+        conversation_version!(),
+        " FROM conversations g WHERE id = $1"
+    ))
+    .bind(group)
+    .fetch_one(&mut *connection)
+    .await?;
     let users: Vec<UserId> = sqlx::query_scalar(
         "SELECT user_id FROM members WHERE conversation_id = $1 AND state = 'member'
          ORDER BY user_id",
@@ -327,7 +334,7 @@ async fn tell_members(
     .fetch_all(&mut *connection)
     .await?;
     let face = GroupFace { title, member_count: count(members)?, members_version: count(version)? };
-    let seen = SeenConversation { group: Some(face), version: last, own: None };
+    let seen = SeenConversation { external_id, group: Some(face), version: last, own: None };
     let change = |seen| {
         let kind = ConversationKind::Group;
         Change::Conversation(Box::new(ConversationChange { id: group, kind, seen }))

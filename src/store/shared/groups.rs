@@ -13,10 +13,11 @@ use crate::{
     clock::Timestamp,
     domain::{
         ConversationId, GroupChange, GroupMember, GroupRefusal, GroupRules, Role, User, UserId,
+        group::Changer,
     },
     store::{
         GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged, StoreError, Told,
-        error::corrupt, rows::cut,
+        error::corrupt, identity_columns::user_columns, rows::cut,
     },
 };
 
@@ -43,7 +44,8 @@ impl Groups for Db {
     ) -> Result<Result<Told, GroupRefusal>, StoreError> {
         let (change, now) = (change.clone(), self.now());
         self.transaction(move |c| {
-            async move { change_group(c, group, actor, change, rules, now).await }.boxed()
+            async move { change_group(c, group, Changer::Member(actor), change, rules, now).await }
+                .boxed()
         })
         .await
     }
@@ -66,7 +68,9 @@ impl Groups for Db {
                 };
                 let Some((rank, id)) = first else { return Ok(None) };
                 let rows: Vec<MemberRow> = sqlx::query_as(concat!(
-                    "SELECT u.id, u.name, u.avatar, m.role, m.joined_at FROM members m
+                    "SELECT ",
+                    user_columns!("u"),
+                    ", m.role, m.joined_at FROM members m
                      JOIN users u ON u.id = m.user_id
                      WHERE m.conversation_id = $1 AND m.state = 'member' AND (",
                     rank!(),

@@ -47,7 +47,8 @@ pub(super) use conversation_version;
 macro_rules! own_columns {
     () => {
         concat!(
-            "g.id AS about_id, g.kind AS conversation_kind, g.title,
+            "g.id AS about_id, g.kind AS conversation_kind,
+             g.external_id AS conversation_external_id, g.title,
              CAST(g.member_count AS BIGINT) AS member_count,
              CAST(g.members_version AS BIGINT) AS members_version, ",
             conversation_version!(),
@@ -102,6 +103,9 @@ macro_rules! conversations_query {
                     own_columns!(),
                     ", shown.last_id, shown.shown_id, shown.read_up_to,
                  p.id AS peer_id, p.name AS peer_name, p.avatar AS peer_avatar,
+                 p.avatar_url AS peer_avatar_url, p.public_profile AS peer_profile,
+                 CASE WHEN p.id = $1 THEN (SELECT min(e.subject) FROM identities e
+                     WHERE e.user_id = $1 AND e.provider = 'external') END AS peer_external_id,
                  l.seen_at AS peer_seen_at, other.read_up_to AS peer_read_up_to,
                  g.low_wrote AND g.high_wrote AS both_wrote,
                  EXISTS (SELECT 1 FROM chats x WHERE x.id = shown.mention_id

@@ -17,7 +17,7 @@ use crate::{
     clock::Timestamp,
     domain::{
         Chat, ChatId, ChatKind, ChatState, ConversationId, ConversationKind, Mentions, Payload,
-        Role, UserId,
+        Role, UserId, group::Changer,
     },
     store::{CHANGED, CHAT_RECALLED, Change, Recalled, Recalls, RequestDigest, StoreError, Told},
 };
@@ -31,7 +31,8 @@ impl Recalls for Db {
         window: Duration,
     ) -> Result<Recalled, StoreError> {
         let now = self.now();
-        self.transaction(move |c| recall(c, actor, chat, window, now).boxed()).await
+        let by = Changer::Member(actor);
+        self.transaction(move |c| recall(c, by, chat, window, now).boxed()).await
     }
 
     async fn delete_for(&self, user: UserId, chat: ChatId) -> Result<Option<Told>, StoreError> {
@@ -55,16 +56,18 @@ struct RecallRow {
     now: Timestamp,
 }
 
-async fn recall(
+pub(super) async fn recall(
     connection: &mut Conn,
-    actor: UserId,
+    by: Changer,
     chat: ChatId,
     window: Duration,
     now: Now,
 ) -> sqlx::Result<Recalled> {
-    let Some((conversation, kind)) = place(connection, actor, chat).await? else {
-        return Ok(Recalled::NotFound);
+    let place = match by {
+        Changer::Member(actor) => place(connection, actor, chat).await?,
+        Changer::Service(_) => any_place(connection, chat).await?,
     };
+    let Some((conversation, kind)) = place else { return Ok(Recalled::NotFound) };
     if kind != ConversationKind::Direct {
         sqlx::query(concat!(
             "SELECT id FROM conversations WHERE id = $1",
@@ -99,14 +102,20 @@ async fn recall(
     .bind(chat)
     .fetch_all(&mut *connection)
     .await?;
-    // Whoever left meanwhile has nothing to recall.
-    let Some((_, role, _)) = members.iter().find(|(user, ..)| *user == actor) else {
-        return Ok(Recalled::NotFound);
+    let keeps_order = match by {
+        Changer::Service(_) => true,
+        Changer::Member(actor) => {
+            // Whoever left meanwhile has nothing to recall.
+            let Some((_, role, _)) = members.iter().find(|(user, ..)| *user == actor) else {
+                return Ok(Recalled::NotFound);
+            };
+            let keeps_order = *role >= Role::Admin;
+            if row.kind == ChatKind::System || row.sender_id != actor && !keeps_order {
+                return Ok(Recalled::Forbidden);
+            }
+            keeps_order
+        }
     };
-    let keeps_order = *role >= Role::Admin;
-    if row.kind == ChatKind::System || row.sender_id != actor && !keeps_order {
-        return Ok(Recalled::Forbidden);
-    }
     if row.state == Some(ChatState::Recalled) {
         let chat = read(connection, chat).await?;
         return Ok(Recalled::Done(Box::new(chat), Told::default()));
@@ -129,7 +138,7 @@ async fn recall(
         " FROM chats WHERE id = $1"
     ))
     .bind(chat)
-    .bind(actor)
+    .bind(by.user())
     .bind(now)
     .execute(&mut *connection)
     .await?;
@@ -188,6 +197,20 @@ async fn delete_for(
     let places = add_event(connection, &[user], CHANGED, Some(chat), None, None, now).await?;
     let events = vec![(Change::Gone { chat, conversation }, places)];
     Ok(Some(Told { chats: Vec::new(), events }))
+}
+
+/// In which conversation a chat is.
+async fn any_place(
+    connection: &mut Conn,
+    chat: ChatId,
+) -> sqlx::Result<Option<(ConversationId, ConversationKind)>> {
+    sqlx::query_as(
+        "SELECT g.id, g.kind FROM chats c JOIN conversations g ON g.id = c.conversation_id
+         WHERE c.id = $1",
+    )
+    .bind(chat)
+    .fetch_optional(connection)
+    .await
 }
 
 /// In which conversation a chat is that a member may read.

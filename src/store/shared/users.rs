@@ -12,14 +12,16 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{User, UserId, UserName},
-    store::{Acquaintance, StoreError, Users, rows::end_of_prefix},
+    store::{Acquaintance, StoreError, Users, identity_columns::user_columns, rows::end_of_prefix},
 };
 
 #[async_trait]
 impl Users for Db {
     async fn users(&self, users: &[UserId]) -> Result<Vec<User>, StoreError> {
         let query = sqlx::query_as(concat!(
-            "SELECT id, name, avatar FROM users WHERE id ",
+            "SELECT ",
+            user_columns!("users"),
+            " FROM users WHERE id ",
             sql!(in "$1"),
             " AND erased_at IS NULL"
         ))
@@ -41,24 +43,32 @@ impl Users for Db {
             return Ok(());
         }
         let now = self.now();
-        self.write(move |c| make_users(c, missing, now).boxed()).await
+        self.write(move |c| make_users(c, missing, now).boxed()).await?;
+        Ok(())
     }
 
     async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError> {
-        let query = sqlx::query_as(
-            "UPDATE users SET name = $2 WHERE id = $1 AND erased_at IS NULL
-                 RETURNING id, name, avatar",
-        )
+        let query = sqlx::query_as(concat!(
+            "UPDATE users SET name = $2 WHERE id = $1 AND erased_at IS NULL RETURNING ",
+            user_columns!("users")
+        ))
         .bind(user)
         .bind(name.clone());
         self.write(|c| query.fetch_optional(c).boxed()).await
     }
 
     async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        const BETWEEN: &str = "SELECT id, name, avatar FROM users
-             WHERE name >= $1 AND name < $3 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
-        const FROM: &str = "SELECT id, name, avatar FROM users
-             WHERE name >= $1 AND erased_at IS NULL ORDER BY name, id LIMIT $2";
+        const BETWEEN: &str = concat!(
+            "SELECT ",
+            user_columns!("users"),
+            " FROM users WHERE name >= $1 AND name < $3 AND erased_at IS NULL
+              ORDER BY name, id LIMIT $2"
+        );
+        const FROM: &str = concat!(
+            "SELECT ",
+            user_columns!("users"),
+            " FROM users WHERE name >= $1 AND erased_at IS NULL ORDER BY name, id LIMIT $2"
+        );
         // Postgres refuses it in a text, so no name has it.
         if prefix.contains('\0') {
             return Ok(Vec::new());

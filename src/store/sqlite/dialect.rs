@@ -8,7 +8,9 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use super::SqliteStore;
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId, Seq, UserId, UserName},
+    domain::{
+        ChatId, ConversationId, ExternalId, Payload, Profile, Seq, UserFacts, UserId, UserName,
+    },
     store::Places,
 };
 
@@ -71,22 +73,21 @@ pub(super) fn list(values: impl Iterator<Item = Value>) -> String {
     Value::Array(values.collect()).to_string()
 }
 
-/// Makes those of these users that do not exist.
+/// Makes those of these users that do not exist, and returns them.
 pub(super) async fn make_users(
     connection: &mut SqliteConnection,
     users: BTreeMap<UserId, UserName>,
     now: Now,
-) -> sqlx::Result<()> {
-    sqlx::query(
+) -> sqlx::Result<Vec<UserId>> {
+    sqlx::query_scalar(
         "INSERT INTO users (id, name, created_at)
          SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) WHERE true
-         ON CONFLICT (id) DO NOTHING",
+         ON CONFLICT (id) DO NOTHING RETURNING id",
     )
     .bind(list(users.iter().map(|user| json!(user))))
     .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_all(connection)
+    .await
 }
 
 /// Raises when these users were last seen.
@@ -175,4 +176,77 @@ pub(super) async fn next_chat_id(connection: &mut SqliteConnection) -> sqlx::Res
     )
     .fetch_one(connection)
     .await
+}
+
+/// So many ids for new users, which nobody has.
+pub(super) async fn take_user_ids(
+    connection: &mut SqliteConnection,
+    count: usize,
+) -> sqlx::Result<Vec<UserId>> {
+    let mut ids = Vec::with_capacity(count);
+    for _ in 0..count {
+        ids.push(next_user_id(connection).await?);
+    }
+    Ok(ids)
+}
+
+/// Takes the next id that nobody has: clients of the legacy routes may have named it as theirs.
+pub(super) async fn next_user_id(connection: &mut SqliteConnection) -> sqlx::Result<UserId> {
+    sqlx::query_scalar(
+        "WITH RECURSIVE candidate (id) AS (
+             SELECT next_user_id FROM service WHERE id = 1
+             UNION ALL
+             SELECT candidate.id + 1 FROM candidate JOIN users ON users.id = candidate.id
+         )
+         UPDATE service SET next_user_id = (SELECT max(id) FROM candidate) + 1 WHERE id = 1
+         RETURNING next_user_id - 1",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Writes what a back end calls these users. Returns those of whom nobody else had the id.
+pub(super) async fn write_external(
+    connection: &mut SqliteConnection,
+    users: &[(&ExternalId, UserId)],
+) -> sqlx::Result<Vec<UserId>> {
+    sqlx::query_scalar(
+        "INSERT INTO identities (provider, subject, user_id)
+         SELECT 'external', value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
+         ON CONFLICT DO NOTHING RETURNING user_id",
+    )
+    .bind(list(users.iter().map(|(id, user)| json!([id, user]))))
+    .fetch_all(connection)
+    .await
+}
+
+/// Brings these people up to date.
+pub(super) async fn tell_facts(
+    connection: &mut SqliteConnection,
+    facts: &[(UserId, UserFacts)],
+) -> sqlx::Result<()> {
+    let rows = facts.iter().map(|(user, UserFacts { name, avatar_url, profile })| {
+        let Profile { public, hidden } = profile.clone().unwrap_or_default();
+        json!([
+            user,
+            name,
+            avatar_url.is_some(),
+            avatar_url.as_ref().and_then(Option::as_deref),
+            profile.is_some(),
+            public.as_ref().map(Payload::as_str),
+            hidden.as_ref().map(Payload::as_str),
+        ])
+    });
+    sqlx::query(
+        "UPDATE users SET name = n.value ->> 1,
+             avatar_url = iif(n.value ->> 2, n.value ->> 3, avatar_url),
+             public_profile = iif(n.value ->> 4, n.value ->> 5, public_profile),
+             hidden_profile = iif(n.value ->> 4, n.value ->> 6, hidden_profile)
+         FROM json_each(?1) n
+         WHERE users.id = n.value ->> 0 AND kind = 'person' AND erased_at IS NULL",
+    )
+    .bind(list(rows))
+    .execute(connection)
+    .await?;
+    Ok(())
 }

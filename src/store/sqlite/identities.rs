@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlx::SqliteConnection;
 
-use super::SqliteStore;
+use super::{SqliteStore, dialect::next_user_id};
 use crate::{
     clock::Timestamp,
     domain::{Identity, User, UserName},
@@ -53,17 +53,16 @@ async fn find_or_register(
     if let Some(user) = find(connection, &identity).await? {
         return Ok(user);
     }
-    let id = next_id(connection).await?;
-    let user = sqlx::query_as(
-        "INSERT INTO users (id, name, demo_name, openid, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-         RETURNING id, name, avatar",
+    let id = next_user_id(connection).await?;
+    sqlx::query(
+        "INSERT INTO users (id, name, demo_name, openid, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )
     .bind(id)
-    .bind(name.unwrap_or_else(|| UserName::placeholder(id)))
+    .bind(name.unwrap_or_else(|| UserName::placeholder(id.get())))
     .bind(identity.demo_name())
     .bind(identity.openid())
     .bind(now)
-    .fetch_one(&mut *connection)
+    .execute(&mut *connection)
     .await
     .map_err(|error| match error {
         sqlx::Error::Database(cause) if cause.is_unique_violation() => lost(),
@@ -77,22 +76,7 @@ async fn find_or_register(
     .bind(&identity.provider)
     .bind(&identity.subject)
     .bind(id)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(user)
-}
-
-/// Takes the next id that nobody has: clients of the legacy routes may have named it as theirs.
-async fn next_id(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar(
-        "WITH RECURSIVE candidate (id) AS (
-             SELECT next_user_id FROM service WHERE id = 1
-             UNION ALL
-             SELECT candidate.id + 1 FROM candidate JOIN users ON users.id = candidate.id
-         )
-         UPDATE service SET next_user_id = (SELECT max(id) FROM candidate) + 1 WHERE id = 1
-         RETURNING next_user_id - 1",
-    )
-    .fetch_one(connection)
-    .await
+    find(connection, &identity).await?.ok_or_else(lost)
 }

@@ -293,3 +293,44 @@ async fn what_nginx_refuses_is_a_problem_document_and_its_query_is_not_logged() 
     assert!(log.contains("\"status\":503"), "{log}");
     assert!(!log.contains(secret), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_api_is_for_the_networks_of_admin_allow_alone() {
+    let stack = up(1).await;
+    let ask = async |target: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        exchange(stack.addr(), head.as_bytes()).await
+    };
+    let answer = ask("/v1/admin/audit").await;
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("x-request-id"), "{answer}");
+    // A list of users is larger than other bodies.
+    let post = "POST /v1/admin/users HTTP/1.1\r\nhost: localhost\r\nconnection: close";
+    let answer = exchange(stack.addr(), &Framing::Length.request(post, 300_000)).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+
+    std::fs::write(stack.folder().join("nginx/admin.allow"), "10.0.0.0/8 1;\n").unwrap();
+    crate::harness::stack::send("-HUP", stack.pid("nginx"));
+    eventually("nobody of this machine may", async || {
+        ask("/v1/admin/audit").await.starts_with("HTTP/1.1 403")
+    })
+    .await;
+    for target in [
+        "/v1/admin",
+        "/v1/admin/",
+        "/v1/admin/audit?x=/v1/me",
+        "/v1/admin/users/..%2F..%2Fx",
+        "/v1/admin/users/../../me",
+        "http://localhost/v1/admin/audit",
+    ] {
+        assert_own_problem(&ask(target).await, 403, "forbidden");
+    }
+    // What nginx takes for the same, the service does not.
+    for target in
+        ["//v1/admin/audit", "/v1/x/../admin/audit", "/v1/%61dmin/audit", "/V1/admin/audit"]
+    {
+        let answer = ask(target).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("x-request-id"), "{answer}");
+    }
+    assert!(ask("/v1/administrator").await.starts_with("HTTP/1.1 404"));
+    assert!(ask("/v1/service").await.starts_with("HTTP/1.1 200"));
+}

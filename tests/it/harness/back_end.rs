@@ -47,6 +47,16 @@ impl BackEnd {
         self.send(Method::POST, path, body).await
     }
 
+    /// `PUT` of a JSON body.
+    pub async fn put(&self, path: &str, body: &Value) -> Response {
+        self.send(Method::PUT, path, body).await
+    }
+
+    /// `DELETE`, with a JSON body or without one.
+    pub async fn delete(&self, path: &str, body: &Value) -> Response {
+        self.send(Method::DELETE, path, body).await
+    }
+
     /// The newest entries of the audit log as `action subject outcome`, but for those of reading it.
     pub async fn audited(&self) -> Vec<String> {
         let log = self.get_json("/audit?limit=100").await;

@@ -1,3 +1,100 @@
 //! The server API: its keys, and what a back end can do by it.
 
+mod bad_input;
+mod chats;
+mod conversations;
+mod foreign;
 mod keys;
+mod users;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{BackEnd, Person, Server, Start, server::json_of};
+
+/// A server without rate limits, and a back end that may do everything.
+fn set() -> (Server, BackEnd) {
+    let server = Start::default().set("limits.enabled", false).run();
+    let back_end = server.back_end("all");
+    (server, back_end)
+}
+
+/// Somebody whom the back end has made and logged in.
+async fn person(server: &Server, back_end: &BackEnd, id: &str, name: &str) -> Person {
+    let put = back_end.put(&format!("/users/{id}"), &json!({"name": name})).await;
+    assert!(put.status().is_success());
+    let login = back_end.post("/sessions", &json!({"externalId": id})).await;
+    Person::logged_in(login, server.addr, &server.http).await
+}
+
+/// The answer to a request that is to succeed with this status.
+async fn done(status: u16, answer: reqwest::Response) -> Value {
+    let got = answer.status().as_u16();
+    assert_eq!(got, status, "{}", answer.text().await.unwrap());
+    json_of(answer).await
+}
+
+/// Every route of the server API, as the OpenAPI document has it, in a form that succeeds, with its scope. The
+/// world is that of [`foreign`]: the users `u1` and `u2`, the group `g` of both, and a chat there.
+fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)> {
+    let at = |path: &str| path.to_owned();
+    let member = json!({"members": ["u2"]});
+    let chat_body = json!({"from": "u1", "to": "u2", "clientMsgId": "k9", "content": "x"});
+    let begin = json!({"kind": "group", "externalId": "g2", "members": ["u1", "u2"]});
+    vec![
+        (Method::PUT, "/users/{externalId}", at("/users/u1"), json!({"name": "甲"}), "users"),
+        (
+            Method::POST,
+            "/users",
+            at("/users"),
+            json!([{"externalId": "u1", "name": "甲"}]),
+            "users",
+        ),
+        (Method::POST, "/sessions", at("/sessions"), json!({"externalId": "u2"}), "sessions"),
+        (
+            Method::DELETE,
+            "/users/{externalId}/sessions",
+            at("/users/u2/sessions"),
+            Value::Null,
+            "sessions",
+        ),
+        (Method::POST, "/chats", at("/chats"), chat_body, "chats"),
+        (
+            Method::POST,
+            "/chats/{id}/recall",
+            format!("/chats/{chat}/recall"),
+            Value::Null,
+            "conversations",
+        ),
+        (Method::POST, "/conversations", at("/conversations"), begin, "conversations"),
+        (
+            Method::PUT,
+            "/conversations/{id}",
+            at("/conversations/external:g"),
+            json!({"title": "t"}),
+            "conversations",
+        ),
+        (
+            Method::GET,
+            "/conversations/{id}/chats",
+            at("/conversations/external:g/chats"),
+            Value::Null,
+            "conversations",
+        ),
+        (
+            Method::DELETE,
+            "/conversations/{id}/members",
+            at("/conversations/external:g/members"),
+            member.clone(),
+            "conversations",
+        ),
+        (
+            Method::POST,
+            "/conversations/{id}/members",
+            at("/conversations/external:g/members"),
+            member,
+            "conversations",
+        ),
+        (Method::GET, "/audit", at("/audit"), Value::Null, "audit"),
+    ]
+}

@@ -82,6 +82,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("accounts", &["auth", "avatar", "domain", "limits", "protocol", "store", "wechat"]),
+    ("admin", &["auth", "domain", "protocol", "store"]),
     ("outbox", &["clock", "jobs", "store"]),
     ("revocation", &["auth", "delivery", "store"]),
     ("trimming", &["clock", "domain", "jobs", "store"]),
@@ -89,6 +90,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "service",
         &[
             "accounts",
+            "admin",
             "auth",
             "bus",
             "config",
@@ -102,7 +104,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("http", &["auth", "clock", "domain", "media", "messaging", "protocol", "service", "store"]),
+    (
+        "http",
+        &["admin", "auth", "clock", "domain", "media", "messaging", "protocol", "service", "store"],
+    ),
     (
         "ws",
         &[

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 37] = [
+pub const ROUTES: [(&str, &[&str]); 47] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
@@ -45,6 +45,16 @@ pub const ROUTES: [(&str, &[&str]); 37] = [
     ("/v1/media/{id}/{variant}", &["GET"]),
     ("/v1/events", &["GET"]),
     ("/v1/presence", &["GET"]),
+    ("/v1/admin/users", &["POST"]),
+    ("/v1/admin/users/{externalId}", &["PUT"]),
+    ("/v1/admin/users/{externalId}/sessions", &["DELETE"]),
+    ("/v1/admin/sessions", &["POST"]),
+    ("/v1/admin/chats", &["POST"]),
+    ("/v1/admin/chats/{id}/recall", &["POST"]),
+    ("/v1/admin/conversations", &["POST"]),
+    ("/v1/admin/conversations/{id}", &["PUT"]),
+    ("/v1/admin/conversations/{id}/members", &["DELETE", "POST"]),
+    ("/v1/admin/conversations/{id}/chats", &["GET"]),
     ("/v1/admin/audit", &["GET"]),
     ("/v1/service", &["GET"]),
     ("/v1/openapi.json", &["GET"]),

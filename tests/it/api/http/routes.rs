@@ -10,6 +10,7 @@ fn path_of(route: &str) -> String {
     route
         .replace("{id}", "1")
         .replace("{userId}", "1")
+        .replace("{externalId}", "x")
         .replace("{hash}", "x")
         .replace("{variant}", "x")
         .replace("{file}", "app.js")

@@ -86,6 +86,9 @@ impl Route<'_> {
             }
         }
         values.body = self.body().map(|schema| self.value("", schema, world, random));
+        if self.path == "/v1/admin/users" {
+            values.body = Some(json!([{"externalId": "walker", "name": "行者"}]));
+        }
         if let Some(body) = values.body.as_mut().and_then(Value::as_object_mut) {
             self.complete(body, world, random);
         }
@@ -97,6 +100,7 @@ impl Route<'_> {
         match self.path {
             "/v1/chats" => {
                 body.retain(|key, _| ["clientMsgId", "content", "replyTo"].contains(&&**key));
+                // Whoever is named so does not exist.
                 let (key, id) =
                     [("targetUserId", world.peer.id), ("conversationId", world.conversation)]
                         [usize::from(random.random::<bool>())];
@@ -105,6 +109,27 @@ impl Route<'_> {
                 if content.is_null() {
                     *content = "你好".into();
                 }
+            }
+            "/v1/admin/chats" => {
+                body.retain(|key, _| ["clientMsgId", "content"].contains(&&**key));
+                body.entry("content").or_insert_with(|| "你好".into());
+                body.insert("from".to_owned(), format!("id:{}", world.me.id).into());
+                body.insert("to".to_owned(), "walker".into());
+                if body["content"].is_null() {
+                    body.insert("content".to_owned(), "你好".into());
+                }
+            }
+            "/v1/admin/sessions" => {
+                body.clear();
+                body.insert("externalId".to_owned(), "walker".into());
+            }
+            "/v1/admin/conversations" | "/v1/admin/conversations/{id}/members" => {
+                body.insert("members".to_owned(), json!(["walker", world.me.id]));
+                body.remove("title");
+            }
+            "/v1/admin/users/{externalId}" => {
+                body.remove("avatarUrl");
+                body.remove("profile");
             }
             "/v1/conversations" => {
                 body.insert("userIds".to_owned(), json!([world.peer.id, world.me.id]));
@@ -192,7 +217,9 @@ impl Route<'_> {
                 all.push(values);
             }
         }
-        let Some(schema) = self.body() else { return all };
+        // What is wrong with a list is told elsewhere.
+        let object = self.body().filter(|schema| is_type(schema, "object"));
+        let Some(schema) = object else { return all };
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         for (name, property) in schema["properties"].as_object().unwrap() {
             let mut wrong: Vec<_> = wrong_values(resolved(self.document, property), false, false)
@@ -398,6 +425,7 @@ impl World {
         let (conversation, chat) =
             (chat["conversationId"].as_i64().unwrap(), chat["id"].as_i64().unwrap());
         let (back_end, picture) = (server.back_end("all"), picture.into_inner());
+        back_end.put("/users/walker", &json!({"name": "行者"})).await;
         Self { server, back_end, me, peer, conversation, chat, picture }
     }
 }

@@ -11,6 +11,7 @@ mod conversations;
 pub mod cost;
 mod erasure;
 mod erasure_postgres;
+mod external_users;
 pub(crate) mod fake;
 mod groups;
 mod identities;
@@ -18,6 +19,7 @@ mod jobs;
 mod joins_postgres;
 mod latest;
 mod linger;
+mod managed;
 mod media;
 mod members;
 mod outbox;
@@ -181,6 +183,19 @@ macro_rules! store_contract {
                     an_erasure_by_either_version_takes_all_identities,
                     this_version_needs_no_trigger,
                     an_identity_that_was_lost_is_noticed,
+                ];
+                external_users: [
+                    a_back_end_makes_each_user_once,
+                    what_a_back_end_does_not_say_stays,
+                    names_lead_to_persons_alone,
+                    the_service_has_one_user,
+                    a_thousand_users_are_made_in_a_second,
+                ];
+                managed: [
+                    a_back_end_begins_a_group_once_for_each_id,
+                    a_back_end_names_a_direct_conversation,
+                    the_service_changes_any_group,
+                    the_service_reads_and_recalls_any_chat,
                 ];
                 pictures: [
                     avatars_are_kept_by_their_hash,

@@ -9,7 +9,7 @@ use imserver::{
         Chat, ChatId, ChatKind, ChatState, ClientMsgId, ConversationChange, ConversationId,
         ConversationKind, Group, GroupChange, GroupFace, GroupMember, GroupRules, OwnConversation,
         OwnSettings, Payload, Quote, Role, SeenConversation, Seq, UserId, UserName,
-        group::{GroupHistory, WhoMayAdd, decide},
+        group::{Changer, GroupHistory, WhoMayAdd, decide},
     },
     media::MediaLinks,
     store::{Change, TimelineEvent},
@@ -177,6 +177,7 @@ impl Server {
                     cleared_up_to: self.readers[&user].cleared_up_to,
                 };
                 let seen = SeenConversation {
+                    external_id: None,
                     group: Some(GroupFace {
                         title: None,
                         member_count: u32::try_from(self.group.members.len()).unwrap(),
@@ -298,7 +299,9 @@ impl Server {
 
     pub fn change_group(&mut self, actor: i64, change: &GroupChange) {
         let actor = user(actor);
-        let Ok(decision) = decide(&self.group, actor, change, RULES) else { return };
+        let Ok(decision) = decide(&self.group, Changer::Member(actor), change, RULES) else {
+            return;
+        };
         let last = self.chats.last_key_value().map_or(0, |(id, _)| id.get());
         for user in &decision.joining {
             let joined_at = Timestamp::from_millis(self.last_id);

@@ -75,10 +75,16 @@ impl Route<'_> {
         let mut values = Values::default();
         for (name, schema, in_path, required) in self.parameters() {
             // Two that exclude each other, which a schema cannot say.
-            let bounds = ["before", "after", "changedSince"];
-            let is_excluded = bounds.contains(&name)
-                && self.path.ends_with("chats")
-                && bounds.iter().any(|bound| values.query.contains_key(*bound));
+            let is_excluded = [
+                ("chats", &["before", "after", "changedSince"][..]),
+                ("conversations", &["peerId", "peerExternalId"]),
+            ]
+            .into_iter()
+            .any(|(path, names)| {
+                self.path.ends_with(path)
+                    && names.contains(&name)
+                    && names.iter().any(|other| values.query.contains_key(*other))
+            });
             if required || (random.random() && !is_excluded) {
                 let value = self.value(name, schema, world, random);
                 let place = if in_path { &mut values.path } else { &mut values.query };

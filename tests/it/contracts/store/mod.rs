@@ -189,7 +189,7 @@ macro_rules! store_contract {
                     what_a_back_end_does_not_say_stays,
                     names_lead_to_persons_alone,
                     the_service_has_one_user,
-                    a_thousand_users_are_made_in_a_second,
+                    a_thousand_users_are_put_at_once,
                 ];
                 managed: [
                     a_back_end_begins_a_group_once_for_each_id,

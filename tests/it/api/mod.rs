@@ -9,6 +9,7 @@ mod deploy;
 mod docs;
 mod door;
 pub mod http;
+mod integrate;
 mod legacy;
 mod limits;
 mod login;

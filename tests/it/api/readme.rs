@@ -1,10 +1,11 @@
 //! The tours of both READMEs, run as they stand.
 
-use std::{path::Path, process::Command, time::Instant};
-
 use serde_json::Value;
 
-use crate::harness::{DEADLINE, Server};
+use crate::harness::{
+    Server,
+    tour::{self, OUTPUT, commands, json},
+};
 
 const ENGLISH: &str = include_str!("../../../README.md");
 const CHINESE: &str = include_str!("../../../README.zh-CN.md");
@@ -13,74 +14,21 @@ const CLIENT: &str = include_str!("../../../examples/chat.py");
 /// Where the READMEs have the service.
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// The file with what the tour prints.
-const OUTPUT: &str = "printed";
-
-/// Printed between two blocks.
-const MARK: &str = "-- the next block --";
-
-/// The blocks that are marked `sh`. Those that build or fetch something are `console`.
-fn blocks(readme: &str) -> Vec<&str> {
-    readme.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
-}
-
-/// Runs the tour in one shell; returns what each block printed.
-fn tour(readme: &str, server: &Server) -> Vec<String> {
+/// Runs the tour; returns what each block printed.
+fn run_tour(readme: &str, server: &Server) -> Vec<String> {
     let addr = server.addr.to_string();
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("examples")).unwrap();
     let client = home.path().join("examples/chat.py");
     std::fs::write(client, CLIENT.replace(ADDRESS, &addr)).unwrap();
-
-    let mark = format!("\necho '{MARK}'\n");
-    let script = blocks(readme).join(&mark).replace(ADDRESS, &addr);
     // A person waits a second for the client to be ready; here it may take as long as it takes.
-    let until_ready = format!("until grep -q '\"ready\"' {OUTPUT}; do sleep 0.05; done");
-    assert_eq!(script.matches("\nsleep 1\n").count(), 1, "the tour waits once");
-    let script = script.replace("sleep 1", &until_ready);
-
-    let output = run(home.path(), &format!("set -eu\n{script}\n"));
-    output.split(&format!("{MARK}\n")).map(str::to_owned).collect()
-}
-
-/// Runs a script with the shell; it must succeed, and in time.
-fn run(home: &Path, script: &str) -> String {
-    let [out, err] = [OUTPUT, "errors"].map(|name| home.join(name));
-    let mut shell = Command::new("sh")
-        .args(["-c", script])
-        .current_dir(home)
-        .env("PYTHONUTF8", "1")
-        .stdout(std::fs::File::create(&out).unwrap())
-        .stderr(std::fs::File::create(&err).unwrap())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = shell.try_wait().unwrap() {
-            break Some(status);
-        }
-        if begun.elapsed() > DEADLINE {
-            shell.kill().unwrap();
-            shell.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    };
-    let [out, err] = [out, err].map(|path| std::fs::read_to_string(path).unwrap());
-    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{out}\n{err}");
-    assert_eq!(err, "", "{out}");
-    out
-}
-
-/// The JSON that a block printed, whether or not each began a line: two programs print at once.
-fn json(block: &str) -> Vec<Value> {
-    let lines: String = block.lines().filter(|line| line.starts_with(['{', '['])).collect();
-    serde_json::Deserializer::from_str(&lines).into_iter().map(Result::unwrap).collect()
+    let until_ready = format!("\nuntil grep -q '\"ready\"' {OUTPUT}; do sleep 0.05; done\n");
+    tour::run(home.path(), readme, &[(ADDRESS, &addr), ("\nsleep 1\n", &until_ready)])
 }
 
 async fn the_tour_works(readme: &'static str) {
     let server = Server::start();
-    let server = tokio::task::spawn_blocking(move || (tour(readme, &server), server));
+    let server = tokio::task::spawn_blocking(move || (run_tour(readme, &server), server));
     let (printed, _server) = server.await.unwrap();
     let [login, send, repeat, socket, resume, look, group, legacy, logout] = &printed[..] else {
         panic!("{} blocks", printed.len());
@@ -139,10 +87,6 @@ async fn the_chinese_tour_works() {
 
 #[test]
 fn both_tours_are_the_same_but_for_the_language() {
-    let commands = |readme| {
-        let lines = blocks(readme).join("\n");
-        lines.lines().filter(|line| !line.starts_with("echo")).collect::<Vec<_>>().join("\n")
-    };
     assert_eq!(commands(ENGLISH), commands(CHINESE));
 }
 

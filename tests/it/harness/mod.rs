@@ -15,6 +15,7 @@ pub mod server;
 pub mod socket;
 pub mod stack;
 pub mod start;
+pub mod tour;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use super::{ExternalId, UserName};
 pub enum Provider {
     /// Nobody: a demo user is taken at their word.
     Demo,
-    /// The company's own back end, by the server API.
+    /// The company's own back end, by the server API or by a token.
     External,
     /// WeChat, to the mini program with this appid: another one gets other openids.
     Wechat(Arc<str>),
@@ -31,22 +31,33 @@ impl fmt::Display for Provider {
 pub struct Identity {
     provider: Provider,
     subject: Box<str>,
+    unionid: Option<Box<str>>,
 }
 
 impl Identity {
     /// The demo user who first came by this name, whatever that user is called since.
     pub fn demo(name: &UserName) -> Self {
-        Self { provider: Provider::Demo, subject: name.as_str().into() }
+        Self::of(Provider::Demo, name.as_str())
     }
 
     /// The WeChat user with this openid in this mini program.
     pub fn wechat(appid: Arc<str>, openid: &str) -> Self {
-        Self { provider: Provider::Wechat(appid), subject: openid.into() }
+        Self::of(Provider::Wechat(appid), openid)
     }
 
     /// The user whom the company's own back end calls so.
     pub fn external(id: &ExternalId) -> Self {
-        Self { provider: Provider::External, subject: id.as_str().into() }
+        Self::of(Provider::External, id.as_str())
+    }
+
+    fn of(provider: Provider, subject: &str) -> Self {
+        Self { provider, subject: subject.into(), unionid: None }
+    }
+
+    /// The same with what WeChat calls them in all mini programs of one owner.
+    #[must_use]
+    pub fn with_unionid(self, unionid: Option<&str>) -> Self {
+        Self { unionid: unionid.map(Into::into), ..self }
     }
 
     /// Who vouches.
@@ -57,6 +68,11 @@ impl Identity {
     /// What the provider calls them. Never leaves the server.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// What WeChat calls them in all mini programs of one owner, if it says that. Never leaves the server.
+    pub fn unionid(&self) -> Option<&str> {
+        self.unionid.as_deref()
     }
 }
 
@@ -73,9 +89,11 @@ mod tests {
 
     #[test]
     fn a_subject_is_not_shown() {
-        let wechat = Identity::wechat("wx1".into(), "oA-b_1");
+        let wechat = Identity::wechat("wx1".into(), "oA-b_1").with_unionid(Some("uA"));
         assert_eq!(format!("{wechat:?}"), "Identity(wechat:wx1)");
         let demo = Identity::demo(&UserName::parse("张三").unwrap());
         assert_eq!(format!("{demo:?}"), "Identity(demo)");
+        let external = Identity::external(&ExternalId::parse("4711").unwrap());
+        assert_eq!(format!("{external:?}"), "Identity(external)");
     }
 }

@@ -1,7 +1,9 @@
 //! Identities as every database has them.
 
+use sqlx::FromRow;
+
 use super::error::corrupt;
-use crate::domain::{Identity, Provider};
+use crate::domain::{Identity, Provider, User};
 
 /// The columns of a `UserRow`, of a table of users called so.
 macro_rules! user_columns {
@@ -24,24 +26,52 @@ macro_rules! user_columns {
 }
 pub(super) use user_columns;
 
-/// The user with the subject `$1` at the provider `$2`, or else at `$3`, which is less than `$2`.
+/// The provider of unionids, which is less than that of any mini program.
+pub(super) const UNIONID: &str = "unionid";
+
+/// The user with the subject `$1` at the provider `$2`, or else at `$3`, which is not greater than `$2`; and
+/// the one with the unionid `$4`, and whether that one has an identity at `$2` too.
 pub(super) const FIND: &str = concat!(
     "SELECT ",
     user_columns!("u"),
-    " FROM identities i JOIN users u ON u.id = i.user_id
+    ", i.provider = 'unionid' AS by_unionid,
+         EXISTS (SELECT 1 FROM identities o WHERE o.user_id = u.id AND o.provider = $2) AS is_here
+     FROM identities i JOIN users u ON u.id = i.user_id
      WHERE i.subject = $1 AND i.provider IN ($2, $3)
-     ORDER BY i.provider DESC LIMIT 1"
+         OR i.subject = $4 AND i.provider = 'unionid'
+     ORDER BY i.provider DESC"
 );
 
+/// A row of [`FIND`].
+#[derive(FromRow)]
+pub(super) struct FoundRow {
+    #[sqlx(flatten)]
+    user: User,
+    by_unionid: bool,
+    is_here: bool,
+}
+
+/// What the database knows of an identity.
+pub(super) enum Found<'a> {
+    /// The user, who has all of it.
+    Known(User),
+    /// The user, who has but a part of it. Nobody has this.
+    Lacking { user: User, provider: &'a str, subject: &'a str },
+    /// Nobody, nor the unionid that goes with it.
+    Nobody { unionid: Option<&'a str> },
+}
+
 /// An identity in columns.
+#[derive(Clone)]
 pub(super) struct IdentityColumns {
     pub(super) provider: String,
     /// The provider of those whom a replica of the version before has made, or of whom only its columns
     /// tell: it knew one mini program, and its openids do not say which. Every mini program counts as
     /// that one. That mixes nobody up: WeChat makes openids of the user and the mini program, so those of
-    /// another one are other texts.
+    /// another one are other texts. Where that version knew none, the provider itself.
     pub(super) before: &'static str,
     pub(super) subject: String,
+    pub(super) unionid: Option<String>,
     /// The column of `users` by which the version before finds the user.
     column: Option<Column>,
 }
@@ -53,6 +83,25 @@ enum Column {
 }
 
 impl IdentityColumns {
+    /// What the rows of [`FIND`] say.
+    pub(super) fn found(&self, rows: Vec<FoundRow>) -> Found<'_> {
+        let unionid = self.unionid.as_deref();
+        let (by_unionid, own): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.by_unionid);
+        let (own, by_unionid) = (own.into_iter().next(), by_unionid.into_iter().next());
+        match (own, by_unionid, unionid) {
+            (Some(row), None, Some(unionid)) => {
+                Found::Lacking { user: row.user, provider: UNIONID, subject: unionid }
+            }
+            (Some(row), ..) => Found::Known(row.user),
+            // WeChat gives a user one openid in each mini program: this is somebody else.
+            (None, Some(row), _) if row.is_here => Found::Nobody { unionid: None },
+            (None, Some(row), _) => {
+                Found::Lacking { user: row.user, provider: &self.provider, subject: &self.subject }
+            }
+            (None, None, unionid) => Found::Nobody { unionid },
+        }
+    }
+
     pub(super) fn of(identity: &Identity) -> Self {
         let (before, column) = match identity.provider() {
             Provider::Demo => ("demo", Some(Column::DemoName)),
@@ -60,7 +109,8 @@ impl IdentityColumns {
             Provider::Wechat(_) => ("wechat", Some(Column::Openid)),
         };
         let subject = identity.subject().to_owned();
-        Self { provider: identity.provider().to_string(), before, subject, column }
+        let unionid = identity.unionid().map(str::to_owned);
+        Self { provider: identity.provider().to_string(), before, subject, unionid, column }
     }
 
     /// `users.demo_name`, by which the version before finds the user.

@@ -6,15 +6,15 @@ use sqlx::{PgConnection, error::DatabaseError};
 
 use super::{PgStore, dialect::sql};
 use crate::{
-    domain::{Identity, User, UserName},
+    domain::{Identity, User, UserId, UserName},
     store::{
         Identities, StoreError,
-        identity_columns::{FIND, IdentityColumns, lost},
+        identity_columns::{FIND, Found, IdentityColumns, lost},
     },
 };
 
-/// How often somebody else may make the user first, and nobody be found after that. Once is an erasure
-/// just then.
+/// How often somebody else may make the user or an identity first, and nobody be found after that. Once is
+/// an erasure just then.
 const MISSES: u32 = 5;
 
 #[async_trait]
@@ -35,35 +35,65 @@ async fn find_or_register(
     name: Option<UserName>,
 ) -> sqlx::Result<User> {
     let mut misses = 0;
-    loop {
-        let found = sqlx::query_as(FIND)
+    while misses < MISSES {
+        let rows = sqlx::query_as(FIND)
             .bind(&identity.subject)
             .bind(&identity.provider)
             .bind(identity.before)
-            .fetch_optional(&mut *connection)
+            .bind(&identity.unionid)
+            .fetch_all(&mut *connection)
             .await?;
-        if let Some(user) = found {
-            return Ok(user);
-        }
+        let unionid = match identity.found(rows) {
+            Found::Known(user) => return Ok(user),
+            Found::Lacking { user, provider, subject } => {
+                if note(connection, user.id, provider, subject).await? {
+                    return Ok(user);
+                }
+                misses += 1;
+                continue;
+            }
+            Found::Nobody { unionid } => unionid,
+        };
         let id =
             sqlx::query_scalar("SELECT nextval('user_ids')").fetch_one(&mut *connection).await?;
         let called = name.clone().unwrap_or_else(|| UserName::placeholder(id));
-        if !register(connection, id, &called, &identity).await? && is_free(connection, id).await? {
+        let is_made = register(connection, id, &called, &identity, unionid).await?;
+        if !is_made && is_free(connection, id).await? {
             misses += 1;
-            if misses == MISSES {
-                return Err(lost());
-            }
         }
     }
+    Err(lost())
 }
 
-/// Makes a user, the user's counter and the identity, or nothing: where a client of the legacy routes has
+/// Adds an identity to those of a user. `false` where the user has just been erased, or somebody has just
+/// come by the identity. The lock has an erasure, which deletes all identities, come before or after.
+async fn note(
+    connection: &mut PgConnection,
+    user: UserId,
+    provider: &str,
+    subject: &str,
+) -> sqlx::Result<bool> {
+    let noted = sqlx::query(
+        "INSERT INTO identities (provider, subject, user_id)
+         SELECT $1, $2, id FROM users WHERE id = $3 AND erased_at IS NULL FOR NO KEY UPDATE
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(provider)
+    .bind(subject)
+    .bind(user)
+    .execute(connection)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// Makes a user, the user's counter and the identities, or nothing: where a client of the legacy routes has
 /// the id, or somebody else has just made the user. Whether it did.
 async fn register(
     connection: &mut PgConnection,
     id: i64,
     name: &UserName,
     identity: &IdentityColumns,
+    unionid: Option<&str>,
 ) -> sqlx::Result<bool> {
     let made = sqlx::query(concat!(
         "WITH made AS (
@@ -71,7 +101,10 @@ async fn register(
         sql!(now),
         ") ON CONFLICT DO NOTHING RETURNING id
          ), known AS (
-             INSERT INTO identities (provider, subject, user_id) SELECT $5, $6, id FROM made
+             INSERT INTO identities (provider, subject, user_id)
+             SELECT n.provider, n.subject, made.id
+             FROM made, (VALUES ($5, $6), ('unionid', $7)) n (provider, subject)
+             WHERE n.subject IS NOT NULL
          )
          INSERT INTO timelines (user_id, first_seq, last_seq) SELECT id, 1, 0 FROM made"
     ))
@@ -81,11 +114,12 @@ async fn register(
     .bind(identity.openid())
     .bind(&identity.provider)
     .bind(&identity.subject)
+    .bind(unionid)
     .execute(connection)
     .await;
     match made {
         Ok(made) => Ok(made.rows_affected() == 1),
-        // Nobody has the columns, and yet somebody the identity.
+        // Nobody has the columns, and yet somebody one of the identities.
         Err(sqlx::Error::Database(error)) if is_known(&*error) => Ok(false),
         Err(error) => Err(error),
     }

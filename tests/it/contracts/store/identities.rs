@@ -4,8 +4,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use imserver::{
-    domain::{Identity, UserId},
-    store::StoreError,
+    domain::{ExternalId, Identity, User, UserId},
+    store::{Store, StoreError},
 };
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::task::JoinSet;
@@ -173,6 +173,112 @@ where
     }
     // A demo user may be called so.
     assert_ne!(demo_user(&*store, "oA").await.id, user(id));
+}
+
+pub(super) async fn an_external_id_leads_to_one_user<D: Database>() {
+    let database = D::create().await;
+    let stores = [database.open().await, database.open().await];
+    let external = Identity::external(&ExternalId::parse("4711").unwrap());
+    let mut calls = JoinSet::new();
+    for i in 0..20 {
+        let (store, external) = (stores[i % 2].clone(), external.clone());
+        calls.spawn(async move { store.user_by_identity(&external, None).await.unwrap().id });
+    }
+    let answers: HashSet<UserId> = calls.join_all().await.into_iter().collect();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(database.count("users").await, 1);
+    let [store, _] = &stores;
+    let same = store.user_by_identity(&external, Some(&name("王五"))).await.unwrap();
+    assert!(answers.contains(&same.id));
+    assert_ne!(same.name.as_str(), "王五", "a login renames nobody");
+    assert_eq!(database.count("identities WHERE provider = 'external'").await, 1);
+    assert_eq!(same.external_id, Some(ExternalId::parse("4711").unwrap()));
+    // The same word is somebody else on another way in.
+    let demo = demo_user(&**store, "4711").await;
+    assert_ne!(demo.id, same.id);
+    assert_eq!(demo.external_id, None);
+    assert_ne!(wechat_user(&**store, "4711").await.id, same.id);
+}
+
+/// The user of this mini program with this openid and unionid.
+async fn union_user(store: &dyn Store, appid: &str, openid: &str, unionid: &str) -> User {
+    let unionid = Some(unionid).filter(|unionid| !unionid.is_empty());
+    let identity = Identity::wechat(appid.into(), openid).with_unionid(unionid);
+    store.user_by_identity(&identity, None).await.unwrap()
+}
+
+pub(super) async fn a_unionid_joins_mini_programs<D: VersionBefore>() {
+    let database = D::create().await;
+    let stores = [database.open().await, database.open().await];
+    let mut calls = JoinSet::new();
+    for i in 0..20 {
+        let store = stores[i % 2].clone();
+        calls.spawn(async move {
+            let (appid, openid) = (format!("wx-{}", i / 2 % 3), format!("o{}", i / 2 % 3));
+            union_user(&*store, &appid, &openid, "u1").await.id
+        });
+    }
+    let answers: HashSet<UserId> = calls.join_all().await.into_iter().collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(database.count("users").await, 1, "nobody is left over");
+    let [store, _] = &stores;
+    for (appid, openid) in [("wx-0", "o0"), ("wx-1", "o1"), ("wx-2", "o2")] {
+        let user = union_user(&**store, appid, openid, "").await;
+        assert!(answers.contains(&user.id), "{appid} leads in without the unionid");
+    }
+    let other = union_user(&**store, "wx-0", "o9", "u9").await;
+    assert!(!answers.contains(&other.id));
+    assert_eq!(database.log_in("openid", "o9").await, other.id.get());
+    // Whatever an erased user came by leads to somebody else.
+    assert!(store.erase_user(other.id).await.unwrap());
+    let again = union_user(&**store, "wx-1", "o8", "u9").await;
+    assert_ne!(again.id, other.id);
+    assert_eq!(union_user(&**store, "wx-0", "o9", "u9").await.id, again.id);
+}
+
+pub(super) async fn a_unionid_is_noted_at_the_next_login<D: VersionBefore>() {
+    let database = D::create().await;
+    let store = database.open().await;
+    let first = union_user(&*store, "wx-1", "o1", "").await;
+    let before = user(database.log_in("openid", "o-before").await);
+    assert_eq!(union_user(&*store, "wx-1", "o1", "u1").await, first);
+    assert_eq!(union_user(&*store, "wx-1", "o-before", "u-before").await.id, before);
+    assert_eq!(union_user(&*store, "wx-2", "o2", "u1").await, first);
+    assert_eq!(union_user(&*store, "wx-2", "o3", "u-before").await.id, before);
+    assert_eq!(database.count("users").await, 2);
+}
+
+pub(super) async fn a_unionid_joins_nobody_who_was_somebody_else_before<D: Database>() {
+    let database = D::create().await;
+    let store = database.open().await;
+    let one = union_user(&*store, "wx-1", "o1", "").await;
+    let two = union_user(&*store, "wx-2", "o2", "").await;
+    for _ in 0..2 {
+        assert_eq!(union_user(&*store, "wx-1", "o1", "u1").await, one);
+        assert_eq!(union_user(&*store, "wx-2", "o2", "u1").await, two);
+    }
+    assert_eq!(union_user(&*store, "wx-3", "o3", "u1").await, one);
+    assert_eq!(database.count("users").await, 2);
+    // The mini programs are another owner's now, who gives unionids of its own.
+    for (appid, openid) in [("wx-1", "o1"), ("wx-4", "o4")] {
+        assert_eq!(union_user(&*store, appid, openid, "u2").await, one);
+    }
+}
+
+pub(super) async fn two_openids_of_a_mini_program_are_two_users_whatever_the_unionid<D>()
+where
+    D: Database,
+{
+    let database = D::create().await;
+    let store = database.open().await;
+    let one = union_user(&*store, "wx-1", "o1", "u1").await;
+    let two = union_user(&*store, "wx-1", "o2", "u1").await;
+    assert_ne!(one.id, two.id);
+    for _ in 0..2 {
+        assert_eq!(union_user(&*store, "wx-1", "o1", "u1").await, one);
+        assert_eq!(union_user(&*store, "wx-1", "o2", "u1").await, two);
+    }
+    assert_eq!(database.count("users").await, 2);
 }
 
 pub(super) async fn whom_the_version_before_made_is_found<D: VersionBefore>() {

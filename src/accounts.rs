@@ -9,10 +9,11 @@ use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
     domain::{
-        AvatarHash, GroupChange, GroupRefusal, GroupRules, Identity, SessionId, User, UserId,
-        UserName,
+        AvatarHash, GroupChange, GroupRefusal, GroupRules, Identity, SessionId, User, UserFacts,
+        UserId, UserName,
         group::{GroupHistory, WhoMayAdd},
     },
+    identity::{TokenError, TokenVerifier, Vouched},
     limits::Limits,
     protocol::fault::{ApiError, ErrorCode},
     store::{Session, Store, StoreError},
@@ -44,7 +45,8 @@ const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 pub struct Accounts {
     store: Arc<dyn Store>,
     auth: Auth,
-    wechat: Option<Arc<WechatClient>>,
+    mini_programs: Arc<[WechatClient]>,
+    tokens: Arc<TokenVerifier>,
     demo_login: bool,
     limits: Limits,
     uploads: Arc<Semaphore>,
@@ -58,18 +60,20 @@ pub struct UploadPlace {
 }
 
 impl Accounts {
-    /// The use cases over these parts. Without `wechat` there is no login by WeChat.
+    /// The use cases over these parts. Without a mini program there is no login by WeChat.
     pub fn new(
         store: Arc<dyn Store>,
         auth: Auth,
-        wechat: Option<WechatClient>,
+        mini_programs: Vec<WechatClient>,
+        tokens: TokenVerifier,
         demo_login: bool,
         limits: Limits,
     ) -> Self {
         Self {
             store,
             auth,
-            wechat: wechat.map(Arc::new),
+            mini_programs: mini_programs.into(),
+            tokens: Arc::new(tokens),
             demo_login,
             limits,
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
@@ -86,20 +90,53 @@ impl Accounts {
         self.begin(user).await
     }
 
-    /// Logs in whom WeChat knows by this code, which is good once.
-    pub async fn log_in_wechat(&self, code: &str) -> Result<(User, Login), ApiError> {
-        let wechat = self.wechat.as_ref().ok_or_else(|| {
-            ApiError::new(
-                ErrorCode::NotFound,
-                "login by WeChat is not configured; set wechat.secret",
-            )
-        })?;
+    /// Logs in whom WeChat knows by this code, which is good once, in this mini program, or else in the
+    /// first one.
+    pub async fn log_in_wechat(
+        &self,
+        code: &str,
+        appid: Option<&str>,
+    ) -> Result<(User, Login), ApiError> {
+        let wechat = self.mini_program(appid)?;
         let openid = wechat.openid(code).await.map_err(wechat_fault)?;
         let user = self.store.user_by_identity(&wechat.identity(&openid), None).await?;
         self.begin(user).await
     }
 
-    /// Logs in whom a company's own back end vouches for.
+    fn mini_program(&self, appid: Option<&str>) -> Result<&WechatClient, ApiError> {
+        let first = self.mini_programs.first().ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::NotFound,
+                "login by WeChat is not configured; set wechat.secret",
+            )
+        })?;
+        let Some(appid) = appid else { return Ok(first) };
+        let named = self.mini_programs.iter().find(|wechat| wechat.appid() == appid);
+        named.ok_or_else(|| ApiError::invalid("`appid` is no mini program of this service"))
+    }
+
+    /// Logs in whom a token of the company's own back end names. A name and a picture in it are the user's
+    /// from then on.
+    pub async fn log_in_token(&self, token: &str) -> Result<(User, Login), ApiError> {
+        if !self.tokens.is_on() {
+            let off = "login by token is not configured; set auth.jwt or auth.usersig";
+            return Err(ApiError::new(ErrorCode::NotFound, off));
+        }
+        let Vouched { external_id, name, avatar_url } =
+            self.tokens.verify(token).await.map_err(token_fault)?;
+        let identity = Identity::external(&external_id);
+        let mut user = self.store.user_by_identity(&identity, name.as_ref()).await?;
+        let is_known = name.as_ref().is_none_or(|name| *name == user.name)
+            && (avatar_url.is_none() || avatar_url == user.avatar_url);
+        if !is_known {
+            let facts = UserFacts { name, avatar_url: avatar_url.map(Some), profile: None };
+            let told = self.store.update_user(user.id, &facts).await?;
+            user = told.ok_or_else(ApiError::user_not_found)?;
+        }
+        self.begin(user).await
+    }
+
+    /// Logs in whom a company's own back end names.
     pub async fn log_in(&self, user: User) -> Result<(User, Login), ApiError> {
         self.begin(user).await
     }
@@ -222,6 +259,15 @@ pub async fn drop_unused_pictures(store: Arc<dyn Store>) {
 
 fn avatar_fault(error: AvatarError) -> ApiError {
     ApiError::new(ErrorCode::InvalidImage, error.to_string())
+}
+
+fn token_fault(error: TokenError) -> ApiError {
+    let code = match error {
+        TokenError::Invalid(_) => ErrorCode::TokenInvalid,
+        TokenError::Expired => ErrorCode::TokenExpired,
+        TokenError::Unavailable => return ApiError::unavailable(error.to_string()),
+    };
+    ApiError::new(code, error.to_string())
 }
 
 fn wechat_fault(error: WechatError) -> ApiError {

@@ -24,12 +24,13 @@ use crate::{
     admission::{Door, Rule, SendLimit, ShownMedia, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     clock::Clock,
-    config::{DatabaseUrl, MetricsListen, Settings, VisibleTo},
+    config::{self, DatabaseUrl, MetricsListen, Settings, VisibleTo, WechatApp},
     delivery::{self, Delivery},
     descriptors,
     drain::Drain,
     http,
     http_client::http_client,
+    identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
     jobs::{self, Job},
     limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
     media::{self, MediaLibrary, MediaLinks, Storage, Worker},
@@ -211,17 +212,32 @@ async fn media(
     Ok(MediaLibrary::open(store, storage, Worker::start()?, links, limits).await?)
 }
 
-/// The way to WeChat, where the settings allow a login by it.
-fn wechat(settings: &Settings) -> anyhow::Result<Option<WechatClient>> {
-    if !settings.wechat_login() {
-        return Ok(None);
-    }
-    Ok(Some(WechatClient::new(
-        http_client()?,
-        settings.wechat.base_url.clone(),
-        settings.wechat.appid.clone(),
-        settings.wechat.secret.clone(),
-    )))
+/// The way to WeChat for each mini program. The client is made only where there is one.
+fn mini_programs(settings: &Settings) -> anyhow::Result<Vec<WechatClient>> {
+    let client = |WechatApp { appid, secret }| {
+        Ok(WechatClient::new(http_client()?, settings.wechat.base_url.clone(), appid, secret))
+    };
+    settings.wechat.mini_programs().into_iter().map(client).collect()
+}
+
+/// What checks tokens of a company's own back end; and what fetches their keys, if they are at a URL.
+fn token_logins(
+    settings: &Settings,
+    clock: &Clock,
+) -> anyhow::Result<(TokenVerifier, Option<BoxFuture<'static, ()>>)> {
+    let config::Jwt { issuer, audience, algorithms, jwks_url, keys } = settings.auth.jwt.clone();
+    let jwks = match jwks_url {
+        Some(url) => Some(Jwks::new(http_client()?, url, JwksTimes::default())),
+        None => None,
+    };
+    let fresh_keys = jwks.clone().map(|jwks| Box::pin(jwks.keep_fresh()) as BoxFuture<_>);
+    let jwt = settings.jwt_login().then(|| {
+        let rules = JwtRules { issuer, audience, algorithms, keys };
+        JwtVerifier::new(rules, jwks, clock.clone())
+    });
+    let config::UserSig { app_id, secret } = &settings.auth.usersig;
+    let usersig = app_id.map(|app_id| UserSigVerifier::new(app_id, secret, clock.clone()));
+    Ok((TokenVerifier { jwt, usersig }, fresh_keys))
 }
 
 /// The door for sends: the service's rules, and then further ones.
@@ -288,6 +304,7 @@ impl App {
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
+        let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let reconcile_every = settings.delivery.reconcile_every;
         let work: [BoxFuture<'static, ()>; 10] = [
@@ -302,7 +319,7 @@ impl App {
             Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
             Box::pin(media.clone().follow_keys()),
         ];
-        for work in work.into_iter().chain(shared_work) {
+        for work in work.into_iter().chain(shared_work).chain(fresh_keys) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
@@ -310,7 +327,8 @@ impl App {
             accounts: Accounts::new(
                 Arc::clone(&store),
                 auth,
-                wechat(&settings)?,
+                mini_programs(&settings)?,
+                tokens,
                 settings.auth.demo_login,
                 limits.clone(),
             ),

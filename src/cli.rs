@@ -215,11 +215,8 @@ fn greeting(app: &App) -> anyhow::Result<String> {
     let metrics = app.metrics_addr();
     let metrics = metrics.map_or("off".to_owned(), |metrics| format!("http://{metrics}/metrics"));
     let admin = app.admin_addr().unwrap_or(address);
-    let by_wechat = if settings.wechat.secret.is_empty() {
-        "off (set wechat.appid and wechat.secret)"
-    } else {
-        "on"
-    };
+    let by_wechat =
+        if settings.wechat_login() { "on" } else { "off (set wechat.appid and wechat.secret)" };
     let demo = if settings.auth.demo_login { "; two people at once are at /demo" } else { "" };
     let mut text = String::new();
     writeln!(text, "imserver {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;

@@ -20,6 +20,7 @@ pub mod healthcheck;
 pub mod http;
 pub mod http_client;
 pub mod hub;
+pub mod identity;
 pub mod jobs;
 pub mod limits;
 pub mod media;

@@ -1,11 +1,15 @@
 //! WeChat's server side: whose login code this is.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use url::Url;
 
-use crate::{domain::Identity, secret::Secret};
+use crate::{
+    domain::Identity,
+    http_client::{Problem, json_answer},
+    secret::Secret,
+};
 
 /// How long the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,8 +21,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// must not look like an outage.
 const MAX_CODE_BYTES: usize = 512;
 
-/// The longest openid that is taken, in bytes. Real ones have 28.
-const MAX_OPENID_BYTES: usize = 256;
+/// The longest openid or unionid that is taken, in bytes. Real ones have 28.
+const MAX_ID_BYTES: usize = 256;
 
 /// Why a code gave no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +44,16 @@ pub enum WechatError {
 
 /// Who somebody is to WeChat, within one mini program. Never leaves the server.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct OpenId(Box<str>);
+pub struct OpenId {
+    id: Box<str>,
+    /// Who they are within all mini programs of one owner, where WeChat says it.
+    unionid: Option<Box<str>>,
+}
 
 impl OpenId {
     /// The id.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.id
     }
 }
 
@@ -114,7 +122,9 @@ impl WechatClient {
             }
         }
         match answer.openid {
-            Some(openid) if is_openid(&openid) => Ok(OpenId(openid)),
+            Some(id) if is_fit(&id) => {
+                Ok(OpenId { id, unionid: answer.unionid.filter(|unionid| is_fit(unionid)) })
+            }
             _ => {
                 tracing::warn!(
                     "WeChat login failed: the answer has neither an openid nor an errcode"
@@ -124,9 +134,15 @@ impl WechatClient {
         }
     }
 
+    /// The mini program.
+    pub fn appid(&self) -> &str {
+        &self.appid
+    }
+
     /// Who somebody with this openid is here.
     pub fn identity(&self, openid: &OpenId) -> Identity {
         Identity::wechat(Arc::clone(&self.appid), openid.as_str())
+            .with_unionid(openid.unionid.as_deref())
     }
 
     async fn ask(&self, code: &str) -> Result<Answer, Problem> {
@@ -136,66 +152,20 @@ impl WechatClient {
             ("js_code", code),
             ("grant_type", "authorization_code"),
         ];
-        let mut response = self
-            .http
-            .get(self.endpoint.clone())
-            .query(&query)
-            .timeout(self.timeout)
-            .send()
-            .await
-            .map_err(Problem::exchange)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(Problem::Status(response.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(Problem::exchange)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Problem::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        // Read as bytes whatever the content type: WeChat sends JSON as text/plain. The parser's own
-        // error is left out, since it may quote the answer.
-        serde_json::from_slice(&body).map_err(|_| Problem::NotJson)
+        let request = self.http.get(self.endpoint.clone()).query(&query).timeout(self.timeout);
+        json_answer(request, MAX_ANSWER_BYTES).await
     }
 }
 
 /// Whether it is a text that every database can hold and look up.
-fn is_openid(text: &str) -> bool {
-    (1..=MAX_OPENID_BYTES).contains(&text.len()) && !text.contains(char::is_control)
+fn is_fit(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 /// What is read of an answer. The session key is not: what is not kept cannot leak.
 #[derive(Deserialize)]
 struct Answer {
     openid: Option<Box<str>>,
+    unionid: Option<Box<str>>,
     errcode: Option<i64>,
-}
-
-/// Why there was no answer, in words that hold no secret.
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("no exchange: {0}")]
-    Exchange(String),
-    #[error("HTTP status {0}")]
-    Status(u16),
-    #[error("an answer of more than {MAX_ANSWER_BYTES} bytes")]
-    TooLong,
-    #[error("an answer that is not the JSON expected")]
-    NotJson,
-}
-
-impl Problem {
-    fn exchange(error: reqwest::Error) -> Self {
-        // The URL holds the secret and the code.
-        let error = error.without_url();
-        let mut words = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            words.push_str(": ");
-            words.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self::Exchange(words)
-    }
 }

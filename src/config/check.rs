@@ -1,6 +1,6 @@
 //! Which settings cannot work together.
 
-use super::{BusKind, ConfigError, DatabaseUrl, Settings};
+use super::{BusKind, ConfigError, DatabaseUrl, Jwt, Settings};
 
 impl Settings {
     /// Refuses what cannot work together.
@@ -37,6 +37,49 @@ impl Settings {
                 "wechat.appid",
                 "`wechat.appid` and `wechat.secret` belong together; set both or none",
             ));
+        }
+        self.check_jwt()?;
+        if self.auth.usersig.app_id.is_some() == self.auth.usersig.secret.is_empty() {
+            return Err(ConfigError::new(
+                "auth.usersig.app_id",
+                "`auth.usersig.app_id` and `auth.usersig.secret` belong together; set both or none",
+            ));
+        }
+        self.check_mini_programs()
+    }
+
+    fn check_jwt(&self) -> Result<(), ConfigError> {
+        let Jwt { issuer, audience, algorithms, jwks_url, keys } = &self.auth.jwt;
+        let has_keys = jwks_url.is_some() || !keys.is_empty();
+        let parts = [
+            ("auth.jwt.issuer", !issuer.is_empty()),
+            ("auth.jwt.audience", !audience.is_empty()),
+            ("auth.jwt.algorithms", !algorithms.is_empty()),
+            ("auth.jwt.jwks_url", has_keys),
+        ];
+        if parts.iter().any(|(_, is_set)| *is_set)
+            && let Some((key, _)) = parts.iter().find(|(_, is_set)| !is_set)
+        {
+            return Err(ConfigError::new(
+                key,
+                "`auth.jwt` needs all of `issuer`, `audience`, `algorithms`, and `keys` or \
+                 `jwks_url`; set them all or none",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_mini_programs(&self) -> Result<(), ConfigError> {
+        let apps = self.wechat.mini_programs();
+        for (place, app) in apps.iter().enumerate() {
+            if app.appid.is_empty() || app.secret.is_empty() {
+                let problem = "a mini program has no appid or no secret; set both of each";
+                return Err(ConfigError::new("wechat.apps", problem));
+            }
+            if apps[..place].iter().any(|before| before.appid == app.appid) {
+                let problem = format!("the mini program {} stands twice; set it once", app.appid);
+                return Err(ConfigError::new("wechat.apps", problem));
+            }
         }
         Ok(())
     }

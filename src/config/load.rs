@@ -201,6 +201,66 @@ mod tests {
         assert_eq!(settings.wechat.appid, "007");
     }
 
+    /// What these lines are read as.
+    fn in_a_file(lines: &str) -> Result<Settings, ConfigError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(lines.as_bytes()).unwrap();
+        let overrides = Overrides { file: Some(file.path().to_owned()), values: Vec::new() };
+        load_from(&overrides, Some(config::Map::new()))
+    }
+
+    #[test]
+    fn mini_programs_come_in_a_list_behind_the_one_by_itself() {
+        let two = "[[wechat.apps]]\nappid = 'wx2'\nsecret = 's2'\n\
+                   [[wechat.apps]]\nappid = 'wx3'\nsecret = 's3'\n";
+        let one = "[wechat]\nappid = 'wx1'\nsecret = 's1'\n";
+        for (lines, expected) in [
+            (String::new(), &[][..]),
+            (one.to_owned(), &["wx1"][..]),
+            (two.to_owned(), &["wx2", "wx3"][..]),
+            (format!("{one}{two}"), &["wx1", "wx2", "wx3"][..]),
+        ] {
+            let settings = in_a_file(&lines).unwrap();
+            let apps = settings.wechat.mini_programs();
+            let appids: Vec<_> = apps.iter().map(|app| app.appid.as_str()).collect();
+            assert_eq!(appids, expected);
+            assert_eq!(settings.wechat_login(), !expected.is_empty());
+        }
+        for (lines, named) in [
+            (format!("{one}{two}[[wechat.apps]]\nappid = 'wx2'\nsecret = 'x'\n"), "twice"),
+            ("[[wechat.apps]]\nappid = 'wx2'\nsecret = ''\n".to_owned(), "no secret"),
+            ("[[wechat.apps]]\nappid = ''\nsecret = 's'\n".to_owned(), "no appid"),
+        ] {
+            let text = in_a_file(&lines).unwrap_err().to_string();
+            assert!(text.contains("wechat.apps") && text.contains(named), "{text}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_taken_where_all_is_said_of_them() {
+        let jwt = "[auth.jwt]\nissuer = 'i'\naudience = 'a'\n";
+        let key = "[[auth.jwt.keys]]\nalgorithm = 'HS256'\nkey = 'secret'\n";
+        let url = "jwks_url = 'http://10.0.0.1/keys'\n";
+        assert!(!in_a_file("").unwrap().jwt_login());
+        for lines in [
+            format!("{jwt}algorithms = ['HS256']\n{key}"),
+            format!("{jwt}algorithms = ['HS256', 'EdDSA']\n{url}{key}"),
+            format!("{jwt}algorithms = ['RS256']\n{url}"),
+        ] {
+            let settings = in_a_file(&lines).unwrap();
+            assert!(settings.jwt_login());
+            assert!(!format!("{settings:?}").contains("secret'"));
+        }
+        for (lines, named) in [
+            (format!("{jwt}algorithms = ['RS256']\n"), "auth.jwt.jwks_url"),
+            (format!("{jwt}{key}"), "auth.jwt.algorithms"),
+            (key.to_owned(), "auth.jwt.issuer"),
+        ] {
+            let text = in_a_file(&lines).unwrap_err().to_string();
+            assert!(text.contains(named), "{text}");
+        }
+    }
+
     #[test]
     fn one_redis_or_several_are_a_bus_and_their_passwords_stay_hidden() {
         let database = ("IMSERVER__DATABASE__URL", "postgres://h/d");
@@ -257,6 +317,13 @@ mod tests {
             ("IMSERVER__SERVER__ALLOWED_ORIGINS", "https://a.example/", "https://a.example`"),
             ("IMSERVER__SERVER__TRUSTED_PROXIES", "10.0.0.0/99", "trusted_proxies"),
             ("IMSERVER__WECHAT__SECRET", "hunter2", "wechat.appid"),
+            ("IMSERVER__AUTH__JWT__ISSUER", "x", "auth.jwt.audience"),
+            ("IMSERVER__AUTH__JWT__ALGORITHMS", "RS256", "auth.jwt.issuer"),
+            ("IMSERVER__AUTH__JWT__ALGORITHMS", "RS256,none", "auth.jwt.algorithms"),
+            ("IMSERVER__AUTH__JWT__JWKS_URL", "ftp://h/keys", "auth.jwt.jwks_url"),
+            ("IMSERVER__AUTH__USERSIG__SECRET", "hunter2", "auth.usersig.app_id"),
+            ("IMSERVER__AUTH__USERSIG__APP_ID", "1400000000", "auth.usersig.secret"),
+            ("IMSERVER__AUTH__USERSIG__APP_ID", "-1", "auth.usersig.app_id"),
             ("IMSERVER__LOG__FORMAT", "xml", "format"),
         ] {
             let text = refusal(&[(key, value)]);

@@ -14,12 +14,13 @@ use url::Url;
 pub use load::{Overrides, load};
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
-    days, http_url, list, metrics_listen, namespace, optional_address, optional_http_url, origins,
-    secs, within,
+    days, http_url, list, metrics_listen, namespace, optional_address, optional_http_url,
+    optional_number, origins, secs, within,
 };
 
 use crate::{
     domain::group::{GroupHistory, GroupRules, WhoMayAdd},
+    identity::{Algorithm, JwtKey},
     secret::Secret,
 };
 
@@ -173,6 +174,39 @@ pub struct Auth {
     /// How long any session lives.
     #[serde(rename = "max_secs", deserialize_with = "secs::<1, 315_360_000, _>")]
     pub max: Duration,
+    /// Logins by JWTs.
+    pub jwt: Jwt,
+    /// Logins by UserSigs.
+    pub usersig: UserSig,
+}
+
+/// Logins by JWTs of a company's own back end; all of it empty: none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// What `iss` must be.
+    pub issuer: String,
+    /// What must be in `aud`.
+    pub audience: String,
+    /// How tokens may be signed.
+    #[serde(deserialize_with = "list")]
+    pub algorithms: Vec<Algorithm>,
+    /// Where the issuer has its keys.
+    #[serde(deserialize_with = "optional_http_url")]
+    pub jwks_url: Option<Url>,
+    /// Keys besides.
+    pub keys: Vec<JwtKey>,
+}
+
+/// Logins by UserSigs of Tencent's chat service; empty: none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSig {
+    /// The app's `SDKAppID`.
+    #[serde(deserialize_with = "optional_number")]
+    pub app_id: Option<u64>,
+    /// The app's secret.
+    pub secret: Secret,
 }
 
 /// People.
@@ -210,8 +244,29 @@ pub struct Wechat {
     pub base_url: Url,
     /// The mini program.
     pub appid: String,
-    /// Its secret; empty: no login by WeChat.
+    /// Its secret; empty: there is none.
     pub secret: Secret,
+    /// Further mini programs.
+    pub apps: Vec<WechatApp>,
+}
+
+/// A mini program.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WechatApp {
+    /// Its name to WeChat.
+    pub appid: String,
+    /// What proves to WeChat that this service is its back end.
+    pub secret: Secret,
+}
+
+impl Wechat {
+    /// All mini programs; the first one is that of logins which name none. None: no login by WeChat.
+    pub fn mini_programs(&self) -> Vec<WechatApp> {
+        let one = WechatApp { appid: self.appid.clone(), secret: self.secret.clone() };
+        let one = (!self.secret.is_empty()).then_some(one);
+        one.into_iter().chain(self.apps.iter().cloned()).collect()
+    }
 }
 
 /// Chats.
@@ -366,8 +421,13 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// Whether there is a login by JWT.
+    pub fn jwt_login(&self) -> bool {
+        !self.auth.jwt.algorithms.is_empty()
+    }
+
     /// Whether there is a login by WeChat.
     pub fn wechat_login(&self) -> bool {
-        !self.wechat.secret.is_empty()
+        !self.wechat.mini_programs().is_empty()
     }
 }

@@ -88,6 +88,15 @@ pub(super) fn optional_http_url<'de, D: Deserializer<'de>>(d: D) -> Result<Optio
     if text.is_empty() { Ok(None) } else { http_url(text.into_deserializer()).map(Some) }
 }
 
+/// A whole number, or an empty string.
+pub(super) fn optional_number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(d)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| D::Error::custom("must be a whole number, or empty"))
+}
+
 /// The prefix of channels and keys.
 pub(super) fn namespace<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     let text = String::deserialize(d)?;

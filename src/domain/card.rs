@@ -109,7 +109,7 @@ fn has_chars(text: &str, max: usize) -> bool {
     !text.is_empty() && text.chars().count() <= max && !text.contains('\0')
 }
 
-fn is_https(link: &str) -> bool {
+pub(super) fn is_https(link: &str) -> bool {
     has_chars(link, MAX_LINK_CHARS) && Url::parse(link).is_ok_and(|url| url.scheme() == "https")
 }
 

@@ -11,7 +11,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
-use super::{ConversationId, Payload, TextError, UserId, UserName};
+use super::{AvatarUrl, ConversationId, Payload, TextError, UserId, UserName};
 
 /// What stands before an id of the service where an external id could stand as well.
 const OWN_ID: &str = "id:";
@@ -166,9 +166,9 @@ impl FromStr for ConversationRef {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserFacts {
     /// What the user is called.
-    pub name: UserName,
+    pub name: Option<UserName>,
     /// A picture elsewhere; `Some(None)`: none any more.
-    pub avatar_url: Option<Option<Arc<str>>>,
+    pub avatar_url: Option<Option<AvatarUrl>>,
     /// All of the profile.
     pub profile: Option<Profile>,
 }

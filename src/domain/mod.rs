@@ -32,4 +32,4 @@ pub use mentions::Mentions;
 pub use payload::Payload;
 pub use system_line::SystemLine;
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
-pub use user::{AvatarHash, User};
+pub use user::{AvatarHash, AvatarUrl, User};

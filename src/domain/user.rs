@@ -1,10 +1,10 @@
 //! People, as others see them.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{ExternalId, Payload, UserId, UserName};
+use super::{ExternalId, Payload, UserId, UserName, card::is_https};
 
 /// A user's public face.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +16,32 @@ pub struct User {
     /// The picture, if there is one.
     pub avatar: Option<AvatarHash>,
     /// A picture elsewhere, which a company's own back end names; counts in place of `avatar`.
-    pub avatar_url: Option<Arc<str>>,
+    pub avatar_url: Option<AvatarUrl>,
     /// What the back end lets everybody see of the user.
     pub public_profile: Option<Payload>,
     /// What the back end calls the user; only for the user and the back end to see.
     pub external_id: Option<ExternalId>,
+}
+
+/// The address of a picture that the service does not keep: https, and at most 1,024 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AvatarUrl(Box<str>);
+
+impl AvatarUrl {
+    /// Reads an address.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_https(text).then(|| Self(text.into()))
+    }
+
+    /// An address as the database has it.
+    pub fn stored(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A picture's name: the SHA-256 of its bytes, in lower-case hexadecimal.

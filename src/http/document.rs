@@ -18,8 +18,9 @@ use super::error::Problem;
 const FAULTS: [u16; 12] = [400, 401, 403, 404, 409, 413, 415, 416, 422, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 19] = [
+const FURTHER: [(&str, &[u16]); 20] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
+    ("/v1/login/token", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
     ("/v1/me", &[404]),
     ("/v1/me/avatar", &[404]),

@@ -1,6 +1,6 @@
 //! `/v1/login/…`, `/v1/logout`.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ impl LoginView {
 pub(super) struct WechatLogin {
     #[schema(min_length = 1)]
     code: String,
+    /// The mini program that it comes from; the first one of the settings where it is absent.
+    appid: Option<String>,
 }
 
 /// Log in by WeChat
@@ -60,20 +62,56 @@ pub(super) async fn wechat(
     url: PublicUrl,
     body: JsonBody,
 ) -> Result<Json<LoginView>, ApiError> {
-    let WechatLogin { code } = body.fields()?.read()?;
+    let WechatLogin { code, appid } = body.fields()?.read()?;
     if code.is_empty() {
         return Err(missing("code"));
     }
     service.limits.may_try_login(address).await?;
-    match service.accounts.log_in_wechat(&code).await {
-        Ok(login) => Ok(LoginView::of(login, &url)),
-        Err(fault) => {
-            if matches!(fault.code, ErrorCode::WechatCodeInvalid | ErrorCode::WechatUserBlocked) {
-                service.limits.failed_login(address).await?;
-            }
-            Err(fault)
-        }
+    let login = service.accounts.log_in_wechat(&code, appid.as_deref()).await;
+    Ok(LoginView::of(counted(&service, address, login).await?, &url))
+}
+
+/// Counts a login that was refused for what it came with.
+async fn counted(
+    service: &Service,
+    address: IpAddr,
+    login: Result<(User, Login), ApiError>,
+) -> Result<(User, Login), ApiError> {
+    use ErrorCode::{TokenExpired, TokenInvalid, WechatCodeInvalid, WechatUserBlocked};
+    if let Err(ApiError {
+        code: WechatCodeInvalid | WechatUserBlocked | TokenInvalid | TokenExpired,
+        ..
+    }) = login
+    {
+        service.limits.failed_login(address).await?;
     }
+    login
+}
+
+/// A token of the company's own back end.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct TokenLogin {
+    /// A JWT, or a UserSig of Tencent's.
+    #[schema(min_length = 1)]
+    token: String,
+}
+
+/// Log in by a token of the company's own back end
+#[utoipa::path(post, path = "/v1/login/token", tag = "login", security(()), request_body = TokenLogin,
+    responses((status = 200, body = LoginView)))]
+pub(super) async fn token(
+    State(service): State<Arc<Service>>,
+    ClientAddress(address): ClientAddress,
+    url: PublicUrl,
+    body: JsonBody,
+) -> Result<Json<LoginView>, ApiError> {
+    let TokenLogin { token } = body.fields()?.read()?;
+    if token.is_empty() {
+        return Err(missing("token"));
+    }
+    service.limits.may_try_login(address).await?;
+    let login = service.accounts.log_in_token(&token).await;
+    Ok(LoginView::of(counted(&service, address, login).await?, &url))
 }
 
 /// A name, which is enough where demo login is on.

@@ -49,6 +49,7 @@ pub use serve::serve;
 fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(document::head())
         .routes(routes!(login::wechat))
+        .routes(routes!(login::token))
         .routes(routes!(login::demo))
         .routes(routes!(login::logout))
         .routes(routes!(me::me, me::rename, me::put))

@@ -85,7 +85,7 @@ impl UserView {
     pub(super) fn whole(user: User, url: &PublicUrl) -> Self {
         let User { id, name, avatar, avatar_url, public_profile, external_id } = user;
         let own = avatar.map(|hash| format!("{}/v1/avatars/{}", url.0, hash.as_str()));
-        let avatar_url = avatar_url.map(|url| (*url).to_owned()).or(own);
+        let avatar_url = avatar_url.map(|url| url.as_str().to_owned()).or(own);
         let profile = public_profile.map(|public| ProfileView { public });
         Self { id, name, avatar_url, profile, external_id }
     }

@@ -58,6 +58,10 @@ codes! {
     Unauthorized "unauthorized" 401 "Log in first";
     /// WeChat refused the code.
     WechatCodeInvalid "wechat_code_invalid" 401 "WeChat refused the code";
+    /// A token of a company's back end that is not good.
+    TokenInvalid "token_invalid" 401 "The token is not valid";
+    /// A token of a company's back end that was good once.
+    TokenExpired "token_expired" 401 "The token has expired";
     /// Somebody else's.
     Forbidden "forbidden" 403 "Not yours";
     /// A page of an origin that is not allowed.

@@ -11,9 +11,10 @@ use sqlx::{
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiKeyId, ApiKeyName, AuditId, AvatarHash, ChatId, ChatKind, ChatState, ClientMsgId,
-        ConnectionId, ConversationId, ConversationKind, Epoch, ExternalId, GroupTitle, MediaId,
-        Mentions, OutboxId, Payload, ReplicaId, Role, Scopes, Seq, SessionId, UserId, UserName,
+        ApiKeyId, ApiKeyName, AuditId, AvatarHash, AvatarUrl, ChatId, ChatKind, ChatState,
+        ClientMsgId, ConnectionId, ConversationId, ConversationKind, Epoch, ExternalId, GroupTitle,
+        MediaId, Mentions, OutboxId, Payload, ReplicaId, Role, Scopes, Seq, SessionId, UserId,
+        UserName,
     },
 };
 
@@ -124,6 +125,7 @@ decode!(AvatarHash, String, |hash| {
     Self::parse(&hash).ok_or_else(|| "the name of a picture is no hash".into())
 });
 encode!(AvatarHash, String, |hash| hash.as_str().to_owned());
+decode!(AvatarUrl, String, |url| Ok(Self::stored(url)));
 decode!(MediaId, String, |id| Self::parse(&id).ok_or_else(|| "the id of media is none".into()));
 encode!(MediaId, String, ToString::to_string);
 decode!(ClientMsgId, String, |key| {

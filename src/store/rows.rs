@@ -6,7 +6,7 @@ use super::{EventPage, ReadMark, TimelineEvent, TimelineRange, error::corrupt};
 use crate::{
     clock::Timestamp,
     domain::{
-        AvatarHash, Chat, ChatId, ChatKind, ChatState, ClientMsgId, Conversation,
+        AvatarHash, AvatarUrl, Chat, ChatId, ChatKind, ChatState, ClientMsgId, Conversation,
         ConversationChange, ConversationId, ConversationKind, ExternalId, GroupFace, GroupTitle,
         Mentions, OwnConversation, OwnSettings, Payload, Peer, Quote, Role, SeenConversation, Seq,
         Target, User, UserId, UserName,
@@ -131,7 +131,7 @@ pub(super) struct UserRow {
     id: UserId,
     name: UserName,
     avatar: Option<AvatarHash>,
-    avatar_url: Option<String>,
+    avatar_url: Option<AvatarUrl>,
     public_profile: Option<Payload>,
     external_id: Option<ExternalId>,
 }
@@ -143,7 +143,6 @@ impl TryFrom<UserRow> for User {
 
     fn try_from(row: UserRow) -> sqlx::Result<Self> {
         let UserRow { id, name, avatar, avatar_url, public_profile, external_id } = row;
-        let avatar_url = avatar_url.map(Into::into);
         Ok(Self { id, name, avatar, avatar_url, public_profile, external_id })
     }
 }
@@ -227,7 +226,7 @@ struct LastRow {
     peer_id: Option<UserId>,
     peer_name: Option<UserName>,
     peer_avatar: Option<AvatarHash>,
-    peer_avatar_url: Option<String>,
+    peer_avatar_url: Option<AvatarUrl>,
     peer_profile: Option<Payload>,
     peer_external_id: Option<ExternalId>,
     peer_seen_at: Option<Timestamp>,
@@ -267,7 +266,7 @@ impl TryFrom<ConversationRow> for Conversation {
                     id,
                     name,
                     avatar: last.peer_avatar,
-                    avatar_url: last.peer_avatar_url.map(Into::into),
+                    avatar_url: last.peer_avatar_url,
                     public_profile: last.peer_profile,
                     external_id: last.peer_external_id,
                 },

@@ -20,7 +20,7 @@ use super::{
     Key, user_ref,
 };
 use crate::{
-    domain::{ExternalId, Payload, Profile, Scope, UserFacts, UserId, UserRef},
+    domain::{AvatarUrl, ExternalId, Payload, Profile, Scope, UserFacts, UserId, UserRef},
     protocol::{
         fault::ApiError,
         fields::{Fields, Words, missing},
@@ -33,9 +33,6 @@ const MAX_USERS: usize = 1_000;
 
 /// The most bytes of a profile, all parts together.
 const MAX_PROFILE_BYTES: usize = 4_096;
-
-/// The most characters of the address of a picture.
-const MAX_AVATAR_CHARS: usize = 1_024;
 
 /// What a back end says of a user. What is not named stays as it is.
 #[derive(Deserialize, ToSchema)]
@@ -88,24 +85,19 @@ impl PutNamedUser {
 
 impl PutUser {
     fn facts(self) -> Result<UserFacts, ApiError> {
-        let name = self.name.user_name("name")?;
-        let avatar_url = self.avatar_url.map(avatar_url).transpose()?;
+        let name = Some(self.name.user_name("name")?);
+        let avatar_url = self.avatar_url.as_deref().map(avatar_url).transpose()?;
         let profile = self.profile.map(PutProfile::parts).transpose()?;
         Ok(UserFacts { name, avatar_url, profile })
     }
 }
 
-fn avatar_url(url: String) -> Result<Option<Arc<str>>, ApiError> {
+fn avatar_url(url: &str) -> Result<Option<AvatarUrl>, ApiError> {
     if url.is_empty() {
         return Ok(None);
     }
-    let is_https = url::Url::parse(&url).is_ok_and(|url| url.scheme() == "https");
-    if is_https && url.chars().count() <= MAX_AVATAR_CHARS {
-        return Ok(Some(url.into()));
-    }
-    let detail =
-        format!("`avatarUrl` must be an https address of at most {MAX_AVATAR_CHARS} characters");
-    Err(ApiError::invalid(detail))
+    let detail = "`avatarUrl` must be an https address of at most 1,024 characters";
+    AvatarUrl::parse(url).map(Some).ok_or_else(|| ApiError::invalid(detail))
 }
 
 impl PutProfile {

@@ -7,7 +7,9 @@ use sqlx::{PgConnection, postgres::PgRow};
 use super::PgStore;
 use crate::{
     clock::Timestamp,
-    domain::{ChatId, ConversationId, ExternalId, Payload, Seq, UserFacts, UserId, UserName},
+    domain::{
+        AvatarUrl, ChatId, ConversationId, ExternalId, Payload, Seq, UserFacts, UserId, UserName,
+    },
     store::Places,
 };
 
@@ -228,7 +230,7 @@ pub(super) async fn tell_facts(
     let all = || facts.iter().map(|(_, facts)| facts);
     let profile = |facts: &'_ UserFacts| facts.profile.clone().unwrap_or_default();
     sqlx::query(
-        "UPDATE users u SET name = n.name,
+        "UPDATE users u SET name = coalesce(n.name, u.name),
              avatar_url = CASE WHEN n.has_avatar THEN n.avatar_url ELSE u.avatar_url END,
              public_profile = CASE WHEN n.has_profile THEN n.public ELSE u.public_profile END,
              hidden_profile = CASE WHEN n.has_profile THEN n.hidden ELSE u.hidden_profile END
@@ -237,9 +239,11 @@ pub(super) async fn tell_facts(
          WHERE u.id = n.id AND u.kind = 'person' AND u.erased_at IS NULL",
     )
     .bind(facts.iter().map(|(user, _)| *user).collect::<Vec<_>>())
-    .bind(all().map(|it| it.name.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.name.as_ref().map(UserName::as_str)).collect::<Vec<_>>())
     .bind(all().map(|it| it.avatar_url.is_some()).collect::<Vec<_>>())
-    .bind(all().map(|it| it.avatar_url.as_ref().and_then(Option::as_deref)).collect::<Vec<_>>())
+    .bind(
+        all().map(|it| it.avatar_url.as_ref()?.as_ref().map(AvatarUrl::as_str)).collect::<Vec<_>>(),
+    )
     .bind(all().map(|it| it.profile.is_some()).collect::<Vec<_>>())
     .bind(all().map(|it| profile(it).public.map(text)).collect::<Vec<_>>())
     .bind(all().map(|it| profile(it).hidden.map(text)).collect::<Vec<_>>())

@@ -9,7 +9,8 @@ use super::SqliteStore;
 use crate::{
     clock::Timestamp,
     domain::{
-        ChatId, ConversationId, ExternalId, Payload, Profile, Seq, UserFacts, UserId, UserName,
+        AvatarUrl, ChatId, ConversationId, ExternalId, Payload, Profile, Seq, UserFacts, UserId,
+        UserName,
     },
     store::Places,
 };
@@ -231,14 +232,14 @@ pub(super) async fn tell_facts(
             user,
             name,
             avatar_url.is_some(),
-            avatar_url.as_ref().and_then(Option::as_deref),
+            avatar_url.as_ref().and_then(Option::as_ref).map(AvatarUrl::as_str),
             profile.is_some(),
             public.as_ref().map(Payload::as_str),
             hidden.as_ref().map(Payload::as_str),
         ])
     });
     sqlx::query(
-        "UPDATE users SET name = n.value ->> 1,
+        "UPDATE users SET name = coalesce(n.value ->> 1, name),
              avatar_url = iif(n.value ->> 2, n.value ->> 3, avatar_url),
              public_profile = iif(n.value ->> 4, n.value ->> 5, public_profile),
              hidden_profile = iif(n.value ->> 4, n.value ->> 6, hidden_profile)

@@ -150,6 +150,66 @@ async fn a_wechat_that_is_away_is_unavailable() {
     assert!(!server.log().contains("the-app-secret"));
 }
 
+/// Three mini programs, the first one by itself. WeChat knows a person in all of them, by a unionid in two.
+async fn three_mini_programs() -> (MockServer, Server) {
+    let stub = MockServer::start().await;
+    for (appid, secret, openid, unionid) in [
+        ("wx1", "secret-1", "openid-1", json!("unionid-1")),
+        ("wx2", "secret-2", "openid-2", json!("unionid-1")),
+        ("wx3", "secret-3", "openid-3", json!(null)),
+    ] {
+        let body = json!({"openid": openid, "session_key": SESSION_KEY, "unionid": unionid});
+        Mock::given(path("/sns/jscode2session"))
+            .and(query_param("appid", appid))
+            .and(query_param("secret", secret))
+            .respond_with(text(&body))
+            .mount(&stub)
+            .await;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let apps = "[[wechat.apps]]\nappid = 'wx2'\nsecret = 'secret-2'\n\
+                [[wechat.apps]]\nappid = 'wx3'\nsecret = 'secret-3'\n";
+    std::fs::write(file.path(), apps).unwrap();
+    let server = Start::default()
+        .env("IMSERVER_CONFIG", file.path().to_str().unwrap())
+        .set("wechat.base_url", stub.uri())
+        .set("wechat.appid", "wx1")
+        .set("wechat.secret", "secret-1")
+        .set("limits.enabled", false)
+        .run();
+    (stub, server)
+}
+
+#[tokio::test]
+async fn a_login_says_which_mini_program_it_comes_from() {
+    let (stub, server) = three_mini_programs().await;
+    let log_in = async |appid: Value| {
+        let body = json!({"code": "c", "appid": appid});
+        let response = server.post("/v1/login/wechat", &body).await;
+        assert_eq!(response.status(), 200, "{body}");
+        json_of(response).await["user"]["id"].clone()
+    };
+    let first = log_in(json!(null)).await;
+    assert_eq!(log_in(json!("wx1")).await, first, "the first one, where none is named");
+    assert_eq!(log_in(json!("wx2")).await, first, "one person by the unionid");
+    let third = log_in(json!("wx3")).await;
+    assert_ne!(third, first, "nobody knows that it is the same person");
+    assert_eq!(log_in(json!("wx3")).await, third);
+
+    let asked = stub.received_requests().await.unwrap().len();
+    for appid in [json!("wx4"), json!("WX1"), json!(""), json!(7), json!(["wx1"])] {
+        let body = json!({"code": "c", "appid": appid});
+        let refused = server.post("/v1/login/wechat", &body).await;
+        let detail = assert_problem(refused, 400, "invalid_request").await;
+        assert!(detail.contains("`appid`"), "{detail}");
+    }
+    assert_eq!(stub.received_requests().await.unwrap().len(), asked, "WeChat was asked");
+    let log = server.log();
+    for hidden in ["openid-", "unionid-", "secret-", SESSION_KEY] {
+        assert!(!log.contains(hidden), "{hidden} is in the log");
+    }
+}
+
 #[tokio::test]
 async fn a_code_must_be_there_and_be_text() {
     let wechat = Wechat::start().await;

@@ -23,6 +23,7 @@ mod outbox;
 mod readme;
 mod smoke;
 mod stack;
+mod tokens;
 mod trimming;
 mod wechat;
 mod ws;

@@ -31,7 +31,7 @@ pub fn form(
 }
 
 fn forms(stage: &Stage) -> Vec<Form> {
-    use Is::{Content, Id, Key, Name, OptionalId, OptionalKey, OptionalName, Text};
+    use Is::{Content, Id, Key, Name, OptionalId, OptionalKey, OptionalName, OptionalText, Text};
     let (zhang, li) = (stage.zhang.id.to_string(), stage.li.id.to_string());
     let read = format!("/v1/conversations/{}/read", stage.conversation);
     vec![
@@ -81,7 +81,14 @@ fn forms(stage: &Stage) -> Vec<Form> {
             vec![("name", OptionalName), ("userId", OptionalId)],
         ),
         form(Method::POST, "/v1/login/demo", 200, &[("name", r#""赵六""#)], vec![("name", Name)]),
-        form(Method::POST, "/v1/login/wechat", 503, &[("code", r#""c""#)], vec![("code", Text)]),
+        form(
+            Method::POST,
+            "/v1/login/wechat",
+            503,
+            &[("code", r#""c""#), ("appid", r#""wx1""#)],
+            vec![("code", Text), ("appid", OptionalText)],
+        ),
+        form(Method::POST, "/v1/login/token", 401, &[("token", r#""t""#)], vec![("token", Text)]),
     ]
 }
 

@@ -51,6 +51,8 @@ pub enum Is {
     OptionalMentions,
     /// What a card holds.
     Card,
+    /// A text of which only the type is checked, which may be absent.
+    OptionalText,
 }
 
 /// A wrong value as raw JSON, `None` for a key that is not there, and the code that answers it.
@@ -65,7 +67,9 @@ impl Is {
             Self::Key | Self::OptionalKey => (wrong_keys(), "invalid_request"),
             Self::Name | Self::OptionalName => (wrong_names(), "invalid_name"),
             Self::OptionalTitle => (unfit_names(), "invalid_name"),
-            Self::Text => (vec![r#""""#.into(), r#""\ud800""#.into()], "invalid_request"),
+            Self::Text | Self::OptionalText => {
+                (vec![r#""""#.into(), r#""\ud800""#.into()], "invalid_request")
+            }
             Self::Word | Self::OptionalWord => (wrong_words(), "invalid_request"),
             Self::OptionalDraft => (wrong_drafts(), "invalid_request"),
             Self::Flag | Self::OptionalFlag => (wrong_flags(), "invalid_request"),
@@ -104,6 +108,7 @@ impl Is {
             Self::OptionalId
                 | Self::OptionalKey
                 | Self::OptionalName
+                | Self::OptionalText
                 | Self::OptionalWord
                 | Self::OptionalTitle
                 | Self::OptionalDraft
@@ -354,6 +359,8 @@ impl Stage {
             .set("wechat.base_url", "http://127.0.0.1:1")
             .set("wechat.appid", "wx1")
             .set("wechat.secret", "s")
+            .set("auth.usersig.app_id", 1)
+            .set("auth.usersig.secret", "s")
             .run();
         let (zhang, li) = (server.person("张三").await, server.person("李四").await);
         let chat = zhang.send(li.id, "first", "你好").await["chat"].clone();

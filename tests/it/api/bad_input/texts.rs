@@ -86,6 +86,7 @@ fn bodies(zhang: &Person, group: i64, text: &str) -> Vec<(Method, String, String
     for (method, path, key) in [
         (Method::POST, "/v1/login/demo", "name"),
         (Method::POST, "/v1/login/wechat", "code"),
+        (Method::POST, "/v1/login/token", "token"),
         (Method::PATCH, "/v1/me", "name"),
         (Method::POST, "/v1/logout", "everywhere"),
     ] {

@@ -139,14 +139,16 @@ fn the_default_file_has_every_key_and_all_are_taken() {
     let ended = Run::new(home.path(), &["--config", file.to_str().unwrap(), "migrate"]).ended();
     assert!(ended.status.success(), "{}", ended.stderr);
     let sections: std::collections::BTreeSet<_> =
-        names.iter().map(|key| key.split_once('.').unwrap().0).collect();
+        names.iter().flat_map(|key| key.match_indices('.').map(|(at, _)| &key[..at])).collect();
     for section in sections {
-        let variable = format!("IMSERVER__{}__NOTHING", section.to_uppercase());
+        let variable = section.to_uppercase().replace('.', "__");
+        let variable = format!("IMSERVER__{variable}__NOTHING");
         let said = Run::new(home.path(), &["migrate"]).env(&variable, "x").refusal();
         let (_, expected) = said.split_once("expected ").unwrap();
         let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
-        let mut documented: Vec<_> =
-            names.iter().filter_map(|key| key.strip_prefix(section)?.strip_prefix('.')).collect();
+        let within = names.iter().filter_map(|key| key.strip_prefix(section)?.strip_prefix('.'));
+        let mut documented: std::collections::BTreeSet<_> =
+            within.filter_map(|key| key.split('.').next()).collect();
         documented.retain(|key| known.contains(key));
         assert_eq!(documented.len(), known.len(), "{section}: {known:?} against {documented:?}");
     }

@@ -69,6 +69,13 @@ fn no_refusal_shows_a_secret() {
     for text in [
         "[wechat]\nsecret = hunter2\n",
         "[wechat]\nappid = 'wx1'\nsecret = ['hunter2']\n",
+        "[[wechat.apps]]\nappid = 'wx1'\nsecret = ['hunter2']\n",
+        "[[wechat.apps]]\nsecret = 'hunter2'\n",
+        "[[auth.jwt.keys]]\nalgorithm = 'HS256'\nkey = ['hunter2']\n",
+        "[[auth.jwt.keys]]\nalgorithm = 'hunter2'\nkey = 'hunter2'\n",
+        "[[auth.jwt.keys]]\nalgorithm = 'RS256'\nkey = 'hunter2'\n",
+        "[auth.jwt]\nkeys = 'hunter2'\n",
+        "[auth.usersig]\napp_id = 1\nsecret = ['hunter2']\n",
         "database = 'postgres://u:hunter2@h/d'\n",
         "[database]\nurl = { password = 'hunter2' }\n",
         "[database\nurl = 'postgres://u:hunter2@h/d'\n",

@@ -20,8 +20,9 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 47] = [
+pub const ROUTES: [(&str, &[&str]); 48] = [
     ("/v1/login/wechat", &["POST"]),
+    ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
     ("/v1/logout", &["POST"]),
     ("/v1/me", &["GET", "PATCH", "PUT"]),

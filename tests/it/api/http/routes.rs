@@ -90,6 +90,7 @@ async fn every_answer_has_its_own_request_id() {
 async fn a_token_is_needed_wherever_something_is_somebodys() {
     let open = [
         "/v1/login/wechat",
+        "/v1/login/token",
         "/v1/login/demo",
         "/v1/avatars/{hash}",
         "/v1/media/{id}/{variant}",

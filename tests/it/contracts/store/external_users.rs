@@ -3,12 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use imserver::{
-    domain::{ExternalId, Identity, Payload, Profile, User, UserFacts, UserId, UserRef},
+    domain::{AvatarUrl, ExternalId, Identity, Payload, Profile, User, UserFacts, UserId, UserRef},
     store::Store,
 };
 use tokio::task::JoinSet;
 
-use super::{Database, demo_user, name, populated, send, user};
+use super::{Database, demo_user, identities::VersionBefore, name, populated, send, user};
 
 fn id(text: &str) -> ExternalId {
     ExternalId::parse(text).unwrap()
@@ -19,7 +19,7 @@ fn external(text: &str) -> UserRef {
 }
 
 fn called(text: &str) -> UserFacts {
-    UserFacts { name: name(text), avatar_url: None, profile: None }
+    UserFacts { name: Some(name(text)), avatar_url: None, profile: None }
 }
 
 fn payload(json: &str) -> Option<Payload> {
@@ -82,8 +82,8 @@ pub(super) async fn what_a_back_end_does_not_say_stays<D: Database>() {
     let database = D::create().await;
     let store = database.open().await;
     let all = UserFacts {
-        name: name("张三"),
-        avatar_url: Some(Some("https://example.com/1.png".into())),
+        name: Some(name("张三")),
+        avatar_url: Some(AvatarUrl::parse("https://example.com/1.png")),
         profile: Some(Profile {
             public: payload(r#"{"level": 3}"#),
             hidden: payload(r#"{"server":{"vip":true}}"#),
@@ -91,7 +91,7 @@ pub(super) async fn what_a_back_end_does_not_say_stays<D: Database>() {
     };
     let (told, _) = put(&*store, "u1", all).await;
     let hidden = "users WHERE hidden_profile = '{\"server\":{\"vip\":true}}'";
-    let seen = (told.avatar_url.as_deref(), told.public_profile.clone());
+    let seen = (told.avatar_url.as_ref().map(AvatarUrl::as_str), told.public_profile.clone());
     assert_eq!(seen, (Some("https://example.com/1.png"), payload(r#"{"level": 3}"#)));
     assert_eq!(database.count(hidden).await, 1);
 
@@ -105,6 +105,12 @@ pub(super) async fn what_a_back_end_does_not_say_stays<D: Database>() {
     );
     assert_eq!(store.search_users("王", 9).await.unwrap()[0].external_id, Some(id("u1")));
 
+    let nothing = UserFacts { name: None, avatar_url: None, profile: None };
+    let (same, _) = put(&*store, "u1", nothing.clone()).await;
+    assert_eq!(same, User { name: name("王五"), ..told.clone() });
+    let (nameless, _) = put(&*store, "u2", nothing).await;
+    assert_eq!(nameless.name.as_str(), format!("用户{}", nameless.id));
+
     let none =
         UserFacts { avatar_url: Some(None), profile: Some(Profile::default()), ..called("张三") };
     let bare = store.update_user(told.id, &none).await.unwrap().unwrap();
@@ -117,6 +123,24 @@ pub(super) async fn what_a_back_end_does_not_say_stays<D: Database>() {
     assert_eq!(store.update_user(told.id, &called("张三")).await.unwrap(), None);
     let (other, is_new) = put(&*store, "u1", called("张三")).await;
     assert!(is_new && other.id != told.id, "the id is free for somebody new");
+}
+
+pub(super) async fn what_a_back_end_said_goes_with_an_erasure<D: VersionBefore>() {
+    let database = D::create().await;
+    let store = database.open().await;
+    let facts = UserFacts {
+        avatar_url: Some(AvatarUrl::parse("https://example.com/1.png")),
+        profile: Some(Profile { public: payload(r#"{"a":1}"#), hidden: payload(r#"{"b":2}"#) }),
+        ..called("张三")
+    };
+    let told = "users WHERE coalesce(avatar_url, public_profile, hidden_profile) IS NOT NULL";
+    let (first, _) = put(&*store, "u1", facts.clone()).await;
+    let (second, _) = put(&*store, "u2", facts).await;
+    assert_eq!(database.count(told).await, 2);
+    assert!(store.erase_user(first.id).await.unwrap());
+    database.erase(second.id).await;
+    assert_eq!(database.count(told).await, 0, "by either version");
+    assert_eq!(database.count("identities").await, 0);
 }
 
 pub(super) async fn names_lead_to_persons_alone<D: Database>() {

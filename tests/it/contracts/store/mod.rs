@@ -192,6 +192,7 @@ macro_rules! store_contract {
                 external_users: [
                     a_back_end_makes_each_user_once,
                     what_a_back_end_does_not_say_stays,
+                    what_a_back_end_said_goes_with_an_erasure,
                     names_lead_to_persons_alone,
                     the_service_has_one_user,
                     a_thousand_users_are_put_at_once,
@@ -206,6 +207,7 @@ macro_rules! store_contract {
                     avatars_are_kept_by_their_hash,
                     a_replaced_picture_goes_unless_somebody_has_it,
                     writers_of_few_pictures_lose_none_and_leave_none,
+                    an_upload_counts_in_place_of_a_picture_elsewhere,
                     pictures_of_old_are_dropped_page_by_page,
                 ];
                 media: [

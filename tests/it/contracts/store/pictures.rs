@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use imserver::{
-    domain::{AvatarHash, User},
+    domain::{AvatarHash, AvatarUrl, User, UserFacts},
     store::Store,
 };
 use tokio::task::JoinSet;
@@ -108,6 +108,18 @@ pub(super) async fn writers_of_few_pictures_lose_none_and_leave_none<D: Database
         had[place] = true;
     }
     assert_eq!(kept(&*store, PICTURES).await, had, "what nobody has is not kept");
+}
+
+pub(super) async fn an_upload_counts_in_place_of_a_picture_elsewhere<D: Database>() {
+    let (_database, store) = populated::<D>(1).await;
+    let url = AvatarUrl::parse("https://shop.example/1.png");
+    let facts = UserFacts { name: None, avatar_url: Some(url.clone()), profile: None };
+    let first = give(&*store, 1, "first").await.unwrap();
+    let told = store.update_user(user(1), &facts).await.unwrap().unwrap();
+    assert_eq!(told, User { avatar_url: url, ..first });
+    assert_eq!(store.users(&[user(1)]).await.unwrap(), [told.clone()]);
+    let own = give(&*store, 1, "second").await.unwrap();
+    assert_eq!(own, User { avatar: Some(hash("second")), avatar_url: None, ..told });
 }
 
 pub(super) async fn pictures_of_old_are_dropped_page_by_page<D: Database>() {

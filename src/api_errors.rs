@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     domain::GroupRefusal,
     limits::{Limit, Refused},
+    outbox::{feed::FeedError, webhooks::WebhookError},
     presence::PresenceError,
     protocol::fault::{ApiError, ErrorCode},
     store::{StoreError, batcher::AppendError},
@@ -52,6 +53,33 @@ impl From<PresenceError> for ApiError {
     fn from(error: PresenceError) -> Self {
         tracing::warn!(%error, "answered as unavailable");
         Self::unavailable("presence is away")
+    }
+}
+
+impl From<FeedError> for ApiError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Cursor(_) => Self::invalid("`after` is no cursor of this feed"),
+            FeedError::Gone => Self::new(
+                ErrorCode::CursorGone,
+                "what comes after the cursor is not kept any more; begin without `after`",
+            ),
+            FeedError::Busy => Self::unavailable("too many requests wait for news"),
+            FeedError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::NoEndpoint => Self::new(
+                ErrorCode::NotFound,
+                "there is no endpoint of this name in webhooks.endpoints",
+            ),
+            WebhookError::Busy => Self::unavailable("the endpoint is being told of much just now"),
+            WebhookError::Store(error) => error.into(),
+        }
     }
 }
 

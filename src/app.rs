@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete backends.
 
 mod cluster;
+mod told;
 
 use std::{
     net::SocketAddr,
@@ -14,15 +15,16 @@ use std::{
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::cluster::Cluster;
+use self::{cluster::Cluster, told::Told};
 use crate::{
     accounts::{self, Accounts},
     admin::Admin,
     admission::{Door, Rule, SendLimit, ShownMedia, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
+    bus,
     clock::Clock,
     config::{self, DatabaseUrl, MetricsListen, Settings, VisibleTo, WechatApp},
     delivery::{self, Delivery},
@@ -36,6 +38,7 @@ use crate::{
     media::{self, MediaLibrary, MediaLinks, Storage, Worker},
     messaging::{self, Messaging},
     outbox,
+    presence::Transition,
     protocol::close::CloseCode,
     revocation,
     service::Service,
@@ -156,9 +159,10 @@ fn limits(settings: &Settings, limiter: Arc<dyn Limiter>) -> Limits {
     Limits::new(limiter, rates)
 }
 
-/// Says whether the outbox tells of chats, if the settings do.
+/// Says whether the outbox tells of what happens, if the settings do, or something reads it.
 async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result<()> {
-    let Some(on) = settings.outbox.enabled else { return Ok(()) };
+    let on = if settings.reads_outbox() { Some(true) } else { settings.outbox.enabled };
+    let Some(on) = on else { return Ok(()) };
     store.switch_outbox(on).await.context("setting `outbox.enabled`: it cannot be switched")
 }
 
@@ -181,6 +185,31 @@ fn shared_work(
             clock.clone(),
             job("media.collect"),
         )),
+    ]
+}
+
+/// What every replica does by itself.
+fn own_work(
+    delivery: &Arc<Delivery>,
+    incoming: bus::Receiver,
+    transitions: mpsc::Receiver<Transition>,
+    auth: &Auth,
+    store: &Arc<dyn Store>,
+    media: &MediaLibrary,
+    settings: &Settings,
+) -> [BoxFuture<'static, ()>; 10] {
+    let reconcile_every = settings.delivery.reconcile_every;
+    [
+        Box::pin(Arc::clone(delivery).listen(incoming)),
+        Box::pin(delivery::fan_out(Arc::clone(delivery))),
+        Box::pin(delivery::announce(Arc::clone(delivery), transitions)),
+        Box::pin(delivery::reconcile(Arc::clone(delivery), reconcile_every)),
+        Box::pin(delivery::watch_bus(Arc::clone(delivery), reconcile_every)),
+        Box::pin(revocation::watch_revocations(Arc::clone(delivery), auth.clone())),
+        Box::pin(delivery::limit_sockets(Arc::clone(delivery))),
+        Box::pin(auth::retention::keep_sweeping(auth.clone())),
+        Box::pin(accounts::drop_unused_pictures(Arc::clone(store))),
+        Box::pin(media.clone().follow_keys()),
     ]
 }
 
@@ -286,6 +315,8 @@ impl App {
             media(&settings, &clock, &listener, Arc::clone(&store), storage, limits.clone())
                 .await?;
 
+        let told = Told::new(&settings, &store, media.links().clone(), &clock)?;
+
         let background = TaskTracker::new();
         let stop_background = CancellationToken::new();
         let delivery = Delivery::start(
@@ -306,20 +337,9 @@ impl App {
         };
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
-        let reconcile_every = settings.delivery.reconcile_every;
-        let work: [BoxFuture<'static, ()>; 10] = [
-            Box::pin(Arc::clone(&delivery).listen(incoming)),
-            Box::pin(delivery::fan_out(Arc::clone(&delivery))),
-            Box::pin(delivery::announce(Arc::clone(&delivery), transitions)),
-            Box::pin(delivery::reconcile(Arc::clone(&delivery), reconcile_every)),
-            Box::pin(delivery::watch_bus(Arc::clone(&delivery), reconcile_every)),
-            Box::pin(revocation::watch_revocations(Arc::clone(&delivery), auth.clone())),
-            Box::pin(delivery::limit_sockets(Arc::clone(&delivery))),
-            Box::pin(auth::retention::keep_sweeping(auth.clone())),
-            Box::pin(accounts::drop_unused_pictures(Arc::clone(&store))),
-            Box::pin(media.clone().follow_keys()),
-        ];
-        for work in work.into_iter().chain(shared_work).chain(fresh_keys) {
+        let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
+        let work = own_work.into_iter().chain(shared_work).chain(told.work).chain(fresh_keys);
+        for work in work {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
@@ -334,6 +354,8 @@ impl App {
             ),
             media,
             admin: Admin::new(Arc::clone(&store)),
+            feed: told.feed,
+            webhooks: told.webhooks,
             messaging: Messaging::new(
                 Arc::clone(&store),
                 door(&store, &limits, rules),

@@ -10,7 +10,11 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 
 /// RFC 3339 in UTC with exactly three digits of a second, as the wire contract asks.
 const WIRE_FORMAT: &[BorrowedFormatItem<'static>] =
@@ -29,6 +33,12 @@ impl Timestamp {
     /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// Reads a time as RFC 3339 writes it, with any offset; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
     }
 
     /// This time plus `duration`, saturating at the end of time.
@@ -111,5 +121,16 @@ mod tests {
             "2025-11-22T09:40:59.120Z"
         );
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_is_read_with_any_offset() {
+        let time = Some(Timestamp::from_millis(1_763_804_459_120));
+        for text in ["2025-11-22T09:40:59.120Z", "2025-11-22T17:40:59.1204+08:00"] {
+            assert_eq!(Timestamp::parse(text), time, "{text}");
+        }
+        for wrong in ["", "2025-11-22", "2025-11-22T09:40:59", "1763804459120"] {
+            assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,9 +1,12 @@
-//! The HTTP client for calls to other services, and what is read of their answers.
+//! The HTTP clients for calls to other services, and what is read of their answers.
 
 use std::error::Error;
 
-use reqwest::{RequestBuilder, StatusCode, redirect};
+use reqwest::{ClientBuilder, RequestBuilder, StatusCode, redirect};
 use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::public_addresses::{NotPublic, PublicResolver, check_literal};
 
 /// A client that follows no redirects, since a query may hold a secret, and uses no proxy that the
 /// environment names.
@@ -11,9 +14,37 @@ use serde::de::DeserializeOwned;
 /// It trusts the certificate authorities of the machine. Without any it cannot be built, so a service that
 /// calls nobody builds none. Makes `ring` the process's TLS provider if it has none.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    builder().build()
+}
+
+fn builder() -> ClientBuilder {
     // An error means that the process has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().build()
+    reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy()
+}
+
+/// A client like [`http_client`] for URLs that lead out of one's own network. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct OutboundClient {
+    client: reqwest::Client,
+    allow_private: bool,
+}
+
+impl OutboundClient {
+    /// Asks public addresses only, unless it may ask others.
+    pub fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
+        let builder =
+            if allow_private { builder() } else { builder().dns_resolver(PublicResolver) };
+        Ok(Self { client: builder.build()?, allow_private })
+    }
+
+    /// A request to a URL. A name that has no public address fails when it is sent.
+    pub fn post(&self, url: &Url) -> Result<RequestBuilder, NotPublic> {
+        if !self.allow_private {
+            check_literal(url)?;
+        }
+        Ok(self.client.post(url.clone()))
+    }
 }
 
 /// Why there was no answer, in words that hold neither the URL nor anything of the answer.

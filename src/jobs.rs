@@ -56,7 +56,13 @@ impl Job {
 
     /// As [`Job::save`], if a third of the lease is over.
     pub async fn keep(&mut self, progress: &str) -> Result<bool, StoreError> {
-        if self.renewed.elapsed() < self.lease / 3 { Ok(true) } else { self.save(progress).await }
+        self.keep_for(progress, self.lease * 2 / 3).await
+    }
+
+    /// As [`Job::save`], if less than `time` of the lease is left.
+    pub async fn keep_for(&mut self, progress: &str, time: Duration) -> Result<bool, StoreError> {
+        let is_enough = self.renewed.elapsed() + time < self.lease;
+        if is_enough { Ok(true) } else { self.save(progress).await }
     }
 
     /// Lays the work down. Nobody takes it until `pause` is over, this replica neither.

@@ -18,6 +18,7 @@ use crate::{
     limits::{HandshakeGate, Limits},
     media::MediaLibrary,
     messaging::Messaging,
+    outbox::{feed::Feed, webhooks::Webhooks},
     presence::Presence,
     redis::Instances,
     store::Store,
@@ -33,6 +34,10 @@ pub struct Service {
     pub media: MediaLibrary,
     /// What a company's own back end can do.
     pub admin: Admin,
+    /// The pull feed, if there is one.
+    pub feed: Option<Feed>,
+    /// The endpoints that are told what happens.
+    pub webhooks: Webhooks,
     /// What a user can do with chats.
     pub messaging: Messaging,
     /// The way to the sockets.

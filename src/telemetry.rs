@@ -97,6 +97,14 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_socket_ends_total", "Sockets that ended, by close code"),
     (Kind::Gauge, "imserver_sockets", "Open sockets, by kind"),
     (Kind::Counter, "imserver_timeline_events_trimmed_total", "Events trimmed by age and length"),
+    (Kind::Gauge, "imserver_webhook_dead", "Webhooks that were given up and may be repeated"),
+    (
+        Kind::Counter,
+        "imserver_webhook_deliveries_total",
+        "Attempts to deliver a webhook, by how they ended",
+    ),
+    (Kind::Gauge, "imserver_webhook_off", "Whether an endpoint is off since it said it is gone"),
+    (Kind::Gauge, "imserver_webhook_waiting", "Webhooks that wait to be tried again"),
 ];
 
 /// Seconds; from a commit on a fast disk to a timeout.

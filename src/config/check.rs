@@ -32,6 +32,13 @@ impl Settings {
                 ),
             ));
         }
+        if self.outbox.enabled == Some(false) && self.reads_outbox() {
+            return Err(ConfigError::new(
+                "outbox.enabled",
+                "false leaves nothing to read for `feed.enabled` and `webhooks.endpoints`; leave it \
+                 unset, or have neither",
+            ));
+        }
         if self.wechat.secret.is_empty() != self.wechat.appid.is_empty() {
             return Err(ConfigError::new(
                 "wechat.appid",

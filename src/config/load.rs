@@ -132,6 +132,7 @@ mod tests {
         assert_eq!(settings.timeline.keep, Duration::from_hours(90 * 24));
         assert_eq!(settings.timeline.keep_events, 100_000);
         assert_eq!(settings.outbox.enabled, None);
+        assert!(!settings.reads_outbox() && !settings.webhooks.allow_private);
         assert_eq!(settings.server.drain_pause, Duration::ZERO);
         let DatabaseUrl::Sqlite(path) = settings.database.url else { panic!("no SQLite") };
         assert!(path.ends_with("data/imserver.db"));
@@ -286,6 +287,45 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_of_webhooks_are_tables_or_json() {
+        const ENDPOINTS: &str = "IMSERVER__WEBHOOKS__ENDPOINTS";
+        let secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
+        let one = |name: &str, url: &str, secret: &str, kinds: &[&str]| serde_json::json!({"name": name, "url": url, "secret": secret, "kinds": kinds});
+        let crm = one("crm", "https://c.example/hook?key=hunter2", secret, &["chat.created"]);
+        let json = serde_json::json!([crm]).to_string();
+        let settings = with(&[(ENDPOINTS, &json)], &[]).unwrap();
+        let [endpoint] = &settings.webhooks.endpoints[..] else { panic!("not one") };
+        assert_eq!((&*endpoint.name, &*endpoint.kinds), ("crm", &["chat.created".to_owned()][..]));
+        assert!(settings.reads_outbox());
+        assert!(!format!("{settings:?}").contains("hunter2"));
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!(
+            "[[webhooks.endpoints]]\nname = \"a\"\nurl = \"http://a\"\nsecret = \"{secret}\"\n"
+        );
+        file.write_all(text.as_bytes()).unwrap();
+        let overrides = Overrides { file: Some(file.path().to_owned()), values: Vec::new() };
+        let settings = load_from(&overrides, Some(config::Map::new())).unwrap();
+        assert_eq!(settings.webhooks.endpoints.len(), 1);
+
+        let url = "https://c.example/";
+        for (wrong, named) in [
+            (vec![one("CRM", url, secret, &[])], "`name`"),
+            (vec![one("crm", "ftp://hunter2", secret, &[])], "`url` of crm"),
+            (vec![one("crm", "https://u:hunter2@h/", secret, &[])], "`url` of crm"),
+            (vec![one("crm", url, "hunter2", &[])], "`secret` of crm"),
+            (vec![one("crm", url, secret, &["chat.made"])], "`chat.made` of crm"),
+            (vec![crm.clone(), crm], "same `name`"),
+        ] {
+            let text = refusal(&[(ENDPOINTS, &serde_json::Value::from(wrong).to_string())]);
+            assert!(text.contains("webhooks.endpoints") && text.contains(named), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let text = refusal(&[(ENDPOINTS, &json), ("IMSERVER__OUTBOX__ENABLED", "false")]);
+        assert!(text.contains("outbox.enabled"), "{text}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (key, value, named) in [
             ("IMSERVER__DATABSE__URL", "x", "databse"),
@@ -309,6 +349,9 @@ mod tests {
             ("IMSERVER__BUS__NAMESPACE", "im server", "bus.namespace"),
             ("IMSERVER__SERVER__PUBLIC_URL", "ftp://a", "http or https"),
             ("IMSERVER__OUTBOX__ENABLED", "perhaps", "outbox.enabled"),
+            ("IMSERVER__FEED__ENABLED", "perhaps", "feed.enabled"),
+            ("IMSERVER__WEBHOOKS__ENDPOINTS", "hunter2", "webhooks.endpoints"),
+            ("IMSERVER__WEBHOOKS__ENDPOINTS", r#"["hunter2"]"#, "webhooks.endpoints"),
             ("IMSERVER__MEDIA__URL", "ftp://u:hunter2@h", "media.url"),
             ("IMSERVER__MEDIA__URL", "file://", "media.url"),
             ("IMSERVER__MEDIA__URL", "s3://u:hunter2@bucket", "media.url"),

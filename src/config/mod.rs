@@ -1,6 +1,7 @@
 //! Settings: what `config/default.toml` documents, read once into final types.
 
 mod check;
+mod endpoints;
 mod load;
 mod urls;
 mod values;
@@ -11,6 +12,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
+pub use endpoints::Endpoint;
+use endpoints::endpoints;
 pub use load::{Overrides, load};
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
@@ -68,6 +71,10 @@ pub struct Settings {
     pub timeline: Timeline,
     /// The outbox.
     pub outbox: Outbox,
+    /// The pull feed.
+    pub feed: Feed,
+    /// Webhooks.
+    pub webhooks: Webhooks,
     /// Pictures, voice and files.
     pub media: Media,
     /// Rate limits.
@@ -337,6 +344,25 @@ pub struct Outbox {
     pub enabled: Option<bool>,
 }
 
+/// The pull feed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    /// Whether there is one.
+    pub enabled: bool,
+}
+
+/// Webhooks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Who is told what happens.
+    #[serde(deserialize_with = "endpoints")]
+    pub endpoints: Vec<Endpoint>,
+    /// Whether endpoints may be in private networks.
+    pub allow_private: bool,
+}
+
 /// Pictures, voice and files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -424,6 +450,11 @@ impl Settings {
     /// Whether there is a login by JWT.
     pub fn jwt_login(&self) -> bool {
         !self.auth.jwt.algorithms.is_empty()
+    }
+
+    /// Whether the outbox has readers.
+    pub fn reads_outbox(&self) -> bool {
+        self.feed.enabled || !self.webhooks.endpoints.is_empty()
     }
 
     /// Whether there is a login by WeChat.

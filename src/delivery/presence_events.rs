@@ -1,4 +1,4 @@
-//! Tells those who watch a user that the user came or went, and notes when.
+//! Tells those who watch a user, and the outbox, that the user came or went, and notes when.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,9 +13,7 @@ use tokio::{
 };
 
 use super::Delivery;
-use crate::{
-    clock::Timestamp, domain::UserId, presence::Transition, protocol::server::ServerFrame,
-};
+use crate::{domain::UserId, presence::Transition, protocol::server::ServerFrame};
 
 /// The most transitions that are noted with one write.
 const BATCH: usize = 500;
@@ -24,7 +22,7 @@ const BATCH: usize = 500;
 /// most.
 const NOTE_WAIT: std::ops::RangeInclusive<u64> = 6_000..=10_000;
 
-/// How many users wait to be noted. `lastSeenAt` of those beyond does not change.
+/// How many users wait to be noted. `lastSeenAt` of those beyond does not change, and nothing tells of them.
 const MAX_WAITING: usize = 65_536;
 
 /// Notes and announces transitions until the register of presence ends. A transition that comes twice is
@@ -47,13 +45,13 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
                 *kept = transition;
             }
         }
-        let gone = |is_ours| {
-            let gone = newest.values().filter(move |c| !c.online && c.is_ours == is_ours);
-            gone.map(|change| (change.user, change.at)).collect()
-        };
-        notes.postpone(gone(false));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            newest.values().copied().partition(|change| change.is_ours);
+        let (came, gone): (Vec<_>, Vec<_>) = ours.into_iter().partition(|change| change.online);
+        // Only a departure: that somebody came is noted nowhere else, and would be told again.
+        notes.postpone(others.into_iter().filter(|change| !change.online));
         // First, so that whoever asks after the announcement gets the same answer.
-        notes.write(gone(true)).await;
+        notes.write(&gone).await;
         for change in newest.values().filter(|c| delivery.watchers.is_watched(c.user)) {
             let frame = ServerFrame::Presence {
                 user_id: change.user,
@@ -62,16 +60,18 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
             };
             delivery.watchers.notify(change.user, &frame.encode());
         }
+        notes.write(&came).await;
     }
 }
 
-/// The times at which users were last seen, on their way to the database. The replica that announced a
-/// transition writes at once. The others write later, in case that it died; usually this changes nothing.
+/// Transitions on their way to the database: when users were last seen, and entries of the outbox. The replica
+/// that announced one writes at once. Of a departure the others write later, in case that it died; usually
+/// this changes nothing.
 struct Notes {
     delivery: Arc<Delivery>,
     /// Random, so that one of several replicas writes first.
     wait: Duration,
-    waiting: VecDeque<(Instant, UserId, Timestamp)>,
+    waiting: VecDeque<(Instant, Transition)>,
 }
 
 impl Notes {
@@ -80,21 +80,31 @@ impl Notes {
         Self { delivery, wait, waiting: VecDeque::new() }
     }
 
-    async fn write(&mut self, seen: Vec<(UserId, Timestamp)>) {
-        if seen.is_empty() {
-            return;
-        }
-        if let Err(error) = self.delivery.store.save_last_seen(&seen).await {
-            tracing::warn!(%error, users = seen.len(), "last seen not saved, later again");
-            self.postpone(seen);
+    async fn write(&mut self, changes: &[Transition]) {
+        for online in [false, true] {
+            let changes: Vec<_> = changes.iter().filter(|change| change.online == online).collect();
+            let noted: Vec<_> = changes.iter().map(|change| (change.user, change.at)).collect();
+            if noted.is_empty() {
+                continue;
+            }
+            let store = &self.delivery.store;
+            let written = if online {
+                store.tell_online(&noted).await
+            } else {
+                store.save_last_seen(&noted).await
+            };
+            if let Err(error) = written {
+                tracing::warn!(%error, users = noted.len(), online, "not noted, later again");
+                self.postpone(changes.into_iter().copied());
+            }
         }
     }
 
-    fn postpone(&mut self, seen: Vec<(UserId, Timestamp)>) {
+    fn postpone(&mut self, changes: impl IntoIterator<Item = Transition>) {
         let due = Instant::now() + self.wait;
-        for (user, at) in seen {
+        for change in changes {
             if self.waiting.len() < MAX_WAITING {
-                self.waiting.push_back((due, user, at));
+                self.waiting.push_back((due, change));
             } else {
                 metrics::counter!("imserver_last_seen_dropped_total").increment(1);
             }
@@ -112,7 +122,7 @@ impl Notes {
     async fn write_due(&mut self) {
         let now = Instant::now();
         let due = self.waiting.iter().take(BATCH).take_while(|(due, ..)| *due <= now).count();
-        let seen = self.waiting.drain(..due).map(|(_, user, at)| (user, at)).collect();
-        self.write(seen).await;
+        let changes: Vec<_> = self.waiting.drain(..due).map(|(_, change)| change).collect();
+        self.write(&changes).await;
     }
 }

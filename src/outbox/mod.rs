@@ -1,6 +1,9 @@
 //! Readers of the outbox. Each hands the entries to a handler, in order and at least once.
 
+pub mod events;
+pub mod feed;
 mod retention;
+pub mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +12,7 @@ use async_trait::async_trait;
 use crate::{
     clock::Clock,
     jobs::{self, Job},
-    store::{InvalidCursor, OutboxEntry, Store, StoreError},
+    store::{InvalidCursor, OutboxCursor, OutboxEntry, Store, StoreError},
 };
 
 pub use retention::{KEPT, drop_old};
@@ -62,6 +65,11 @@ enum Stopped {
     TooLong(Duration),
 }
 
+/// What the work of the reader of this name is called.
+pub fn reader_job(name: &str) -> String {
+    format!("outbox.read.{name}")
+}
+
 /// Reads the outbox from a place of its own, on one replica at a time.
 pub struct Reader {
     store: Arc<dyn Store>,
@@ -83,7 +91,7 @@ impl Reader {
         name: &str,
         pace: Pace,
     ) -> Self {
-        let job = Job::new(Arc::clone(&store), format!("outbox.read.{name}"), pace.lease);
+        let job = Job::new(Arc::clone(&store), reader_job(name), pace.lease);
         Self { store, handler, clock, job, name: name.to_owned(), pace }
     }
 
@@ -117,13 +125,16 @@ impl Reader {
             let is_empty = page.entries.is_empty();
             let oldest = page.entries.first().map(|entry| entry.created_at);
             self.note_lag(oldest.map_or(Duration::ZERO, |oldest| oldest.until(self.clock.now())));
-            let place = page.cursor.to_string();
             let is_kept = if is_empty {
                 // The cursor moves on without entries, too. It may be saved later.
-                self.job.keep(&place).await?
+                self.job.keep(&page.cursor.to_string()).await?
             } else {
+                let place = cursor.as_ref().map_or_else(String::new, OutboxCursor::to_string);
+                if !self.job.keep_for(&place, self.pace.handling).await? {
+                    return Ok(());
+                }
                 self.hand_over(&page.entries).await?;
-                self.job.save(&place).await?
+                self.job.save(&page.cursor.to_string()).await?
             };
             if !is_kept {
                 return Ok(());

@@ -1,7 +1,8 @@
-//! Drops what has been in the outbox for days.
+//! Drops what has been in the outbox for days, and parked deliveries of long ago.
 
 use std::{sync::Arc, time::Duration};
 
+use super::webhooks::PARKED_KEPT;
 use crate::{
     clock::Clock,
     jobs::Job,
@@ -39,6 +40,7 @@ async fn round(store: &dyn Store, clock: &Clock, job: &mut Job) -> Result<(), St
         let dropped = store.drop_outbox(clock.now().before(KEPT), PAGE).await?;
         metrics::counter!("imserver_outbox_dropped_total").increment(dropped);
         if dropped < u64::from(PAGE) {
+            store.drop_deliveries(clock.now().before(PARKED_KEPT)).await?;
             // A little less than the time between two rounds: this replica may have the next one.
             return job.rest("", INTERVAL * 9 / 10).await;
         }
@@ -65,7 +67,6 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(store);
         let zhang = UserId::new(1).unwrap();
         store.ensure_users(&[(zhang, UserName::parse("张三").unwrap())]).await.unwrap();
-        store.switch_outbox(true).await.unwrap();
         let say = async |count: u32| {
             let chat = |_| {
                 let content = Content::parse("x", 1).unwrap();
@@ -78,6 +79,9 @@ mod tests {
         let (mut one, mut other) = (job(), job());
         let round = async |job: &mut Job| round(&*store, &clock, job).await.unwrap();
 
+        // Else that it begins would be told.
+        say(1).await;
+        store.switch_outbox(true).await.unwrap();
         // More than a page.
         say(2 * PAGE + 7).await;
         clock.advance(KEPT.saturating_sub(day));

@@ -94,6 +94,8 @@ codes! {
     TooManyPinned "too_many_pinned" 409 "Too many pinned conversations";
     /// The place in the timeline means nothing here.
     TimelineReset "timeline_reset" 409 "Load anew";
+    /// The place in the feed is older than what is kept.
+    CursorGone "cursor_gone" 410 "The cursor is too old";
     /// A body over the limit.
     PayloadTooLarge "payload_too_large" 413 "The body is too large";
     /// An upload of a format that is not taken.

@@ -29,4 +29,11 @@ pub trait Jobs {
         progress: &str,
         lease: Duration,
     ) -> Result<bool, StoreError>;
+
+    /// How far the work has come; `None` if nobody ever took it.
+    async fn job_progress(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Has the work go on from `progress` instead of from where it was: takes it from whoever has it.
+    /// `false`: the progress was not `was` any more, and nothing was done.
+    async fn move_job(&self, name: &str, was: &str, progress: &str) -> Result<bool, StoreError>;
 }

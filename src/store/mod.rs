@@ -14,6 +14,7 @@ mod conversations;
 mod erasure;
 mod error;
 mod external_users;
+mod facts;
 mod groups;
 mod handshakes;
 mod health;
@@ -34,6 +35,7 @@ pub mod sqlite;
 mod timelines;
 mod trimming;
 mod users;
+mod webhooks;
 
 pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
 pub use appends::{Appended, Appends, Committed, NewChat, Origin, Places, RequestDigest};
@@ -42,6 +44,7 @@ pub use conversations::{ChangePage, ChatPage, ConversationPage, Conversations, R
 pub use erasure::Erasure;
 pub use error::StoreError;
 pub use external_users::ExternalUsers;
+pub use facts::{ConversationFacts, Facts};
 pub use groups::{GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged, Told};
 pub use handshakes::{Handshakes, TimelineState};
 pub use health::{Access, Health};
@@ -50,7 +53,11 @@ pub use identities::Identities;
 pub use jobs::Jobs;
 pub use managed::{ManagedConversation, ManagedConversations, NewConversation, NewMembers};
 pub use media::{MediaKey, MediaRecords};
-pub use outbox::{CHAT_CREATED, CHAT_RECALLED, Outbox, OutboxEntry, OutboxPage};
+pub use outbox::{
+    CHAT_CREATED, CHAT_HELD, CHAT_RECALLED, CONVERSATION_CREATED, CONVERSATION_MEMBERS_CHANGED,
+    OUTBOX_KINDS, Outbox, OutboxEntry, OutboxPage, REPORT_CREATED, USER_CREATED, USER_OFFLINE,
+    USER_ONLINE,
+};
 pub use outbox_cursor::{InvalidCursor, OutboxCursor};
 pub use recalls::{Recalled, Recalls};
 pub use sessions::{Session, Sessions, TokenHash};
@@ -60,6 +67,7 @@ pub use timelines::{
 };
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
+pub use webhooks::{Delivery, Parked, Webhooks};
 
 /// Declares the trait of all these nouns, and that whoever has them all has it.
 macro_rules! store {
@@ -83,7 +91,8 @@ store! {
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, ExternalUsers,
-        Groups, Identities, Jobs, ManagedConversations, MediaRecords, Outbox, Recalls, Sessions
+        Facts, Groups, Identities, Jobs, ManagedConversations, MediaRecords, Outbox, Recalls, Sessions,
+        Webhooks
 }
 
 store! {

@@ -13,13 +13,40 @@ use crate::{
 pub const CHAT_CREATED: &str = "chat.created";
 /// The kind of an entry about a chat that was recalled.
 pub const CHAT_RECALLED: &str = "chat.recalled";
+/// The kind of an entry that tells of a new conversation; before those of its chats.
+pub const CONVERSATION_CREATED: &str = "conversation.created";
+/// The kind of an entry that tells who joined a group, left it, or has another role there.
+pub const CONVERSATION_MEMBERS_CHANGED: &str = "conversation.members_changed";
+/// The kind of an entry that tells of a new user.
+pub const USER_CREATED: &str = "user.created";
+/// The kind of an entry that tells that a user came online.
+pub const USER_ONLINE: &str = "user.online";
+/// The kind of an entry that tells that a user went offline.
+pub const USER_OFFLINE: &str = "user.offline";
+/// The kind of an entry about a chat that is held back.
+pub const CHAT_HELD: &str = "chat.held";
+/// The kind of an entry that tells of a report.
+pub const REPORT_CREATED: &str = "report.created";
+
+/// Every kind.
+pub const OUTBOX_KINDS: [&str; 9] = [
+    CHAT_CREATED,
+    CHAT_RECALLED,
+    CONVERSATION_CREATED,
+    CONVERSATION_MEMBERS_CHANGED,
+    USER_CREATED,
+    USER_ONLINE,
+    USER_OFFLINE,
+    CHAT_HELD,
+    REPORT_CREATED,
+];
 
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct OutboxEntry {
     /// Rises within a conversation.
     pub id: OutboxId,
-    /// What has happened: [`CHAT_CREATED`], or a kind of a newer version.
+    /// What has happened: one of [`OUTBOX_KINDS`], or a kind of a newer version.
     pub kind: String,
     /// Where it has happened, if in a conversation.
     #[sqlx(rename = "conversation_id")]
@@ -44,7 +71,8 @@ pub struct OutboxPage {
     pub has_more: bool,
 }
 
-/// The outbox.
+/// The outbox. Each entry is committed with what it tells of, except that of a user who came online, which
+/// nothing else in the database says.
 #[async_trait]
 pub trait Outbox {
     /// Says whether the outbox tells of chats. Each that is appended once this has returned is told or
@@ -65,6 +93,12 @@ pub trait Outbox {
         after: Option<&OutboxCursor>,
         limit: u32,
     ) -> Result<OutboxPage, StoreError>;
+
+    /// The entries with these ids that are kept, by id.
+    async fn outbox_entries(&self, ids: &[OutboxId]) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// The place before the first entry that is kept of those since a time; `None` if there is none.
+    async fn outbox_since(&self, since: Timestamp) -> Result<Option<OutboxCursor>, StoreError>;
 
     /// Drops entries from before `before`, read or not, among the `limit` oldest. Returns how many: with
     /// less than `limit` it is done.

@@ -113,6 +113,33 @@ impl OutboxCursor {
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
+
+    /// Whether a reader at this place is to read rows that one at `other` has read. Not so in another
+    /// history, in which reading begins anew.
+    pub fn is_behind(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.top() < other.top()
+    }
+
+    /// The highest id that was read.
+    fn top(&self) -> i64 {
+        match &self.place {
+            Place::After(last) => *last,
+            Place::Between(settled) => settled.top,
+            Place::Within(window) => window.before.top.max(window.last),
+        }
+    }
+
+    /// Before the row with this id, and after nothing that is not below it: only what has been read tells
+    /// which of the rows below are late.
+    pub(super) fn before_row(epoch: Epoch, id: i64, is_sqlite: bool) -> Self {
+        let top = id - 1;
+        let place = if is_sqlite {
+            Place::After(top)
+        } else {
+            Place::Between(Settled { top, ..Settled::START })
+        };
+        Self { epoch, place }
+    }
 }
 
 /// Letters, digits, `-`, `_` and `.`: it can stand in a URL as it is.
@@ -197,6 +224,19 @@ mod tests {
         let shown = Snapshot { end: 12, begun: 12, running: vec![7, 10] };
         let before = Settled { seen, top: 3 };
         assert_eq!(window, Window { before, shown, end: 40, last: 5 });
+    }
+
+    #[test]
+    fn places_are_compared_by_what_was_read() {
+        let places = ["3.9_11_4_7", "3.9_11_4_7.40.12_12_7_10.5", "6.12_12"];
+        for (at, place) in places.iter().enumerate() {
+            for (of, other) in places.iter().enumerate() {
+                let (place, other) = (parsed(place).unwrap(), parsed(other).unwrap());
+                assert_eq!(place.is_behind(&other), at < of, "{place} {other}");
+            }
+        }
+        let elsewhere = "2f0c7b1e-6d0e-4b42-9a2e-6a3f6d2f0a11.1".parse().unwrap();
+        assert!(!parsed("0").unwrap().is_behind(&elsewhere));
     }
 
     #[test]

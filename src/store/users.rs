@@ -54,7 +54,11 @@ pub trait Users {
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError>;
 
-    /// Notes when users were last seen. Never moves backwards.
+    /// Tells the outbox that users came online at these times.
+    async fn tell_online(&self, came: &[(UserId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// Notes when users were last seen, and tells the outbox of those of whom this is news. Never moves
+    /// backwards.
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError>;
 
     /// When these users were last seen; users who never were are left out.

@@ -3,7 +3,9 @@
 mod audit;
 mod chats;
 mod conversations;
+mod feed;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -33,6 +35,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(conversations::add_any, conversations::remove_any))
         .routes(routes!(conversations::all_chats))
         .routes(routes!(audit::audit_log))
+        .routes(routes!(feed::feed))
+        .routes(routes!(webhooks::endpoints))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
 }
 
 /// Reads the name of a user: an external id, or `id:` and the service's own id.

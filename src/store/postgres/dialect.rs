@@ -62,6 +62,19 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
+/// The entries of the outbox about the users `made`.
+macro_rules! tell_made {
+    () => {
+        concat!(
+            "INSERT INTO outbox (kind, payload, created_at)
+             SELECT 'user.created', json_build_object('userId', id)::text, ",
+            sql!(now),
+            " FROM made WHERE (SELECT outbox_enabled FROM service WHERE id = 1)"
+        )
+    };
+}
+pub(super) use tell_made;
+
 /// Ids as one parameter.
 pub(super) fn ids<'a, T: Copy + Into<i64> + 'a>(ids: impl IntoIterator<Item = &'a T>) -> Vec<i64> {
     ids.into_iter().map(|&id| id.into()).collect()
@@ -98,8 +111,47 @@ pub(super) async fn make_users(
     .await
 }
 
-/// Raises when these users were last seen. What is known is left out first: the conflict alone would lock
-/// its row, which is a write.
+/// Tells that these users were made, if the outbox is on.
+pub(super) async fn tell_created(
+    connection: &mut PgConnection,
+    users: &[UserId],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO outbox (kind, payload, created_at)
+         SELECT 'user.created', json_build_object('userId', id)::text, created_at
+         FROM users WHERE id = ANY($1) AND (SELECT outbox_enabled FROM service WHERE id = 1)
+         ORDER BY id",
+    )
+    .bind(users)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Tells of these users at these times, if the outbox is on.
+pub(super) async fn tell_of_users(
+    connection: &mut PgConnection,
+    kind: &str,
+    users: &[(UserId, Timestamp)],
+) -> sqlx::Result<()> {
+    let (users, times): (Vec<UserId>, Vec<i64>) =
+        users.iter().map(|(user, at)| (*user, at.as_millis())).unzip();
+    sqlx::query(
+        "INSERT INTO outbox (kind, payload, created_at)
+         SELECT $1, json_build_object('userId', n.id)::text, n.at
+         FROM unnest($2::bigint[], $3::bigint[]) n (id, at)
+         WHERE (SELECT outbox_enabled FROM service WHERE id = 1)",
+    )
+    .bind(kind)
+    .bind(users)
+    .bind(times)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Raises when these users were last seen, and tells of those that it did. What is known is left out first:
+/// the conflict alone would lock its row, which is a write.
 pub(super) async fn raise_last_seen(
     connection: &mut PgConnection,
     seen: BTreeMap<UserId, Timestamp>,
@@ -107,7 +159,8 @@ pub(super) async fn raise_last_seen(
     let (users, times): (Vec<UserId>, Vec<i64>) =
         seen.into_iter().map(|(user, at)| (user, at.as_millis())).unzip();
     sqlx::query(
-        "INSERT INTO last_seen (user_id, seen_at)
+        "WITH raised AS (
+         INSERT INTO last_seen (user_id, seen_at)
          SELECT n.user_id, n.seen_at FROM unnest($1::bigint[], $2::bigint[]) n (user_id, seen_at)
          WHERE NOT EXISTS (SELECT FROM users u
                            WHERE u.id = n.user_id AND u.erased_at IS NOT NULL)
@@ -115,7 +168,12 @@ pub(super) async fn raise_last_seen(
                              WHERE l.user_id = n.user_id AND l.seen_at >= n.seen_at)
          ORDER BY n.user_id
          ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
-         WHERE excluded.seen_at > last_seen.seen_at",
+         WHERE excluded.seen_at > last_seen.seen_at
+         RETURNING user_id, seen_at
+         )
+         INSERT INTO outbox (kind, payload, created_at)
+         SELECT 'user.offline', json_build_object('userId', user_id)::text, seen_at FROM raised
+         WHERE (SELECT outbox_enabled FROM service WHERE id = 1)",
     )
     .bind(users)
     .bind(times)

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlx::{PgConnection, error::DatabaseError};
 
-use super::{PgStore, dialect::sql};
+use super::{
+    PgStore,
+    dialect::{sql, tell_made},
+};
 use crate::{
     domain::{Identity, User, UserId, UserName},
     store::{
@@ -100,7 +103,9 @@ async fn register(
              INSERT INTO users (id, name, demo_name, openid, created_at) VALUES ($1, $2, $3, $4, ",
         sql!(now),
         ") ON CONFLICT DO NOTHING RETURNING id
-         ), known AS (
+         ), told AS (",
+        tell_made!(),
+        "), known AS (
              INSERT INTO identities (provider, subject, user_id)
              SELECT n.provider, n.subject, made.id
              FROM made, (VALUES ($5, $6), ('unionid', $7)) n (provider, subject)

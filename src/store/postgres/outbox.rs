@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection, error::DatabaseError};
 
-use super::{PgStore, history};
+use super::{PgStore, dialect::ids, history};
 use crate::{
     clock::Timestamp,
-    domain::Epoch,
+    domain::{Epoch, OutboxId},
     store::{
         Outbox, OutboxCursor, OutboxEntry, OutboxPage, StoreError,
         error::corrupt,
@@ -47,6 +47,33 @@ impl Outbox for PgStore {
     ) -> Result<OutboxPage, StoreError> {
         let after = after.cloned();
         self.read(move |c| read(c, after, limit).boxed()).await
+    }
+
+    async fn outbox_entries(&self, wanted: &[OutboxId]) -> Result<Vec<OutboxEntry>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT id, kind, conversation_id, chat_id, payload, created_at FROM outbox
+             WHERE id = ANY($1) ORDER BY id",
+        )
+        .bind(ids(wanted));
+        self.read(|c| query.fetch_all(c).boxed()).await
+    }
+
+    async fn outbox_since(&self, since: Timestamp) -> Result<Option<OutboxCursor>, StoreError> {
+        self.read(move |c| {
+            async move {
+                let first: Option<OutboxId> = sqlx::query_scalar(
+                    "SELECT id FROM outbox WHERE created_at >= $1 ORDER BY id LIMIT 1",
+                )
+                .bind(since)
+                .fetch_optional(&mut *c)
+                .await?;
+                let Some(first) = first else { return Ok(None) };
+                let epoch = history::epoch(c).await?;
+                Ok(Some(OutboxCursor::before_row(epoch, first.get(), false)))
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -9,6 +9,7 @@ use super::{
     },
     Conn, ids,
     media::{lock_media, note_media},
+    outbox::tell_begun,
     queries::{is_readable, was_member},
     sql,
 };
@@ -51,7 +52,13 @@ pub(in crate::store) async fn append_any(
     let mut writing = plan.writing();
     writing.retain(|pair, sides| talks.get(pair).is_none_or(|talk| !sides.are_in(talk.wrote)));
     if !writing.is_empty() {
-        talks.extend(begin_or_note(tx, writing, now).await?);
+        let noted = begin_or_note(tx, writing, now).await?;
+        let new = noted.iter().filter(|(pair, _)| !talks.contains_key(*pair));
+        let new: Vec<_> = new.map(|(_, talk)| talk.id).collect();
+        if !new.is_empty() {
+            tell_begun(tx, &new, now).await?;
+        }
+        talks.extend(noted);
     }
     let numbered = plan.number(&talks, &named, &mut people)?;
     let (ids, now) = write(tx, &numbered, now).await?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use super::{
-    super::dialect::{Now, make_users, take_user_ids, tell_facts, write_external},
+    super::dialect::{Now, make_users, take_user_ids, tell_created, tell_facts, write_external},
     Conn, Db, ids, sql, texts,
 };
 use crate::{
@@ -143,6 +143,7 @@ async fn put(
                 sqlx::query(statement).bind(ids(&lost)).execute(&mut *connection).await?;
             }
         }
+        tell_created(connection, &is_new.iter().copied().collect::<Vec<_>>()).await?;
         who.extend(known(connection, missing.into_iter()).await?);
     }
     let user_of = |id: &ExternalId| who.get(id).copied().ok_or_else(erased);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -9,6 +10,7 @@ use super::{
     Conn, append_any,
     groups::{count, joined, version_for},
     ids,
+    outbox::tell,
     own::{LEFT, tell_own},
     queries::conversation_version,
     sql,
@@ -24,8 +26,8 @@ use crate::{
         system_line::SystemEvent,
     },
     store::{
-        Appended, CONVERSATION, Change, Committed, GroupBegun, NewChat, NewGroup, Places, Told,
-        error::corrupt,
+        Appended, CONVERSATION, CONVERSATION_CREATED, CONVERSATION_MEMBERS_CHANGED, Change,
+        Committed, GroupBegun, NewChat, NewGroup, Places, Told, error::corrupt,
     },
 };
 
@@ -88,6 +90,8 @@ pub(super) async fn begin(
     let people: Vec<_> = members.iter().copied().collect();
     join(connection, group, &people, 0, now).await?;
     give_roles(connection, group, &[(creator, Role::Owner)]).await?;
+    let who = json!({"by": creator, "members": people});
+    tell(connection, CONVERSATION_CREATED, Some(group), None, Some(who), now).await?;
     let others = members.iter().copied().filter(|user| *user != creator).collect();
     let line =
         SystemLine { event: SystemEvent::GroupCreated, actor: creator, users: others, title };
@@ -98,7 +102,7 @@ pub(super) async fn begin(
 
 /// Stands for what a group was begun with.
 fn digest(title: Option<&GroupTitle>, members: &BTreeSet<UserId>) -> Vec<u8> {
-    let asked = serde_json::json!([title, members]);
+    let asked = json!([title, members]);
     Sha256::digest(asked.to_string()).to_vec()
 }
 
@@ -158,6 +162,15 @@ pub(super) async fn change_group(
             .bind(title)
             .execute(&mut *connection)
             .await?;
+    }
+    if changes_members {
+        let who = json!({
+            "by": by.user(),
+            "joined": decision.joining,
+            "left": decision.leaving.as_slice(),
+            "roles": decision.roles,
+        });
+        tell(connection, CONVERSATION_MEMBERS_CHANGED, Some(group), None, Some(who), now).await?;
     }
     // Before anybody leaves: it is the last that a former member sees.
     let chats = write_lines(connection, group, &decision.lines, now).await?;

@@ -62,6 +62,24 @@ impl Jobs for Db {
         .bind(now);
         Ok(self.write(|c| query.execute(c).boxed()).await?.rows_affected() > 0)
     }
+
+    async fn job_progress(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let query =
+            sqlx::query_scalar("SELECT progress FROM jobs WHERE name = $1").bind(name.to_owned());
+        self.read(|c| query.fetch_optional(c).boxed()).await
+    }
+
+    async fn move_job(&self, name: &str, was: &str, progress: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "UPDATE jobs SET holder = $4, until = 0, progress = $3
+             WHERE name = $1 AND progress = $2",
+        )
+        .bind(name.to_owned())
+        .bind(was.to_owned())
+        .bind(progress.to_owned())
+        .bind(ReplicaId::random());
+        Ok(self.write(|c| query.execute(c).boxed()).await?.rows_affected() > 0)
+    }
 }
 
 /// A lease, short enough to be added to a time.

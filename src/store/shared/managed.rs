@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 
@@ -17,6 +18,7 @@ use super::{
     group_changes::{change_group, give_roles, join, names, tell_members, write_lines},
     groups::count,
     ids,
+    outbox::tell,
     queries::conversation_version,
     recalls::recall,
     sql,
@@ -28,8 +30,8 @@ use crate::{
         system_line::SystemEvent,
     },
     store::{
-        ChatPage, GroupBegun, ManagedConversation, ManagedConversations, NewConversation,
-        NewMembers, Recalled, StoreError, Told, Window, error::corrupt,
+        CONVERSATION_CREATED, ChatPage, GroupBegun, ManagedConversation, ManagedConversations,
+        NewConversation, NewMembers, Recalled, StoreError, Told, Window, error::corrupt,
     },
 };
 
@@ -190,8 +192,9 @@ async fn begin_direct(
         ))
         .bind(ids(&pair))
         .bind(id)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+        tell(connection, CONVERSATION_CREATED, Some(id), None, None, now).await?;
         return Ok(GroupBegun::Begun(id, Told::default()));
     }
     let rows: Vec<(ConversationId, Option<ExternalId>, bool)> = sqlx::query_as(
@@ -228,7 +231,7 @@ async fn begin_group(
     now: Now,
 ) -> sqlx::Result<GroupBegun> {
     let roles: Vec<_> = members.iter().map(|(user, role)| (*user, *role)).collect();
-    let asked = serde_json::json!(["group", title, roles]);
+    let asked = json!(["group", title, roles]);
     let digest = Sha256::digest(asked.to_string()).to_vec();
     let group: Option<ConversationId> = sqlx::query_scalar(concat!(
         "INSERT INTO conversations (kind, title, creator_id, external_id, request_digest, created_at)
@@ -264,6 +267,8 @@ async fn begin_group(
     join(connection, group, &people, 0, now).await?;
     let given: Vec<_> = roles.into_iter().filter(|(_, role)| *role > Role::Member).collect();
     give_roles(connection, group, &given).await?;
+    let who = json!({"by": service, "members": people});
+    tell(connection, CONVERSATION_CREATED, Some(group), None, Some(who), now).await?;
     let line =
         SystemLine { event: SystemEvent::GroupCreated, actor: service, users: people, title };
     let chats = write_lines(connection, group, &[line], now).await?;

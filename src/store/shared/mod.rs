@@ -8,11 +8,13 @@ mod avatars;
 mod conversations;
 mod erasure;
 mod external_users;
+mod facts;
 mod group_changes;
 mod groups;
 mod jobs;
 mod managed;
 mod media;
+mod outbox;
 mod own;
 mod queries;
 mod recalls;
@@ -20,6 +22,7 @@ mod sessions;
 mod sockets;
 mod timelines;
 mod users;
+mod webhooks;
 
 use super::dialect::{Conn, Db, DbRow, ids, sql, texts};
 

@@ -10,6 +10,7 @@ use super::{
     super::dialect::{Now, add_event, next_chat_id},
     Conn, Db, ids,
     media::release_media,
+    outbox::tell,
     queries::{chats_query, is_readable, was_member},
     sql,
 };
@@ -154,17 +155,7 @@ pub(super) async fn recall(
     .execute(&mut *connection)
     .await?;
     let places = add_event(connection, &users, CHANGED, Some(chat), None, None, now).await?;
-    sqlx::query(concat!(
-        "INSERT INTO outbox (kind, conversation_id, chat_id, created_at) SELECT $1, $2, $3, ",
-        sql!(now "$4"),
-        " WHERE (SELECT outbox_enabled FROM service WHERE id = 1)"
-    ))
-    .bind(CHAT_RECALLED)
-    .bind(conversation)
-    .bind(chat)
-    .bind(now)
-    .execute(&mut *connection)
-    .await?;
+    tell(connection, CHAT_RECALLED, Some(conversation), Some(chat), None, now).await?;
     release_media(connection, &[chat], now).await?;
     let chat = Box::new(read(connection, chat).await?);
     let events = vec![(Change::Changed(chat.clone()), places)];

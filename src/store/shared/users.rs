@@ -6,13 +6,16 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use super::{
-    super::dialect::{make_users, raise_last_seen},
+    super::dialect::{make_users, raise_last_seen, tell_created, tell_of_users},
     Db, ids, sql,
 };
 use crate::{
     clock::Timestamp,
     domain::{User, UserId, UserName},
-    store::{Acquaintance, StoreError, Users, identity_columns::user_columns, rows::end_of_prefix},
+    store::{
+        Acquaintance, StoreError, USER_ONLINE, Users, identity_columns::user_columns,
+        rows::end_of_prefix,
+    },
 };
 
 #[async_trait]
@@ -43,8 +46,14 @@ impl Users for Db {
             return Ok(());
         }
         let now = self.now();
-        self.write(move |c| make_users(c, missing, now).boxed()).await?;
-        Ok(())
+        self.transaction(move |c| {
+            async move {
+                let made = make_users(c, missing, now).await?;
+                tell_created(c, &made).await
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError> {
@@ -125,6 +134,11 @@ impl Users for Db {
         .bind(how == Acquaintance::BothWrote)
         .bind(i64::from(limit));
         self.read(|c| query.fetch_all(c).boxed()).await
+    }
+
+    async fn tell_online(&self, came: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
+        let came = came.to_vec();
+        self.write(move |c| async move { tell_of_users(c, USER_ONLINE, &came).await }.boxed()).await
     }
 
     async fn save_last_seen(&self, seen: &[(UserId, Timestamp)]) -> Result<(), StoreError> {

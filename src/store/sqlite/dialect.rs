@@ -12,7 +12,7 @@ use crate::{
         AvatarUrl, ChatId, ConversationId, ExternalId, Payload, Profile, Seq, UserFacts, UserId,
         UserName,
     },
-    store::Places,
+    store::{Places, USER_OFFLINE},
 };
 
 pub(super) type Db = SqliteStore;
@@ -91,22 +91,61 @@ pub(super) async fn make_users(
     .await
 }
 
-/// Raises when these users were last seen.
+/// Tells that these users were made, if the outbox is on.
+pub(super) async fn tell_created(
+    connection: &mut SqliteConnection,
+    users: &[UserId],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO outbox (kind, payload, created_at)
+         SELECT 'user.created', json_object('userId', id), created_at
+         FROM users WHERE id IN (SELECT value FROM json_each(?1))
+             AND (SELECT outbox_enabled FROM service WHERE id = 1)
+         ORDER BY id",
+    )
+    .bind(ids(users))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Tells of these users at these times, if the outbox is on.
+pub(super) async fn tell_of_users(
+    connection: &mut SqliteConnection,
+    kind: &str,
+    users: &[(UserId, Timestamp)],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO outbox (kind, payload, created_at)
+         SELECT ?1, json_object('userId', value ->> 0), value ->> 1 FROM json_each(?2)
+         WHERE (SELECT outbox_enabled FROM service WHERE id = 1)",
+    )
+    .bind(kind)
+    .bind(list(users.iter().map(|(user, at)| json!([user, at.as_millis()]))))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Raises when these users were last seen, and tells of those that it did.
 pub(super) async fn raise_last_seen(
     connection: &mut SqliteConnection,
     seen: BTreeMap<UserId, Timestamp>,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let raised: Vec<(UserId, Timestamp)> = sqlx::query_as(
         "INSERT INTO last_seen (user_id, seen_at)
          SELECT value ->> 0, value ->> 1 FROM json_each(?1)
          WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = value ->> 0 AND u.erased_at IS NOT NULL)
          ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at
-         WHERE excluded.seen_at > seen_at",
+         WHERE excluded.seen_at > seen_at
+         RETURNING user_id, seen_at",
     )
     .bind(list(seen.iter().map(|(user, at)| json!([user, at.as_millis()]))))
-    .execute(connection)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(())
+    tell_of_users(&mut tx, USER_OFFLINE, &raised).await?;
+    tx.commit().await
 }
 
 /// Forgets events of a timeline.

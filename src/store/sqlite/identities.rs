@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlx::SqliteConnection;
 
-use super::{SqliteStore, dialect::next_user_id};
+use super::{
+    SqliteStore,
+    dialect::{next_user_id, tell_created},
+};
 use crate::{
     clock::Timestamp,
     domain::{Identity, User, UserId, UserName},
@@ -86,6 +89,7 @@ async fn find_or_register(
         sqlx::Error::Database(cause) if cause.is_unique_violation() => lost(),
         error => error,
     })?;
+    tell_created(connection, &[id]).await?;
     note(connection, id, &identity.provider, &identity.subject).await?;
     if let Some(unionid) = unionid {
         note(connection, id, UNIONID, unionid).await?;

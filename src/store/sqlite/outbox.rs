@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{SqliteStore, history};
+use super::{SqliteStore, dialect::ids, history};
 use crate::{
     clock::Timestamp,
+    domain::OutboxId,
     store::{
         Outbox, OutboxCursor, OutboxEntry, OutboxPage, StoreError, outbox_cursor::Place, rows::cut,
     },
@@ -30,6 +31,33 @@ impl Outbox for SqliteStore {
     ) -> Result<OutboxPage, StoreError> {
         let after = after.cloned();
         self.read(move |c| read(c, after, limit.max(1)).boxed()).await
+    }
+
+    async fn outbox_entries(&self, wanted: &[OutboxId]) -> Result<Vec<OutboxEntry>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT id, kind, conversation_id, chat_id, payload, created_at FROM outbox
+             WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id",
+        )
+        .bind(ids(wanted));
+        self.read(|c| query.fetch_all(c).boxed()).await
+    }
+
+    async fn outbox_since(&self, since: Timestamp) -> Result<Option<OutboxCursor>, StoreError> {
+        self.read(move |c| {
+            async move {
+                let first: Option<OutboxId> = sqlx::query_scalar(
+                    "SELECT id FROM outbox WHERE created_at >= $1 ORDER BY id LIMIT 1",
+                )
+                .bind(since)
+                .fetch_optional(&mut *c)
+                .await?;
+                let Some(first) = first else { return Ok(None) };
+                let epoch = history::epoch(c).await?;
+                Ok(Some(OutboxCursor::before_row(epoch, first.get(), true)))
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -25,5 +25,6 @@ mod smoke;
 mod stack;
 mod tokens;
 mod trimming;
+mod webhooks;
 mod wechat;
 mod ws;

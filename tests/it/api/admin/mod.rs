@@ -5,6 +5,7 @@ mod chats;
 mod conversations;
 mod foreign;
 mod keys;
+mod told;
 mod users;
 
 use reqwest::Method;

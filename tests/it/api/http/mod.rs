@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 48] = [
+pub const ROUTES: [(&str, &[&str]); 52] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -57,6 +57,10 @@ pub const ROUTES: [(&str, &[&str]); 48] = [
     ("/v1/admin/conversations/{id}/members", &["DELETE", "POST"]),
     ("/v1/admin/conversations/{id}/chats", &["GET"]),
     ("/v1/admin/audit", &["GET"]),
+    ("/v1/admin/feed", &["GET"]),
+    ("/v1/admin/webhooks", &["GET"]),
+    ("/v1/admin/webhooks/{endpoint}/deliveries", &["GET"]),
+    ("/v1/admin/webhooks/{endpoint}/replay", &["POST"]),
     ("/v1/service", &["GET"]),
     ("/v1/openapi.json", &["GET"]),
     ("/healthz", &["GET"]),

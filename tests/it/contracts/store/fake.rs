@@ -134,6 +134,7 @@ impl Users for FakeTimelines {
         -> Answer<Vec<UserId>> { unimplemented!() }
     async fn acquaintances(&self, _: UserId, _: Acquaintance, _: u32)
         -> Answer<Vec<UserId>> { unimplemented!() }
+    async fn tell_online(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
     async fn save_last_seen(&self, _: &[(UserId, Timestamp)]) -> Answer<()> { unimplemented!() }
     async fn last_seen(&self, _: &[UserId]) -> Answer<HashMap<UserId, Timestamp>> { unimplemented!() }
 }

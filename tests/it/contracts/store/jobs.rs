@@ -94,3 +94,19 @@ pub(super) async fn work_that_rests_is_taken_by_nobody<D: Database>() {
     assert!(short.keep("kept").await.unwrap());
     assert_eq!(short.take().await.unwrap().as_deref(), Some("kept"));
 }
+
+pub(super) async fn work_can_be_moved_back<D: Database>() {
+    let database = D::create().await;
+    let store = database.open().await;
+    assert_eq!(store.job_progress("read").await.unwrap(), None);
+    assert!(!store.move_job("read", "", "0").await.unwrap(), "nobody ever took it");
+    assert_eq!(take(&*store, "read", 1).await.as_deref(), Some(""));
+    assert!(save(&*store, "read", 1, "17").await);
+    assert!(!store.move_job("read", "16", "3").await.unwrap(), "it has come further");
+    assert!(store.move_job("read", "17", "3").await.unwrap());
+    assert_eq!(store.job_progress("read").await.unwrap().as_deref(), Some("3"));
+    // Whoever had it has it no more, and may take it as any other.
+    assert!(!save(&*store, "read", 1, "18").await);
+    assert_eq!(take(&*store, "read", 1).await.as_deref(), Some("3"));
+    assert_eq!(take(&*store, "read", 2).await, None);
+}

@@ -13,7 +13,9 @@ mod erasure;
 mod erasure_postgres;
 mod external_users;
 pub(crate) mod fake;
+mod feed;
 mod groups;
+mod happenings;
 mod identities;
 mod jobs;
 mod joins_postgres;
@@ -24,6 +26,7 @@ mod media;
 mod members;
 mod outbox;
 mod outbox_postgres;
+mod parking;
 mod pictures;
 mod postgres;
 mod readers;
@@ -34,6 +37,7 @@ mod sqlite;
 mod timelines;
 mod trims;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -145,11 +149,43 @@ macro_rules! store_contract {
                     kinds_of_a_newer_version_are_passed_on,
                     readers_that_die_miss_nothing,
                     what_a_handler_does_not_take_comes_again,
+                    nobody_takes_the_work_while_a_handler_is_at_it,
+                ];
+                happenings: [
+                    a_conversation_is_told_before_its_chats_and_once,
+                    members_who_come_and_go_are_told,
+                    users_are_told_when_they_are_new_and_come_and_go,
+                    entries_are_found_by_id_and_time,
+                ];
+                parking: [
+                    heads_of_lanes_are_due_in_their_time,
+                    what_is_asked_for_again_is_due_at_once,
+                    an_endpoint_is_off_as_long_as_its_url_stays,
+                    parked_deliveries_are_listed_counted_and_dropped,
+                ];
+                webhooks: [
+                    an_endpoint_is_told_what_it_wants_to_know_in_order,
+                    a_lane_that_fails_holds_up_no_other,
+                    an_endpoint_that_is_away_misses_nothing,
+                    a_chat_that_was_recalled_has_no_words,
+                    an_endpoint_that_is_gone_is_left_alone,
+                    odd_answers_do_no_harm,
+                    no_address_of_ones_own_network_is_asked,
+                    what_was_given_up_can_be_repeated,
+                    all_since_a_time_can_be_repeated,
+                    too_many_parked_deliveries_stop_the_reader,
+                    replicas_that_die_lose_nothing,
+                ];
+                feed: [
+                    a_feed_is_read_page_by_page,
+                    a_reader_of_the_feed_waits_for_news,
+                    an_old_cursor_is_gone_and_a_wrong_one_refused,
                 ];
                 jobs: [
                     work_is_done_by_one_replica_at_a_time,
                     of_replicas_that_ask_at_once_one_has_the_work,
                     work_that_rests_is_taken_by_nobody,
+                    work_can_be_moved_back,
                 ];
                 conversations: [
                     both_sides_see_one_conversation,

@@ -1,13 +1,21 @@
 //! The outbox: it tells of each chat, in the order of its conversation, and forgets after a while.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use imserver::{
     clock::{Clock, Timestamp},
-    outbox::{Handler, HandlerError, Pace, Reader},
+    domain::ReplicaId,
+    outbox::{Handler, HandlerError, Pace, Reader, reader_job},
     store::{
-        Appended, CHAT_CREATED, OutboxCursor, OutboxEntry, OutboxPage, Store, StoreError,
+        Appended, CHAT_CREATED, CONVERSATION_CREATED, OutboxCursor, OutboxEntry, OutboxPage, Store,
+        StoreError,
         batcher::{Batcher, LINGER},
     },
 };
@@ -20,7 +28,7 @@ use super::{
 };
 use crate::harness::eventually;
 
-/// Reads on until nothing more is there.
+/// Reads on until nothing more is there. Leaves out that conversations begin.
 pub(super) async fn read_on(
     store: &dyn Store,
     cursor: &mut Option<OutboxCursor>,
@@ -33,7 +41,8 @@ pub(super) async fn read_on(
         if page.entries.is_empty() {
             return entries;
         }
-        entries.extend(page.entries);
+        let entry = page.entries.into_iter().filter(|entry| entry.kind != CONVERSATION_CREATED);
+        entries.extend(entry);
     }
 }
 
@@ -95,6 +104,8 @@ pub(super) async fn it_tells_of_chats_while_it_is_on<D: Database>() {
 
 pub(super) async fn a_reader_goes_on_from_the_text_of_its_place<D: Database>() {
     let (database, store) = populated::<D>(2).await;
+    send(&*store, 1, 1, "begins").await;
+    send(&*store, 1, 2, "begins").await;
     store.switch_outbox(true).await.unwrap();
     let mut sent = Vec::new();
     for _ in 0..7 {
@@ -136,6 +147,7 @@ pub(super) async fn a_reader_goes_on_from_the_text_of_its_place<D: Database>() {
 
 pub(super) async fn a_new_history_is_read_from_the_beginning<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
+    send(&*store, 1, 2, "begins").await;
     store.switch_outbox(true).await.unwrap();
     let mut sent = Vec::new();
     for _ in 0..4 {
@@ -173,6 +185,7 @@ pub(super) async fn a_place_in_another_kind_of_database_is_refused<D: Database>(
 
 pub(super) async fn old_entries_are_dropped_page_by_page<D: Database>() {
     let (database, store) = populated::<D>(2).await;
+    send(&*store, 1, 2, "begins").await;
     store.switch_outbox(true).await.unwrap();
     let mut sent = Vec::new();
     for _ in 0..6 {
@@ -255,8 +268,41 @@ impl Handler for Moody {
     }
 }
 
+/// Takes what it gets after so long.
+struct Slow(Duration, AtomicBool);
+
+#[async_trait]
+impl Handler for Slow {
+    async fn handle(&self, _: &[OutboxEntry]) -> Result<(), HandlerError> {
+        tokio::time::sleep(self.0).await;
+        self.1.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+pub(super) async fn nobody_takes_the_work_while_a_handler_is_at_it<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    store.switch_outbox(true).await.unwrap();
+    let (lease, handling) = (Duration::from_secs(4), Duration::from_millis(3_600));
+    let slow = Arc::new(Slow(Duration::from_millis(3_500), AtomicBool::new(false)));
+    let pace = Pace { lease, handling, ..PACE };
+    let reader = Reader::new(store.clone(), slow.clone(), Clock::system(), "slow", pace);
+    let reading = tokio::spawn(reader.run());
+    // A good part of the lease is over, and yet it is not renewed.
+    tokio::time::sleep(lease / 4).await;
+    send(&*store, 1, 2, "x").await;
+    let job = reader_job("slow");
+    while !slow.1.load(Ordering::Relaxed) {
+        let taken = store.take_job(&job, ReplicaId::random(), lease).await.unwrap();
+        assert_eq!(taken, None, "another one has it, too");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    reading.abort();
+}
+
 pub(super) async fn what_a_handler_does_not_take_comes_again<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
+    send(&*store, 1, 2, "begins").await;
     store.switch_outbox(true).await.unwrap();
     let moody = Arc::new(Moody::default());
     let pace = Pace { handling: Duration::from_millis(100), page: 2, ..PACE };

@@ -55,7 +55,7 @@ impl Handler for Seen {
             let call = handed.calls;
             if call % 9 != 1 {
                 let chats =
-                    entries.iter().map(|entry| (entry.conversation.unwrap(), entry.chat.unwrap()));
+                    entries.iter().filter_map(|entry| Some((entry.conversation?, entry.chat?)));
                 handed.entries.extend(chats.clone());
                 handed.different.extend(chats);
             }

@@ -1,17 +1,24 @@
 //! A Postgres that does not write, and one that cannot hold the text.
 
 use imserver::store::postgres::PgStore;
+use serde_json::json;
 
 use super::{is_well, only_reads, send};
-use crate::harness::{Server, Start, postgres};
+use crate::harness::{
+    Receiver, Server, Start, eventually, postgres,
+    receiver::{Answer, SECRET},
+};
 
-fn start(database: &str) -> Server {
+fn on(database: &str) -> Start {
     Start::default()
         .set("database.url", database)
         .set("bus.single_replica", true)
         .set("auth.demo_login", true)
         .set("log.filter", "info")
-        .run()
+}
+
+fn start(database: &str) -> Server {
+    on(database).run()
 }
 
 /// Ends the sessions of the service, so that it opens new ones.
@@ -62,6 +69,29 @@ async fn a_table_that_somebody_locks_shows_and_is_written_again_by_itself() {
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
     is_well(&server).await;
     assert_eq!(send(&zhang, "after").await, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_miss_nothing_while_sessions_of_the_database_end() {
+    let database = postgres::database().await;
+    let receiver = Receiver::start(|_| Answer::Status(200)).await;
+    let told = json!([{"name": "crm", "url": receiver.url(), "secret": SECRET}]);
+    let start = on(&database).set("webhooks.endpoints", told).set("webhooks.allow_private", true);
+    let server = tokio::task::block_in_place(|| start.run());
+    let zhang = server.person("张三").await;
+    let keys: Vec<_> = (0..60).map(|number| format!("key {number}")).collect();
+    for (number, key) in keys.iter().enumerate() {
+        if number % 3 == 0 {
+            end_sessions(&database).await;
+        }
+        let body = json!({"clientMsgId": key, "targetUserId": zhang.id, "content": key});
+        eventually("it is sent", async || {
+            zhang.post("/v1/chats", &body).await.status().is_success()
+        })
+        .await;
+    }
+    eventually("all are told", async || receiver.words().len() == keys.len()).await;
+    assert_eq!(receiver.words(), keys, "in their order");
 }
 
 #[tokio::test]

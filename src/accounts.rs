@@ -9,13 +9,14 @@ use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
     domain::{
-        AvatarHash, GroupChange, GroupRefusal, GroupRules, Identity, SessionId, User, UserFacts,
-        UserId, UserName,
+        AvatarHash, GroupChange, GroupRefusal, GroupRules, Identity, RestrictionKind, SessionId,
+        User, UserFacts, UserId, UserName,
         group::{GroupHistory, WhoMayAdd},
     },
     identity::{TokenError, TokenVerifier, Vouched},
     limits::Limits,
-    protocol::fault::{ApiError, ErrorCode},
+    protocol::fault::{ApiError, DenialReason, ErrorCode},
+    standing::Standings,
     store::{Session, Store, StoreError},
     wechat::{WechatClient, WechatError},
 };
@@ -47,6 +48,7 @@ pub struct Accounts {
     auth: Auth,
     mini_programs: Arc<[WechatClient]>,
     tokens: Arc<TokenVerifier>,
+    standings: Standings,
     demo_login: bool,
     limits: Limits,
     uploads: Arc<Semaphore>,
@@ -66,6 +68,7 @@ impl Accounts {
         auth: Auth,
         mini_programs: Vec<WechatClient>,
         tokens: TokenVerifier,
+        standings: Standings,
         demo_login: bool,
         limits: Limits,
     ) -> Self {
@@ -74,6 +77,7 @@ impl Accounts {
             auth,
             mini_programs: mini_programs.into(),
             tokens: Arc::new(tokens),
+            standings,
             demo_login,
             limits,
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
@@ -144,6 +148,11 @@ impl Accounts {
     async fn begin(&self, user: User) -> Result<(User, Login), ApiError> {
         self.limits.login(user.id).await?;
         let login = self.auth.log_in(user.id).await?;
+        // After the session has begun: a ban that comes later ends it, and one that came before is seen.
+        if self.standings.read_restriction(user.id).await? == Some(RestrictionKind::Banned) {
+            self.auth.log_out(login.session).await?;
+            return Err(ApiError::not_allowed(DenialReason::Banned));
+        }
         tracing::info!(user = %user.id, "logged in");
         Ok((user, login))
     }

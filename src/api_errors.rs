@@ -8,7 +8,7 @@ use crate::{
     outbox::{feed::FeedError, webhooks::WebhookError},
     presence::PresenceError,
     protocol::fault::{ApiError, ErrorCode},
-    store::{StoreError, batcher::AppendError},
+    store::{Refusal, StoreError, batcher::AppendError},
 };
 
 /// Logs what the client is not told: this is where such errors end.
@@ -95,6 +95,13 @@ impl From<GroupRefusal> for ApiError {
                 Self::new(ErrorCode::TooManyMembers, format!("a group has at most {max} members"))
             }
         }
+    }
+}
+
+/// A code of a newer version is one that refuses the content.
+impl From<Refusal> for ApiError {
+    fn from(Refusal { code, detail }: Refusal) -> Self {
+        Self::new(ErrorCode::parse(&code).unwrap_or(ErrorCode::ContentRejected), detail)
     }
 }
 

@@ -22,7 +22,7 @@ use self::{cluster::Cluster, told::Told};
 use crate::{
     accounts::{self, Accounts},
     admin::Admin,
-    admission::{Door, Rule, SendLimit, ShownMedia, Strangers},
+    admission::{BeforeSend, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers},
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     bus,
     clock::Clock,
@@ -37,11 +37,14 @@ use crate::{
     limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
     media::{self, MediaLibrary, MediaLinks, Storage, Worker},
     messaging::{self, Messaging},
+    moderation::{self, Moderation},
     outbox,
     presence::Transition,
     protocol::close::CloseCode,
     revocation,
     service::Service,
+    signing::SigningKey,
+    standing::Standings,
     store::{
         Acquaintance, Store,
         batcher::{self, Batcher},
@@ -133,6 +136,7 @@ fn conversation_rules(settings: &Settings) -> messaging::Rules {
     messaging::Rules {
         visible: visible(settings),
         replay_limit: settings.delivery.replay_limit,
+        who_may_write: settings.chat.who_may_write,
         recall_window: settings.chat.recall,
         groups: settings.groups.rules(),
     }
@@ -172,13 +176,14 @@ fn shared_work(
     store: &Arc<dyn Store>,
     storage: &Storage,
     clock: &Clock,
-) -> [BoxFuture<'static, ()>; 3] {
+) -> [BoxFuture<'static, ()>; 4] {
     let job = |name| Job::new(Arc::clone(store), name, jobs::LEASE);
     let keep = Keep { age: settings.timeline.keep, events: settings.timeline.keep_events };
     let trim = job("timelines.trim");
     [
         Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
         Box::pin(outbox::drop_old(Arc::clone(store), clock.clone(), job("outbox.drop"))),
+        Box::pin(moderation::forget_keys(Arc::clone(store), clock.clone(), job("holds.forget"))),
         Box::pin(media::keep_collecting(
             Arc::clone(store),
             storage.clone(),
@@ -269,14 +274,60 @@ fn token_logins(
     Ok((TokenVerifier { jwt, usersig }, fresh_keys))
 }
 
-/// The door for sends: the service's rules, and then further ones.
-fn door(store: &Arc<dyn Store>, limits: &Limits, further: Vec<Arc<dyn Rule>>) -> Door {
-    let own: [Arc<dyn Rule>; 3] = [
+/// Logins, sessions and faces.
+fn accounts(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    auth: Auth,
+    tokens: TokenVerifier,
+    standings: &Standings,
+    limits: &Limits,
+) -> anyhow::Result<Accounts> {
+    Ok(Accounts::new(
+        Arc::clone(store),
+        auth,
+        mini_programs(settings)?,
+        tokens,
+        standings.clone(),
+        settings.auth.demo_login,
+        limits.clone(),
+    ))
+}
+
+/// The hook before a send, if there is one.
+fn before_send(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    links: &MediaLinks,
+    clock: &Clock,
+) -> anyhow::Result<Option<BeforeSend>> {
+    let hook = &settings.hooks.before_send;
+    let Some(url) = hook.url.clone() else { return Ok(None) };
+    let key = SigningKey::parse(hook.secret.reveal());
+    let key = key.context("setting `hooks.before_send.secret`")?;
+    let client = HookClient::new(http_client()?, url, key, hook.timeout, clock.clone());
+    let (store, max_chars) = (Arc::clone(store), settings.chat.max_content_chars);
+    Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
+}
+
+/// The door for sends: the service's rules, further ones, and then the hook.
+fn door(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    limits: &Limits,
+    standings: &Standings,
+    hook: Option<BeforeSend>,
+    further: Vec<Arc<dyn Rule>>,
+) -> Door {
+    let who = settings.chat.who_may_write;
+    let hook = hook.map(|hook| Arc::new(hook) as Arc<dyn Rule>);
+    let own: [Arc<dyn Rule>; 4] = [
         Arc::new(SendLimit::new(limits.clone())),
+        Arc::new(MayWrite::new(standings.clone(), Arc::clone(store), who)),
         Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
         Arc::new(ShownMedia::new(Arc::clone(store))),
     ];
-    Door::new(own.into_iter().chain(further))
+    Door::new(own.into_iter().chain(further).chain(hook))
 }
 
 impl App {
@@ -335,35 +386,37 @@ impl App {
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
+        let hook = before_send(&settings, &store, media.links(), &clock)?;
+        let standings = Standings::new(Arc::clone(&store), clock.clone());
+        let messaging = Messaging::new(
+            Arc::clone(&store),
+            door(&settings, &store, &limits, &standings, hook, rules),
+            batcher.clone(),
+            Arc::clone(&delivery),
+            Arc::clone(&presence),
+            standings.clone(),
+            conversation_rules(&settings),
+        );
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
-        let work = own_work.into_iter().chain(shared_work).chain(told.work).chain(fresh_keys);
-        for work in work {
+        let follow: BoxFuture<'static, ()> =
+            Box::pin(messaging::follow_standings(messaging.clone()));
+        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]);
+        for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
+        let accounts = accounts(&settings, &store, auth, tokens, &standings, &limits)?;
+        let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
-            accounts: Accounts::new(
-                Arc::clone(&store),
-                auth,
-                mini_programs(&settings)?,
-                tokens,
-                settings.auth.demo_login,
-                limits.clone(),
-            ),
+            moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),
+            accounts,
             media,
             admin: Admin::new(Arc::clone(&store)),
             feed: told.feed,
             webhooks: told.webhooks,
-            messaging: Messaging::new(
-                Arc::clone(&store),
-                door(&store, &limits, rules),
-                batcher.clone(),
-                Arc::clone(&delivery),
-                Arc::clone(&presence),
-                conversation_rules(&settings),
-            ),
+            messaging,
             delivery,
             store,
             bus,

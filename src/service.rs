@@ -18,6 +18,7 @@ use crate::{
     limits::{HandshakeGate, Limits},
     media::MediaLibrary,
     messaging::Messaging,
+    moderation::Moderation,
     outbox::{feed::Feed, webhooks::Webhooks},
     presence::Presence,
     redis::Instances,
@@ -40,6 +41,8 @@ pub struct Service {
     pub webhooks: Webhooks,
     /// What a user can do with chats.
     pub messaging: Messaging,
+    /// What whoever keeps order does.
+    pub moderation: Moderation,
     /// The way to the sockets.
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.

@@ -59,6 +59,8 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Histogram, "imserver_handshake_seconds", "How long a step of a handshake was worked on"),
     (Kind::Gauge, "imserver_handshakes_in_flight", "Handshakes that are worked on"),
     (Kind::Counter, "imserver_handshakes_total", "Requests for a socket, by how they ended"),
+    (Kind::Counter, "imserver_hook_calls_total", "Questions to the hook before a send"),
+    (Kind::Histogram, "imserver_hook_seconds", "How long an answer of the hook took"),
     (Kind::Counter, "imserver_http_requests_total", "Requests, by route and status"),
     (Kind::Counter, "imserver_last_seen_dropped_total", "Departures not written down"),
     (Kind::Counter, "imserver_limit_fallbacks_total", "Limits decided without Redis, by why"),

@@ -55,13 +55,30 @@ impl Door {
     /// As [`Door::admit`], for a chat whose sender has waited since `asked_at`.
     pub fn admit_since(
         &self,
+        chat: NewChat,
+        asked_at: Instant,
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
+        self.ask(chat, asked_at, |_| true)
+    }
+
+    /// As [`Door::admit`], of a chat that was held back and is released: asks the rules that ask again.
+    pub fn readmit(
+        &self,
+        chat: NewChat,
+    ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
+        self.ask(chat, Instant::now(), |rule| rule.asks_again())
+    }
+
+    fn ask(
+        &self,
         mut chat: NewChat,
         asked_at: Instant,
+        is_asked: fn(&dyn Rule) -> bool,
     ) -> impl Future<Output = Result<Admitted, ApiError>> + Send + use<> {
         let rules = Arc::clone(&self.0);
         let mut asking = Box::pin(async move {
             let answer_by = asked_at + ADMISSION_WAIT;
-            for rule in rules.iter() {
+            for rule in rules.iter().filter(|rule| is_asked(&***rule)) {
                 let checked = timeout_at(answer_by, rule.check(&mut chat)).await;
                 checked.unwrap_or_else(|_| Err(too_late(rule.name())))?;
             }

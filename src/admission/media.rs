@@ -8,6 +8,7 @@ use super::Rule;
 use crate::{
     domain::{Content, MediaKind},
     protocol::fault::ApiError,
+    standing::to_its_end,
     store::{NewChat, Store},
 };
 
@@ -35,8 +36,8 @@ impl Rule for ShownMedia {
         let Some(id) = chat.media else { return Ok(()) };
         chat.asked = Some(chat.digest());
         let (store, sender) = (Arc::clone(&self.0), chat.sender);
-        let found = tokio::spawn(async move { store.sendable_media(sender, id).await });
-        let Some(media) = found.await.map_err(|_| ApiError::internal())?? else {
+        let found = to_its_end(async move { store.sendable_media(sender, id).await });
+        let Some(media) = found.await? else {
             chat.media = None;
             return Ok(());
         };

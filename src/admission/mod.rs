@@ -4,7 +4,9 @@
 //! which only the door can make, and `messaging` commits nothing else.
 
 mod door;
+mod hook;
 mod limits;
+mod may_write;
 mod media;
 mod strangers;
 
@@ -13,7 +15,9 @@ use async_trait::async_trait;
 use crate::{protocol::fault::ApiError, store::NewChat};
 
 pub use door::{ADMISSION_WAIT, Admitted, Door};
+pub use hook::{BeforeSend, HookClient};
 pub use limits::SendLimit;
+pub use may_write::MayWrite;
 pub use media::ShownMedia;
 pub use strangers::Strangers;
 
@@ -39,10 +43,18 @@ pub use strangers::Strangers;
 ///   It notes first what the sender asked for, in [`NewChat::asked`]: a repeat is known by that.
 /// - **Duplicates.** A rule is asked about every send, also where a chat with this key was committed
 ///   before.
+/// - **Hold.** A rule may have a chat held back, by [`NewChat::hold`]. The rules after it are asked all the same,
+///   and may refuse it. When it is released, those rules are asked whose answer may be another by then
+///   ([`Rule::asks_again`]).
 #[async_trait]
 pub trait Rule: Send + Sync {
     /// Its name in the log.
     fn name(&self) -> &'static str;
+
+    /// Whether it is asked again when a chat that was held back is released.
+    fn asks_again(&self) -> bool {
+        false
+    }
 
     /// Lets the chat pass, or says why not.
     async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError>;

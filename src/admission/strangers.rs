@@ -1,11 +1,7 @@
 //! Who writes to whom for the first time. Conversations that a user begins are limited; the chats of one
 //! that has begun are not, so it must be known, cheaply, which have.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{
@@ -19,6 +15,7 @@ use crate::{
     domain::{Destination, UserId},
     limits::Limits,
     protocol::fault::ApiError,
+    recent::Recent,
     store::{Acquaintance, NewChat, Origin, Store},
 };
 
@@ -44,10 +41,9 @@ struct Inner {
 }
 
 /// What a replica knows of pairs.
-#[derive(Default)]
 struct Pairs {
     /// Those that have a conversation, or whose first chat was counted and is on its way.
-    known: Known,
+    known: Recent<Pair, ()>,
     /// Those that are looked at now. Whoever sends meanwhile waits for the same answer: of two first
     /// chats one begins the conversation.
     looks: HashMap<Pair, Look>,
@@ -73,7 +69,8 @@ impl Rule for Strangers {
 impl Strangers {
     /// The rate of these limits, for pairs without a conversation in this database.
     pub fn new(store: Arc<dyn Store>, limits: Limits) -> Self {
-        Self(Arc::new(Inner { store, limits, pairs: Mutex::default() }))
+        let pairs = Pairs { known: Recent::new(GENERATION), looks: HashMap::new() };
+        Self(Arc::new(Inner { store, limits, pairs: Mutex::new(pairs) }))
     }
 
     /// Whether the sender may write to the target: not if that would begin a conversation, and the sender
@@ -85,7 +82,7 @@ impl Strangers {
         let pair = (sender.min(target), sender.max(target));
         let look = {
             let mut pairs = self.0.pairs.lock();
-            if pairs.known.contains(pair) {
+            if pairs.known.get(&pair).is_some() {
                 return Ok(());
             }
             let inner = &self.0;
@@ -111,7 +108,7 @@ impl Inner {
             match looked {
                 Ok(Ok(is_known)) => {
                     if is_known {
-                        pairs.known.insert(pair);
+                        pairs.known.insert(pair, ());
                     }
                     Ok(())
                 }
@@ -142,52 +139,5 @@ impl Inner {
         }
         self.limits.new_conversation(sender)?;
         Ok(true)
-    }
-}
-
-/// A set that forgets what was not asked for lately.
-#[derive(Default)]
-struct Known {
-    young: HashSet<Pair>,
-    old: HashSet<Pair>,
-}
-
-impl Known {
-    fn contains(&mut self, pair: Pair) -> bool {
-        if self.young.contains(&pair) {
-            return true;
-        }
-        let is_old = self.old.contains(&pair);
-        if is_old {
-            self.insert(pair);
-        }
-        is_old
-    }
-
-    fn insert(&mut self, pair: Pair) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(pair);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
-        let pair = |id: usize| {
-            let id = i64::try_from(id).unwrap();
-            (UserId::new(1).unwrap(), UserId::new(id + 2).unwrap())
-        };
-        let mut known = Known::default();
-        for id in 0..5 * GENERATION {
-            known.insert(pair(id));
-            assert!(known.contains(pair(0)), "{id}");
-        }
-        assert!(!known.contains(pair(1)));
-        assert!(known.young.len() + known.old.len() <= 2 * GENERATION);
     }
 }

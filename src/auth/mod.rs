@@ -31,6 +31,8 @@ pub struct Auth {
 /// A session that has just begun.
 #[derive(Debug)]
 pub struct Login {
+    /// The session.
+    pub session: SessionId,
     /// What the client proves itself with.
     pub token: Token,
     /// When it ends unless it is used.
@@ -54,7 +56,8 @@ impl Auth {
         let now = self.clock.now();
         let session =
             self.store.create_session(token.hash(), user, now, self.idle, self.max).await?;
-        Ok(Login { token, expires_at: session.idle_expires_at.min(session.expires_at) })
+        let expires_at = session.idle_expires_at.min(session.expires_at);
+        Ok(Login { session: session.id, token, expires_at })
     }
 
     /// The live session with this token. Counts as use.

@@ -1,6 +1,7 @@
 //! Which settings cannot work together.
 
 use super::{BusKind, ConfigError, DatabaseUrl, Jwt, Settings};
+use crate::signing::SigningKey;
 
 impl Settings {
     /// Refuses what cannot work together.
@@ -51,6 +52,11 @@ impl Settings {
                 "auth.usersig.app_id",
                 "`auth.usersig.app_id` and `auth.usersig.secret` belong together; set both or none",
             ));
+        }
+        let hook = &self.hooks.before_send;
+        if hook.url.is_some() {
+            SigningKey::parse(hook.secret.reveal())
+                .map_err(|error| ConfigError::new("hooks.before_send.secret", error))?;
         }
         self.check_mini_programs()
     }

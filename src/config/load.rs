@@ -367,6 +367,10 @@ mod tests {
             ("IMSERVER__AUTH__USERSIG__SECRET", "hunter2", "auth.usersig.app_id"),
             ("IMSERVER__AUTH__USERSIG__APP_ID", "1400000000", "auth.usersig.secret"),
             ("IMSERVER__AUTH__USERSIG__APP_ID", "-1", "auth.usersig.app_id"),
+            ("IMSERVER__HOOKS__BEFORE_SEND__URL", "http://h", "hooks.before_send.secret"),
+            ("IMSERVER__HOOKS__BEFORE_SEND__TIMEOUT_MS", "2001", "before_send.timeout_ms"),
+            ("IMSERVER__HOOKS__BEFORE_SEND__ON_FAILURE", "perhaps", "before_send.on_failure"),
+            ("IMSERVER__CHAT__WHO_MAY_WRITE", "nobody", "chat.who_may_write"),
             ("IMSERVER__LOG__FORMAT", "xml", "format"),
         ] {
             let text = refusal(&[(key, value)]);

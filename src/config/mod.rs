@@ -17,12 +17,15 @@ use endpoints::endpoints;
 pub use load::{Overrides, load};
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
-    days, http_url, list, metrics_listen, namespace, optional_address, optional_http_url,
+    days, http_url, list, metrics_listen, millis, namespace, optional_address, optional_http_url,
     optional_number, origins, secs, within,
 };
 
 use crate::{
-    domain::group::{GroupHistory, GroupRules, WhoMayAdd},
+    domain::{
+        OnFailure, WhoMayWrite,
+        group::{GroupHistory, GroupRules, WhoMayAdd},
+    },
     identity::{Algorithm, JwtKey},
     secret::Secret,
 };
@@ -65,6 +68,8 @@ pub struct Settings {
     pub chat: Chat,
     /// Groups.
     pub groups: Groups,
+    /// The company's own back end, asked before something is done.
+    pub hooks: Hooks,
     /// Delivery.
     pub delivery: Delivery,
     /// What is kept of timelines.
@@ -283,6 +288,8 @@ pub struct Chat {
     /// Most Unicode scalar values of a chat: four bytes each must fit a frame together with its other fields.
     #[serde(deserialize_with = "within::<1, 15_000, _, _>")]
     pub max_content_chars: usize,
+    /// Into which conversations users may write.
+    pub who_may_write: WhoMayWrite,
     /// For how long a sender may recall a chat.
     #[serde(rename = "recall_secs", deserialize_with = "secs::<0, 315_360_000, _>")]
     pub recall: Duration,
@@ -310,6 +317,30 @@ impl Groups {
         let &Self { max_members, who_may_add, history } = self;
         GroupRules { max_members, who_may_add, history }
     }
+}
+
+/// The company's own back end, asked before something is done.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hooks {
+    /// Before a chat is sent.
+    pub before_send: BeforeSend,
+}
+
+/// The hook before a chat is sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeforeSend {
+    /// Whom to ask; `None`: nobody.
+    #[serde(deserialize_with = "optional_http_url")]
+    pub url: Option<Url>,
+    /// What questions are signed with.
+    pub secret: Secret,
+    /// How long an answer may take.
+    #[serde(rename = "timeout_ms", deserialize_with = "millis::<1, 2_000, _>")]
+    pub timeout: Duration,
+    /// What becomes of a chat without an answer.
+    pub on_failure: OnFailure,
 }
 
 /// Delivery.

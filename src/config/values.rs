@@ -64,6 +64,14 @@ where
     within::<MIN, MAX, _, _>(d).map(Duration::from_secs)
 }
 
+/// A number of milliseconds from `MIN` to `MAX`.
+pub(super) fn millis<'de, const MIN: u64, const MAX: u64, D>(d: D) -> Result<Duration, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    within::<MIN, MAX, _, _>(d).map(Duration::from_millis)
+}
+
 /// A number of days from `MIN` to `MAX`.
 pub(super) fn days<'de, const MIN: u64, const MAX: u64, D>(d: D) -> Result<Duration, D::Error>
 where

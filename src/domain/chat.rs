@@ -212,6 +212,8 @@ pub struct Peer {
     pub user: User,
     /// When the last socket of that user went, if one ever did.
     pub last_seen_at: Option<Timestamp>,
+    /// Whether the user may see when the other is there.
+    pub shows_presence: bool,
 }
 
 /// What a group looks like to its members.

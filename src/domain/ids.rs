@@ -147,6 +147,16 @@ number! {
     AuditId from 1
 }
 
+number! {
+    /// A chat that is held back. Rises in the order in which the keys of chats were first seen.
+    HeldId from 1
+}
+
+number! {
+    /// A report. Rises in the order in which reports are made.
+    ReportId from 1
+}
+
 impl ReplicaId {
     /// One that no other replica has.
     pub fn random() -> Self {

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod ids;
 pub mod media;
 mod mentions;
+pub mod moderation;
 pub mod payload;
 pub mod system_line;
 pub mod text;
@@ -24,11 +25,12 @@ pub use external::{ConversationRef, ExternalId, Profile, UserFacts, UserRef};
 pub use group::{Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role};
 pub use identity::{Identity, Provider};
 pub use ids::{
-    ApiKeyId, AuditId, ChatId, ConnectionId, ConversationId, Epoch, MAX_ID, OutOfRange, OutboxId,
-    ReplicaId, Seq, SessionId, UserId,
+    ApiKeyId, AuditId, ChatId, ConnectionId, ConversationId, Epoch, HeldId, MAX_ID, OutOfRange,
+    OutboxId, ReplicaId, ReportId, Seq, SessionId, UserId,
 };
 pub use media::{FileName, Media, MediaId, MediaKind, MediaShape};
 pub use mentions::Mentions;
+pub use moderation::{Block, OnFailure, ReportReason, Restriction, RestrictionKind, WhoMayWrite};
 pub use payload::Payload;
 pub use system_line::SystemLine;
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::extract::{Actor, JsonBody, PathParam, integer};
 use crate::{
     domain::{Chat, ChatId, Seq},
-    messaging::Sent,
+    messaging::{SendOutcome, Sent},
     protocol::{client::SendChat, fault::ApiError},
     service::Service,
 };
@@ -26,26 +31,37 @@ pub(super) struct SentChat {
 
 impl SentChat {
     /// The answer to its sender: a repeat is no new one.
-    pub(super) fn answer(sent: Sent) -> (StatusCode, Json<Self>) {
-        let Sent { chat, seq, is_repeat } = sent;
+    pub(super) fn answer(outcome: SendOutcome) -> Response {
+        let Sent { chat, seq, is_repeat } = match outcome {
+            SendOutcome::Sent(sent) => sent,
+            SendOutcome::Held => {
+                return (StatusCode::ACCEPTED, Json(HeldBack { state: "held" })).into_response();
+            }
+        };
         tracing::debug!(chat = %chat.id, is_repeat, "sent");
         let status = if is_repeat { StatusCode::OK } else { StatusCode::CREATED };
-        (status, Json(Self { chat, seq }))
+        (status, Json(Self { chat, seq })).into_response()
     }
+}
+
+/// A chat that is held back until somebody decides about it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldBack {
+    #[schema(example = "held")]
+    state: &'static str,
 }
 
 /// Send a chat; a repeat of a key gets the first answer again, with 200
 #[utoipa::path(post, path = "/v1/chats", tag = "chats", request_body = SendChat,
-    responses((status = 201, body = SentChat), (status = 200, body = SentChat)))]
+    responses((status = 201, body = SentChat), (status = 200, body = SentChat), (status = 202, body = HeldBack)))]
 pub(super) async fn send(
     State(service): State<Arc<Service>>,
     actor: Actor,
     body: JsonBody,
-) -> Result<(StatusCode, Json<SentChat>), ApiError> {
+) -> Result<Response, ApiError> {
     let chat: SendChat = body.read_as(actor.user)?;
     let asked = chat.check(service.settings.chat.max_content_chars)?;
-    let sent = service.messaging.send_as(actor.user, asked).await?;
-    Ok(SentChat::answer(sent))
+    Ok(SentChat::answer(service.messaging.send_as(actor.user, asked).await?))
 }
 
 /// A chat that was recalled.

@@ -18,7 +18,7 @@ use super::error::Problem;
 const FAULTS: [u16; 13] = [400, 401, 403, 404, 409, 410, 413, 415, 416, 422, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 21] = [
+const FURTHER: [(&str, &[u16]); 22] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
     ("/v1/login/token", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
@@ -29,17 +29,18 @@ const FURTHER: [(&str, &[u16]); 21] = [
     ("/v1/media/{id}/{variant}", &[416, 503]),
     ("/v1/users", &[404]),
     ("/v1/events", &[409]),
-    ("/v1/chats", &[404, 409]),
+    ("/v1/chats", &[404, 409, 422]),
+    ("/v1/reports", &[404]),
     ("/v1/conversations", &[404, 409]),
     ("/v1/conversations/{id}/members", &[409]),
     ("/v1/conversations/{id}/settings", &[409]),
     ("/v1/conversations/{id}/members/{userId}", &[409]),
     ("/v1/admin/sessions", &[404]),
-    ("/v1/admin/chats", &[404, 409]),
+    ("/v1/admin/chats", &[404, 409, 422]),
     ("/v1/admin/conversations", &[404, 409]),
     ("/v1/admin/conversations/{id}/members", &[409]),
     ("/v1/admin/feed", &[404, 410]),
-    ("/push", &[404, 409]),
+    ("/push", &[404, 409, 422]),
 ];
 
 /// The bodies that hold a chat to be sent.

@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::protocol::fault::{ApiError, ErrorCode};
+use crate::protocol::fault::{ApiError, DenialReason, ErrorCode};
 
 /// A problem document.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,6 +26,10 @@ pub struct Problem {
     code: &'static str,
     /// What is wrong this time.
     detail: String,
+    /// With `not_allowed`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "blocked")]
+    reason: Option<&'static str>,
 }
 
 impl From<&ApiError> for Problem {
@@ -36,6 +40,7 @@ impl From<&ApiError> for Problem {
             status: fault.code.status(),
             code: fault.code.as_str(),
             detail: fault.detail.clone().into_owned(),
+            reason: fault.reason.map(DenialReason::as_str),
         }
     }
 }

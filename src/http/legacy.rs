@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::extract::{Caller, JsonBody, Params};
 use crate::{
     domain::{Chat, ClientMsgId, Destination, UserId, UserName},
+    messaging::SendOutcome,
     protocol::{
         fault::ApiError,
         fields::{Fields, Words, missing},
@@ -58,8 +59,10 @@ pub async fn push(service: &Service, caller: &Caller, fields: &Fields<'_>) -> Re
     }
     let key = chat.client_msg_id.unwrap_or_else(ClientMsgId::random);
     let chat = NewChat::text(sender, Destination::Direct(target), key, content);
-    let sent = service.messaging.send(chat).await?;
-    tracing::debug!(chat = %sent.chat.id, is_repeat = sent.is_repeat, "sent");
+    // A legacy client knows no chat that is held back: it sees the chat once it is released.
+    if let SendOutcome::Sent(sent) = service.messaging.send(chat).await? {
+        tracing::debug!(chat = %sent.chat.id, is_repeat = sent.is_repeat, "sent");
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! HTTP: the routes, the middleware of all of them, and their OpenAPI document.
 
 mod admin;
+mod blocks;
 mod chats;
 mod conversations;
 mod document;
@@ -21,6 +22,7 @@ mod page;
 pub mod peer;
 mod people;
 pub mod progress;
+mod reports;
 mod serve;
 mod uploads;
 mod views;
@@ -58,6 +60,9 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(people::search))
         .routes(routes!(people::user))
         .routes(routes!(people::presence))
+        .routes(routes!(blocks::blocked))
+        .routes(routes!(blocks::block, blocks::unblock))
+        .routes(routes!(reports::report))
         .routes(routes!(conversations::list, groups::begin))
         .routes(routes!(conversations::one, groups::change))
         .routes(routes!(groups::members, groups::add_members))

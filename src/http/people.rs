@@ -48,7 +48,7 @@ pub(super) async fn search(
     let limit = params.limit()?;
     // Names are in NFC, whatever a keyboard makes.
     let prefix: String = params.required("query")?.nfc().collect();
-    let found = service.messaging.search_users(&prefix, limit).await?;
+    let found = service.messaging.search_users(actor.user, &prefix, limit).await?;
     Ok(Json(UserList {
         users: found.into_iter().map(|user| UserView::of(user, actor.user, &url)).collect(),
     }))

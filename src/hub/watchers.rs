@@ -1,7 +1,7 @@
 //! Which sockets show whose presence.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -26,6 +26,23 @@ impl Watchers {
         }
         for user in now {
             watched.entry(*user).or_default().push(Arc::clone(socket));
+        }
+    }
+
+    /// Whose sockets watch this user.
+    pub fn watching(&self, user: UserId) -> Vec<UserId> {
+        let watched = self.0.lock();
+        watched.get(&user).into_iter().flatten().map(|socket| socket.user).collect()
+    }
+
+    /// Shows this user to none of those any more.
+    pub fn part(&self, user: UserId, others: &HashSet<UserId>) {
+        let mut watched = self.0.lock();
+        if let Entry::Occupied(mut entry) = watched.entry(user) {
+            entry.get_mut().retain(|socket| !others.contains(&socket.user));
+            if entry.get().is_empty() {
+                entry.remove();
+            }
         }
     }
 

@@ -118,9 +118,9 @@ impl MediaLinks {
         chat
     }
 
-    /// The body of a chat as it is shown: what is stored, with the URLs of what it shows. Of another kind of
+    /// The body of a chat of this kind as it is shown: what is stored, with the URLs of what it shows. Of another kind of
     /// chat, or where no media is named, the body itself.
-    fn fill(&self, kind: &ChatKind, body: &Payload) -> Payload {
+    pub fn fill(&self, kind: &ChatKind, body: &Payload) -> Payload {
         let Some(kind) = MediaKind::parse(kind.as_str()) else { return body.clone() };
         let Ok(Shown { media_id: id }) = serde_json::from_str(body.as_str()) else {
             return body.clone();

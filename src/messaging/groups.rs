@@ -2,9 +2,9 @@
 
 use super::Messaging;
 use crate::{
-    domain::{Conversation, ConversationId, GroupChange, GroupRefusal, UserId},
+    domain::{Conversation, ConversationId, GroupChange, GroupRefusal, UserId, WhoMayWrite},
     protocol::{
-        fault::{ApiError, ErrorCode},
+        fault::{ApiError, DenialReason, ErrorCode},
         server::ServerFrame,
     },
     store::{GroupBegun, MemberPage, NewGroup, OwnChange, OwnChanged, Told},
@@ -19,6 +19,9 @@ const MAX_TYPING_MEMBERS: u32 = 20;
 impl Messaging {
     /// Begins a group; says whether it is new.
     pub async fn begin_group(&self, new: &NewGroup) -> Result<(ConversationId, bool), ApiError> {
+        if self.rules.who_may_write == WhoMayWrite::Conversations {
+            return Err(ApiError::not_allowed(DenialReason::Policy));
+        }
         let max = self.rules.groups.max_members;
         if new.members.iter().filter(|user| **user != new.creator).count() >= max {
             return Err(GroupRefusal::TooMany { max }.into());
@@ -75,7 +78,7 @@ impl Messaging {
     ) -> Result<Conversation, ApiError> {
         let found = self.store.conversation(user, id).await?;
         let mut conversation = found.ok_or_else(ApiError::conversation_not_found)?;
-        self.complete(&mut conversation);
+        self.complete(user, std::slice::from_mut(&mut conversation)).await?;
         Ok(conversation)
     }
 

@@ -1,5 +1,6 @@
 //! What a user can do with chats: send, read, list, and follow a timeline.
 
+mod blocks;
 mod groups;
 mod managing;
 mod people;
@@ -14,19 +15,22 @@ use crate::{
     admission::Door,
     delivery::{Delivery, frame},
     domain::{
-        Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, GroupRules, Seq, UserId,
+        Block, Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, GroupRules, Seq,
+        UserId, WhoMayWrite,
     },
     presence::Presence,
     protocol::{client::ClientEpoch, event::EventFrame, fault::ApiError, server::ServerFrame},
+    standing::Standings,
     store::{
         Acquaintance, ChatPage, ConversationPage, OwnChange, Store, StoreError, TimelineRange,
         TimelineState, Window, batcher::Batcher,
     },
 };
 
+pub use blocks::follow_standings;
 pub use people::PresenceOf;
 use sending::Ensured;
-pub use sending::{Sending, Sent, new_chat};
+pub use sending::{SendOutcome, Sending, Sent, new_chat};
 
 /// The use cases. Each takes the acting user, and reads and writes only what is that user's.
 #[derive(Clone)]
@@ -36,6 +40,7 @@ pub struct Messaging {
     batcher: Batcher,
     delivery: Arc<Delivery>,
     presence: Arc<dyn Presence>,
+    standings: Standings,
     rules: Rules,
     ensured: Arc<Mutex<Ensured>>,
 }
@@ -47,6 +52,8 @@ pub struct Rules {
     pub visible: Acquaintance,
     /// How many events a client may be behind.
     pub replay_limit: u32,
+    /// Into which conversations users may write.
+    pub who_may_write: WhoMayWrite,
     /// For how long a sender may recall a chat.
     pub recall_window: Duration,
     /// Of groups.
@@ -85,10 +92,11 @@ impl Messaging {
         batcher: Batcher,
         delivery: Arc<Delivery>,
         presence: Arc<dyn Presence>,
+        standings: Standings,
         rules: Rules,
     ) -> Self {
         let ensured = Arc::default();
-        Self { store, door, batcher, delivery, presence, rules, ensured }
+        Self { store, door, batcher, delivery, presence, standings, rules, ensured }
     }
 
     /// Decides where a client goes on that has applied `since` in `epoch`. Without `since` it goes on from
@@ -157,18 +165,14 @@ impl Messaging {
         limit: u32,
     ) -> Result<ConversationPage, ApiError> {
         let mut page = self.store.conversations(user, before, limit).await?;
-        for conversation in &mut page.conversations {
-            self.complete(conversation);
-        }
+        self.complete(user, &mut page.conversations).await?;
         Ok(page)
     }
 
     /// The conversations that the user has pinned, newest first.
     pub async fn pinned(&self, user: UserId) -> Result<Vec<Conversation>, ApiError> {
         let mut pinned = self.store.pinned(user, groups::MAX_PINNED).await?;
-        for conversation in &mut pinned {
-            self.complete(conversation);
-        }
+        self.complete(user, &mut pinned).await?;
         Ok(pinned)
     }
 
@@ -184,9 +188,7 @@ impl Messaging {
         peer: UserId,
     ) -> Result<Option<Conversation>, ApiError> {
         let mut found = self.store.conversation_with(user, peer).await?;
-        if let Some(conversation) = &mut found {
-            self.complete(conversation);
-        }
+        self.complete(user, found.as_mut_slice()).await?;
         Ok(found)
     }
 
@@ -218,7 +220,9 @@ impl Messaging {
             let frame =
                 ServerFrame::Read { conversation_id: conversation, user_id: user, up_to }.encode();
             self.delivery.notice(user, &frame, from);
-            if let Some(peer) = mark.peer.filter(|peer| *peer != user) {
+            if let Some(peer) = mark.peer.filter(|peer| *peer != user)
+                && !self.standings.is_set(Block { by: user, of: peer }).await?
+            {
                 self.delivery.notice(peer, &frame, from);
             }
         }

@@ -58,8 +58,13 @@ impl Messaging {
     }
 
     /// Users whose names begin with `prefix`.
-    pub async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, ApiError> {
-        Ok(self.store.search_users(prefix, limit).await?)
+    pub async fn search_users(
+        &self,
+        actor: UserId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<User>, ApiError> {
+        Ok(self.store.search_users(actor, prefix, limit).await?)
     }
 
     /// Renames the user.
@@ -71,7 +76,9 @@ impl Messaging {
     async fn visible(&self, actor: UserId, users: &[UserId]) -> Result<Vec<UserId>, ApiError> {
         let known = self.store.acquainted(actor, users, self.rules.visible).await?;
         let mut known: HashSet<_> = known.into_iter().collect();
-        Ok(users.iter().copied().filter(|user| known.remove(user)).collect())
+        let apart = self.standings.apart(actor, users).await?;
+        let mut is_shown = |user: &UserId| known.remove(user) && !apart.contains(user);
+        Ok(users.iter().copied().filter(|user| is_shown(user)).collect())
     }
 
     /// Whether these users are online. Leaves out those whose presence `actor` may not see.
@@ -96,29 +103,36 @@ impl Messaging {
         Ok(users.iter().map(of).collect())
     }
 
-    /// Whether the two sides of a conversation may see each other's presence.
-    fn shows_presence(&self, conversation: &Conversation) -> bool {
-        conversation.both_wrote || self.rules.visible == Acquaintance::Conversation
-    }
-
-    /// Removes from a conversation the presence that the user may not see, and puts the URLs of what its last
-    /// chat shows in.
-    pub(super) fn complete(&self, conversation: &mut Conversation) {
-        if let Some(chat) = &mut conversation.last_chat {
-            self.delivery.links().show(chat);
+    /// Removes from conversations the presence that the user may not see, and puts the URLs of what their last
+    /// chats show in.
+    pub(super) async fn complete(
+        &self,
+        user: UserId,
+        conversations: &mut [Conversation],
+    ) -> Result<(), ApiError> {
+        let peers = conversations.iter().filter_map(|it| Some(it.peer.as_ref()?.user.id));
+        let apart = self.standings.apart(user, &peers.collect::<Vec<_>>()).await?;
+        let shows_all = self.rules.visible == Acquaintance::Conversation;
+        for conversation in conversations {
+            if let Some(chat) = &mut conversation.last_chat {
+                self.delivery.links().show(chat);
+            }
+            let Some(peer) = &mut conversation.peer else { continue };
+            peer.shows_presence =
+                (shows_all || conversation.both_wrote) && !apart.contains(&peer.user.id);
+            if !peer.shows_presence {
+                peer.last_seen_at = None;
+            }
         }
-        if !self.shows_presence(conversation)
-            && let Some(peer) = &mut conversation.peer
-        {
-            peer.last_seen_at = None;
-        }
+        Ok(())
     }
 
     /// The peers of these conversations who are online, as far as the user may see it. Nobody while the
     /// register is away: the conversations are shown all the same.
     pub async fn online_peers(&self, conversations: &[Conversation]) -> HashSet<UserId> {
-        let shown = conversations.iter().filter(|conversation| self.shows_presence(conversation));
-        let users: Vec<_> = shown.filter_map(|shown| Some(shown.peer.as_ref()?.user.id)).collect();
+        let peers = conversations.iter().filter_map(|conversation| conversation.peer.as_ref());
+        let shown = peers.filter(|peer| peer.shows_presence);
+        let users: Vec<_> = shown.map(|peer| peer.user.id).collect();
         let users = users.as_slice();
         let online = self.presence.online(users).await.unwrap_or_else(|error| {
             tracing::warn!(%error, users = users.len(), "shown as offline");
@@ -138,6 +152,14 @@ impl Messaging {
         // Before the present state is read: what changes after that is announced.
         self.delivery.watchers().replace(socket, watched, &visible);
         *watched = visible;
+        // A block that was set since then looked for this socket before it was there.
+        let apart = self.standings.apart(socket.user, watched).await?;
+        if !apart.is_empty() {
+            let visible: Vec<_> =
+                watched.iter().copied().filter(|user| !apart.contains(user)).collect();
+            self.delivery.watchers().replace(socket, watched, &visible);
+            *watched = visible;
+        }
         self.presence_of(watched).await
     }
 
@@ -176,6 +198,8 @@ impl Messaging {
         };
         let mut users =
             self.store.acquaintances(actor, self.rules.visible, MAX_ACQUAINTANCES).await?;
+        let apart = self.standings.apart(actor, &users).await?;
+        users.retain(|user| !apart.contains(user));
         if !users.contains(&actor) {
             users.push(actor);
         }

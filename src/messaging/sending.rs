@@ -3,19 +3,22 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::future::Either;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 use super::Messaging;
 use crate::{
     admission::{ADMISSION_WAIT, Admitted},
     delivery::Delivery,
-    domain::{Chat, Destination, Epoch, ExternalId, Seq, UserId, UserName, UserRef},
+    domain::{Chat, Destination, Epoch, ExternalId, HeldId, Seq, UserId, UserName, UserRef},
     protocol::{
         client::{Addressee, Contents, Send},
         fault::{ApiError, ErrorCode},
     },
     store::{
-        Appended, Committed, NewChat, Origin,
+        Appended, Committed, KeyState, NewChat, Origin, Refusal,
         batcher::{AppendError, Ticket},
     },
 };
@@ -41,26 +44,56 @@ pub struct Sent {
     pub is_repeat: bool,
 }
 
-/// A send that waits for its commit.
+/// What became of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// The chat is committed.
+    Sent(Sent),
+    /// It is held back until somebody decides about it. Its event tells of a release, and an event of its own
+    /// of a refusal.
+    Held,
+}
+
+/// A send that waits for its commit, or for being held back.
 pub struct Sending {
-    ticket: Ticket,
+    waiting: Waiting,
     answer_by: Instant,
     delivery: Arc<Delivery>,
+}
+
+enum Waiting {
+    Commit(Ticket),
+    Hold(JoinHandle<Result<Holding, ApiError>>),
+}
+
+/// What became of a chat that was to be held back.
+enum Holding {
+    Held,
+    /// A commit tells how it ended before, or why it cannot be sent.
+    Commit(Ticket),
 }
 
 impl Sending {
     /// Waits for the commit, until 4.8 s after the beginning of admission. Then the answer is an error, though
     /// the chat may be committed later.
-    pub async fn done(self) -> Result<Sent, ApiError> {
-        let appended = timeout_at(self.answer_by, self.ticket.wait()).await;
+    pub async fn done(self) -> Result<SendOutcome, ApiError> {
+        let ticket = match self.waiting {
+            Waiting::Commit(ticket) => ticket,
+            Waiting::Hold(holding) => {
+                let held = timeout_at(self.answer_by, holding).await;
+                let held = held.map_err(|_| ApiError::from(AppendError::Unavailable))?;
+                match held.map_err(|_| ApiError::internal())?? {
+                    Holding::Held => return Ok(SendOutcome::Held),
+                    Holding::Commit(ticket) => ticket,
+                }
+            }
+        };
+        let appended = timeout_at(self.answer_by, ticket.wait()).await;
         let appended = appended.unwrap_or(Err(AppendError::Unavailable))?;
         let (committed, is_repeat) = match appended {
             Appended::Committed(committed) => (committed, false),
             Appended::Repeat(committed) => (committed, true),
-            Appended::KeyReused => {
-                let detail = "this clientMsgId was used for another target or content";
-                return Err(ApiError::new(ErrorCode::ClientMsgIdReused, detail));
-            }
+            Appended::KeyReused => return Err(ApiError::client_msg_id_reused()),
             Appended::TargetNotFound => return Err(ApiError::user_not_found()),
             Appended::ConversationNotFound => return Err(ApiError::conversation_not_found()),
             Appended::QuoteNotFound => {
@@ -93,7 +126,7 @@ impl Sending {
             // Whoever repeats may have lost the answer, and with it what told the sockets.
             self.delivery.reached(chat.user_id, seq);
         }
-        Ok(Sent { chat, seq, is_repeat })
+        Ok(SendOutcome::Sent(Sent { chat, seq, is_repeat }))
     }
 }
 
@@ -112,6 +145,7 @@ pub fn new_chat(sender: UserId, destination: Destination, contents: Contents) ->
         mentions,
         media,
         asked: None,
+        hold: false,
     }
 }
 
@@ -167,24 +201,62 @@ impl Messaging {
     }
 
     /// Queues a chat that has passed admission, and returns at once. Chats that one task queues are committed
-    /// in that order.
+    /// in that order. One that is to be held back is held back instead.
     pub fn commit(&self, admitted: Admitted) -> Result<Sending, ApiError> {
         let (chat, asked_at) = admitted.into_parts();
-        let ticket = self.batcher.enqueue(chat)?;
+        let waiting = if chat.hold {
+            Waiting::Hold(tokio::spawn(self.clone().hold(chat)))
+        } else {
+            Waiting::Commit(self.batcher.enqueue(chat)?)
+        };
         let answer_by = (asked_at + ANSWER_WAIT).max(Instant::now() + COMMIT_WAIT);
-        Ok(Sending { ticket, answer_by, delivery: Arc::clone(&self.delivery) })
+        Ok(Sending { waiting, answer_by, delivery: Arc::clone(&self.delivery) })
+    }
+
+    async fn hold(self, chat: NewChat) -> Result<Holding, ApiError> {
+        match self.store.hold(&chat).await? {
+            KeyState::Held => Ok(Holding::Held),
+            KeyState::Commit => Ok(Holding::Commit(self.batcher.enqueue(chat)?)),
+            KeyState::Refused(refusal) => Err(refusal.into()),
+            KeyState::Reused => Err(ApiError::client_msg_id_reused()),
+            // Another request with this key is being decided about.
+            KeyState::Asked | KeyState::Taken(_) | KeyState::Allowed(_) => {
+                Err(ApiError::unavailable("this clientMsgId is being decided about"))
+            }
+        }
     }
 
     /// Admits a chat, commits it and waits for that.
-    pub async fn send(&self, chat: NewChat) -> Result<Sent, ApiError> {
+    pub async fn send(&self, chat: NewChat) -> Result<SendOutcome, ApiError> {
         let admitted = self.admit(chat).await?;
         self.commit(admitted)?.done().await
     }
 
     /// As [`Messaging::send`], for what a client asks.
-    pub async fn send_as(&self, sender: UserId, send: Send) -> Result<Sent, ApiError> {
+    pub async fn send_as(&self, sender: UserId, send: Send) -> Result<SendOutcome, ApiError> {
         let admitted = self.admit_send(sender, send).await?;
         self.commit(admitted)?.done().await
+    }
+
+    /// Commits a chat that was held back, if its sender may write there now.
+    pub async fn release(&self, chat: NewChat) -> Result<SendOutcome, ApiError> {
+        let admitted = self.door.readmit(chat).await?;
+        self.commit(admitted)?.done().await
+    }
+
+    /// Refuses a chat that is held back, and tells its sender; `is_releasing`: one whose release has failed.
+    /// `false`: there is none.
+    pub async fn refuse(
+        &self,
+        id: HeldId,
+        is_releasing: bool,
+        refusal: &Refusal,
+    ) -> Result<bool, ApiError> {
+        let told = self.store.refuse_held(id, is_releasing, refusal).await?;
+        if let Some(told) = &told {
+            self.tell(told);
+        }
+        Ok(told.is_some())
     }
 
     /// Whether the last write to the database failed.

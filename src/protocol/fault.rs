@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use crate::domain::RestrictionKind;
+
 /// Defines [`ErrorCode`] once, as a table of word, status and title.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $word:literal $status:literal $title:literal;)*) => {
@@ -18,6 +20,11 @@ macro_rules! codes {
             /// The stable word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
+            }
+
+            /// Reads what [`ErrorCode::as_str`] writes.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == word)
             }
 
             /// The HTTP status.
@@ -66,6 +73,8 @@ codes! {
     Forbidden "forbidden" 403 "Not yours";
     /// A page of an origin that is not allowed.
     OriginNotAllowed "origin_not_allowed" 403 "The origin is not allowed";
+    /// Somebody who is blocked, muted or banned, or a rule about who may write; the reason says which.
+    NotAllowed "not_allowed" 403 "Not allowed";
     /// The time for it is over.
     TooLate "too_late" 403 "It is too late";
     /// Reached by a name that is not the service's.
@@ -104,6 +113,8 @@ codes! {
     RangeNotSatisfiable "range_not_satisfiable" 416 "There are no such bytes";
     /// An upload that is damaged, or more than is taken.
     InvalidMedia "invalid_media" 422 "The upload is not valid";
+    /// A chat that words, a check or the company's hook refuse.
+    ContentRejected "content_rejected" 422 "The content is refused";
     /// A plain request to the socket's route.
     UpgradeRequired "upgrade_required" 426 "This route is a WebSocket";
     /// Too often.
@@ -116,6 +127,40 @@ codes! {
     WechatUnavailable "wechat_unavailable" 503 "WeChat is not available now";
 }
 
+/// Why somebody may not write, or log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenialReason {
+    /// The other side has blocked the sender.
+    Blocked,
+    /// The sender is muted.
+    Muted,
+    /// The user is banned.
+    Banned,
+    /// The setting `chat.who_may_write` forbids it.
+    Policy,
+}
+
+impl DenialReason {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Muted => "muted",
+            Self::Banned => "banned",
+            Self::Policy => "policy",
+        }
+    }
+}
+
+impl From<RestrictionKind> for DenialReason {
+    fn from(kind: RestrictionKind) -> Self {
+        match kind {
+            RestrictionKind::Muted => Self::Muted,
+            RestrictionKind::Banned => Self::Banned,
+        }
+    }
+}
+
 /// What a client is told. The detail never holds SQL, a path, a token, or what others wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
@@ -126,12 +171,14 @@ pub struct ApiError {
     pub detail: Cow<'static, str>,
     /// When a repeat is worth while.
     pub retry_after: Option<Duration>,
+    /// With [`ErrorCode::NotAllowed`]: why.
+    pub reason: Option<DenialReason>,
 }
 
 impl ApiError {
     /// A fault with its detail.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: detail.into(), retry_after: None, reason: None }
     }
 
     /// A malformed request.
@@ -141,11 +188,25 @@ impl ApiError {
 
     /// Something is away; repeat after a second.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code: ErrorCode::Unavailable,
-            detail: detail.into(),
-            retry_after: Some(Duration::from_secs(1)),
-        }
+        let retry_after = Some(Duration::from_secs(1));
+        Self { retry_after, ..Self::new(ErrorCode::Unavailable, detail) }
+    }
+
+    /// One key for two messages.
+    pub fn client_msg_id_reused() -> Self {
+        let detail = "this clientMsgId was used for another target or content";
+        Self::new(ErrorCode::ClientMsgIdReused, detail)
+    }
+
+    /// Somebody may not write, or not log in.
+    pub fn not_allowed(reason: DenialReason) -> Self {
+        let detail = match reason {
+            DenialReason::Blocked => "the other side does not take your chats",
+            DenialReason::Muted => "you may not send chats for now",
+            DenialReason::Banned => "you are banned",
+            DenialReason::Policy => "chats are not taken there from you",
+        };
+        Self { reason: Some(reason), ..Self::new(ErrorCode::NotAllowed, detail) }
     }
 
     /// A fault of the service, about which a client learns nothing more.

@@ -145,6 +145,16 @@ impl Words {
             .map_err(|error| ApiError::new(ErrorCode::InvalidContent, format!("`content` {error}")))
     }
 
+    /// The field `key` as something that people read, of 1 to `max_chars` characters.
+    pub fn remark(&self, key: &str, max_chars: usize) -> Result<String, ApiError> {
+        let text = self.text(key, ErrorCode::InvalidRequest)?;
+        if text.is_empty() || text.contains('\0') || text.chars().count() > max_chars {
+            let detail = format!("`{key}` must be 1 to {max_chars} characters, without U+0000");
+            return Err(ApiError::invalid(detail));
+        }
+        Ok(text)
+    }
+
     /// The field `key` as the title of a group.
     pub fn group_title(&self, key: &str) -> Result<GroupTitle, ApiError> {
         GroupTitle::parse(&self.text(key, ErrorCode::InvalidName)?)

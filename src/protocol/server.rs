@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Text, fault::ApiError};
+use super::{
+    Text,
+    fault::{ApiError, DenialReason},
+};
 use crate::{
     clock::Timestamp,
     domain::{ChatId, ClientMsgId, ConnectionId, ConversationId, Epoch, Seq, UserId},
@@ -60,6 +63,11 @@ pub enum ServerFrame<'a> {
         /// When that user last went offline; `None` if never.
         last_seen_at: Option<Timestamp>,
     },
+    /// A chat is held back until somebody decides about it.
+    Held {
+        /// The key of the send that this answers.
+        client_msg_id: &'a ClientMsgId,
+    },
     /// Something is wrong with a frame.
     Error {
         /// The stable word.
@@ -69,6 +77,9 @@ pub enum ServerFrame<'a> {
         /// The key of the send that this answers.
         #[serde(skip_serializing_if = "Option::is_none")]
         client_msg_id: Option<&'a ClientMsgId>,
+        /// With `not_allowed`: why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
         /// When a repeat is worth while, in milliseconds.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
@@ -89,6 +100,7 @@ impl<'a> ServerFrame<'a> {
             code: fault.code.as_str(),
             detail: &fault.detail,
             client_msg_id,
+            reason: fault.reason.map(DenialReason::as_str),
             retry_after_ms: fault.retry_after.map(millis),
         }
     }

@@ -46,6 +46,8 @@ pub struct NewChat {
     pub media: Option<MediaId>,
     /// What its sender asked for, if it was filled in or changed since.
     pub asked: Option<RequestDigest>,
+    /// Whether it is held back until somebody decides, and not committed now.
+    pub hold: bool,
 }
 
 impl NewChat {
@@ -69,6 +71,7 @@ impl NewChat {
             mentions: None,
             media: None,
             asked: None,
+            hold: false,
         }
     }
 

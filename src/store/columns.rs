@@ -13,8 +13,8 @@ use crate::{
     domain::{
         ApiKeyId, ApiKeyName, AuditId, AvatarHash, AvatarUrl, ChatId, ChatKind, ChatState,
         ClientMsgId, ConnectionId, ConversationId, ConversationKind, Epoch, ExternalId, GroupTitle,
-        MediaId, Mentions, OutboxId, Payload, ReplicaId, Role, Scopes, Seq, SessionId, UserId,
-        UserName,
+        HeldId, MediaId, Mentions, OutboxId, Payload, ReplicaId, ReportId, Role, Scopes, Seq,
+        SessionId, UserId, UserName,
     },
 };
 
@@ -88,6 +88,8 @@ ids!(
     SessionId,
     ReplicaId,
     OutboxId,
+    ReportId,
+    HeldId,
     Seq
 );
 decode!(Timestamp, i64, |millis| Ok(Self::from_millis(millis)));

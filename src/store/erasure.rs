@@ -10,7 +10,8 @@ use crate::domain::{ClientMsgId, UserId};
 pub trait Erasure {
     /// Takes from a user all that says who it is, and the way back in: the name becomes
     /// [`UserName::erased`](crate::domain::UserName::erased); picture, identities and the time when last
-    /// seen go. The picture itself is deleted, unless somebody else has it. All sessions are revoked; of a
+    /// seen go, and so do blocks that the user set or that were set of the user, a restriction, chats that
+    /// are held back, and the user's words in reports. The picture itself is deleted, unless somebody else has it. All sessions are revoked; of a
     /// user who may have many, [`Sessions::revoke_some_sessions`](super::Sessions::revoke_some_sessions)
     /// takes most first. From then on the user is found only as a side of conversations that are there; a
     /// chat to or from it is [`Appended::TargetNotFound`](super::Appended::TargetNotFound) or

@@ -30,7 +30,7 @@ impl fmt::Debug for MediaKey {
 
 /// Uploads from the moment before their bytes are stored until after they are deleted.
 ///
-/// Whatever is called concurrently, what a chat shows is not collected: [`Appends::append`] commits a chat
+/// Whatever is called concurrently, what a chat shows, sent or held back, is not collected: [`Appends::append`] commits a chat
 /// only with what is kept and is not being collected.
 ///
 /// [`Appends::append`]: super::Appends::append

@@ -19,6 +19,7 @@ mod groups;
 mod handshakes;
 mod health;
 mod history;
+mod holds;
 mod identities;
 mod identity_columns;
 mod jobs;
@@ -28,10 +29,12 @@ mod outbox;
 mod outbox_cursor;
 pub mod postgres;
 mod recalls;
+mod reports;
 mod rows;
 mod sessions;
 mod sockets;
 pub mod sqlite;
+mod standings;
 mod timelines;
 mod trimming;
 mod users;
@@ -49,6 +52,10 @@ pub use groups::{GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged
 pub use handshakes::{Handshakes, TimelineState};
 pub use health::{Access, Health};
 pub use history::History;
+pub use holds::{
+    AllowedKey, HeldChat, HeldPage, Holds, KeyState, Preview, REFUSED, Refusal, VERDICT_KEPT,
+    WantedKey,
+};
 pub use identities::Identities;
 pub use jobs::Jobs;
 pub use managed::{ManagedConversation, ManagedConversations, NewConversation, NewMembers};
@@ -60,8 +67,10 @@ pub use outbox::{
 };
 pub use outbox_cursor::{InvalidCursor, OutboxCursor};
 pub use recalls::{Recalled, Recalls};
+pub use reports::{NewReport, Report, ReportAbout, ReportPage, Reported, Reports};
 pub use sessions::{Session, Sessions, TokenHash};
 pub use sockets::Sockets;
+pub use standings::{BlockPage, ConversationOrigin, Standing, Standings};
 pub use timelines::{
     CHANGED, CHAT, CONVERSATION, Change, EventPage, TimelineEvent, TimelineRange, Timelines,
 };
@@ -91,8 +100,8 @@ store! {
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, ExternalUsers,
-        Facts, Groups, Identities, Jobs, ManagedConversations, MediaRecords, Outbox, Recalls, Sessions,
-        Webhooks
+        Facts, Groups, Holds, Identities, Jobs, ManagedConversations, MediaRecords, Outbox, Recalls,
+        Reports, Sessions, Standings, Webhooks
 }
 
 store! {

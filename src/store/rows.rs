@@ -271,6 +271,8 @@ impl TryFrom<ConversationRow> for Conversation {
                     external_id: last.peer_external_id,
                 },
                 last_seen_at: last.peer_seen_at,
+                // What the service's rules allow is decided above.
+                shows_presence: true,
             }),
             (ConversationKind::Group | ConversationKind::Other(_), None, None) => None,
             _ => return Err(corrupt(format!("the other side of conversation {id} is gone"))),

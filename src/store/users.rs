@@ -32,9 +32,14 @@ pub trait Users {
     /// Gives a user another name. `None` if there is no such user.
     async fn rename(&self, user: UserId, name: &UserName) -> Result<Option<User>, StoreError>;
 
-    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id. Any text is
-    /// valid; one that no name can begin with finds nobody.
-    async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+    /// Users whose names begin with `prefix` to the letter (a `%` is a `%`), by name and id; not those who have
+    /// blocked `searcher`. Any text is valid; one that no name can begin with finds nobody.
+    async fn search_users(
+        &self,
+        searcher: UserId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError>;
 
     /// Those of `others` who are acquainted with `user`, and `user` if it is among them. Costs as much as
     /// there are others, however many conversations and chats they have.

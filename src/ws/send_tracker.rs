@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     domain::{Chat, ClientMsgId, Seq},
-    messaging::Sent,
+    messaging::{SendOutcome, Sent},
     protocol::{
         Text,
         event::{EventFrame, sent},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How a send ended.
-pub(super) type Outcome = (ClientMsgId, Result<Sent, ApiError>);
+pub(super) type Outcome = (ClientMsgId, Result<SendOutcome, ApiError>);
 
 /// The cursor of one socket, and the answers that wait for it.
 ///
@@ -98,7 +98,11 @@ impl SendTracker {
     /// Ends a send. Returns its answer, unless its event is the answer.
     pub(super) fn settle(&mut self, (key, result): Outcome) -> Option<Text> {
         let Sent { chat, seq, is_repeat } = match result {
-            Ok(sent) => sent,
+            Ok(SendOutcome::Sent(sent)) => sent,
+            Ok(SendOutcome::Held) => {
+                self.close(&key);
+                return Some(ServerFrame::Held { client_msg_id: &key }.encode());
+            }
             Err(error) => {
                 self.close(&key);
                 return Some(ServerFrame::fault(&error, Some(&key)).encode());
@@ -187,7 +191,8 @@ mod tests {
     fn ended(key: &str, n: i64, is_repeat: bool) -> Outcome {
         let chat = chat(key);
         let key = chat.client_msg_id.clone();
-        (key, Ok(Sent { chat: Arc::new(chat), seq: Some(seq(n)), is_repeat }))
+        let sent = Sent { chat: Arc::new(chat), seq: Some(seq(n)), is_repeat };
+        (key, Ok(SendOutcome::Sent(sent)))
     }
 
     /// Does these steps; returns what was written, as `type seq`.
@@ -205,6 +210,7 @@ mod tests {
                     let own = Some(key.clone());
                     tracker.show(&EventFrame { seq, own, body }, &mut frames);
                 }
+                ("h", _) => frames.extend(tracker.settle((key.clone(), Ok(SendOutcome::Held)))),
                 ("R", n) => frames.extend(tracker.restart(seq(n.parse().unwrap()))),
                 _ => unreachable!(),
             }
@@ -244,6 +250,12 @@ mod tests {
         assert_eq!(written(6, &["o", "f7", "R9"]), ["sent 7"]);
         assert_eq!(written(6, &["o", "R9", "f7"]), ["sent 7"]);
         assert_eq!(written(6, &["o", "r7", "R9"]), ["sent 7"]);
+    }
+
+    #[test]
+    fn a_send_that_is_held_is_answered_and_its_release_is_an_event() {
+        assert_eq!(written(6, &["o", "h", "s7"]), ["held null", "event 7"]);
+        assert_eq!(written(6, &["o", "o", "h", "s7", "r7"]), ["held null", "sent 7", "sent 7"]);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
     super::{
-        chats::{RecalledChat, SentChat},
+        chats::{HeldBack, RecalledChat, SentChat},
         extract::{JsonBody, PathParam, integer},
     },
     Key,
@@ -19,7 +19,7 @@ use crate::{
         ChatId, ClientMsgId, ConversationId, ConversationRef, Destination, ExternalId, Mentions,
         Scope, UserId, UserRef, external::SYSTEM,
     },
-    messaging::new_chat,
+    messaging::{SendOutcome, new_chat},
     protocol::{
         client::{SendChat, SentKind, system_line},
         fault::ApiError,
@@ -129,12 +129,12 @@ fn asked(
 /// Send a chat in somebody's name; a repeat of a sender's key gets the first answer again, with 200
 #[utoipa::path(post, path = "/v1/admin/chats", tag = "admin", security(("apiKey" = [])),
     request_body = AdminChat,
-    responses((status = 201, body = SentChat), (status = 200, body = SentChat)))]
+    responses((status = 201, body = SentChat), (status = 200, body = SentChat), (status = 202, body = HeldBack)))]
 pub(super) async fn send_as(
     State(service): State<Arc<Service>>,
     key: Key,
     body: JsonBody,
-) -> Result<(StatusCode, Json<SentChat>), ApiError> {
+) -> Result<Response, ApiError> {
     let mut act = key.begin(&service, Scope::Chats, "chat.send", None).await?;
     let done = async {
         let fields = body.fields()?;
@@ -144,7 +144,9 @@ pub(super) async fn send_as(
         let max_content_chars = service.settings.chat.max_content_chars;
         let chat = asked(&fields, sender, destination, max_content_chars)?;
         let sent = service.messaging.send(chat).await?;
-        act.is_about(format!("chat:{}", sent.chat.id));
+        if let SendOutcome::Sent(sent) = &sent {
+            act.is_about(format!("chat:{}", sent.chat.id));
+        }
         Ok(SentChat::answer(sent))
     };
     let done = done.await;

@@ -101,6 +101,11 @@ async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bo
         "DELETE FROM identities WHERE user_id = $1",
         "DELETE FROM last_seen WHERE user_id = $1",
         "UPDATE members SET draft = NULL WHERE user_id = $1 AND draft IS NOT NULL",
+        "DELETE FROM blocks WHERE blocker_id = $1 OR blocked_id = $1",
+        "DELETE FROM restrictions WHERE user_id = $1",
+        "DELETE FROM held_chats WHERE sender_id = $1",
+        "UPDATE reports SET detail = NULL WHERE reporter_id = $1 AND detail IS NOT NULL",
+        "UPDATE reports SET chat = NULL WHERE reported_id = $1 AND chat IS NOT NULL",
     ] {
         sqlx::query(statement).bind(user).execute(&mut *connection).await?;
     }

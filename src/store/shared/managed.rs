@@ -173,8 +173,8 @@ async fn begin_direct(
         return Ok(GroupBegun::UserNotFound);
     }
     let begun: Option<ConversationId> = sqlx::query_scalar(concat!(
-        "INSERT INTO conversations (kind, low_user, high_user, external_id, created_at)
-         VALUES ('direct', $1, $2, $3, ",
+        "INSERT INTO conversations (kind, low_user, high_user, external_id, is_managed, created_at)
+         VALUES ('direct', $1, $2, $3, true, ",
         sql!(now "$4"),
         ") ON CONFLICT DO NOTHING RETURNING id"
     ))
@@ -211,14 +211,16 @@ async fn begin_direct(
     if known.is_some() && external_id.is_some() && *known != external_id {
         return Ok(GroupBegun::KeyReused);
     }
-    if known.is_none() && external_id.is_some() {
-        // The two have talked before the back end had a name for it.
-        sqlx::query("UPDATE conversations SET external_id = $2 WHERE id = $1")
-            .bind(id)
-            .bind(external_id)
-            .execute(connection)
-            .await?;
-    }
+    // The two may have talked before the back end knew of it.
+    sqlx::query(
+        "UPDATE conversations SET external_id = coalesce(external_id, $2), is_managed = true
+         WHERE id = $1 AND (NOT is_managed OR external_id IS NULL AND $3)",
+    )
+    .bind(id)
+    .bind(external_id.clone())
+    .bind(external_id.is_some())
+    .execute(connection)
+    .await?;
     Ok(GroupBegun::Repeat(*id))
 }
 
@@ -234,8 +236,9 @@ async fn begin_group(
     let asked = json!(["group", title, roles]);
     let digest = Sha256::digest(asked.to_string()).to_vec();
     let group: Option<ConversationId> = sqlx::query_scalar(concat!(
-        "INSERT INTO conversations (kind, title, creator_id, external_id, request_digest, created_at)
-         VALUES ('group', $1, $2, $3, $4, ",
+        "INSERT INTO conversations
+             (kind, title, creator_id, external_id, request_digest, is_managed, created_at)
+         VALUES ('group', $1, $2, $3, $4, true, ",
         sql!(now "$5"),
         ") ON CONFLICT (external_id) WHERE external_id IS NOT NULL DO NOTHING RETURNING id"
     ))

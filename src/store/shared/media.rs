@@ -278,7 +278,9 @@ async fn collect(
 ) -> sqlx::Result<Vec<MediaId>> {
     // One that is locked is being sent.
     let unused: Vec<String> = sqlx::query_scalar(concat!(
-        "SELECT id FROM media WHERE unused_since < $1 ORDER BY unused_since LIMIT $2",
+        "SELECT id FROM media WHERE unused_since < $1
+             AND NOT EXISTS (SELECT 1 FROM held_chats h WHERE h.media_id = media.id)
+         ORDER BY unused_since LIMIT $2",
         sql!(for "UPDATE SKIP LOCKED")
     ))
     .bind(before)
@@ -288,7 +290,8 @@ async fn collect(
     sqlx::query_scalar(concat!(
         "UPDATE media SET state = 'deleting' WHERE unused_since IS NOT NULL AND id ",
         sql!(in "$1"),
-        " AND NOT EXISTS (SELECT 1 FROM chat_media x WHERE x.media_id = media.id) RETURNING id"
+        " AND NOT EXISTS (SELECT 1 FROM chat_media x WHERE x.media_id = media.id)
+         AND NOT EXISTS (SELECT 1 FROM held_chats h WHERE h.media_id = media.id) RETURNING id"
     ))
     .bind(texts(unused.iter().map(String::as_str)))
     .fetch_all(connection)

@@ -64,7 +64,8 @@ pub(super) use own_columns;
 /// narrows the user's memberships `m`, and `$where` what is known of `mine`.
 ///
 /// The last chat is one step back from the end of the conversation in an index; only what is on the page is
-/// looked at closer. Unread chats are counted to 100. A former member sees what was there at leaving.
+/// looked at closer. Unread chats are counted to 100. A former member sees what was there at leaving; whom the
+/// peer has blocked, the read mark of then.
 macro_rules! conversations_query {
     ($which:literal, $where:literal) => {
         concat!(
@@ -106,7 +107,9 @@ macro_rules! conversations_query {
                  p.avatar_url AS peer_avatar_url, p.public_profile AS peer_profile,
                  CASE WHEN p.id = $1 THEN (SELECT min(e.subject) FROM identities e
                      WHERE e.user_id = $1 AND e.provider = 'external') END AS peer_external_id,
-                 l.seen_at AS peer_seen_at, other.read_up_to AS peer_read_up_to,
+                 l.seen_at AS peer_seen_at,
+                 CASE WHEN k.blocker_id IS NULL THEN other.read_up_to ELSE k.read_up_to END
+                     AS peer_read_up_to,
                  g.low_wrote AND g.high_wrote AS both_wrote,
                  EXISTS (SELECT 1 FROM chats x WHERE x.id = shown.mention_id
                      AND x.id > coalesce(shown.read_up_to, 0) AND x.id > shown.floor
@@ -131,6 +134,7 @@ macro_rules! conversations_query {
                  LEFT JOIN members other
                      ON other.conversation_id = shown.conversation_id AND other.user_id = p.id
                  LEFT JOIN last_seen l ON l.user_id = p.id
+                 LEFT JOIN blocks k ON k.blocker_id = p.id AND k.blocked_id = $1
                  ORDER BY shown.last_id DESC"
             )
         )

@@ -66,18 +66,27 @@ impl Users for Db {
         self.write(|c| query.fetch_optional(c).boxed()).await
     }
 
-    async fn search_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        const BETWEEN: &str = concat!(
-            "SELECT ",
-            user_columns!("users"),
-            " FROM users WHERE name >= $1 AND name < $3 AND erased_at IS NULL
-              ORDER BY name, id LIMIT $2"
-        );
-        const FROM: &str = concat!(
-            "SELECT ",
-            user_columns!("users"),
-            " FROM users WHERE name >= $1 AND erased_at IS NULL ORDER BY name, id LIMIT $2"
-        );
+    async fn search_users(
+        &self,
+        searcher: UserId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError> {
+        macro_rules! search {
+            ($names:literal) => {
+                concat!(
+                    "SELECT ",
+                    user_columns!("users"),
+                    " FROM users WHERE ",
+                    $names,
+                    " AND erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM blocks b
+                         WHERE b.blocker_id = users.id AND b.blocked_id = $3)
+                     ORDER BY name, id LIMIT $2"
+                )
+            };
+        }
+        const BETWEEN: &str = search!("name >= $1 AND name < $4");
+        const FROM: &str = search!("name >= $1");
         // Postgres refuses it in a text, so no name has it.
         if prefix.contains('\0') {
             return Ok(Vec::new());
@@ -85,7 +94,7 @@ impl Users for Db {
         let (prefix, end) = (prefix.to_owned(), end_of_prefix(prefix));
         self.read(move |c| {
             let query = sqlx::query_as(if end.is_some() { BETWEEN } else { FROM });
-            let query = query.bind(prefix).bind(i64::from(limit));
+            let query = query.bind(prefix).bind(i64::from(limit)).bind(searcher);
             let query = if let Some(end) = end { query.bind(end) } else { query };
             query.fetch_all(c).boxed()
         })

@@ -4,10 +4,13 @@
 mod access;
 mod admin;
 mod bad_input;
+mod blocks;
 mod cli;
 mod deploy;
 mod docs;
 mod door;
+mod holds;
+mod hook;
 pub mod http;
 mod integrate;
 mod legacy;

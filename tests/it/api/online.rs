@@ -12,6 +12,7 @@ use imserver::{
     media::MediaLinks,
     messaging::Messaging,
     presence::{Connection, OnlineUser, Presence, PresenceError, local::LocalPresence},
+    standing::Standings,
     store::{
         Acquaintance, NewChat, Store,
         batcher::{Batcher, LINGER},
@@ -94,6 +95,7 @@ async fn who_asks_who_is_online_asks_of_acquaintances_alone() {
             batcher.clone(),
             Arc::clone(delivery.as_ref().unwrap()),
             Arc::clone(&presence),
+            Standings::new(Arc::clone(&store), Clock::default()),
             rules(how),
         )
     };

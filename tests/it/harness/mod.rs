@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use imserver::{
     domain::{
-        GroupRules,
+        GroupRules, WhoMayWrite,
         group::{GroupHistory, WhoMayAdd},
     },
     messaging::Rules,
@@ -69,7 +69,8 @@ pub fn rules(visible: Acquaintance) -> Rules {
         who_may_add: WhoMayAdd::Members,
         history: GroupHistory::Joined,
     };
-    Rules { visible, replay_limit: 1_000, recall_window: Duration::from_mins(2), groups }
+    let (who_may_write, recall_window) = (WhoMayWrite::Anyone, Duration::from_mins(2));
+    Rules { visible, replay_limit: 1_000, who_may_write, recall_window, groups }
 }
 
 /// Asks again and again until it is so.

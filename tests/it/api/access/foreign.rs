@@ -216,6 +216,11 @@ async fn a_foreign_group_and_its_chats_are_nobodys_business() {
                 ("DELETE", format!("/v1/chats/{}", other.own_chat), Value::Null),
                 (
                     "POST",
+                    "/v1/reports".to_owned(),
+                    json!({"chatId": other.own_chat, "reason": "spam"}),
+                ),
+                (
+                    "POST",
                     "/v1/chats".to_owned(),
                     json!({"clientMsgId": "f", "targetUserId": seat.peer.id, "content": "x", "replyTo": other.own_chat}),
                 ),

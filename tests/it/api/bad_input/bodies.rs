@@ -67,6 +67,13 @@ fn forms(stage: &Stage) -> Vec<Form> {
             vec![("upTo", Id), ("userId", OptionalId)],
         ),
         form(
+            Method::POST,
+            "/v1/reports",
+            201,
+            &[("reportedUserId", &li), ("reason", r#""spam""#)],
+            vec![("reportedUserId", OptionalId), ("userId", OptionalId)],
+        ),
+        form(
             Method::PATCH,
             "/v1/me",
             200,

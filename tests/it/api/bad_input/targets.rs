@@ -46,6 +46,10 @@ async fn an_id_in_a_path_is_a_number() {
         for path in [format!("/v1/users/{id}"), format!("/v1/conversations/{id}/chats")] {
             assert_problem(zhang.get(&path).await, 400, "invalid_request").await;
         }
+        for method in [reqwest::Method::PUT, reqwest::Method::DELETE] {
+            let answer = zhang.request(method, &format!("/v1/blocks/{id}")).send().await.unwrap();
+            assert_problem(answer, 400, "invalid_request").await;
+        }
         let path = format!("/v1/conversations/{id}/read");
         let answer = zhang.post(&path, &serde_json::json!({"upTo": 1})).await;
         assert_problem(answer, 400, "invalid_request").await;
@@ -108,6 +112,7 @@ async fn numbers_in_a_query_are_numbers() {
         (&chats, "changedSince", true),
         (&members, "after", true),
         ("/v1/events", "since", true),
+        ("/v1/blocks", "after", true),
         ("/v1/presence", "userIds", false),
         ("/getMessage", "userId", false),
         ("/close", "userId", false),

@@ -47,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("output", &[]),
     ("picture", &[]),
     ("public_addresses", &[]),
+    ("recent", &[]),
     ("redis", &[]),
     ("secret", &[]),
     ("signing", &[]),
@@ -68,7 +69,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jobs", &["domain", "store"]),
     ("media", &["clock", "config", "domain", "jobs", "limits", "picture", "protocol", "store"]),
     ("delivery", &["bus", "clock", "domain", "hub", "media", "presence", "protocol", "store"]),
-    ("admission", &["domain", "limits", "protocol", "store"]),
+    ("standing", &["clock", "domain", "protocol", "recent", "store"]),
+    (
+        "admission",
+        &[
+            "clock",
+            "coalescer",
+            "domain",
+            "limits",
+            "media",
+            "protocol",
+            "recent",
+            "signing",
+            "standing",
+            "store",
+        ],
+    ),
     (
         "messaging",
         &[
@@ -80,14 +96,22 @@ const ROOMS: &[(&str, &[&str])] = &[
             "hub",
             "presence",
             "protocol",
+            "standing",
             "store",
         ],
     ),
     (
         "accounts",
-        &["auth", "avatar", "domain", "identity", "limits", "protocol", "store", "wechat"],
+        &[
+            "auth", "avatar", "domain", "identity", "limits", "protocol", "standing", "store",
+            "wechat",
+        ],
     ),
     ("admin", &["auth", "domain", "protocol", "store"]),
+    (
+        "moderation",
+        &["accounts", "clock", "domain", "jobs", "messaging", "protocol", "standing", "store"],
+    ),
     (
         "outbox",
         &["clock", "config", "domain", "http_client", "jobs", "media", "public_addresses", "store"],
@@ -108,6 +132,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "limits",
             "media",
             "messaging",
+            "moderation",
             "outbox",
             "presence",
             "redis",

@@ -13,6 +13,7 @@ use imserver::{
     messaging::Messaging,
     presence::{Presence, local::LocalPresence},
     protocol::fault::{ApiError, ErrorCode},
+    standing::Standings,
     store::{Acquaintance, NewChat, Store, batcher::Batcher, sqlite::SqliteStore},
 };
 use serde_json::json;
@@ -84,11 +85,12 @@ async fn messaging(appends: &Arc<FakeAppends>, rule: Takes) -> (TempDir, Messagi
         TaskTracker::new(),
     );
     let messaging = Messaging::new(
-        store,
+        Arc::clone(&store),
         Door::new([Arc::new(rule) as Arc<dyn Rule>]),
         Batcher::start(Arc::clone(appends) as _, Duration::ZERO, Box::new(|_| {})),
         delivery.await.unwrap(),
         presence,
+        Standings::new(store, Clock::default()),
         rules(Acquaintance::Conversation),
     );
     tokio::time::pause();

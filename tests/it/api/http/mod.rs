@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 52] = [
+pub const ROUTES: [(&str, &[&str]); 54] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -30,6 +30,9 @@ pub const ROUTES: [(&str, &[&str]); 52] = [
     ("/v1/avatars/{hash}", &["GET"]),
     ("/v1/users", &["GET"]),
     ("/v1/users/{id}", &["GET"]),
+    ("/v1/blocks", &["GET"]),
+    ("/v1/blocks/{userId}", &["DELETE", "PUT"]),
+    ("/v1/reports", &["POST"]),
     ("/v1/conversations", &["GET", "POST"]),
     ("/v1/conversations/{id}", &["GET", "PUT"]),
     ("/v1/conversations/{id}/members", &["GET", "POST"]),

@@ -137,6 +137,10 @@ impl Route<'_> {
                 body.remove("avatarUrl");
                 body.remove("profile");
             }
+            "/v1/reports" => {
+                body.remove("chatId");
+                body.insert("reportedUserId".to_owned(), world.peer.id.into());
+            }
             "/v1/conversations" => {
                 body.insert("userIds".to_owned(), json!([world.peer.id, world.me.id]));
             }
@@ -145,6 +149,9 @@ impl Route<'_> {
     }
 
     fn value(&self, name: &str, schema: &Value, world: &World, random: &mut SmallRng) -> Value {
+        if self.path.starts_with("/v1/blocks/") {
+            return world.peer.id.into();
+        }
         // Only one's own is allowed, and nobody may be left out of the game by a random id.
         if name == "userId" {
             return world.me.id.into();

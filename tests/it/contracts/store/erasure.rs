@@ -46,7 +46,7 @@ pub(super) async fn what_says_who_it_was_goes<D: Database>() {
     assert_eq!(store.rename(demo.id, &name("back")).await.unwrap(), None);
     let again = store.set_avatar(demo.id, shared, "image/png", bytes.clone()).await.unwrap();
     assert_eq!(again, None);
-    assert!(store.search_users(UserName::erased().as_str(), 10).await.unwrap().is_empty());
+    assert!(store.search_users(user(2), UserName::erased().as_str(), 10).await.unwrap().is_empty());
     assert!(store.avatar(&pictures[0].0).await.unwrap().is_none(), "nobody has it");
     assert!(store.avatar(shared).await.unwrap().is_some(), "somebody else has it");
     // Its sockets go after it.

@@ -129,7 +129,7 @@ impl Users for FakeTimelines {
     async fn users(&self, _: &[UserId]) -> Answer<Vec<User>> { unimplemented!() }
     async fn ensure_users(&self, _: &[(UserId, UserName)]) -> Answer<()> { unimplemented!() }
     async fn rename(&self, _: UserId, _: &UserName) -> Answer<Option<User>> { unimplemented!() }
-    async fn search_users(&self, _: &str, _: u32) -> Answer<Vec<User>> { unimplemented!() }
+    async fn search_users(&self, _: UserId, _: &str, _: u32) -> Answer<Vec<User>> { unimplemented!() }
     async fn acquainted(&self, _: UserId, _: &[UserId], _: Acquaintance)
         -> Answer<Vec<UserId>> { unimplemented!() }
     async fn acquaintances(&self, _: UserId, _: Acquaintance, _: u32)

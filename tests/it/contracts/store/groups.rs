@@ -50,7 +50,7 @@ async fn change(store: &dyn Store, group: ConversationId, actor: i64, change: &G
 }
 
 /// A group of these users, of whom none was told. Nobody owns it.
-async fn quiet_group<D: Database>(database: &D, members: Vec<UserId>) -> ConversationId {
+pub(super) async fn quiet_group<D: Database>(database: &D, members: Vec<UserId>) -> ConversationId {
     let name = ClientMsgId::random();
     let name = name.as_str();
     let members: Vec<_> = members.iter().map(ToString::to_string).collect();

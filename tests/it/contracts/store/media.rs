@@ -28,21 +28,21 @@ fn upload(owner: i64) -> Media {
 }
 
 /// An upload that is stored.
-async fn kept(store: &dyn Store, owner: i64) -> MediaId {
+pub(super) async fn kept(store: &dyn Store, owner: i64) -> MediaId {
     let media = upload(owner);
     store.begin_media(&media).await.unwrap();
     assert!(store.keep_media(media.id).await.unwrap());
     media.id
 }
 
-async fn collect(store: &dyn Store) -> Vec<MediaId> {
+pub(super) async fn collect(store: &dyn Store) -> Vec<MediaId> {
     let mut collected = store.collect_media(LATER, 100).await.unwrap();
     collected.sort_unstable();
     collected
 }
 
 /// A chat that shows this upload.
-fn showing(sender: i64, target: i64, id: MediaId) -> NewChat {
+pub(super) fn showing(sender: i64, target: i64, id: MediaId) -> NewChat {
     NewChat {
         kind: ChatKind::Image,
         client_msg_id: ClientMsgId::random(),

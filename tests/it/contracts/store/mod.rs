@@ -16,6 +16,7 @@ pub(crate) mod fake;
 mod feed;
 mod groups;
 mod happenings;
+mod holds;
 mod identities;
 mod jobs;
 mod joins_postgres;
@@ -31,9 +32,11 @@ mod pictures;
 mod postgres;
 mod readers;
 mod recalls;
+mod reports;
 mod service;
 mod sessions;
 mod sqlite;
+mod standings;
 mod timelines;
 mod trims;
 mod users;
@@ -130,6 +133,28 @@ macro_rules! store_contract {
                     changes_are_read_from_a_version_on,
                     a_chat_deleted_for_oneself_is_gone_for_good,
                     recalls_and_chats_cross_without_a_deadlock,
+                ];
+                standings: [
+                    a_block_is_between_two_until_it_is_taken_back,
+                    whoever_is_blocked_does_not_find_the_blocker,
+                    whoever_is_blocked_sees_the_read_mark_of_then,
+                    a_restriction_replaces_the_one_before,
+                    a_change_of_a_standing_is_found_by_its_time,
+                    what_is_fixed_about_a_conversation_is_found,
+                ];
+                holds: [
+                    a_key_is_at_one_caller_at_a_time,
+                    a_key_at_two_replicas_is_asked_about_once,
+                    what_was_allowed_and_not_sent_is_remembered,
+                    a_held_chat_is_sent_when_it_is_released,
+                    a_refused_chat_is_told_to_its_sender_alone,
+                    what_cannot_be_sent_is_not_held,
+                    what_a_held_chat_shows_is_not_collected,
+                ];
+                reports: [
+                    a_report_keeps_the_chat_as_it_was,
+                    only_what_one_can_see_is_reported,
+                    open_reports_come_in_pages_until_something_is_done,
                 ];
                 latest: [
                     latest_chats_outlive_the_timeline,

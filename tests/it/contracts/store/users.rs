@@ -118,7 +118,7 @@ pub(super) async fn a_search_is_by_the_letter<D: Database>() {
         (1..).zip(names).map(|(id, n)| (user(id), UserName::stored(n.to_owned()))).collect();
     store.ensure_users(&users).await.unwrap();
     let search = async |prefix: &str, limit| {
-        let found = store.search_users(prefix, limit).await.unwrap();
+        let found = store.search_users(user(1), prefix, limit).await.unwrap();
         found.into_iter().map(|User { id, .. }| id.get()).collect::<Vec<_>>()
     };
     assert_eq!(search("100%", 10).await, [2, 1]);

@@ -1,0 +1,141 @@
+//! Whether a sender may write there: restrictions, blocks, and the setting `chat.who_may_write`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use super::Rule;
+use crate::{
+    domain::{Block, Destination, UserId, WhoMayWrite},
+    protocol::fault::{ApiError, DenialReason},
+    recent::Recent,
+    standing::{Standings, to_its_end},
+    store::{ConversationOrigin, NewChat, Origin, Store},
+};
+
+/// Of how many conversations a replica knows their origin, in each of two generations: 4 MiB each.
+const GENERATION: usize = 65_536;
+
+/// Refuses chats of senders who may not write there. What a company's own back end sends in somebody's name is
+/// bound by blocks and restrictions, and not by the setting.
+///
+/// A chat whose key was committed passes: it is answered as before, whatever became of its sender since. What is
+/// nobody's conversation, or not the sender's, passes too, and fails when it is committed.
+pub struct MayWrite {
+    standings: Standings,
+    store: Arc<dyn Store>,
+    who: WhoMayWrite,
+    origins: Mutex<Recent<Place, ConversationOrigin>>,
+}
+
+/// What a conversation is found by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// Its two users, the lower id first.
+    Pair(UserId, UserId),
+    Id(i64),
+}
+
+impl MayWrite {
+    /// The rule, with what limits users by these standings.
+    pub fn new(standings: Standings, store: Arc<dyn Store>, who: WhoMayWrite) -> Self {
+        Self { standings, store, who, origins: Mutex::new(Recent::new(GENERATION)) }
+    }
+
+    async fn denial(&self, chat: &NewChat) -> Result<Option<DenialReason>, ApiError> {
+        let (sender, destination) = (chat.sender, chat.destination);
+        if let Some(kind) = self.standings.restriction(sender).await? {
+            return Ok(Some(kind.into()));
+        }
+        let origin = match destination {
+            Destination::Direct(_) if self.who == WhoMayWrite::Anyone => None,
+            _ => self.origin(sender, destination).await?,
+        };
+        let peer = match (destination, origin) {
+            (Destination::Direct(peer), _) => Some(peer),
+            (Destination::Conversation(_), None) => return Ok(None),
+            (Destination::Conversation(_), Some(origin)) => match origin.pair {
+                Some((low, high)) if low == sender => Some(high),
+                Some((low, high)) if high == sender => Some(low),
+                Some(_) => return Ok(None),
+                None => None,
+            },
+        };
+        if let Some(peer) = peer
+            && self.standings.is_set(Block { by: peer, of: sender }).await?
+        {
+            return Ok(Some(DenialReason::Blocked));
+        }
+        let is_allowed = match self.who {
+            _ if chat.origin == Origin::Server => true,
+            WhoMayWrite::Anyone => true,
+            WhoMayWrite::Acquainted => origin.is_some() || peer == Some(sender),
+            WhoMayWrite::Conversations => origin.is_some_and(|origin| origin.is_managed),
+        };
+        if is_allowed || self.is_nobodys(sender, destination).await? {
+            return Ok(None);
+        }
+        Ok(Some(DenialReason::Policy))
+    }
+
+    /// Whether the destination is none that the sender could know of.
+    async fn is_nobodys(&self, sender: UserId, destination: Destination) -> Result<bool, ApiError> {
+        let store = Arc::clone(&self.store);
+        to_its_end(async move {
+            Ok(match destination {
+                Destination::Direct(target) => store.users(&[target]).await?.is_empty(),
+                Destination::Conversation(id) => {
+                    store.conversation(sender, id).await?.is_none_or(|found| found.left)
+                }
+            })
+        })
+        .await
+    }
+
+    async fn origin(
+        &self,
+        sender: UserId,
+        destination: Destination,
+    ) -> Result<Option<ConversationOrigin>, ApiError> {
+        let place = match destination {
+            Destination::Direct(peer) => Place::Pair(sender.min(peer), sender.max(peer)),
+            Destination::Conversation(id) => Place::Id(id.get()),
+        };
+        let known = self.origins.lock().get(&place);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let store = Arc::clone(&self.store);
+        let found =
+            to_its_end(async move { store.conversation_origin(sender, destination).await }).await?;
+        // One that is not managed may be from now on.
+        if let Some(origin) = found
+            && (origin.is_managed || self.who != WhoMayWrite::Conversations)
+        {
+            self.origins.lock().insert(place, origin);
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Rule for MayWrite {
+    fn name(&self) -> &'static str {
+        "may_write"
+    }
+
+    fn asks_again(&self) -> bool {
+        true
+    }
+
+    async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
+        let Some(reason) = self.denial(chat).await? else { return Ok(()) };
+        let (store, sender) = (Arc::clone(&self.store), chat.sender);
+        let key = chat.client_msg_id.clone();
+        if to_its_end(async move { store.is_committed(sender, &key).await }).await? {
+            return Ok(());
+        }
+        Err(ApiError::not_allowed(reason))
+    }
+}

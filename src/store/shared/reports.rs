@@ -1,0 +1,179 @@
+//! What people report.
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{
+    super::dialect::Now,
+    Conn, Db,
+    outbox::tell,
+    queries::{chats_query, is_readable, was_member},
+    sql,
+};
+use crate::{
+    clock::Timestamp,
+    domain::{Chat, ChatId, ReportId, ReportReason, UserId},
+    store::{
+        NewReport, REPORT_CREATED, Report, ReportAbout, ReportPage, Reported, Reports, StoreError,
+        error::corrupt, rows::cut,
+    },
+};
+
+/// The columns of a [`ReportRow`].
+macro_rules! report_columns {
+    () => {
+        "SELECT id, reporter_id, reported_id, chat_id, chat, reason, detail, created_at, outcome
+         FROM reports "
+    };
+}
+
+#[async_trait]
+impl Reports for Db {
+    async fn report(&self, new: &NewReport) -> Result<Reported, StoreError> {
+        let (new, now) = (new.clone(), self.now());
+        self.transaction(move |c| async move { report(c, new, now).await }.boxed()).await
+    }
+
+    async fn open_reports(
+        &self,
+        after: Option<ReportId>,
+        limit: u32,
+    ) -> Result<ReportPage, StoreError> {
+        self.read(move |c| {
+            async move {
+                let rows: Vec<ReportRow> = sqlx::query_as(concat!(
+                    report_columns!(),
+                    "WHERE outcome IS NULL AND id > $1 ORDER BY id LIMIT $2"
+                ))
+                .bind(after.map_or(0, ReportId::get))
+                .bind(i64::from(limit) + 1)
+                .fetch_all(c)
+                .await?;
+                let (rows, has_more) = cut(rows, limit);
+                let reports = rows.into_iter().map(ReportRow::into_report);
+                Ok(ReportPage { reports: reports.collect::<sqlx::Result<_>>()?, has_more })
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn find_report(&self, id: ReportId) -> Result<Option<Report>, StoreError> {
+        self.read(move |c| {
+            async move {
+                let row: Option<ReportRow> =
+                    sqlx::query_as(concat!(report_columns!(), "WHERE id = $1"))
+                        .bind(id)
+                        .fetch_optional(c)
+                        .await?;
+                row.map(ReportRow::into_report).transpose()
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn close_report(&self, id: ReportId, outcome: &str) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE reports SET outcome = $2 WHERE id = $1")
+            .bind(id)
+            .bind(outcome.to_owned());
+        self.write(|c| query.execute(c).boxed()).await?;
+        Ok(())
+    }
+}
+
+#[derive(FromRow)]
+struct ReportRow {
+    id: ReportId,
+    reporter_id: UserId,
+    reported_id: UserId,
+    chat_id: Option<ChatId>,
+    chat: Option<String>,
+    reason: String,
+    detail: Option<String>,
+    created_at: Timestamp,
+    outcome: Option<String>,
+}
+
+impl ReportRow {
+    fn into_report(self) -> sqlx::Result<Report> {
+        let reason = ReportReason::parse(&self.reason);
+        Ok(Report {
+            id: self.id,
+            reporter: self.reporter_id,
+            reported: self.reported_id,
+            chat_id: self.chat_id,
+            chat: self.chat.map(Into::into),
+            reason: reason.ok_or_else(|| corrupt("the reason of a report is none"))?,
+            detail: self.detail,
+            created_at: self.created_at,
+            outcome: self.outcome,
+        })
+    }
+}
+
+async fn report(connection: &mut Conn, new: NewReport, now: Now) -> sqlx::Result<Reported> {
+    let NewReport { reporter, about, reason, detail } = new;
+    let (reported, chat) = match about {
+        ReportAbout::User(user) => (user, None),
+        ReportAbout::Chat(id) => {
+            let Some(chat) = readable(connection, reporter, id).await? else {
+                return Ok(Reported::ChatNotFound);
+            };
+            (chat.user_id, Some(chat))
+        }
+    };
+    if reported == reporter {
+        return Ok(Reported::Oneself);
+    }
+    // An erasure of the user waits for the end, and then takes the copy.
+    let exists = sqlx::query(concat!(
+        "SELECT 1 FROM users WHERE id = $1 AND (erased_at IS NULL OR $2)",
+        sql!(for "SHARE")
+    ))
+    .bind(reported)
+    .bind(chat.is_some())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if exists.is_none() {
+        return Ok(Reported::UserNotFound);
+    }
+    let chat_id = chat.as_ref().map(|chat| chat.id);
+    let copy = chat.as_ref().map(serde_json::to_string).transpose();
+    let copy = copy.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let id: ReportId = sqlx::query_scalar(concat!(
+        "INSERT INTO reports
+             (reporter_id, reported_id, chat_id, chat, reason, detail, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, ",
+        sql!(now "$7"),
+        ") RETURNING id"
+    ))
+    .bind(reporter)
+    .bind(reported)
+    .bind(chat_id)
+    .bind(copy)
+    .bind(reason.as_str())
+    .bind(detail)
+    .bind(now)
+    .fetch_one(&mut *connection)
+    .await?;
+    let told = json!({"id": id, "userId": reporter, "reportedUserId": reported, "chatId": chat_id,
+        "reason": reason});
+    tell(connection, REPORT_CREATED, None, None, Some(told), now).await?;
+    Ok(Reported::Noted(id))
+}
+
+/// A chat that a user may read, as a member or as a former one.
+async fn readable(connection: &mut Conn, user: UserId, chat: ChatId) -> sqlx::Result<Option<Chat>> {
+    sqlx::query_as(chats_query!(
+        "",
+        "FROM chats c JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = $2",
+        concat!("WHERE c.id = $1 AND ", is_readable!())
+    ))
+    .bind(chat)
+    .bind(user)
+    .fetch_optional(connection)
+    .await
+}

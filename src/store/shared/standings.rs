@@ -1,0 +1,302 @@
+//! Blocks, restrictions, and what a conversation allows.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use sqlx::FromRow;
+
+use super::{super::dialect::Now, Conn, Db, ids, sql};
+use crate::{
+    clock::Timestamp,
+    domain::{Block, ClientMsgId, Destination, Restriction, RestrictionKind, User, UserId},
+    store::{
+        BlockPage, ConversationOrigin, Standing, Standings, StoreError, error::corrupt, rows::cut,
+    },
+};
+
+#[async_trait]
+impl Standings for Db {
+    async fn block(&self, block: Block) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.transaction(move |c| set_block(c, block, now).boxed()).await
+    }
+
+    async fn unblock(&self, block: Block) -> Result<(), StoreError> {
+        let now = self.now();
+        self.transaction(move |c| {
+            async move {
+                sqlx::query("DELETE FROM blocks WHERE blocker_id = $1 AND blocked_id = $2")
+                    .bind(block.by)
+                    .bind(block.of)
+                    .execute(&mut *c)
+                    .await?;
+                note_changes(c, &[block.by, block.of], now).await
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn blocks(
+        &self,
+        user: UserId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<BlockPage, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT u.id, u.name, u.avatar, b.created_at FROM blocks b
+             JOIN users u ON u.id = b.blocked_id AND u.erased_at IS NULL
+             WHERE b.blocker_id = $1 AND b.blocked_id > $2 ORDER BY b.blocked_id LIMIT $3",
+        )
+        .bind(user)
+        .bind(after.map_or(0, UserId::get))
+        .bind(i64::from(limit) + 1);
+        let rows: Vec<BlockedRow> = self.read(|c| query.fetch_all(c).boxed()).await?;
+        let (rows, has_more) = cut(rows, limit);
+        let blocks = rows.into_iter().map(|row| (row.user, row.created_at)).collect();
+        Ok(BlockPage { blocks, has_more })
+    }
+
+    async fn blocks_between(
+        &self,
+        user: UserId,
+        others: &[UserId],
+    ) -> Result<Vec<Block>, StoreError> {
+        let query = sqlx::query_as(concat!(
+            "SELECT b.blocker_id, b.blocked_id FROM blocks b
+             WHERE b.blocker_id = $1 AND b.blocked_id ",
+            sql!(in "$2"),
+            " UNION ALL
+             SELECT b.blocker_id, b.blocked_id FROM blocks b
+             WHERE b.blocked_id = $1 AND b.blocker_id ",
+            sql!(in "$2")
+        ))
+        .bind(user)
+        .bind(ids(others));
+        let rows: Vec<BlockRow> = self.read(|c| query.fetch_all(c).boxed()).await?;
+        Ok(rows.into_iter().map(BlockRow::into_block).collect())
+    }
+
+    async fn standing(&self, user: UserId, limit: u32) -> Result<Standing, StoreError> {
+        self.read(move |c| {
+            async move {
+                let restriction: Option<(String, Option<Timestamp>)> =
+                    sqlx::query_as("SELECT kind, until FROM restrictions WHERE user_id = $1")
+                        .bind(user)
+                        .fetch_optional(&mut *c)
+                        .await?;
+                let rows: Vec<BlockRow> = sqlx::query_as(
+                    "SELECT * FROM (SELECT b.blocker_id, b.blocked_id FROM blocks b
+                         WHERE b.blocker_id = $1 LIMIT $2) own
+                     UNION ALL
+                     SELECT * FROM (SELECT b.blocker_id, b.blocked_id FROM blocks b
+                         WHERE b.blocked_id = $1 LIMIT $2) others",
+                )
+                .bind(user)
+                .bind(i64::from(limit) + 1)
+                .fetch_all(c)
+                .await?;
+                let (rows, has_more) = cut(rows, limit);
+                let blocks = rows.into_iter().map(BlockRow::into_block).collect();
+                let restriction = restriction.map(read_restriction).transpose()?;
+                Ok(Standing { restriction, blocks: (!has_more).then_some(blocks) })
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn restrict(
+        &self,
+        user: UserId,
+        restriction: Option<Restriction>,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let (reason, now) = (reason.map(str::to_owned), self.now());
+        self.transaction(move |c| {
+            async move { restrict(c, user, restriction, reason, now).await }.boxed()
+        })
+        .await
+    }
+
+    async fn changed_standings(
+        &self,
+        within: Duration,
+    ) -> Result<Vec<(UserId, Timestamp)>, StoreError> {
+        let millis = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).min(1 << 53);
+        let query = sqlx::query_as(concat!(
+            "SELECT user_id, changed_at FROM standing_changes WHERE changed_at >= ",
+            sql!(now "$2"),
+            " - $1"
+        ))
+        .bind(millis)
+        .bind(self.now());
+        self.read(|c| query.fetch_all(c).boxed()).await
+    }
+
+    async fn conversation_origin(
+        &self,
+        sender: UserId,
+        destination: Destination,
+    ) -> Result<Option<ConversationOrigin>, StoreError> {
+        let (low, high, id) = match destination {
+            Destination::Direct(target) => (sender.min(target).get(), sender.max(target).get(), 0),
+            Destination::Conversation(id) => (0, 0, id.get()),
+        };
+        // One of the two finds it: no user and no conversation has the id 0.
+        let query = sqlx::query_as(
+            "SELECT kind = 'direct' AS is_direct, low_user, high_user, is_managed
+             FROM conversations WHERE id = $3
+             UNION ALL
+             SELECT true, low_user, high_user, is_managed FROM conversations
+             WHERE kind = 'direct' AND low_user = $1 AND high_user = $2",
+        )
+        .bind(low)
+        .bind(high)
+        .bind(id);
+        let found: Option<OriginRow> = self.read(|c| query.fetch_optional(c).boxed()).await?;
+        Ok(found.map(|row| ConversationOrigin {
+            pair: row.low_user.zip(row.high_user).filter(|_| row.is_direct),
+            is_managed: row.is_managed,
+        }))
+    }
+
+    async fn is_committed(&self, sender: UserId, key: &ClientMsgId) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM chats WHERE sender_id = $1 AND client_msg_id = $2)",
+        )
+        .bind(sender)
+        .bind(key.clone());
+        self.read(|c| query.fetch_one(c).boxed()).await
+    }
+}
+
+#[derive(FromRow)]
+struct BlockRow {
+    blocker_id: UserId,
+    blocked_id: UserId,
+}
+
+impl BlockRow {
+    fn into_block(self) -> Block {
+        Block { by: self.blocker_id, of: self.blocked_id }
+    }
+}
+
+#[derive(FromRow)]
+struct BlockedRow {
+    #[sqlx(flatten)]
+    user: User,
+    created_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct OriginRow {
+    is_direct: bool,
+    low_user: Option<UserId>,
+    high_user: Option<UserId>,
+    is_managed: bool,
+}
+
+fn read_restriction((kind, until): (String, Option<Timestamp>)) -> sqlx::Result<Restriction> {
+    let kind = RestrictionKind::parse(&kind).ok_or_else(|| corrupt("a restriction is none"))?;
+    Ok(Restriction { kind, until })
+}
+
+/// Whether there is such a user. An erasure waits for the end, and then takes what is written about the user.
+async fn exists(connection: &mut Conn, user: UserId) -> sqlx::Result<bool> {
+    let found = sqlx::query(concat!(
+        "SELECT 1 FROM users WHERE id = $1 AND erased_at IS NULL",
+        sql!(for "SHARE")
+    ))
+    .bind(user)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
+}
+
+async fn set_block(connection: &mut Conn, block: Block, now: Now) -> sqlx::Result<bool> {
+    if !exists(connection, block.of).await? {
+        return Ok(false);
+    }
+    let set = sqlx::query(concat!(
+        "INSERT INTO blocks (blocker_id, blocked_id, read_up_to, created_at)
+         VALUES ($1, $2, (SELECT m.read_up_to FROM conversations v
+             JOIN members m ON m.conversation_id = v.id AND m.user_id = $1
+             WHERE v.kind = 'direct' AND v.low_user = ",
+        sql!(least "$1, $2"),
+        " AND v.high_user = ",
+        sql!(greatest "$1, $2"),
+        "), ",
+        sql!(now "$3"),
+        ") ON CONFLICT (blocker_id, blocked_id) DO NOTHING"
+    ))
+    .bind(block.by)
+    .bind(block.of)
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    if set.rows_affected() > 0 {
+        note_changes(connection, &[block.by, block.of], now).await?;
+    }
+    Ok(true)
+}
+
+async fn restrict(
+    connection: &mut Conn,
+    user: UserId,
+    restriction: Option<Restriction>,
+    reason: Option<String>,
+    now: Now,
+) -> sqlx::Result<bool> {
+    if !exists(connection, user).await? {
+        return Ok(false);
+    }
+    match restriction {
+        Some(Restriction { kind, until }) => {
+            sqlx::query(concat!(
+                "INSERT INTO restrictions (user_id, kind, until, reason, created_at)
+                 VALUES ($1, $2, $3, $4, ",
+                sql!(now "$5"),
+                ") ON CONFLICT (user_id) DO UPDATE SET kind = excluded.kind,
+                     until = excluded.until, reason = excluded.reason,
+                     created_at = excluded.created_at"
+            ))
+            .bind(user)
+            .bind(kind.as_str())
+            .bind(until)
+            .bind(reason)
+            .bind(now)
+            .execute(&mut *connection)
+            .await?;
+        }
+        None => {
+            sqlx::query("DELETE FROM restrictions WHERE user_id = $1")
+                .bind(user)
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    note_changes(connection, &[user], now).await?;
+    Ok(true)
+}
+
+/// Notes that the standing of these users changes, in ascending id: two replicas that change the same ones must
+/// not wait for each other.
+async fn note_changes(connection: &mut Conn, users: &[UserId], now: Now) -> sqlx::Result<()> {
+    sqlx::query(concat!(
+        "INSERT INTO standing_changes (user_id, changed_at)
+         SELECT n.id, ",
+        sql!(now "$2"),
+        " FROM ",
+        sql!(rows "$1" as "n"),
+        " WHERE true ORDER BY n.id
+         ON CONFLICT (user_id) DO UPDATE SET changed_at = excluded.changed_at"
+    ))
+    .bind(ids(users))
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! What whoever keeps order does, by the use cases themselves: releases and refuses what is held back, restricts
+//! people, and decides about reports.
+
+use std::{sync::Arc, time::Duration};
+
+use imserver::{
+    accounts::Accounts,
+    admission::{Door, MayWrite, Rule},
+    auth::Auth,
+    bus::local::LocalBroker,
+    clock::Clock,
+    delivery::Delivery,
+    domain::{
+        ClientMsgId, Content, Destination, HeldId, Identity, ReportReason, Restriction,
+        RestrictionKind, Seq, UserId, UserName, WhoMayWrite,
+    },
+    limits::Limits,
+    media::MediaLinks,
+    messaging::{Messaging, SendOutcome},
+    moderation::{Moderation, ReportAction},
+    presence::{Presence, local::LocalPresence},
+    protocol::fault::{DenialReason, ErrorCode},
+    standing::Standings,
+    store::{
+        Acquaintance, Change, NewChat, NewReport, ReportAbout, Store,
+        batcher::{Batcher, LINGER},
+        sqlite::SqliteStore,
+    },
+};
+use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
+
+use crate::harness::rules;
+
+struct World {
+    _home: TempDir,
+    store: Arc<dyn Store>,
+    accounts: Accounts,
+    messaging: Messaging,
+    moderation: Moderation,
+}
+
+fn user(id: i64) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+impl World {
+    /// A service in which 1 and 2 exist.
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (path, clock) = (home.path().join("im.db"), Clock::system());
+        let store = SqliteStore::open(&path, clock.clone()).await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let users = [1, 2].map(|id| (user(id), UserName::placeholder(id)));
+        store.ensure_users(&users).await.unwrap();
+        let (presence, _) = LocalPresence::new(clock.clone());
+        let presence: Arc<dyn Presence> = Arc::new(presence);
+        let (bus, _) = LocalBroker::default().connect();
+        let delivery = Delivery::start(
+            Arc::clone(&store) as _,
+            Arc::new(bus),
+            Arc::clone(&presence),
+            MediaLinks::new(String::new(), clock.clone()),
+            TaskTracker::new(),
+        )
+        .await
+        .unwrap();
+        let standings = Standings::new(Arc::clone(&store), clock.clone());
+        let may_write = MayWrite::new(standings.clone(), Arc::clone(&store), WhoMayWrite::Anyone);
+        let messaging = Messaging::new(
+            Arc::clone(&store),
+            Door::new([Arc::new(may_write) as Arc<dyn Rule>]),
+            Batcher::start(Arc::clone(&store) as _, LINGER, Box::new(|_| {})),
+            delivery,
+            presence,
+            standings.clone(),
+            rules(Acquaintance::Conversation),
+        );
+        let long = Duration::from_hours(1);
+        let auth = Auth::new(Arc::clone(&store), clock, long, long);
+        let limits = Limits::none();
+        let accounts =
+            Accounts::new(Arc::clone(&store), auth, None, standings.clone(), true, limits);
+        let moderation =
+            Moderation::new(Arc::clone(&store), accounts.clone(), messaging.clone(), standings);
+        Self { _home: home, store, accounts, messaging, moderation }
+    }
+
+    /// Has 1 send a chat to 2 that is held back.
+    async fn hold(&self, key: &str) -> (NewChat, HeldId) {
+        let chat = NewChat { hold: true, ..chat(key) };
+        let outcome = self.messaging.send(chat.clone()).await.unwrap();
+        assert_eq!(outcome, SendOutcome::Held);
+        let page = self.moderation.held_chats(None, 10).await.unwrap();
+        (chat, page.chats.last().unwrap().id)
+    }
+
+    /// What happened to 1.
+    async fn events(&self) -> Vec<Change> {
+        let page = self.store.events(user(1), Seq::ZERO, 10).await.unwrap();
+        page.events.into_iter().map(|event| event.change).collect()
+    }
+}
+
+fn chat(key: &str) -> NewChat {
+    NewChat::text(
+        user(1),
+        Destination::Direct(user(2)),
+        ClientMsgId::parse(key).unwrap(),
+        Content::parse("x", 1).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn a_released_chat_is_an_event_with_its_key() {
+    let world = World::new().await;
+    let (chat, id) = world.hold("k").await;
+    assert_eq!(world.messaging.send(chat.clone()).await.unwrap(), SendOutcome::Held);
+    assert!(world.events().await.is_empty());
+    world.moderation.release(id).await.unwrap();
+    let events = world.events().await;
+    let [Change::Chat(sent)] = &events[..] else { panic!("not sent") };
+    assert_eq!(sent.client_msg_id.as_str(), "k");
+    // A repeat gets the chat, whether or not a rule would hold it again.
+    for hold in [true, false] {
+        let again = world.messaging.send(NewChat { hold, ..chat.clone() }).await.unwrap();
+        let SendOutcome::Sent(again) = again else { panic!("held again") };
+        assert_eq!((again.chat.id, again.is_repeat), (sent.id, true));
+    }
+    let gone = world.moderation.release(id).await.unwrap_err();
+    assert_eq!(gone.code, ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_release_asks_again_whether_the_sender_may_write() {
+    let world = World::new().await;
+    let (chat, id) = world.hold("k").await;
+    world.messaging.block(user(2), user(1)).await.unwrap();
+    let refused = world.moderation.release(id).await.unwrap_err();
+    assert_eq!(
+        (refused.code, refused.reason),
+        (ErrorCode::NotAllowed, Some(DenialReason::Blocked))
+    );
+    let events = world.events().await;
+    let [Change::Other { kind, payload: Some(payload), .. }] = &events[..] else {
+        panic!("not told")
+    };
+    assert_eq!(kind, "refused");
+    assert!(payload.as_str().contains(r#""code":"not_allowed""#), "{}", payload.as_str());
+    world.messaging.unblock(user(2), user(1)).await.unwrap();
+    // It was refused, and stays so.
+    let again = world.messaging.send(chat).await.unwrap_err();
+    assert_eq!(again.code, ErrorCode::NotAllowed);
+    assert!(world.store.blocks_between(user(1), &[user(2)]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_chat_stays_refused() {
+    let world = World::new().await;
+    let (chat, id) = world.hold("k").await;
+    let words = format!("not\u{0007}this {}", "字".repeat(300));
+    world.moderation.refuse(id, Some(&words)).await.unwrap();
+    let again = world.messaging.send(chat).await.unwrap_err();
+    assert_eq!(again.code, ErrorCode::ContentRejected);
+    assert!(again.detail.starts_with("notthis 字") && again.detail.chars().count() == 200);
+    assert_eq!(world.events().await.len(), 1);
+    for done in [world.moderation.refuse(id, None).await, world.moderation.release(id).await] {
+        assert_eq!(done.unwrap_err().code, ErrorCode::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_ban_ends_sessions_and_logins_until_it_is_lifted() {
+    let world = World::new().await;
+    let name = UserName::parse("张三").unwrap();
+    let (zhang, login) = world.accounts.log_in_demo(&name).await.unwrap();
+    let session = async || world.accounts.authenticate(&login.token).await.unwrap();
+    assert!(session().await.is_some());
+    let restrict = async |restriction| {
+        world.moderation.restrict(zhang.id, restriction, Some("spam")).await.unwrap();
+    };
+    let muted = Restriction { kind: RestrictionKind::Muted, until: None };
+    restrict(Some(muted)).await;
+    assert!(session().await.is_some());
+    restrict(Some(Restriction { kind: RestrictionKind::Banned, ..muted })).await;
+    assert!(session().await.is_none());
+    let refused = world.accounts.log_in_demo(&name).await.unwrap_err();
+    assert_eq!(refused.reason, Some(DenialReason::Banned));
+    let now = Clock::system().now();
+    let over = Restriction { kind: RestrictionKind::Banned, until: Some(now) };
+    for lifted in [Some(over), None] {
+        restrict(lifted).await;
+        assert!(world.accounts.log_in_demo(&name).await.is_ok());
+    }
+    let nobody = world.moderation.restrict(user(77), Some(muted), None).await.unwrap_err();
+    assert_eq!(nobody.code, ErrorCode::UserNotFound);
+    assert_eq!(
+        world.store.user_by_identity(&Identity::demo(&name), None).await.unwrap().id,
+        zhang.id
+    );
+}
+
+#[tokio::test]
+async fn a_report_leads_to_something() {
+    let world = World::new().await;
+    let SendOutcome::Sent(sent) = world.messaging.send(chat("k")).await.unwrap() else {
+        panic!("held")
+    };
+    let report = NewReport {
+        reporter: user(2),
+        about: ReportAbout::Chat(sent.chat.id),
+        reason: ReportReason::Spam,
+        detail: None,
+    };
+    let (first, second) = (
+        world.messaging.report(&report).await.unwrap(),
+        world.messaging.report(&report).await.unwrap(),
+    );
+    let open = async || {
+        let page = world.moderation.open_reports(None, 10).await.unwrap();
+        page.reports.iter().map(|report| report.id).collect::<Vec<_>>()
+    };
+    assert_eq!(open().await, [first, second]);
+    world.moderation.act_on_report(first, ReportAction::Resolve).await.unwrap();
+    assert!(world.messaging.send(chat("l")).await.is_ok());
+    let muted = world.moderation.act_on_report(second, ReportAction::Mute).await.unwrap();
+    assert_eq!(muted.outcome.as_deref(), Some("mute"));
+    assert!(open().await.is_empty());
+    let refused = world.messaging.send(chat("m")).await.unwrap_err();
+    assert_eq!(refused.reason, Some(DenialReason::Muted));
+    // A repeat of what was sent before is answered as before.
+    assert!(world.messaging.send(chat("l")).await.is_ok());
+}

@@ -1,0 +1,166 @@
+//! Who may not write: blocks, restrictions, and what is fixed about conversations.
+
+use std::time::Duration;
+
+use imserver::{
+    accounts,
+    clock::Timestamp,
+    domain::{Block, ClientMsgId, ConversationId, Destination, Restriction, RestrictionKind},
+    store::{ConversationOrigin, Standing, Store},
+};
+
+use super::{Database, chat, groups, populated, send, user};
+
+const LONG: Duration = Duration::from_hours(1);
+
+fn block(by: i64, of: i64) -> Block {
+    Block { by: user(by), of: user(of) }
+}
+
+/// The blocks of a user, as pairs of ids.
+async fn blocks(store: &dyn Store, of: i64) -> Option<Vec<(i64, i64)>> {
+    let blocks = store.standing(user(of), 10).await.unwrap().blocks?;
+    let mut pairs: Vec<_> = blocks.iter().map(|it| (it.by.get(), it.of.get())).collect();
+    pairs.sort_unstable();
+    Some(pairs)
+}
+
+/// Whose standing was noted to have changed.
+async fn changed(store: &dyn Store) -> Vec<i64> {
+    let changed = store.changed_standings(LONG).await.unwrap();
+    let mut users: Vec<_> = changed.into_iter().map(|(user, _)| user.get()).collect();
+    users.sort_unstable();
+    users
+}
+
+pub(super) async fn a_block_is_between_two_until_it_is_taken_back<D: Database>() {
+    let (_database, store) = populated::<D>(5).await;
+    assert!(!store.block(block(1, 77)).await.unwrap(), "there is nobody");
+    assert_eq!(changed(&*store).await, [0_i64; 0]);
+    for _ in 0..2 {
+        assert!(store.block(block(1, 2)).await.unwrap());
+    }
+    store.block(block(3, 1)).await.unwrap();
+    store.block(block(1, 4)).await.unwrap();
+    assert_eq!(changed(&*store).await, [1, 2, 3, 4]);
+    assert_eq!(blocks(&*store, 1).await.unwrap(), [(1, 2), (1, 4), (3, 1)]);
+    assert_eq!(blocks(&*store, 2).await.unwrap(), [(1, 2)]);
+    assert_eq!(blocks(&*store, 5).await.unwrap(), []);
+    assert_eq!(store.standing(user(1), 2).await.unwrap().blocks, None, "more than was asked for");
+    let between = store.blocks_between(user(1), &[user(2), user(3), user(5)]).await.unwrap();
+    assert_eq!(between, [block(1, 2), block(3, 1)]);
+
+    let page = store.blocks(user(1), None, 1).await.unwrap();
+    assert_eq!((page.blocks[0].0.id, page.has_more), (user(2), true));
+    let page = store.blocks(user(1), Some(user(2)), 1).await.unwrap();
+    assert_eq!((page.blocks[0].0.id, page.has_more), (user(4), false));
+
+    for _ in 0..2 {
+        store.unblock(block(1, 2)).await.unwrap();
+    }
+    assert_eq!(blocks(&*store, 2).await.unwrap(), []);
+    // An erasure takes what is about either.
+    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert_eq!(blocks(&*store, 3).await.unwrap(), []);
+    assert!(!store.block(block(2, 1)).await.unwrap());
+}
+
+pub(super) async fn whoever_is_blocked_does_not_find_the_blocker<D: Database>() {
+    let (_database, store) = populated::<D>(3).await;
+    let found = async |searcher: i64, limit| {
+        let found = store.search_users(user(searcher), "user-", limit).await.unwrap();
+        found.iter().map(|user| user.id.get()).collect::<Vec<_>>()
+    };
+    store.block(block(1, 2)).await.unwrap();
+    assert_eq!(found(2, 9).await, [2, 3]);
+    assert_eq!(found(2, 1).await, [2], "as many as are wanted");
+    assert_eq!(found(1, 9).await, [1, 2, 3], "the blocker finds everybody");
+    store.unblock(block(1, 2)).await.unwrap();
+    assert_eq!(found(2, 9).await, [1, 2, 3]);
+}
+
+pub(super) async fn whoever_is_blocked_sees_the_read_mark_of_then<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let first = send(&*store, 1, 2, "first").await.chat;
+    let last = send(&*store, 1, 2, "last").await.chat;
+    let read = async |store: &dyn Store, of: i64| {
+        let page = store.conversations(user(of), None, 1).await.unwrap();
+        page.conversations[0].peer_read_up_to
+    };
+    store.mark_read(user(2), first.conversation_id, first.id).await.unwrap();
+    store.block(block(2, 1)).await.unwrap();
+    store.mark_read(user(2), first.conversation_id, last.id).await.unwrap();
+    store.mark_read(user(1), first.conversation_id, last.id).await.unwrap();
+    assert_eq!(read(&*store, 1).await, Some(first.id));
+    assert_eq!(read(&*store, 2).await, Some(last.id), "the blocker sees the other's as before");
+    store.unblock(block(2, 1)).await.unwrap();
+    assert_eq!(read(&*store, 1).await, Some(last.id));
+}
+
+pub(super) async fn a_restriction_replaces_the_one_before<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let muted = Restriction {
+        kind: RestrictionKind::Muted,
+        until: Some(Timestamp::from_millis(1_900_000_000_000)),
+    };
+    let banned = Restriction { kind: RestrictionKind::Banned, until: None };
+    assert!(!store.restrict(user(77), Some(muted), None).await.unwrap());
+    for restriction in [Some(muted), Some(banned), None, Some(muted)] {
+        assert!(store.restrict(user(1), restriction, Some("why")).await.unwrap());
+        let standing = store.standing(user(1), 10).await.unwrap();
+        assert_eq!(standing, Standing { restriction, blocks: Some(Vec::new()) });
+    }
+    assert_eq!(changed(&*store).await, [1]);
+    assert_eq!(store.standing(user(2), 10).await.unwrap().restriction, None);
+}
+
+pub(super) async fn a_change_of_a_standing_is_found_by_its_time<D: Database>() {
+    let (database, store) = populated::<D>(4).await;
+    store.block(block(1, 2)).await.unwrap();
+    let before = store.changed_standings(LONG).await.unwrap();
+    database.tamper("UPDATE standing_changes SET changed_at = changed_at - 600000").await;
+    assert_eq!(store.changed_standings(Duration::from_mins(5)).await.unwrap(), []);
+    assert_eq!(store.changed_standings(Duration::from_mins(20)).await.unwrap().len(), 2);
+    store.unblock(block(1, 2)).await.unwrap();
+    let after = store.changed_standings(Duration::from_mins(5)).await.unwrap();
+    assert_eq!(after.len(), 2);
+    assert!(
+        after.iter().all(|(user, at)| before.iter().all(|(other, was)| user != other || at >= was))
+    );
+}
+
+pub(super) async fn what_is_fixed_about_a_conversation_is_found<D: Database>() {
+    let (database, store) = populated::<D>(4).await;
+    let direct = send(&*store, 3, 1, "x").await.chat.conversation_id;
+    let group = groups::quiet_group(&database, vec![user(1), user(2)]).await;
+    let pair = Some((user(1), user(3)));
+    let facts = async |sender: i64, destination| {
+        store.conversation_origin(user(sender), destination).await.unwrap()
+    };
+    let of_direct = Some(ConversationOrigin { pair, is_managed: false });
+    for (sender, destination, found) in [
+        (1, Destination::Direct(user(3)), of_direct),
+        (3, Destination::Direct(user(1)), of_direct),
+        (4, Destination::Conversation(direct), of_direct),
+        (2, Destination::Direct(user(1)), None),
+        (1, Destination::Direct(user(1)), None),
+        (
+            4,
+            Destination::Conversation(group),
+            Some(ConversationOrigin { pair: None, is_managed: false }),
+        ),
+        (1, Destination::Conversation(ConversationId::new(99).unwrap()), None),
+    ] {
+        assert_eq!(facts(sender, destination).await, found, "{sender} {destination:?}");
+    }
+    database
+        .tamper(&format!("UPDATE conversations SET is_managed = true WHERE id = {direct}"))
+        .await;
+    assert!(facts(1, Destination::Direct(user(3))).await.unwrap().is_managed);
+
+    store.append(&[chat(1, 3, "k", "x")]).await.unwrap();
+    let key = |key: &str| ClientMsgId::parse(key).unwrap();
+    assert!(store.is_committed(user(1), &key("k")).await.unwrap());
+    assert!(!store.is_committed(user(3), &key("k")).await.unwrap());
+    assert!(!store.is_committed(user(1), &key("K")).await.unwrap());
+}

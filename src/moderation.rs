@@ -1,11 +1,14 @@
 //! What whoever keeps order does: restricts users, and decides about reports.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::{
     accounts::Accounts,
     clock::Clock,
-    domain::{HeldId, ReportId, Restriction, RestrictionKind, UserId},
+    domain::{HeldId, ReportId, Restriction, RestrictionKind, User, UserId},
     jobs::Job,
     messaging::Messaging,
     protocol::fault::{ApiError, ErrorCode},
@@ -38,10 +41,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// What is done about a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum ReportAction {
     /// Nothing; it is settled.
     Resolve,
+    /// Recall the chat that was reported.
+    Recall,
     /// Mute the user who was reported, without an end.
     Mute,
     /// Ban that user, without an end.
@@ -53,6 +59,7 @@ impl ReportAction {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
+            Self::Recall => "recall",
             Self::Mute => "mute",
             Self::Ban => "ban",
         }
@@ -125,6 +132,18 @@ impl Moderation {
         if self.messaging.refuse(id, false, &refusal).await? { Ok(()) } else { Err(not_held()) }
     }
 
+    /// Those of these users who exist.
+    pub async fn people(
+        &self,
+        users: impl Iterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, User>, ApiError> {
+        let mut ids: Vec<_> = users.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let users = self.store.users(&ids).await?;
+        Ok(users.into_iter().map(|user| (user.id, user)).collect())
+    }
+
     /// Reports about which nothing was done, the oldest first.
     pub async fn open_reports(
         &self,
@@ -143,14 +162,19 @@ impl Moderation {
         let found = self.store.find_report(id).await?;
         let report =
             found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such report"))?;
-        let kind = match action {
+        let forever = |kind| Some(Restriction { kind, until: None });
+        let restriction = match action {
             ReportAction::Resolve => None,
-            ReportAction::Mute => Some(RestrictionKind::Muted),
-            ReportAction::Ban => Some(RestrictionKind::Banned),
+            ReportAction::Recall => {
+                let chat = report.chat_id.ok_or_else(ApiError::chat_not_found)?;
+                self.messaging.recall_any(chat).await?;
+                None
+            }
+            ReportAction::Mute => forever(RestrictionKind::Muted),
+            ReportAction::Ban => forever(RestrictionKind::Banned),
         };
-        if let Some(kind) = kind {
-            let restriction = Restriction { kind, until: None };
-            self.restrict(report.reported, Some(restriction), Some("reported")).await?;
+        if restriction.is_some() {
+            self.restrict(report.reported, restriction, Some("reported")).await?;
         }
         self.store.close_report(id, action.as_str()).await?;
         Ok(Report { outcome: Some(action.as_str().to_owned()), ..report })

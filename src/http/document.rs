@@ -18,7 +18,7 @@ use super::error::Problem;
 const FAULTS: [u16; 13] = [400, 401, 403, 404, 409, 410, 413, 415, 416, 422, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 22] = [
+const FURTHER: [(&str, &[u16]); 23] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
     ("/v1/login/token", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
@@ -38,6 +38,7 @@ const FURTHER: [(&str, &[u16]); 22] = [
     ("/v1/admin/sessions", &[404]),
     ("/v1/admin/chats", &[404, 409, 422]),
     ("/v1/admin/conversations", &[404, 409]),
+    ("/v1/admin/held/{id}", &[422]),
     ("/v1/admin/conversations/{id}/members", &[409]),
     ("/v1/admin/feed", &[404, 410]),
     ("/push", &[404, 409, 422]),

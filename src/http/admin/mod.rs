@@ -4,6 +4,7 @@ mod audit;
 mod chats;
 mod conversations;
 mod feed;
+mod moderation;
 mod users;
 mod webhooks;
 
@@ -34,6 +35,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(conversations::change_any))
         .routes(routes!(conversations::add_any, conversations::remove_any))
         .routes(routes!(conversations::all_chats))
+        .routes(routes!(moderation::restrict, moderation::free))
+        .routes(routes!(moderation::held_chats))
+        .routes(routes!(moderation::decide_held))
+        .routes(routes!(moderation::reports))
+        .routes(routes!(moderation::decide_report))
         .routes(routes!(audit::audit_log))
         .routes(routes!(feed::feed))
         .routes(routes!(webhooks::endpoints))

@@ -11,7 +11,8 @@ use crate::{
     clock::Timestamp,
     domain::{Block, ClientMsgId, Destination, Restriction, RestrictionKind, User, UserId},
     store::{
-        BlockPage, ConversationOrigin, Standing, Standings, StoreError, error::corrupt, rows::cut,
+        BlockPage, ConversationOrigin, Standing, Standings, StoreError, error::corrupt,
+        identity_columns::user_columns, rows::cut,
     },
 };
 
@@ -44,11 +45,13 @@ impl Standings for Db {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<BlockPage, StoreError> {
-        let query = sqlx::query_as(
-            "SELECT u.id, u.name, u.avatar, b.created_at FROM blocks b
+        let query = sqlx::query_as(concat!(
+            "SELECT ",
+            user_columns!("u"),
+            ", b.created_at FROM blocks b
              JOIN users u ON u.id = b.blocked_id AND u.erased_at IS NULL
-             WHERE b.blocker_id = $1 AND b.blocked_id > $2 ORDER BY b.blocked_id LIMIT $3",
-        )
+             WHERE b.blocker_id = $1 AND b.blocked_id > $2 ORDER BY b.blocked_id LIMIT $3"
+        ))
         .bind(user)
         .bind(after.map_or(0, UserId::get))
         .bind(i64::from(limit) + 1);

@@ -14,6 +14,7 @@ use imserver::{
         ClientMsgId, Content, Destination, HeldId, Identity, ReportReason, Restriction,
         RestrictionKind, Seq, UserId, UserName, WhoMayWrite,
     },
+    identity::TokenVerifier,
     limits::Limits,
     media::MediaLinks,
     messaging::{Messaging, SendOutcome},
@@ -79,8 +80,15 @@ impl World {
         let long = Duration::from_hours(1);
         let auth = Auth::new(Arc::clone(&store), clock, long, long);
         let limits = Limits::none();
-        let accounts =
-            Accounts::new(Arc::clone(&store), auth, None, standings.clone(), true, limits);
+        let accounts = Accounts::new(
+            Arc::clone(&store),
+            auth,
+            Vec::new(),
+            TokenVerifier::default(),
+            standings.clone(),
+            true,
+            limits,
+        );
         let moderation =
             Moderation::new(Arc::clone(&store), accounts.clone(), messaging.clone(), standings);
         Self { _home: home, store, accounts, messaging, moderation }

@@ -75,7 +75,10 @@ async fn the_tour_works(document: &'static str, back_end: [Program; 2]) {
     assert!(heard.starts_with("chat.created") && heard.contains("order-4711"), "{heard}");
     assert_eq!(json(feed)[0]["events"].as_array().unwrap().len(), 2, "{feed}");
     let lines = json(refused);
-    assert_eq!((&lines[0]["status"], &lines[0]["detail"]), (&403.into(), &"请不要发送联系方式".into()));
+    assert_eq!(
+        (&lines[0]["status"], &lines[0]["detail"]),
+        (&403.into(), &"请不要发送联系方式".into())
+    );
     assert!(!restriction.contains("problem"), "{restriction}");
     drop(server);
 }

@@ -56,6 +56,8 @@ async fn every_wrong_value_of_every_key_is_refused() {
     ];
     let begin = vec![("kind", quoted("group")), ("members", r#"["u1","u2"]"#.to_owned())];
     let members = vec![("members", r#"["u1"]"#.to_owned())];
+    let restriction = vec![("kind", quoted("muted"))];
+    let (held, report) = (vec![("action", quoted("refuse"))], vec![("action", quoted("resolve"))]);
     let wrong_members: Vec<String> = [
         "[]",
         "{}",
@@ -111,6 +113,24 @@ async fn every_wrong_value_of_every_key_is_refused() {
         (post.clone(), "/conversations".into(), &begin, "externalId", external),
         (post.clone(), "/conversations".into(), &begin, "kind", texts(&["", "channel"])),
         (post.clone(), "/conversations".into(), &begin, "members", wrong_members.clone()),
+        (Method::PUT, "/users/u1/restriction".into(), &restriction, "kind", texts(&["", "gone"])),
+        (
+            Method::PUT,
+            "/users/u1/restriction".into(),
+            &restriction,
+            "until",
+            texts(&["", "2999-01-01", "2999-01-01T00:00:00", "1"]),
+        ),
+        (
+            Method::PUT,
+            "/users/u1/restriction".into(),
+            &restriction,
+            "reason",
+            texts(&["", "\u{0}", &"x".repeat(501)]),
+        ),
+        (post.clone(), "/held/1".into(), &held, "action", texts(&["", "recall"])),
+        (post.clone(), "/held/1".into(), &held, "detail", texts(&["", &"x".repeat(201)])),
+        (post.clone(), "/reports/1".into(), &report, "action", texts(&["", "release"])),
         (Method::PUT, route.into(), &begin, "title", texts(&["", " ", "a\u{0}b", &long])),
         (post.clone(), format!("{route}/members"), &members, "members", wrong_members.clone()),
         (Method::DELETE, format!("{route}/members"), &members, "members", wrong_members),
@@ -146,6 +166,13 @@ async fn every_wrong_value_of_every_key_is_refused() {
     for query in ["before=x", "after=-1", "before=1&after=1", "limit=0"] {
         let answer = back_end.get(&format!("{route}/chats?{query}")).await;
         assert_problem(answer, 400, "invalid_request").await;
+    }
+    for path in ["/held/x", "/reports/0"] {
+        let answer = back_end.post(path, &json!({"action": "resolve"})).await;
+        assert_problem(answer, 400, "invalid_request").await;
+    }
+    for path in ["/held?after=x", "/held?limit=0", "/reports?after=-1"] {
+        assert_problem(back_end.get(path).await, 400, "invalid_request").await;
     }
     for query in ["before=x", "before=0", "limit=x"] {
         assert_problem(back_end.get(&format!("/audit?{query}")).await, 400, "invalid_request")

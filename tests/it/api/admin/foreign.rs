@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use imserver::{
+    clock::Clock,
+    domain::{ClientMsgId, Content, Destination, UserId},
+    store::{Holds as _, KeyState, NewChat, sqlite::SqliteStore},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -28,6 +33,9 @@ impl World {
         let group = done(201, back_end.post("/conversations", &group).await).await["id"].clone();
         let said = json!({"clientMsgId": "k", "conversationId": group, "content": "in a group"});
         let chat = done(201, one.post("/v1/chats", &said).await).await["chat"]["id"].clone();
+        hold(&server, &one, &other).await;
+        let report = json!({"reportedUserId": other.id, "reason": "spam"});
+        done(201, one.post("/v1/reports", &report).await).await;
         Self { server, back_end, people: [one, other], chat: chat.as_i64().unwrap() }
     }
 
@@ -41,6 +49,22 @@ impl World {
         }
         state
     }
+}
+
+/// Has a chat held back, as if a hook wanted that.
+async fn hold(server: &Server, from: &Person, to: &Person) {
+    let store = SqliteStore::open(&server.database(), Clock::system()).await.unwrap();
+    let user = |person: &Person| UserId::new(person.id).unwrap();
+    let chat = NewChat {
+        hold: true,
+        ..NewChat::text(
+            user(from),
+            Destination::Direct(user(to)),
+            ClientMsgId::random(),
+            Content::parse("x", 1).unwrap(),
+        )
+    };
+    assert_eq!(store.hold(&chat).await.unwrap(), KeyState::Held);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod chats;
 mod conversations;
 mod foreign;
 mod keys;
+mod moderation;
 mod told;
 mod users;
 
@@ -94,6 +95,30 @@ fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)>
             at("/conversations/external:g/members"),
             member,
             "conversations",
+        ),
+        (
+            Method::PUT,
+            "/users/{externalId}/restriction",
+            at("/users/u2/restriction"),
+            json!({"kind": "muted"}),
+            "moderation",
+        ),
+        (
+            Method::DELETE,
+            "/users/{externalId}/restriction",
+            at("/users/u2/restriction"),
+            Value::Null,
+            "moderation",
+        ),
+        (Method::GET, "/held", at("/held"), Value::Null, "moderation"),
+        (Method::POST, "/held/{id}", at("/held/1"), json!({"action": "refuse"}), "moderation"),
+        (Method::GET, "/reports", at("/reports"), Value::Null, "moderation"),
+        (
+            Method::POST,
+            "/reports/{id}",
+            at("/reports/1"),
+            json!({"action": "resolve"}),
+            "moderation",
         ),
         (Method::GET, "/audit", at("/audit"), Value::Null, "audit"),
     ]

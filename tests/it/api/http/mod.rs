@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 54] = [
+pub const ROUTES: [(&str, &[&str]); 60] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -59,6 +59,11 @@ pub const ROUTES: [(&str, &[&str]); 54] = [
     ("/v1/admin/conversations/{id}", &["PUT"]),
     ("/v1/admin/conversations/{id}/members", &["DELETE", "POST"]),
     ("/v1/admin/conversations/{id}/chats", &["GET"]),
+    ("/v1/admin/users/{externalId}/restriction", &["DELETE", "PUT"]),
+    ("/v1/admin/held", &["GET"]),
+    ("/v1/admin/held/{id}", &["POST"]),
+    ("/v1/admin/reports", &["GET"]),
+    ("/v1/admin/reports/{id}", &["POST"]),
     ("/v1/admin/audit", &["GET"]),
     ("/v1/admin/feed", &["GET"]),
     ("/v1/admin/webhooks", &["GET"]),

@@ -137,6 +137,9 @@ impl Route<'_> {
                 body.remove("avatarUrl");
                 body.remove("profile");
             }
+            "/v1/admin/users/{externalId}/restriction" => {
+                body.remove("until");
+            }
             "/v1/reports" => {
                 body.remove("chatId");
                 body.insert("reportedUserId".to_owned(), world.peer.id.into());

@@ -103,7 +103,7 @@ pub(super) async fn what_a_back_end_does_not_say_stays<D: Database>() {
         store.rename(told.id, &name("王五")).await.unwrap().unwrap().avatar_url,
         told.avatar_url
     );
-    assert_eq!(store.search_users("王", 9).await.unwrap()[0].external_id, Some(id("u1")));
+    assert_eq!(store.search_users(told.id, "王", 9).await.unwrap()[0].external_id, Some(id("u1")));
 
     let nothing = UserFacts { name: None, avatar_url: None, profile: None };
     let (same, _) = put(&*store, "u1", nothing.clone()).await;

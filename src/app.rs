@@ -30,6 +30,7 @@ use crate::{
     delivery::{self, Delivery},
     descriptors,
     drain::Drain,
+    export::Exporter,
     http,
     http_client::http_client,
     identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
@@ -357,6 +358,7 @@ impl App {
         switch_outbox(&settings, &*store).await?;
         let storage = Storage::open(&settings.media.url)?;
         let shared_work = shared_work(&settings, &store, &storage, &clock);
+        let exporter = Exporter::new(Arc::clone(&store), storage.clone(), clock.clone());
         let Cluster { bus, incoming, presence, transitions, limiter, instances } =
             Cluster::connect(&settings, &clock).await?;
         let has_others = !instances.is_empty();
@@ -414,6 +416,7 @@ impl App {
             accounts,
             media,
             admin: Admin::new(Arc::clone(&store)),
+            exporter,
             feed: told.feed,
             webhooks: told.webhooks,
             messaging,

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod api_keys;
+mod export;
 
 use std::{
     fmt::Write as _,
@@ -15,7 +16,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::api_keys::ApiKeyCommand;
+use self::{api_keys::ApiKeyCommand, export::ExportUser};
 use crate::{
     accounts,
     app::{self, App},
@@ -91,6 +92,8 @@ enum Admin {
         #[arg(value_name = "ID")]
         user: UserId,
     },
+    /// Hand out all that is kept of a user, as a tar of JSON lines and media
+    ExportUser(ExportUser),
     /// The keys by which a back end uses the server API
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
@@ -158,6 +161,7 @@ async fn execute(cli: Cli, output: &Output) -> anyhow::Result<()> {
             anyhow::ensure!(known, "there is no user {user}");
             answer(&format!("user {user} is erased"))
         }
+        Command::Admin(Admin::ExportUser(command)) => export::run(command, &settings, clock).await,
         Command::Admin(Admin::ApiKey(command)) => {
             let store = app::open_store(&settings, &clock).await?;
             api_keys::run(&*store, command).await

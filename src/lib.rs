@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod descriptors;
 pub mod domain;
 pub mod drain;
+pub mod export;
 pub mod healthcheck;
 pub mod http;
 pub mod http_client;

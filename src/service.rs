@@ -15,6 +15,7 @@ use crate::{
     config::Settings,
     delivery::Delivery,
     drain::Drain,
+    export::Exporter,
     limits::{HandshakeGate, Limits},
     media::MediaLibrary,
     messaging::Messaging,
@@ -35,6 +36,8 @@ pub struct Service {
     pub media: MediaLibrary,
     /// What a company's own back end can do.
     pub admin: Admin,
+    /// What hands a user all that is kept of them.
+    pub exporter: Exporter,
     /// The pull feed, if there is one.
     pub feed: Option<Feed>,
     /// The endpoints that are told what happens.

@@ -38,7 +38,7 @@ impl Admin {
         action: &'static str,
         subject: Option<String>,
     ) -> Result<Act, ApiError> {
-        let id = self.store.begin_act(key.id, action, subject.as_deref()).await?;
+        let id = self.store.begin_act(Some(key.id), action, subject.as_deref()).await?;
         let act = Act { store: Arc::clone(&self.store), id, subject: None };
         if key.scopes.allow(scope) {
             return Ok(act);

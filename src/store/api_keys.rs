@@ -58,10 +58,10 @@ pub struct AuditPage {
 /// The audit log. It is only added to, and never says what anybody wrote.
 #[async_trait]
 pub trait AuditLog {
-    /// Notes that an act begins.
+    /// Notes that an act begins. No key: by the command line.
     async fn begin_act(
         &self,
-        key: ApiKeyId,
+        key: Option<ApiKeyId>,
         action: &str,
         subject: Option<&str>,
     ) -> Result<AuditId, StoreError>;

@@ -13,6 +13,7 @@ mod columns;
 mod conversations;
 mod erasure;
 mod error;
+mod exports;
 mod external_users;
 mod facts;
 mod groups;
@@ -46,6 +47,7 @@ pub use avatars::Avatars;
 pub use conversations::{ChangePage, ChatPage, ConversationPage, Conversations, ReadMark, Window};
 pub use erasure::Erasure;
 pub use error::StoreError;
+pub use exports::{ExportKey, ExportPage, ExportPart, ExportedUser, Exports};
 pub use external_users::ExternalUsers;
 pub use facts::{ConversationFacts, Facts};
 pub use groups::{GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged, Told};
@@ -99,9 +101,9 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, ExternalUsers,
-        Facts, Groups, Holds, Identities, Jobs, ManagedConversations, MediaRecords, Outbox, Recalls,
-        Reports, Sessions, Standings, Webhooks
+    Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, Exports,
+        ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations, MediaRecords,
+        Outbox, Recalls, Reports, Sessions, Standings, Webhooks
 }
 
 store! {

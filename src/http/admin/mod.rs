@@ -3,6 +3,7 @@
 mod audit;
 mod chats;
 mod conversations;
+mod exports;
 mod feed;
 mod moderation;
 mod users;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(users::put_users))
         .routes(routes!(users::put_user))
         .routes(routes!(users::end_sessions))
+        .routes(routes!(exports::export_user))
         .routes(routes!(users::begin_session))
         .routes(routes!(chats::send_as))
         .routes(routes!(chats::recall_any))

@@ -184,7 +184,7 @@ impl From<AuditRow> for AuditEntry {
 impl AuditLog for Db {
     async fn begin_act(
         &self,
-        key: ApiKeyId,
+        key: Option<ApiKeyId>,
         action: &str,
         subject: Option<&str>,
     ) -> Result<AuditId, StoreError> {

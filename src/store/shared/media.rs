@@ -32,6 +32,7 @@ macro_rules! media_columns {
          f.thumb_size, f.duration_ms, f.name"
     };
 }
+pub(super) use media_columns;
 
 #[async_trait]
 impl MediaRecords for Db {

@@ -7,6 +7,7 @@ mod appends;
 mod avatars;
 mod conversations;
 mod erasure;
+mod exports;
 mod external_users;
 mod facts;
 mod group_changes;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chats;
 mod conversations;
+mod exports;
 mod foreign;
 mod keys;
 mod moderation;
@@ -59,6 +60,7 @@ fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)>
             Value::Null,
             "sessions",
         ),
+        (Method::GET, "/users/{externalId}/export", at("/users/u2/export"), Value::Null, "users"),
         (Method::POST, "/chats", at("/chats"), chat_body, "chats"),
         (
             Method::POST,

@@ -94,7 +94,7 @@ fn help_and_version_say_what_matters() {
         assert!(help.stdout.contains(word), "{word} is not in the help:\n{}", help.stdout);
     }
     let admin = Run::new(home.path(), &["admin", "--help"]).ended();
-    for word in ["rotate-epoch", "erase-user", "api-key"] {
+    for word in ["rotate-epoch", "erase-user", "export-user", "api-key"] {
         assert!(admin.stdout.contains(word), "{}", admin.stdout);
     }
     let version = Run::new(home.path(), &["--version"]).ended();

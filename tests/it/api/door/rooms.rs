@@ -68,6 +68,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["clock", "domain", "store"]),
     ("jobs", &["domain", "store"]),
     ("media", &["clock", "config", "domain", "jobs", "limits", "picture", "protocol", "store"]),
+    ("export", &["clock", "domain", "media", "protocol", "store"]),
     ("delivery", &["bus", "clock", "domain", "hub", "media", "presence", "protocol", "store"]),
     ("standing", &["clock", "domain", "protocol", "recent", "store"]),
     (
@@ -129,6 +130,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "delivery",
             "drain",
+            "export",
             "limits",
             "media",
             "messaging",
@@ -146,6 +148,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "auth",
             "clock",
             "domain",
+            "export",
             "media",
             "messaging",
             "outbox",

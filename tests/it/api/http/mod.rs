@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 60] = [
+pub const ROUTES: [(&str, &[&str]); 61] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -52,6 +52,7 @@ pub const ROUTES: [(&str, &[&str]); 60] = [
     ("/v1/admin/users", &["POST"]),
     ("/v1/admin/users/{externalId}", &["PUT"]),
     ("/v1/admin/users/{externalId}/sessions", &["DELETE"]),
+    ("/v1/admin/users/{externalId}/export", &["GET"]),
     ("/v1/admin/sessions", &["POST"]),
     ("/v1/admin/chats", &["POST"]),
     ("/v1/admin/chats/{id}/recall", &["POST"]),

@@ -92,8 +92,8 @@ pub(super) async fn an_act_is_in_the_log_from_its_beginning<D: Database>() {
     let database = D::create().await;
     let store = database.open().await;
     let key = make(&*store, "crm", 1).await;
-    let first = store.begin_act(key, "user.put", None).await.unwrap();
-    let second = store.begin_act(key, "chats.read", Some("conversation:3")).await.unwrap();
+    let first = store.begin_act(Some(key), "user.put", None).await.unwrap();
+    let second = store.begin_act(Some(key), "chats.read", Some("conversation:3")).await.unwrap();
     assert!(first < second);
     let lines = async || log(&*store).await.iter().take(2).map(line).collect::<Vec<_>>();
     assert_eq!(lines().await, ["chats.read conversation:3 -", "user.put - -"]);
@@ -114,7 +114,7 @@ pub(super) async fn the_log_comes_in_pages_newest_first<D: Database>() {
     let store = database.open().await;
     let key = make(&*store, "crm", 1).await;
     for _ in 0..5 {
-        store.begin_act(key, "x", None).await.unwrap();
+        store.begin_act(Some(key), "x", None).await.unwrap();
     }
     let mut seen = Vec::new();
     let mut before = None;

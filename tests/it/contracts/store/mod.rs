@@ -11,6 +11,7 @@ mod conversations;
 pub mod cost;
 mod erasure;
 mod erasure_postgres;
+mod exports;
 mod external_users;
 pub(crate) mod fake;
 mod feed;
@@ -68,6 +69,9 @@ pub(crate) trait Database: Sized + Send + Sync + 'static {
 
     /// The one number that a query answers.
     async fn number(&self, query: &str) -> i64;
+
+    /// All columns, each behind its table and a dot, but for what the database itself keeps.
+    async fn columns(&self) -> Vec<String>;
 
     /// How many rows these are: what stands behind `FROM`.
     async fn count(&self, rows: &str) -> i64 {
@@ -287,6 +291,15 @@ macro_rules! store_contract {
                     words_are_blanked_page_by_page,
                     groups_are_left_and_recalled_words_go,
                     no_word_and_no_session_slips_past_an_erasure,
+                ];
+                exports: [
+                    a_user_is_read_with_profile_identities_and_restriction,
+                    chats_are_read_as_they_are_now_and_quotes_as_ids,
+                    conversations_are_read_with_ones_own_settings,
+                    many_stretches_of_several_groups_come_in_pages,
+                    lists_have_what_is_ones_own_alone,
+                    uploads_come_in_pages,
+                    every_table_with_a_users_id_is_thought_of,
                 ];
                 api_keys: [
                     a_key_is_found_by_its_secret_until_it_is_revoked,

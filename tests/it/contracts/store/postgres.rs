@@ -41,6 +41,15 @@ impl Database for PgDatabase {
         postgres::execute(&self.url, statement).await;
     }
 
+    async fn columns(&self) -> Vec<String> {
+        let mut connection = postgres::connect(&self.url).await;
+        let query = sqlx::query_scalar(
+            "SELECT table_name || '.' || column_name FROM information_schema.columns
+             WHERE table_schema = current_schema() AND table_name <> '_sqlx_migrations'",
+        );
+        query.fetch_all(&mut connection).await.unwrap()
+    }
+
     async fn number(&self, query: &str) -> i64 {
         let mut connection = postgres::connect(&self.url).await;
         let query = AssertSqlSafe(query.to_owned());

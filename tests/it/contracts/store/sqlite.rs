@@ -45,6 +45,16 @@ impl Database for SqliteFile {
         connection.close().await.unwrap();
     }
 
+    async fn columns(&self) -> Vec<String> {
+        let mut connection = self.connect().await;
+        let query = sqlx::query_scalar(
+            "SELECT t.name || '.' || c.name FROM sqlite_master t
+             JOIN pragma_table_info(t.name) c
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> '_sqlx_migrations'",
+        );
+        query.fetch_all(&mut connection).await.unwrap()
+    }
+
     async fn number(&self, query: &str) -> i64 {
         let mut connection = self.connect().await;
         let query = AssertSqlSafe(query.to_owned());

@@ -1,0 +1,3 @@
+-- no-transaction
+-- What somebody has uploaded, in the order of the ids.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS media_by_owner ON media (owner_id, id);

@@ -139,10 +139,11 @@ impl Events {
             Some(id) => self.store.chat(id).await?,
             None => None,
         };
-        Ok(match chat {
+        let chat = match chat {
             Some(chat) => serde_json::to_value(&*self.links.shown(&chat)).expect("a chat is JSON"),
             None => json!({"id": entry.chat, "conversationId": entry.conversation}),
-        })
+        };
+        Ok(json!({"chat": chat}))
     }
 
     async fn conversation(&self, entry: &OutboxEntry) -> Result<Value, StoreError> {
@@ -234,6 +235,9 @@ fn name(person: &mut Map<String, Value>, known: &HashMap<UserId, String>) {
 /// its sender has made.
 fn for_each_person(data: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     let Value::Object(data) = data else { return };
+    if let Some(chat) = data.get_mut("chat") {
+        return for_each_person(chat, visit);
+    }
     visit(data);
     for key in ["replyTo", "members", "joined", "left", "roles"] {
         match data.get_mut(key) {

@@ -125,8 +125,8 @@ async fn members(
         let detail = format!("`members` must name 1 to {MAX_USERS} users");
         return Err(ApiError::new(ErrorCode::InvalidUserIds, detail));
     }
-    let named = members.into_iter().map(Member::named).collect::<Result<Vec<_>, _>>()?;
-    let (names, roles): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+    let pairs = members.into_iter().map(Member::named).collect::<Result<Vec<_>, _>>()?;
+    let (names, roles): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let users = service.admin.users(&names).await?;
     Ok(users.into_iter().zip(roles).collect())
 }

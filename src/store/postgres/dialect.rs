@@ -303,13 +303,13 @@ pub(super) async fn tell_facts(
         all().map(|it| it.avatar_url.as_ref()?.as_ref().map(AvatarUrl::as_str)).collect::<Vec<_>>(),
     )
     .bind(all().map(|it| it.profile.is_some()).collect::<Vec<_>>())
-    .bind(all().map(|it| profile(it).public.map(text)).collect::<Vec<_>>())
-    .bind(all().map(|it| profile(it).hidden.map(text)).collect::<Vec<_>>())
+    .bind(all().map(|it| profile(it).public.as_ref().map(text)).collect::<Vec<_>>())
+    .bind(all().map(|it| profile(it).hidden.as_ref().map(text)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn text(payload: Payload) -> String {
+fn text(payload: &Payload) -> String {
     payload.as_str().to_owned()
 }

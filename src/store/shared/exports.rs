@@ -227,6 +227,7 @@ impl Record for SessionRecord {
 
 #[derive(FromRow, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "they are columns, and facts of their own")]
 struct ConversationRecord {
     id: ConversationId,
     kind: ConversationKind,

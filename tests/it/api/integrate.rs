@@ -77,7 +77,7 @@ async fn the_tour_works(document: &'static str, back_end: [Program; 2]) {
     let lines = json(refused);
     assert_eq!(
         (&lines[0]["status"], &lines[0]["detail"]),
-        (&403.into(), &"请不要发送联系方式".into())
+        (&422.into(), &"请不要发送联系方式".into())
     );
     assert!(!restriction.contains("problem"), "{restriction}");
     drop(server);

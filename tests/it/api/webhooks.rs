@@ -36,7 +36,7 @@ async fn a_back_end_is_told_by_a_service_that_is_killed() {
     eventually("the chat is told", async || told("chat.created").is_some()).await;
     let (begun, chat) = (told("conversation.created").unwrap(), told("chat.created").unwrap());
     assert_eq!(begun.body["data"]["members"], json!([{"userId": zhang.id, "externalId": null}]));
-    assert_eq!((chat.words(), &chat.body["data"]["externalId"]), ("你好", &json!(null)));
+    assert_eq!((chat.words(), &chat.body["data"]["chat"]["externalId"]), ("你好", &json!(null)));
 
     receiver.answer(|_| Answer::Status(503));
     zhang.send(zhang.id, "two", "在之前").await;

@@ -34,7 +34,7 @@ impl Received {
 
     /// The words of the chat that it tells of.
     pub fn words(&self) -> &str {
-        self.body["data"]["content"].as_str().unwrap_or_default()
+        self.body["data"]["chat"]["content"].as_str().unwrap_or_default()
     }
 }
 

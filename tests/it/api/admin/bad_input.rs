@@ -30,7 +30,11 @@ async fn what_is_no_object_is_refused() {
     drop(server);
 }
 
+/// A request, its good fields, one of them, and wrong values of it.
+type Case<'a> = (Method, String, &'a Vec<(&'static str, String)>, &'static str, Vec<String>);
+
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of values")]
 async fn every_wrong_value_of_every_key_is_refused() {
     let (server, back_end) = set();
     for id in ["u1", "u2"] {
@@ -78,7 +82,7 @@ async fn every_wrong_value_of_every_key_is_refused() {
     .collect();
     let wrong = |is: Is| is.wrong().into_iter().filter_map(|(value, _)| value).collect::<Vec<_>>();
     let (post, route) = (Method::POST, "/conversations/external:g");
-    let cases: Vec<(Method, String, &Vec<(&str, String)>, &str, Vec<String>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (Method::PUT, "/users/u1".into(), &put, "name", wrong(Is::Name)),
         (
             Method::PUT,

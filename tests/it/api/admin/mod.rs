@@ -13,11 +13,18 @@ mod users;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{BackEnd, Person, Server, Start, server::json_of};
+use crate::harness::{BackEnd, Person, Server, Start, receiver::SECRET, server::json_of};
 
 /// A server without rate limits, and a back end that may do everything.
 fn set() -> (Server, BackEnd) {
-    let server = Start::default().set("limits.enabled", false).run();
+    // Nobody listens there.
+    let endpoint = json!([{"name": "crm", "url": "http://127.0.0.1:1/", "secret": SECRET}]);
+    let server = Start::default()
+        .set("limits.enabled", false)
+        .set("feed.enabled", true)
+        .set("webhooks.endpoints", endpoint)
+        .set("webhooks.allow_private", true)
+        .run();
     let back_end = server.back_end("all");
     (server, back_end)
 }
@@ -38,6 +45,7 @@ async fn done(status: u16, answer: reqwest::Response) -> Value {
 
 /// Every route of the server API, as the OpenAPI document has it, in a form that succeeds, with its scope. The
 /// world is that of [`foreign`]: the users `u1` and `u2`, the group `g` of both, and a chat there.
+#[expect(clippy::too_many_lines, reason = "a table of routes")]
 fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)> {
     let at = |path: &str| path.to_owned();
     let member = json!({"members": ["u2"]});
@@ -121,6 +129,22 @@ fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)>
             at("/reports/1"),
             json!({"action": "resolve"}),
             "moderation",
+        ),
+        (Method::GET, "/feed", at("/feed"), Value::Null, "feed"),
+        (Method::GET, "/webhooks", at("/webhooks"), Value::Null, "webhooks"),
+        (
+            Method::GET,
+            "/webhooks/{endpoint}/deliveries",
+            at("/webhooks/crm/deliveries"),
+            Value::Null,
+            "webhooks",
+        ),
+        (
+            Method::POST,
+            "/webhooks/{endpoint}/replay",
+            at("/webhooks/crm/replay"),
+            json!({"since": "2020-01-01T00:00:00Z"}),
+            "webhooks",
         ),
         (Method::GET, "/audit", at("/audit"), Value::Null, "audit"),
     ]

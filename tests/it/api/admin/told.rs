@@ -19,14 +19,14 @@ async fn a_back_end_reads_the_feed() {
     let page = back_end.get_json("/feed").await;
     let kinds: Vec<_> = page["events"].as_array().unwrap().iter().map(|it| &it["type"]).collect();
     assert_eq!(kinds, ["user.created", "conversation.created", "chat.created"]);
-    assert_eq!(page["events"][2]["data"]["content"], "你好");
+    assert_eq!(page["events"][2]["data"]["chat"]["content"], "你好");
     assert_eq!(page["hasMore"], false);
     let cursor = page["cursor"].as_str().unwrap();
 
     let path = format!("/feed?after={cursor}&waitSecs=30");
     let wait = back_end.get_json(&path);
     let (news, _) = tokio::join!(wait, zhang.send(zhang.id, "two", "再见"));
-    assert_eq!(news["events"][0]["data"]["content"], "再见");
+    assert_eq!(news["events"][0]["data"]["chat"]["content"], "再见");
     let first = back_end.get_json("/feed?limit=1").await;
     assert_eq!((&first["events"][0], &first["hasMore"]), (&page["events"][0], &json!(true)));
 

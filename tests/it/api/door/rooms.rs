@@ -151,6 +151,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "export",
             "media",
             "messaging",
+            "moderation",
             "outbox",
             "protocol",
             "service",

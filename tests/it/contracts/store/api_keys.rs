@@ -1,6 +1,7 @@
 //! Keys of the server API, and the log of what is done with them.
 
 use imserver::{
+    clock::Timestamp,
     domain::{ApiKeyId, ApiKeyName, Scope, Scopes},
     store::{AuditEntry, Store, TokenHash},
 };
@@ -72,7 +73,7 @@ pub(super) async fn the_use_of_a_key_is_noted_once_a_minute<D: Database>() {
     let database = D::create().await;
     let store = database.open().await;
     let id = make(&*store, "crm", 1).await;
-    let used = async || store.api_keys().await.unwrap()[0].last_used_at.map(|at| at.as_millis());
+    let used = async || store.api_keys().await.unwrap()[0].last_used_at.map(Timestamp::as_millis);
     let find = async || store.api_key(TokenHash([1; 32])).await.unwrap().unwrap();
     assert_eq!(used().await, None);
     assert_eq!(find().await.id, id);

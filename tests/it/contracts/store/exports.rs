@@ -6,8 +6,8 @@ use imserver::{
     accounts,
     clock::Timestamp,
     domain::{
-        Block, ChatId, ExternalId, GroupChange, GroupRules, Payload, Profile, ReportReason,
-        UserFacts, UserId,
+        AvatarUrl, Block, ChatId, ExternalId, GroupChange, GroupRules, Payload, Profile,
+        ReportReason, UserFacts, UserId,
         group::{GroupHistory, WhoMayAdd},
     },
     store::{ExportPart, NewChat, NewReport, ReportAbout, Store, TokenHash},
@@ -25,8 +25,8 @@ async fn made(store: &dyn Store) -> i64 {
     let profile =
         Profile { public: part(r#"{"level":3}"#), hidden: part(r#"{"private":{"phone":"1"}}"#) };
     let facts = UserFacts {
-        name: name("张三"),
-        avatar_url: Some(Some("https://example.com/1.png".into())),
+        name: Some(name("张三")),
+        avatar_url: Some(AvatarUrl::parse("https://example.com/1.png")),
         profile: Some(profile),
     };
     let id = ExternalId::parse("u1").unwrap();
@@ -110,7 +110,7 @@ pub(super) async fn chats_are_read_as_they_are_now_and_quotes_as_ids<D: Database
     store.delete_for(user(1), sent[1]).await.unwrap();
     let upload = media::kept(&*store, 1).await;
     let shown = NewChat {
-        client_msg_id: chat(1, 2, "f", "").client_msg_id,
+        client_msg_id: chat(1, 2, "f", "x").client_msg_id,
         ..media::showing(1, 2, upload)
     };
     say(&*store, shown).await;
@@ -148,7 +148,10 @@ pub(super) async fn conversations_are_read_with_ones_own_settings<D: Database>()
     let leaving = GroupChange::Remove(user(1));
     store.change_group(group, user(1), &leaving, RULES).await.unwrap().unwrap();
     let own = members::begin(&*store, 1, &[2]).await.0;
-    let settings = "UPDATE members SET draft = 'begun', muted = true, pinned_at = 1000";
+    let settings = format!(
+        "UPDATE members SET draft = 'begun', muted = true, pinned_at = 1000, read_up_to = {}",
+        first.id
+    );
     let which = format!("user_id = 1 AND conversation_id = {}", first.conversation_id);
     database.tamper(&format!("{settings} WHERE {which}")).await;
     database.tamper("UPDATE members SET draft = 'of another' WHERE user_id = 2").await;
@@ -305,7 +308,7 @@ const COLUMNS: [(&str, &str); 24] = [
 ];
 
 /// Tables of nobody.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 11] = [
     "api_keys",
     "audit_log",
     "avatars",
@@ -315,6 +318,8 @@ const OTHERS: [&str; 9] = [
     "outbox",
     "replicas",
     "service",
+    "webhook_deliveries",
+    "webhook_switched_off",
 ];
 
 /// What ids of other things are called.

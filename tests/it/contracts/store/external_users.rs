@@ -22,8 +22,8 @@ fn called(text: &str) -> UserFacts {
     UserFacts { name: Some(name(text)), avatar_url: None, profile: None }
 }
 
-fn payload(json: &str) -> Option<Payload> {
-    Some(Payload::parse(json.to_owned()).unwrap())
+fn payload(json: &str) -> Payload {
+    Payload::parse(json.to_owned()).unwrap()
 }
 
 async fn put(store: &dyn Store, who: &str, facts: UserFacts) -> (User, bool) {
@@ -85,14 +85,14 @@ pub(super) async fn what_a_back_end_does_not_say_stays<D: Database>() {
         name: Some(name("张三")),
         avatar_url: Some(AvatarUrl::parse("https://example.com/1.png")),
         profile: Some(Profile {
-            public: payload(r#"{"level": 3}"#),
-            hidden: payload(r#"{"server":{"vip":true}}"#),
+            public: Some(payload(r#"{"level": 3}"#)),
+            hidden: Some(payload(r#"{"server":{"vip":true}}"#)),
         }),
     };
     let (told, _) = put(&*store, "u1", all).await;
     let hidden = "users WHERE hidden_profile = '{\"server\":{\"vip\":true}}'";
     let seen = (told.avatar_url.as_ref().map(AvatarUrl::as_str), told.public_profile.clone());
-    assert_eq!(seen, (Some("https://example.com/1.png"), payload(r#"{"level": 3}"#)));
+    assert_eq!(seen, (Some("https://example.com/1.png"), Some(payload(r#"{"level": 3}"#))));
     assert_eq!(database.count(hidden).await, 1);
 
     let (renamed, _) = put(&*store, "u1", called("李四")).await;
@@ -130,7 +130,10 @@ pub(super) async fn what_a_back_end_said_goes_with_an_erasure<D: VersionBefore>(
     let store = database.open().await;
     let facts = UserFacts {
         avatar_url: Some(AvatarUrl::parse("https://example.com/1.png")),
-        profile: Some(Profile { public: payload(r#"{"a":1}"#), hidden: payload(r#"{"b":2}"#) }),
+        profile: Some(Profile {
+            public: Some(payload(r#"{"a":1}"#)),
+            hidden: Some(payload(r#"{"b":2}"#)),
+        }),
         ..called("张三")
     };
     let told = "users WHERE coalesce(avatar_url, public_profile, hidden_profile) IS NOT NULL";

@@ -29,7 +29,7 @@ async fn page(feed: &Feed, after: Option<&str>, limit: u32) -> FeedPage {
 }
 
 fn words(page: &FeedPage) -> Vec<&str> {
-    page.events.iter().filter_map(|event| event.data["content"].as_str()).collect()
+    page.events.iter().filter_map(|event| event.data["chat"]["content"].as_str()).collect()
 }
 
 pub(super) async fn a_feed_is_read_page_by_page<D: Database>() {
@@ -56,9 +56,9 @@ pub(super) async fn a_feed_is_read_page_by_page<D: Database>() {
         {"userId": 1, "externalId": "e-1"}, {"userId": 2, "externalId": null},
     ]);
     assert_eq!((&begun.data["members"], &begun.data["kind"]), (&members, &"direct".into()));
-    assert_eq!(recalled.data["state"], "recalled");
+    assert_eq!(recalled.data["chat"]["state"], "recalled");
     let named = ["userId", "externalId", "targetUserId", "targetExternalId"];
-    let named = named.map(|key| two.data[key].clone());
+    let named = named.map(|key| two.data["chat"][key].clone());
     assert_eq!(named, [2.into(), serde_json::Value::Null, 1.into(), "e-1".into()]);
 
     // By pages it is the same.

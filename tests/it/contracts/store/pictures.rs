@@ -117,7 +117,7 @@ pub(super) async fn an_upload_counts_in_place_of_a_picture_elsewhere<D: Database
     let first = give(&*store, 1, "first").await.unwrap();
     let told = store.update_user(user(1), &facts).await.unwrap().unwrap();
     assert_eq!(told, User { avatar_url: url, ..first });
-    assert_eq!(store.users(&[user(1)]).await.unwrap(), [told.clone()]);
+    assert_eq!(store.users(&[user(1)]).await.unwrap(), std::slice::from_ref(&told));
     let own = give(&*store, 1, "second").await.unwrap();
     assert_eq!(own, User { avatar: Some(hash("second")), avatar_url: None, ..told });
 }

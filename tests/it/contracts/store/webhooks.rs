@@ -107,7 +107,7 @@ async fn all_taken(store: &dyn Store, receiver: &Receiver, count: usize) -> Vec<
 }
 
 fn words_begin(body: &Value, beginning: &str) -> bool {
-    body["data"]["content"].as_str().is_some_and(|words| words.starts_with(beginning))
+    body["data"]["chat"]["content"].as_str().is_some_and(|words| words.starts_with(beginning))
 }
 
 /// These of the words, in their order.
@@ -137,7 +137,7 @@ pub(super) async fn an_endpoint_is_told_what_it_wants_to_know_in_order<D: Databa
     let ids: BTreeSet<_> = received.iter().map(|it| &it.id).collect();
     assert_eq!(ids.len(), 60);
     let first = &received[0].body;
-    assert_eq!(first["timestamp"], first["data"]["createTime"]);
+    assert_eq!(first["timestamp"], first["data"]["chat"]["createTime"]);
     assert_eq!(first.as_object().unwrap().len(), 3);
 }
 
@@ -201,7 +201,7 @@ pub(super) async fn a_chat_that_was_recalled_has_no_words<D: Database>() {
     eventually("both were taken", async || taken().len() == 2).await;
     for (taken, kind) in taken().iter().zip(kinds) {
         assert_eq!((taken.kind(), taken.words()), (kind, ""));
-        assert_eq!(taken.body["data"]["state"], "recalled");
+        assert_eq!(taken.body["data"]["chat"]["state"], "recalled");
     }
 }
 
@@ -245,9 +245,9 @@ pub(super) async fn odd_answers_do_no_harm<D: Database>() {
     store.switch_outbox(true).await.unwrap();
     let other = Receiver::start(|_| Answer::Status(200)).await;
     let elsewhere = other.url();
-    let answer = move |body: &Value| match body["data"]["content"].as_str().unwrap() {
+    let answer = move |body: &Value| match body["data"]["chat"]["content"].as_str().unwrap() {
         "redirect" => Answer::Redirect(elsewhere.clone()),
-        "late" => Answer::Late(Duration::from_secs(60)),
+        "late" => Answer::Late(Duration::from_mins(1)),
         "endless" => Answer::Endless,
         "after" => Answer::Status(200),
         words => panic!("{words}"),

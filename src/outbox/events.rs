@@ -217,7 +217,11 @@ impl Events {
 }
 
 /// Where an object names a user, and where the external id goes.
-const KEYS: [(&str, &str); 2] = [("userId", "externalId"), ("targetUserId", "targetExternalId")];
+const KEYS: [(&str, &str); 3] = [
+    ("userId", "externalId"),
+    ("targetUserId", "targetExternalId"),
+    ("reportedUserId", "reportedExternalId"),
+];
 
 fn user_of(person: &Map<String, Value>, key: &str) -> Option<UserId> {
     person.get(key).and_then(Value::as_i64).and_then(|id| UserId::new(id).ok())

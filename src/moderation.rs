@@ -89,7 +89,7 @@ impl Moderation {
             return Err(ApiError::user_not_found());
         }
         self.standings.forget(&[user]);
-        if restriction.is_some_and(|restriction| restriction.kind == RestrictionKind::Banned)
+        if self.standings.read_restriction(user).await? == Some(RestrictionKind::Banned)
             && let Some(last) = self.accounts.log_out_everywhere(user).await?
         {
             self.messaging.close_sessions(user, last);
@@ -168,6 +168,13 @@ impl Moderation {
             ReportAction::Recall => {
                 let chat = report.chat_id.ok_or_else(ApiError::chat_not_found)?;
                 self.messaging.recall_any(chat).await?;
+                None
+            }
+            // A ban is more than that.
+            ReportAction::Mute
+                if self.standings.read_restriction(report.reported).await?
+                    == Some(RestrictionKind::Banned) =>
+            {
                 None
             }
             ReportAction::Mute => forever(RestrictionKind::Muted),

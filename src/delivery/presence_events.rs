@@ -22,6 +22,10 @@ const BATCH: usize = 500;
 /// most.
 const NOTE_WAIT: std::ops::RangeInclusive<u64> = 6_000..=10_000;
 
+/// How long arrivals wait for others, to be told of by one write. Less than the time for which a user is still
+/// online without sockets, so that a departure is told of later.
+const ARRIVAL_WAIT: Duration = Duration::from_secs(1);
+
 /// How many users wait to be noted. `lastSeenAt` of those beyond does not change, and nothing tells of them.
 const MAX_WAITING: usize = 65_536;
 
@@ -32,7 +36,9 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
     let mut batch = Vec::new();
     loop {
         tokio::select! {
-            taken = transitions.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+            taken = transitions.recv_many(&mut batch, BATCH) => if taken == 0 {
+                return notes.write_arrivals().await;
+            },
             () = notes.due() => {
                 notes.write_due().await;
                 continue;
@@ -60,24 +66,27 @@ pub async fn announce(delivery: Arc<Delivery>, mut transitions: mpsc::Receiver<T
             };
             delivery.watchers.notify(change.user, &frame.encode());
         }
-        notes.write(&came).await;
+        notes.arrive(came).await;
     }
 }
 
 /// Transitions on their way to the database: when users were last seen, and entries of the outbox. The replica
-/// that announced one writes at once. Of a departure the others write later, in case that it died; usually
+/// that announced one writes at once, or soon if it is an arrival. Of a departure the others write later, in case that it died; usually
 /// this changes nothing.
 struct Notes {
     delivery: Arc<Delivery>,
     /// Random, so that one of several replicas writes first.
     wait: Duration,
     waiting: VecDeque<(Instant, Transition)>,
+    arrivals: Vec<Transition>,
+    arrivals_due: Option<Instant>,
 }
 
 impl Notes {
     fn new(delivery: Arc<Delivery>) -> Self {
         let wait = Duration::from_millis(rand::rng().random_range(NOTE_WAIT));
-        Self { delivery, wait, waiting: VecDeque::new() }
+        let (waiting, arrivals) = (VecDeque::new(), Vec::new());
+        Self { delivery, wait, waiting, arrivals, arrivals_due: None }
     }
 
     async fn write(&mut self, changes: &[Transition]) {
@@ -111,16 +120,38 @@ impl Notes {
         }
     }
 
+    async fn arrive(&mut self, came: Vec<Transition>) {
+        if came.is_empty() {
+            return;
+        }
+        self.arrivals_due.get_or_insert_with(|| Instant::now() + ARRIVAL_WAIT);
+        self.arrivals.extend(came);
+        if self.arrivals.len() >= BATCH {
+            self.write_arrivals().await;
+        }
+    }
+
+    async fn write_arrivals(&mut self) {
+        self.arrivals_due = None;
+        for arrivals in std::mem::take(&mut self.arrivals).chunks(BATCH) {
+            self.write(arrivals).await;
+        }
+    }
+
     /// Waits until something is due; for ever if nothing waits.
     async fn due(&self) {
-        match self.waiting.front() {
-            Some((due, ..)) => sleep_until(*due).await,
+        let first = self.waiting.front().map(|(due, _)| *due);
+        match first.into_iter().chain(self.arrivals_due).min() {
+            Some(due) => sleep_until(due).await,
             None => std::future::pending().await,
         }
     }
 
     async fn write_due(&mut self) {
         let now = Instant::now();
+        if self.arrivals_due.is_some_and(|due| due <= now) {
+            self.write_arrivals().await;
+        }
         let due = self.waiting.iter().take(BATCH).take_while(|(due, ..)| *due <= now).count();
         let changes: Vec<_> = self.waiting.drain(..due).map(|(_, change)| change).collect();
         self.write(&changes).await;

@@ -170,6 +170,7 @@ impl Inner {
             Ok(Answer::Allow) => Ok(Verdict::Pass),
             Ok(Answer::Hold) => Ok(Verdict::Hold),
             Ok(Answer::Deny(detail)) => {
+                let detail = detail.filter(|detail| !detail.trim().is_empty());
                 let words = detail.as_deref().unwrap_or(REFUSED).chars();
                 let detail: String =
                     words.filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();

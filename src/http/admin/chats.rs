@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         ChatId, ClientMsgId, ConversationId, ConversationRef, Destination, ExternalId, Mentions,
-        Scope, UserId, UserRef, external::SYSTEM,
+        Scope, UserId, UserRef, WhoMayWrite, external::SYSTEM,
     },
     messaging::{SendOutcome, new_chat},
     protocol::{
@@ -26,7 +26,7 @@ use crate::{
         fields::{Fields, Words, missing},
     },
     service::Service,
-    store::{NewChat, Origin},
+    store::{NewChat, NewConversation, NewMembers, Origin},
 };
 
 /// A chat to be sent in somebody's name, to exactly one of `to`, `conversationId` and
@@ -146,6 +146,15 @@ pub(super) async fn send_as(
         let sent = service.messaging.send(chat).await?;
         if let SendOutcome::Sent(sent) = &sent {
             act.is_about(format!("chat:{}", sent.chat.id));
+            if let Destination::Direct(target) = destination
+                && service.settings.chat.who_may_write == WhoMayWrite::Conversations
+            {
+                // The two may go on where the back end has begun.
+                let members = NewMembers::Direct(sender, target);
+                let service_user = service.messaging.service_user().await?;
+                let new = NewConversation { external_id: None, service: service_user, members };
+                service.messaging.begin_conversation(&new).await?;
+            }
         }
         Ok(SentChat::answer(sent))
     };

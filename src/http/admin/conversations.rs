@@ -259,7 +259,7 @@ pub(super) async fn add_any(
     act.end(done).await
 }
 
-/// Remove members from a group, one after another; who is none is an error, and those before are gone
+/// Remove members from a group, one after another; may be repeated
 #[utoipa::path(delete, path = "/v1/admin/conversations/{id}/members", tag = "admin",
     security(("apiKey" = [])),
     params(("id" = ConversationId, Path, description = "Or `external:` and the external id")),
@@ -276,7 +276,11 @@ pub(super) async fn remove_any(
         let id = found(&service, &mut act, &id).await?;
         let NamedMembers { members: named } = body.fields()?.read()?;
         for user in members(&service, named).await?.into_keys() {
-            service.messaging.manage_group(id, &GroupChange::Remove(user)).await?;
+            match service.messaging.manage_group(id, &GroupChange::Remove(user)).await {
+                // Whoever is none is none already.
+                Err(fault) if fault.code == ErrorCode::UserNotFound => {}
+                done => done?,
+            }
         }
         view(&service, id).await
     };

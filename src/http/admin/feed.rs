@@ -46,7 +46,7 @@ pub(super) async fn feed(
         let feed = service.feed.as_ref().ok_or_else(|| {
             ApiError::new(ErrorCode::NotFound, "there is no feed; set feed.enabled")
         })?;
-        let after = params.get("after").filter(|after| !after.is_empty());
+        let after = params.get("after").filter(|after| !matches!(*after, "" | "0"));
         let (limit, wait) = (params.limit()?, wait(&params)?);
         let page = feed.page(after, limit, wait, &service.stopping).await?;
         let FeedPage { events, cursor, has_more } = page;

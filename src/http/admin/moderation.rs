@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
         Payload, ReportId, ReportReason, Restriction, RestrictionKind, Scope, User, UserId,
         UserName,
     },
+    media::MediaLinks,
     moderation::ReportAction,
     protocol::{fault::ApiError, fields::Words},
     service::Service,
@@ -144,8 +145,9 @@ struct Quoted {
 }
 
 impl HeldView {
-    fn of(held: HeldChat, people: &People) -> Self {
+    fn of(held: HeldChat, people: &People, links: &MediaLinks) -> Self {
         let HeldChat { id, chat, created_at } = held;
+        let body = chat.body.map(|body| links.fill(&chat.kind, &body));
         let (target_user_id, conversation_id) = match chat.destination {
             Destination::Direct(target) => (Some(target), None),
             Destination::Conversation(id) => (None, Some(id)),
@@ -165,7 +167,7 @@ impl HeldView {
             client_msg_id: chat.client_msg_id,
             kind: chat.kind,
             content: chat.content.as_str().to_owned(),
-            body: chat.body,
+            body,
             reply_to: chat.reply_to.map(|id| Quoted { id }),
             mentions: chat.mentions,
         }
@@ -196,8 +198,9 @@ pub(super) async fn held_chats(
     let done = async {
         let after = entry(params.after()?);
         let page = service.moderation.held_chats(after, params.limit()?).await?;
+        let links = service.media.links();
         let people = service.moderation.people(page.chats.iter().flat_map(involved)).await?;
-        let held = page.chats.into_iter().map(|held| HeldView::of(held, &people)).collect();
+        let held = page.chats.into_iter().map(|held| HeldView::of(held, &people, links)).collect();
         Ok(Json(HeldList { held, has_more: page.has_more }))
     };
     let done = done.await;
@@ -302,9 +305,9 @@ struct ReportView {
 }
 
 impl ReportView {
-    fn of(report: Report, people: &People) -> Result<Self, ApiError> {
+    fn of(report: Report, people: &People, links: &MediaLinks) -> Result<Self, ApiError> {
         let (by, of) = (people.get(&report.reporter), people.get(&report.reported));
-        let chat = report.chat.map(|chat| RawValue::from_string(chat.into()));
+        let chat = report.chat.map(|chat| shown(&chat, links));
         Ok(Self {
             id: report.id,
             create_time: report.created_at,
@@ -320,6 +323,18 @@ impl ReportView {
             detail: report.detail,
         })
     }
+}
+
+/// The copy of a chat, with the URLs of what it shows.
+fn shown(chat: &str, links: &MediaLinks) -> serde_json::Result<Box<RawValue>> {
+    let mut chat: Value = serde_json::from_str(chat)?;
+    let kind = ChatKind::from(chat["kind"].as_str().unwrap_or_default().to_owned());
+    if let Some(body) = chat.get_mut("body")
+        && let Ok(known) = Payload::parse(body.to_string())
+    {
+        *body = serde_json::from_str(links.fill(&kind, &known).as_str())?;
+    }
+    serde_json::value::to_raw_value(&chat)
 }
 
 /// Reports about which nothing was done yet, the oldest first.
@@ -345,9 +360,10 @@ pub(super) async fn reports(
     let act = key.begin(&service, Scope::Moderation, "report.read", None).await?;
     let done = async {
         let page = service.moderation.open_reports(entry(params.after()?), params.limit()?).await?;
+        let links = service.media.links();
         let involved = page.reports.iter().flat_map(|report| [report.reporter, report.reported]);
         let people = service.moderation.people(involved).await?;
-        let reports = page.reports.into_iter().map(|report| ReportView::of(report, &people));
+        let reports = page.reports.into_iter().map(|report| ReportView::of(report, &people, links));
         Ok(Json(ReportList {
             reports: reports.collect::<Result<_, _>>()?,
             has_more: page.has_more,

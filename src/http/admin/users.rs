@@ -49,7 +49,6 @@ pub(super) struct PutUser {
 
 /// What a back end keeps with a user.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 struct PutProfile {
     /// What everybody sees of the user.
     #[schema(value_type = Option<Object>)]

@@ -156,7 +156,7 @@ pub(super) async fn deliveries(
     let act = key.begin(&service, Scope::Webhooks, "webhooks.deliveries", None).await?;
     let done = async {
         service.webhooks.check(&endpoint)?;
-        let after = params.get("after").filter(|after| !after.is_empty());
+        let after = params.get("after").filter(|after| !matches!(*after, "" | "0"));
         let (after, limit) = (after.map(event_id).transpose()?, params.limit()?);
         let mut found = service.webhooks.deliveries(&endpoint, after, limit + 1).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -1,6 +1,9 @@
 //! Tries again what could not be delivered: the head of each lane, when its time has come.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -29,13 +32,16 @@ async fn retry_on(sender: &Sender, job: &mut Job) -> Result<(), StoreError> {
     }
     let at_once = sender.timing.at_once;
     let page = u32::try_from(2 * at_once).expect("few are sent at once");
-    let (mut attempts, mut lanes) = (FuturesUnordered::new(), HashSet::new());
+    let (mut attempts, mut lanes) = (FuturesUnordered::new(), HashSet::<String>::new());
     let mut look_at = Instant::now();
+    // What is due, and not under way. It is looked up again when all of it has begun, or after a while.
+    let mut due = VecDeque::new();
     while job.keep("").await? {
         let is_off = if Instant::now() < look_at {
             false
         } else {
             look_at = Instant::now() + sender.timing.interval;
+            due.clear();
             let is_off = sender.is_off().await?;
             note(sender, sender.store.parked(sender.name()).await?, is_off);
             is_off
@@ -44,14 +50,16 @@ async fn retry_on(sender: &Sender, job: &mut Job) -> Result<(), StoreError> {
             sleep(sender.timing.interval).await;
             continue;
         }
-        if lanes.len() < at_once {
+        if due.is_empty() && lanes.len() < at_once {
             // Of those that are under way there are not more than a half of it.
-            let due = sender.store.due_deliveries(sender.name(), sender.clock.now(), page).await?;
-            for delivery in due {
-                if lanes.len() < at_once && lanes.insert(delivery.lane.clone()) {
-                    attempts.push(retry(sender, delivery));
-                }
-            }
+            let page = sender.store.due_deliveries(sender.name(), sender.clock.now(), page).await?;
+            due.extend(page.into_iter().filter(|delivery| !lanes.contains(&delivery.lane)));
+        }
+        while lanes.len() < at_once
+            && let Some(delivery) = due.pop_front()
+        {
+            lanes.insert(delivery.lane.clone());
+            attempts.push(retry(sender, delivery));
         }
         tokio::select! {
             Some(done) = attempts.next() => {

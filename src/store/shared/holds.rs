@@ -398,7 +398,16 @@ async fn is_committed(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result
 
 async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<KeyState> {
     let wanted = WantedKey::of(chat);
-    if is_without_upload(chat)
+    // An erasure waits for the end, and then takes what is held.
+    let sender = sqlx::query(concat!(
+        "SELECT 1 FROM users WHERE id = $1 AND erased_at IS NULL",
+        sql!(for "SHARE")
+    ))
+    .bind(chat.sender)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if sender.is_none()
+        || is_without_upload(chat)
         || is_committed(connection, &wanted).await?
         || preview(connection, chat.sender, chat.destination).await?.is_none()
     {

@@ -141,7 +141,7 @@ async fn report(connection: &mut Conn, new: NewReport, now: Now) -> sqlx::Result
         return Ok(Reported::UserNotFound);
     }
     let chat_id = chat.as_ref().map(|chat| chat.id);
-    let copy = chat.as_ref().map(serde_json::to_string).transpose();
+    let copy = chat.as_ref().map(own_words).transpose();
     let copy = copy.map_err(|error| sqlx::Error::Encode(error.into()))?;
     let id: ReportId = sqlx::query_scalar(concat!(
         "INSERT INTO reports
@@ -163,6 +163,18 @@ async fn report(connection: &mut Conn, new: NewReport, now: Now) -> sqlx::Result
         "reason": reason});
     tell(connection, REPORT_CREATED, None, None, Some(told), now).await?;
     Ok(Reported::Noted(id))
+}
+
+/// A copy of a chat without what is not its sender's: an erasure of the sender takes all of it.
+fn own_words(chat: &Chat) -> serde_json::Result<String> {
+    let mut copy = serde_json::to_value(chat)?;
+    if let Some(copy) = copy.as_object_mut() {
+        copy.remove("targetUserName");
+        if let Some(quoted) = copy.get_mut("replyTo") {
+            *quoted = json!({"id": quoted["id"]});
+        }
+    }
+    Ok(copy.to_string())
 }
 
 /// A chat that a user may read, as a member or as a former one.

@@ -52,9 +52,9 @@ impl Webhooks for Db {
             "SELECT ",
             columns!(),
             " FROM webhook_deliveries d
-             WHERE d.endpoint = $1 AND d.state = 'due' AND d.next_at <= $2 AND NOT EXISTS (
-                 SELECT 1 FROM webhook_deliveries e WHERE e.endpoint = d.endpoint
-                     AND e.lane = d.lane AND e.state = 'due' AND e.id < d.id)
+             WHERE d.endpoint = $1 AND d.state = 'due' AND d.next_at <= $2 AND d.id IN (
+                 SELECT min(e.id) FROM webhook_deliveries e
+                 WHERE e.endpoint = $1 AND e.state = 'due' GROUP BY e.lane)
              ORDER BY d.next_at, d.id LIMIT $3"
         ))
         .bind(endpoint.to_owned())

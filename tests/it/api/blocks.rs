@@ -217,6 +217,13 @@ async fn a_policy_says_who_may_write() {
         let chat = json!({"clientMsgId": "c", "conversationId": conversation, "content": "x"});
         assert_problem(zhang.post("/v1/chats", &chat).await, 404, "conversation_not_found").await;
     }
+    // Where the back end has begun, both may go on.
+    let begins = json!({"from": format!("id:{}", zhang.id), "to": format!("id:{}", li.id),
+        "clientMsgId": "b", "content": "您好"});
+    assert_eq!(server.back_end("chats").post("/chats", &begins).await.status(), 201);
+    for (from, to) in [(&li, &zhang), (&zhang, &li)] {
+        assert_eq!(from.post("/v1/chats", &chat("go on", to)).await.status(), 201);
+    }
 }
 
 #[tokio::test]

@@ -99,7 +99,6 @@ async fn every_wrong_value_of_every_key_is_refused() {
             vec![
                 "1".into(),
                 "[]".into(),
-                r#"{"level":3}"#.into(),
                 r#"{"public":1}"#.into(),
                 r#"{"private":[]}"#.into(),
                 format!(r#"{{"public":{{"x":"{}"}}}}"#, "x".repeat(4_096)),

@@ -148,3 +148,31 @@ async fn a_report_is_decided() {
     let missing = back_end.post("/reports/999", &json!({"action": "resolve"})).await;
     assert_problem(missing, 404, "not_found").await;
 }
+
+#[tokio::test]
+async fn a_report_weakens_no_ban_and_silences_nobody_but_people() {
+    let (server, back_end) = set();
+    let one = person(&server, &back_end, "u1", "甲").await;
+    let other = person(&server, &back_end, "u2", "乙").await;
+    let line = json!({"from": "system", "to": "u2", "clientMsgId": "s", "content": "通知"});
+    let service = json_of(back_end.post("/chats", &line).await).await["chat"]["userId"].clone();
+    for id in [&json!(one.id), &service] {
+        let report = json!({"reportedUserId": id, "reason": "abuse"});
+        assert_eq!(other.post("/v1/reports", &report).await.status(), 201);
+    }
+    let open = back_end.get_json("/reports").await["reports"].clone();
+    let at = |place: usize| format!("/reports/{}", open[place]["id"]);
+    let ban = json!({"kind": "banned"});
+    done(&back_end, Method::PUT, "/users/u1/restriction", &ban).await;
+    done(&back_end, Method::POST, &at(0), &json!({"action": "mute"})).await;
+    let login = back_end.post("/sessions", &json!({"externalId": "u1"})).await;
+    assert_problem(login, 403, "not_allowed").await;
+
+    let mute = back_end.post(&at(1), &json!({"action": "mute"})).await;
+    assert_problem(mute, 404, "user_not_found").await;
+    let block = other.request(Method::PUT, &format!("/v1/blocks/{service}")).send().await.unwrap();
+    assert_problem(block, 404, "user_not_found").await;
+    let next = json!({"from": "system", "to": "u2", "clientMsgId": "t", "content": "通知"});
+    assert_eq!(back_end.post("/chats", &next).await.status(), 201);
+    done(&back_end, Method::POST, &at(1), &json!({"action": "resolve"})).await;
+}

@@ -51,7 +51,7 @@ pub trait Rule: Send + Sync {
     /// Its name in the log.
     fn name(&self) -> &'static str;
 
-    /// Whether it is asked again when a chat that was held back is released.
+    /// Whether the release of a held chat checks this rule again.
     fn asks_again(&self) -> bool {
         false
     }

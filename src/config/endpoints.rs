@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub url: Url,
     /// What deliveries are signed with.
     pub key: SigningKey,
-    /// The kinds that it is told of; empty: all.
+    /// The kinds of events that it receives; empty: all.
     pub kinds: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it is told of this kind.
+    /// Whether it receives events of this kind.
     pub fn wants(&self, kind: &str) -> bool {
         self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind)
     }

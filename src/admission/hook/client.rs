@@ -83,7 +83,7 @@ enum Action {
     Replace,
 }
 
-/// Where the back end is, and how it is asked.
+/// The HTTP client of the hook: its URL, signing key, time-out, and bounds.
 pub struct HookClient {
     http: reqwest::Client,
     url: Url,

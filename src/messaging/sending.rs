@@ -220,7 +220,7 @@ impl Messaging {
             KeyState::Refused(refusal) => Err(refusal.into()),
             KeyState::Reused => Err(ApiError::client_msg_id_reused()),
             // Another request with this key is being decided about.
-            KeyState::Asked | KeyState::Taken(_) | KeyState::Allowed(_) => {
+            KeyState::Asked | KeyState::Taken(..) | KeyState::Allowed(_) => {
                 Err(ApiError::unavailable("this clientMsgId is being decided about"))
             }
         }

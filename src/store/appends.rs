@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 
 use super::StoreError;
 use crate::domain::{
-    Chat, ChatId, ChatKind, ClientMsgId, Content, Destination, MediaId, Mentions, Payload, Seq,
-    UserId,
+    Chat, ChatId, ChatKind, ClientMsgId, Content, Destination, MediaId, MediaKind, Mentions,
+    Payload, Seq, UserId,
 };
 
 /// By which way a chat comes.
@@ -75,6 +75,11 @@ impl NewChat {
         }
     }
 
+    /// Whether it is to show an upload that its sender may not show.
+    pub fn lacks_upload(&self) -> bool {
+        self.media.is_none() && MediaKind::parse(self.kind.as_str()).is_some()
+    }
+
     /// Stands for all that its sender asked for but the destination: two chats with the same one are the
     /// same request.
     pub fn digest(&self) -> RequestDigest {
@@ -102,6 +107,11 @@ impl NewChat {
 pub struct RequestDigest(pub [u8; 32]);
 
 impl RequestDigest {
+    /// Its bytes as hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        self.0.map(|byte| format!("{byte:02x}")).concat()
+    }
+
     /// The digest of a request of these parts.
     pub fn of(
         kind: &ChatKind,

@@ -24,6 +24,7 @@ mod holds;
 mod identities;
 mod identity_columns;
 mod jobs;
+mod keys;
 mod managed;
 mod media;
 mod outbox;
@@ -54,12 +55,10 @@ pub use groups::{GroupBegun, Groups, MemberPage, NewGroup, OwnChange, OwnChanged
 pub use handshakes::{Handshakes, TimelineState};
 pub use health::{Access, Health};
 pub use history::History;
-pub use holds::{
-    AllowedKey, HeldChat, HeldPage, Holds, KeyState, Preview, REFUSED, Refusal, VERDICT_KEPT,
-    WantedKey,
-};
+pub use holds::{HeldChat, HeldPage, Holds, REFUSED};
 pub use identities::Identities;
 pub use jobs::Jobs;
+pub use keys::{AllowedKey, ChatKeys, KeyState, Preview, Refusal, VERDICT_KEPT, WantedKey};
 pub use managed::{ManagedConversation, ManagedConversations, NewConversation, NewMembers};
 pub use media::{MediaKey, MediaRecords};
 pub use outbox::{
@@ -101,9 +100,9 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: ApiKeys, Appends, AuditLog, Avatars, Conversations, DeliveryStore, Erasure, Exports,
-        ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations, MediaRecords,
-        Outbox, Recalls, Reports, Sessions, Standings, Webhooks
+    Store: ApiKeys, Appends, AuditLog, Avatars, ChatKeys, Conversations, DeliveryStore, Erasure,
+        Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations,
+        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks
 }
 
 store! {

@@ -141,11 +141,14 @@ impl Rule for BeforeSend {
 
 impl Inner {
     async fn decide(self: &Arc<Self>, chat: &NewChat) -> Result<Verdict, ApiError> {
-        let Some(preview) = self.store.preview(chat).await? else { return Ok(Verdict::Pass) };
+        // A commit refuses it.
+        if chat.lacks_upload() {
+            return Ok(Verdict::Pass);
+        }
         let begun = Instant::now();
         loop {
             match self.claims.call(WantedKey::of(chat)).await? {
-                KeyState::Taken(until) => {
+                KeyState::Taken(until, preview) => {
                     let key = Claimed { chat, until };
                     let verdict = self.ask(&key, &preview).await?;
                     tokio::spawn(Arc::clone(self).settle(chat.clone(), verdict.clone(), until));

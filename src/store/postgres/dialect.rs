@@ -24,6 +24,8 @@ pub(super) type Now = Option<Timestamp>;
 ///
 /// * `in`: is one of a list
 /// * `rows`: a list of ids as a table
+/// * `records`: a JSON array of objects as a table, with these columns and their types
+/// * `bytes`: the bytes that a text of hexadecimal digits stands for
 /// * `for`: the lock of a row that is read
 /// * `now`: the time in milliseconds, or a [`Now`] that is bound
 /// * `latest_of_each`: see `latest_chats_query!`
@@ -33,6 +35,16 @@ macro_rules! sql {
     };
     (rows $list:literal as $name:literal) => {
         concat!("unnest(", $list, "::bigint[]) ", $name, " (id)")
+    };
+    (records $list:literal as $name:literal
+        ($first:literal $of:literal $(, $column:literal $type:literal)*)) => {
+        concat!(
+            "json_to_recordset(", $list, "::json) ", $name,
+            " (", $first, " ", $of $(, ", ", $column, " ", $type)*, ")"
+        )
+    };
+    (bytes $of:literal) => {
+        concat!("decode(", $of, ", 'hex')")
     };
     (least $of:literal) => {
         concat!("least(", $of, ")")

@@ -1,6 +1,6 @@
-//! Chats on which somebody else decides.
+//! Chats that are held back until somebody decides.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -10,6 +10,7 @@ use sqlx::FromRow;
 use super::{
     super::dialect::{Now, add_event},
     Conn, Db,
+    keys::{columns, known, millis, previews},
     media::lock_media,
     outbox::tell,
     sql,
@@ -18,91 +19,16 @@ use crate::{
     clock::Timestamp,
     domain::{
         ChatId, ChatKind, ClientMsgId, Content, ConversationId, Destination, HeldId, MediaId,
-        MediaKind, Mentions, Payload, UserId, UserName,
+        Mentions, Payload, UserId,
     },
     store::{
-        AllowedKey, CHAT_HELD, Change, HeldChat, HeldPage, Holds, KeyState, NewChat, Origin,
-        Preview, REFUSED, Refusal, RequestDigest, StoreError, Told, VERDICT_KEPT, WantedKey,
-        error::corrupt, rows::cut,
+        CHAT_HELD, Change, HeldChat, HeldPage, Holds, KeyState, NewChat, Origin, REFUSED, Refusal,
+        RequestDigest, StoreError, Told, VERDICT_KEPT, WantedKey, error::corrupt, rows::cut,
     },
 };
 
-/// What the company's own back end calls user `$of`.
-macro_rules! external_id {
-    ($of:literal) => {
-        concat!(
-            "(SELECT i.subject FROM identities i WHERE i.provider = 'external' AND i.user_id = ",
-            $of,
-            " ORDER BY i.subject LIMIT 1)"
-        )
-    };
-}
-
 #[async_trait]
 impl Holds for Db {
-    async fn preview(&self, chat: &NewChat) -> Result<Option<Preview>, StoreError> {
-        if is_without_upload(chat) {
-            return Ok(None);
-        }
-        let (sender, destination) = (chat.sender, chat.destination);
-        self.read(move |c| preview(c, sender, destination).boxed()).await
-    }
-
-    async fn claim_keys(
-        &self,
-        wanted: &[WantedKey],
-        lease: Duration,
-    ) -> Result<Vec<KeyState>, StoreError> {
-        let (wanted, now) = (wanted.to_vec(), self.now());
-        let lease = millis(lease);
-        self.transaction(move |c| async move { claim(c, &wanted, lease, now).await }.boxed()).await
-    }
-
-    async fn free_key(
-        &self,
-        sender: UserId,
-        key: &ClientMsgId,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "DELETE FROM held_chats WHERE sender_id = $1 AND client_msg_id = $2
-                 AND state = 'asked' AND until = $3",
-        )
-        .bind(sender)
-        .bind(key.clone())
-        .bind(until);
-        self.write(|c| query.execute(c).boxed()).await?;
-        Ok(())
-    }
-
-    async fn allow_keys(&self, allowed: &[AllowedKey]) -> Result<(), StoreError> {
-        let (allowed, now) = (allowed.to_vec(), self.now());
-        self.transaction(move |c| async move { allow(c, &allowed, now).await }.boxed()).await
-    }
-
-    async fn refuse_key(
-        &self,
-        sender: UserId,
-        key: &ClientMsgId,
-        until: Timestamp,
-        refusal: &Refusal,
-    ) -> Result<(), StoreError> {
-        let query = sqlx::query(concat!(
-            "UPDATE held_chats SET state = 'refused', code = $4, detail = $5, until = ",
-            sql!(now "$6"),
-            " + $7 WHERE sender_id = $1 AND client_msg_id = $2 AND state = 'asked' AND until = $3"
-        ))
-        .bind(sender)
-        .bind(key.clone())
-        .bind(until)
-        .bind(refusal.code.clone())
-        .bind(refusal.detail.clone())
-        .bind(self.now())
-        .bind(millis(VERDICT_KEPT));
-        self.write(|c| query.execute(c).boxed()).await?;
-        Ok(())
-    }
-
     async fn hold(&self, chat: &NewChat) -> Result<KeyState, StoreError> {
         let (chat, now) = (chat.clone(), self.now());
         self.transaction(move |c| async move { hold(c, &chat, now).await }.boxed()).await
@@ -163,237 +89,11 @@ impl Holds for Db {
         self.transaction(move |c| async move { refuse(c, id, state, refusal, now).await }.boxed())
             .await
     }
-
-    async fn forget_keys(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let query = sqlx::query(
-            "DELETE FROM held_chats WHERE id IN (
-                 SELECT id FROM held_chats WHERE until < $1 ORDER BY until LIMIT $2)
-                 AND until < $1",
-        )
-        .bind(before)
-        .bind(i64::from(limit));
-        Ok(self.write(|c| query.execute(c).boxed()).await?.rows_affected())
-    }
 }
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX).min(1 << 53)
-}
-
-/// Whether it is to show an upload that its sender may not show.
-fn is_without_upload(chat: &NewChat) -> bool {
-    MediaKind::parse(chat.kind.as_str()).is_some() && chat.media.is_none()
-}
-
-/// The user and the conversation that a destination names, one of which is not there.
-fn columns(destination: Destination) -> (Option<UserId>, Option<ConversationId>) {
-    match destination {
-        Destination::Direct(target) => (Some(target), None),
-        Destination::Conversation(id) => (None, Some(id)),
-    }
-}
-
-#[derive(FromRow)]
-struct PreviewRow {
-    conversation_id: Option<ConversationId>,
-    sender_name: UserName,
-    sender_external: Option<String>,
-    target_id: Option<UserId>,
-    target_name: Option<UserName>,
-    target_external: Option<String>,
-}
-
-async fn preview(
-    connection: &mut Conn,
-    sender: UserId,
-    destination: Destination,
-) -> sqlx::Result<Option<Preview>> {
-    const TO_USER: &str = concat!(
-        "SELECT v.id AS conversation_id, s.name AS sender_name, ",
-        external_id!("s.id"),
-        " AS sender_external, t.id AS target_id, t.name AS target_name, ",
-        external_id!("t.id"),
-        " AS target_external
-         FROM users s JOIN users t ON t.id = $2 AND t.erased_at IS NULL
-         LEFT JOIN conversations v ON v.kind = 'direct' AND v.low_user = ",
-        sql!(least "s.id, t.id"),
-        " AND v.high_user = ",
-        sql!(greatest "s.id, t.id"),
-        " WHERE s.id = $1 AND s.erased_at IS NULL AND $3 = 0"
-    );
-    const INTO_CONVERSATION: &str = concat!(
-        "SELECT v.id AS conversation_id, s.name AS sender_name, ",
-        external_id!("s.id"),
-        " AS sender_external, t.id AS target_id, t.name AS target_name, ",
-        external_id!("t.id"),
-        " AS target_external
-         FROM users s JOIN members m ON m.user_id = s.id AND m.conversation_id = $3
-             AND m.state = 'member'
-         JOIN conversations v ON v.id = m.conversation_id
-         LEFT JOIN users t ON v.kind = 'direct' AND t.id =
-             CASE WHEN v.low_user = s.id THEN v.high_user ELSE v.low_user END
-         WHERE s.id = $1 AND s.erased_at IS NULL AND $2 = 0"
-    );
-    let (target, conversation) = columns(destination);
-    let statement = if target.is_some() { TO_USER } else { INTO_CONVERSATION };
-    let row: Option<PreviewRow> = sqlx::query_as(statement)
-        .bind(sender)
-        .bind(target.map_or(0, UserId::get))
-        .bind(conversation.map_or(0, ConversationId::get))
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.map(|row| {
-        let target = row.target_id.zip(row.target_name);
-        Preview {
-            conversation: row.conversation_id,
-            sender: (row.sender_name, row.sender_external),
-            target: target.map(|(id, name)| (id, name, row.target_external)),
-        }
-    }))
-}
-
-/// Claims keys in their order, so that replicas do not wait for each other.
-async fn claim(
-    connection: &mut Conn,
-    wanted: &[WantedKey],
-    lease: i64,
-    now: Now,
-) -> sqlx::Result<Vec<KeyState>> {
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by_key(|place| (wanted[*place].sender, wanted[*place].key.as_str()));
-    let mut states = vec![KeyState::Asked; wanted.len()];
-    for place in order {
-        states[place] = claim_one(connection, &wanted[place], lease, now).await?;
-    }
-    Ok(states)
-}
-
-async fn claim_one(
-    connection: &mut Conn,
-    wanted: &WantedKey,
-    lease: i64,
-    now: Now,
-) -> sqlx::Result<KeyState> {
-    let (target, conversation) = columns(wanted.destination);
-    let taken: Option<Timestamp> = sqlx::query_scalar(concat!(
-        "INSERT INTO held_chats (sender_id, client_msg_id, request_digest, target_id,
-             conversation_id, state, until, created_at)
-         SELECT $1, $2, $3, $4, $5, 'asked', n.now + $6, n.now FROM (SELECT ",
-        sql!(now "$7"),
-        " AS now) n
-         WHERE NOT EXISTS (SELECT 1 FROM chats WHERE sender_id = $1 AND client_msg_id = $2)
-         ON CONFLICT (sender_id, client_msg_id) DO UPDATE SET
-             request_digest = excluded.request_digest, target_id = excluded.target_id,
-             conversation_id = excluded.conversation_id, state = excluded.state,
-             content = NULL, until = excluded.until
-         WHERE (held_chats.state = 'asked' AND held_chats.until <= excluded.created_at)
-             OR (held_chats.state = 'allowed' AND (
-                 held_chats.request_digest <> excluded.request_digest
-                 OR held_chats.target_id IS DISTINCT FROM excluded.target_id
-                 OR held_chats.conversation_id IS DISTINCT FROM excluded.conversation_id))
-         RETURNING until"
-    ))
-    .bind(wanted.sender)
-    .bind(wanted.key.clone())
-    .bind(wanted.digest.0.to_vec())
-    .bind(target)
-    .bind(conversation)
-    .bind(lease)
-    .bind(now)
-    .fetch_optional(&mut *connection)
-    .await?;
-    match taken {
-        Some(until) => Ok(KeyState::Taken(until)),
-        None => state(connection, wanted).await,
-    }
-}
-
-/// Notes what is allowed, in the order of the keys, so that replicas do not wait for each other.
-async fn allow(connection: &mut Conn, allowed: &[AllowedKey], now: Now) -> sqlx::Result<()> {
-    let mut ordered: Vec<_> = allowed.iter().collect();
-    ordered.sort_by_key(|it| (it.sender, it.key.as_str()));
-    for AllowedKey { sender, key, until, content } in ordered {
-        let done = sqlx::query(
-            "DELETE FROM held_chats
-             WHERE sender_id = $1 AND client_msg_id = $2 AND state = 'asked' AND until = $3
-                 AND EXISTS (SELECT 1 FROM chats WHERE sender_id = $1 AND client_msg_id = $2)",
-        )
-        .bind(*sender)
-        .bind(key.clone())
-        .bind(*until)
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() > 0 {
-            continue;
-        }
-        sqlx::query(concat!(
-            "UPDATE held_chats SET state = 'allowed', content = $4, until = ",
-            sql!(now "$5"),
-            " + $6
-             WHERE sender_id = $1 AND client_msg_id = $2 AND state = 'asked' AND until = $3"
-        ))
-        .bind(*sender)
-        .bind(key.clone())
-        .bind(*until)
-        .bind(content.as_ref().map(|content| content.as_str().to_owned()))
-        .bind(now)
-        .bind(millis(VERDICT_KEPT))
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
-#[derive(FromRow)]
-struct StateRow {
-    request_digest: Vec<u8>,
-    target_id: Option<UserId>,
-    conversation_id: Option<ConversationId>,
-    state: String,
-    content: Option<String>,
-    code: Option<String>,
-    detail: Option<String>,
-}
-
-/// How far a key is that the caller does not have.
-async fn state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<KeyState> {
-    if is_committed(connection, wanted).await? {
-        return Ok(KeyState::Commit);
-    }
-    let row: Option<StateRow> = sqlx::query_as(
-        "SELECT request_digest, target_id, conversation_id, state, content, code, detail
-         FROM held_chats WHERE sender_id = $1 AND client_msg_id = $2",
-    )
-    .bind(wanted.sender)
-    .bind(wanted.key.clone())
-    .fetch_optional(connection)
-    .await?;
-    // It was freed just now, and may be claimed again.
-    let Some(row) = row else { return Ok(KeyState::Asked) };
-    if row.state == "asked" {
-        return Ok(KeyState::Asked);
-    }
-    let is_same = row.request_digest == wanted.digest.0
-        && columns(wanted.destination) == (row.target_id, row.conversation_id);
-    if !is_same {
-        return Ok(KeyState::Reused);
-    }
-    match (row.state.as_str(), row.code, row.detail) {
-        ("held" | "releasing", ..) => Ok(KeyState::Held),
-        ("allowed", ..) => Ok(KeyState::Allowed(row.content.as_deref().map(Content::of_service))),
-        ("refused", Some(code), Some(detail)) => Ok(KeyState::Refused(Refusal { code, detail })),
-        _ => Err(corrupt("the state of a held chat is none")),
-    }
-}
-
-async fn is_committed(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM chats WHERE sender_id = $1 AND client_msg_id = $2)",
-    )
-    .bind(wanted.sender)
-    .bind(wanted.key.clone())
-    .fetch_one(connection)
-    .await
+/// How far a key is; `None` if nothing is known of it.
+async fn state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<Option<KeyState>> {
+    Ok(known(connection, &[(0, wanted)]).await?.pop().and_then(|(_, state)| state))
 }
 
 async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<KeyState> {
@@ -407,9 +107,9 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .fetch_optional(&mut *connection)
     .await?;
     if sender.is_none()
-        || is_without_upload(chat)
-        || is_committed(connection, &wanted).await?
-        || preview(connection, chat.sender, chat.destination).await?.is_none()
+        || chat.lacks_upload()
+        || state(connection, &wanted).await? == Some(KeyState::Commit)
+        || previews(connection, std::slice::from_ref(&wanted)).await? == [None]
     {
         return Ok(KeyState::Commit);
     }
@@ -446,7 +146,10 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .bind(now)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(id) = held else { return state(connection, &wanted).await };
+    // One of which nothing is known was freed just now.
+    let Some(id) = held else {
+        return Ok(state(connection, &wanted).await?.unwrap_or(KeyState::Asked));
+    };
     let told = json!({"id": id, "userId": chat.sender, "clientMsgId": chat.client_msg_id,
         "targetUserId": target, "conversationId": conversation});
     tell(connection, CHAT_HELD, None, None, Some(told), now).await?;

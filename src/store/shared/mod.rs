@@ -14,6 +14,7 @@ mod group_changes;
 mod groups;
 mod holds;
 mod jobs;
+mod keys;
 mod managed;
 mod media;
 mod outbox;

@@ -20,7 +20,7 @@ use crate::{
     clock::Timestamp,
     domain::{ChatId, ConversationId, Mentions, Payload},
     store::{
-        Appended, Appends, CHAT_CREATED, NewChat, StoreError,
+        Appended, Appends, CHAT_CREATED, NewChat, RequestDigest, StoreError,
         batch::{
             self, Earlier, EarlierRow, NamedConversations, NamedRow, Numbered, Pair, People, Sides,
             TalkRow, Talks,
@@ -191,7 +191,7 @@ pub(super) async fn write(
             chat.body.as_ref().map(Payload::as_str),
             chat.reply_to,
             chat.mentions.as_ref().map(Mentions::to_json),
-            chat.asked.map(|digest| digest.0.map(|byte| format!("{byte:02x}")).concat()),
+            chat.asked.map(RequestDigest::to_hex),
         ])
     });
     sqlx::query(

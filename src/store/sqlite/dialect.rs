@@ -26,6 +26,8 @@ pub(super) type Now = Timestamp;
 ///
 /// * `in`: is one of a list
 /// * `rows`: a list of ids as a table
+/// * `records`: a JSON array of objects as a table, with these columns
+/// * `bytes`: the bytes that a text of hexadecimal digits stands for
 /// * `for`: nothing, since a write has locked the whole file
 /// * `now`: a [`Now`] that is bound
 /// * `latest_of_each`: see `latest_chats_query!`
@@ -35,6 +37,17 @@ macro_rules! sql {
     };
     (rows $list:literal as $name:literal) => {
         concat!("(SELECT value AS id FROM json_each(", $list, ")) ", $name)
+    };
+    (records $list:literal as $name:literal
+        ($first:literal $of:literal $(, $column:literal $type:literal)*)) => {
+        concat!(
+            "(SELECT value ->> '", $first, "' AS ", $first
+            $(, ", value ->> '", $column, "' AS ", $column)*,
+            " FROM json_each(", $list, ")) ", $name
+        )
+    };
+    (bytes $of:literal) => {
+        concat!("unhex(", $of, ")")
     };
     (least $of:literal) => {
         concat!("min(", $of, ")")

@@ -7,8 +7,8 @@ use imserver::{
     clock::Timestamp,
     domain::{ChatKind, Content, ConversationId, Destination, MediaId, Seq},
     store::{
-        AllowedKey, Appended, Change, KeyState, NewChat, REFUSED, Refusal, RequestDigest, Store,
-        WantedKey,
+        AllowedKey, Appended, Change, KeyState, NewChat, Preview, REFUSED, Refusal, RequestDigest,
+        Store, WantedKey,
     },
 };
 
@@ -26,7 +26,7 @@ async fn claim(store: &dyn Store, wanted: &WantedKey, lease: Duration) -> KeySta
 
 fn taken(state: &KeyState) -> Timestamp {
     match state {
-        KeyState::Taken(until) => *until,
+        KeyState::Taken(until, _) => *until,
         other => panic!("{other:?}"),
     }
 }
@@ -82,7 +82,7 @@ pub(super) async fn a_key_at_two_replicas_is_asked_about_once<D: Database>() {
     let (one, two) = tokio::join!(store.claim_keys(&keys, LEASE), other.claim_keys(&back, LEASE));
     let (one, two) = (one.unwrap(), two.unwrap());
     for (one, two) in one.iter().zip(two.iter().rev()) {
-        let taken = [one, two].iter().filter(|it| matches!(it, KeyState::Taken(_))).count();
+        let taken = [one, two].iter().filter(|it| matches!(it, KeyState::Taken(..))).count();
         assert_eq!(taken, 1, "{one:?} {two:?}");
     }
 }
@@ -216,21 +216,46 @@ pub(super) async fn what_cannot_be_sent_is_not_held<D: Database>() {
         let answer = store.append(&[new]).await.unwrap().remove(0);
         assert!(!matches!(answer, Appended::Committed(_)), "{answer:?}");
     }
-    let preview = store.preview(&into(2, direct)).await.unwrap().unwrap();
-    let target = preview.target.unwrap();
-    assert_eq!((preview.conversation, target.0), (Some(direct), user(1)));
-    assert_eq!(preview.sender.0.as_str(), "user-2");
-    let preview = store.preview(&held(1, 3, "k", "x")).await.unwrap().unwrap();
-    assert_eq!((preview.conversation, preview.target.unwrap().0), (None, user(3)));
-    assert_eq!(store.preview(&held(1, 77, "k", "x")).await.unwrap(), None);
-    assert_eq!(store.preview(&into(3, direct)).await.unwrap(), None);
+    for new in [held(1, 77, "k", "x"), into(3, direct)] {
+        let state = claim(&*store, &WantedKey::of(&new), LEASE).await;
+        assert_eq!(state, KeyState::Commit, "{new:?}");
+    }
     assert_eq!(database.count("held_chats").await, 0);
+}
+
+pub(super) async fn whoever_takes_keys_learns_of_their_chats<D: Database>() {
+    let (database, store) = populated::<D>(3).await;
+    let direct = send(&*store, 1, 2, "x").await.chat.conversation_id;
     // The company's own name for somebody.
     database
         .tamper("INSERT INTO identities (provider, subject, user_id) VALUES ('external', 'u-2', 2)")
         .await;
-    let preview = store.preview(&held(1, 2, "k", "x")).await.unwrap().unwrap();
-    assert_eq!(preview.target.unwrap().2.as_deref(), Some("u-2"));
+    let into = Destination::Conversation(direct);
+    let keys = [
+        WantedKey { destination: into, ..wanted(2, "b", "x") },
+        WantedKey { destination: into, ..wanted(3, "b", "x") },
+        WantedKey { destination: Destination::Direct(user(3)), ..wanted(1, "a", "x") },
+        wanted(1, "b", "x"),
+    ];
+    let mut states = store.claim_keys(&keys, LEASE).await.unwrap();
+    assert_eq!(states.remove(1), KeyState::Commit, "not a member");
+    let seen = states.into_iter().map(|state| {
+        let KeyState::Taken(_, Preview { conversation, sender, target }) = state else {
+            panic!("{state:?}")
+        };
+        let (id, name, external) = target.unwrap();
+        assert_eq!(name.as_str(), format!("user-{id}"));
+        (conversation, sender.0.as_str().to_owned(), sender.1, id, external)
+    });
+    let of_2 = Some("u-2".to_owned());
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            (Some(direct), "user-2".to_owned(), of_2.clone(), user(1), None),
+            (None, "user-1".to_owned(), None, user(3), None),
+            (Some(direct), "user-1".to_owned(), None, user(2), of_2),
+        ]
+    );
 }
 
 pub(super) async fn what_a_held_chat_shows_is_not_collected<D: Database>() {

@@ -153,6 +153,7 @@ macro_rules! store_contract {
                     a_held_chat_is_sent_when_it_is_released,
                     a_refused_chat_is_told_to_its_sender_alone,
                     what_cannot_be_sent_is_not_held,
+                    whoever_takes_keys_learns_of_their_chats,
                     what_a_held_chat_shows_is_not_collected,
                 ];
                 reports: [

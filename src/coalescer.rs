@@ -15,7 +15,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
 /// The bounds of a [`Coalescer`].
@@ -23,6 +23,8 @@ use tokio::{
 pub struct CallLimits {
     /// The most batches at work at the same time, so that one that hangs does not stop the others.
     pub at_once: usize,
+    /// The least time from the start of a batch to that of the next, so that calls gather under load.
+    pub apart: Duration,
     /// The most calls of one batch.
     pub batch: usize,
     /// The most calls that wait. More are refused.
@@ -119,13 +121,16 @@ async fn run<K, A, E>(
     E: BatchError,
 {
     let permits = Arc::new(Semaphore::new(limits.at_once));
+    let mut next = Instant::now();
     loop {
-        // First the permit: calls that come while it is awaited join the batch.
+        // First the permit and the time: calls that come while these are awaited join the batch.
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        sleep_until(next).await;
         let mut batch = Vec::new();
         if calls.recv_many(&mut batch, limits.batch).await == 0 {
             return;
         }
+        next = Instant::now() + limits.apart;
         batch.retain(|call| !call.answer.is_closed());
         for call in &batch {
             call.has_started.store(true, Ordering::Relaxed);
@@ -166,12 +171,13 @@ async fn answer<K: Clone, A, E: BatchError>(mut batch: Vec<Call<K, A, E>>, work:
 mod tests {
     use futures_util::{FutureExt, future::join_all};
     use parking_lot::Mutex;
-    use tokio::{task::JoinHandle, time::Instant};
+    use tokio::task::JoinHandle;
 
     use super::*;
 
     const LIMITS: CallLimits = CallLimits {
         at_once: 2,
+        apart: Duration::ZERO,
         batch: 500,
         queue: 8_192,
         start_within: Duration::from_secs(2),
@@ -259,6 +265,27 @@ mod tests {
         let answers = join_all(waiting).await.into_iter().flat_map(Result::unwrap);
         assert_eq!(answers.collect::<Vec<_>>(), ["2", "4", "6", "8", "10"]);
         assert_eq!(*doubling.batches.lock(), [vec![1], vec![2], vec![3, 4, 5]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_start_apart() {
+        let starts = Arc::<Mutex<Vec<_>>>::default();
+        let (noted, begun) = (Arc::clone(&starts), Instant::now());
+        let limits = CallLimits { apart: Duration::from_millis(10), ..LIMITS };
+        let coalescer = Coalescer::new(limits, move |keys: Vec<u32>| {
+            noted.lock().push((begun.elapsed().as_millis(), keys.len()));
+            async { Ok::<_, Refusal>(keys) }.boxed()
+        });
+        let call = |after: u64| {
+            let coalescer = coalescer.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                coalescer.call(1).await.unwrap()
+            }
+        };
+        // One that comes alone waits for nothing.
+        join_all([0, 1, 2, 9, 35, 36].map(call)).await;
+        assert_eq!(*starts.lock(), [(0, 1), (10, 3), (35, 1), (45, 1)]);
     }
 
     #[tokio::test(start_paused = true)]

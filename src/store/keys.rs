@@ -95,7 +95,7 @@ pub struct Preview {
 #[async_trait]
 pub trait ChatKeys {
     /// Takes each of these keys for `lease`, unless something is known of it, or its chat cannot be sent there. One
-    /// under which something else may be sent, and was not, is free. Answers in their order.
+    /// under which something else may be sent, and was not, is free. Answers in their order. After an error some may be taken all the same.
     async fn claim_keys(
         &self,
         wanted: &[WantedKey],

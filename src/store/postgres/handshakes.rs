@@ -22,6 +22,7 @@ use crate::{
 const LIMITS: CallLimits = CallLimits {
     // All kinds together leave connections to other work.
     at_once: CONNECTIONS / 5,
+    apart: Duration::ZERO,
     batch: 500,
     queue: 8_192,
     start_within: ACQUIRE_TIMEOUT,

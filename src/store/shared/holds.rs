@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use super::{
     super::dialect::{Now, add_event},
     Conn, Db,
-    keys::{columns, known, millis, previews},
+    keys::{can_be_sent, columns, known, millis},
     media::lock_media,
     outbox::tell,
     sql,
@@ -91,9 +91,9 @@ impl Holds for Db {
     }
 }
 
-/// How far a key is; `None` if nothing is known of it.
-async fn state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<Option<KeyState>> {
-    Ok(known(connection, &[(0, wanted)]).await?.pop().and_then(|(_, state)| state))
+async fn state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<KeyState> {
+    let known = known(connection, &[(0, wanted)]).await?.pop();
+    known.map(|(_, state)| state).ok_or_else(|| corrupt("a key has no state"))
 }
 
 async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<KeyState> {
@@ -108,8 +108,8 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .await?;
     if sender.is_none()
         || chat.lacks_upload()
-        || state(connection, &wanted).await? == Some(KeyState::Commit)
-        || previews(connection, std::slice::from_ref(&wanted)).await? == [None]
+        || !can_be_sent(connection, &wanted).await?
+        || state(connection, &wanted).await? == KeyState::Commit
     {
         return Ok(KeyState::Commit);
     }
@@ -146,10 +146,7 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .bind(now)
     .fetch_optional(&mut *connection)
     .await?;
-    // One of which nothing is known was freed just now.
-    let Some(id) = held else {
-        return Ok(state(connection, &wanted).await?.unwrap_or(KeyState::Asked));
-    };
+    let Some(id) = held else { return state(connection, &wanted).await };
     let told = json!({"id": id, "userId": chat.sender, "clientMsgId": chat.client_msg_id,
         "targetUserId": target, "conversationId": conversation});
     tell(connection, CHAT_HELD, None, None, Some(told), now).await?;

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
-use super::{super::dialect::Now, Conn, Db, sql};
+use super::{super::dialect::Now, Conn, Db, ids, sql};
 use crate::{
     clock::Timestamp,
     domain::{ClientMsgId, Content, ConversationId, Destination, UserId, UserName},
@@ -17,14 +17,39 @@ use crate::{
     },
 };
 
-/// What the company's own back end calls user `$of`.
+/// What the company's own back end calls a user.
 macro_rules! external_id {
-    ($of:literal) => {
+    ($($of:tt)+) => {
         concat!(
             "(SELECT i.subject FROM identities i WHERE i.provider = 'external' AND i.user_id = ",
-            $of,
+            $($of)+,
             " ORDER BY i.subject LIMIT 1)"
         )
+    };
+}
+
+/// Whether the chat of key `w` can be sent there. Each fact is looked up by its index, here and below: a join would be
+/// planned by how many rows a table had when they were counted last.
+macro_rules! can_be_sent {
+    () => {
+        "((SELECT u.id FROM users u WHERE u.id = w.sender AND u.erased_at IS NULL) IS NOT NULL
+             AND CASE WHEN w.target IS NULL THEN (
+                 SELECT m.user_id FROM members m
+                 WHERE m.conversation_id = w.conversation AND m.user_id = w.sender
+                     AND m.state = 'member'
+             ) ELSE (
+                 SELECT u.id FROM users u WHERE u.id = w.target AND u.erased_at IS NULL
+             ) END IS NOT NULL)"
+    };
+}
+
+/// The receiver of a key that was taken, in a direct conversation.
+macro_rules! receiver {
+    () => {
+        "CASE WHEN held_chats.target_id IS NULL THEN (
+             SELECT CASE WHEN v.low_user = held_chats.sender_id THEN v.high_user ELSE v.low_user END
+             FROM conversations v WHERE v.id = held_chats.conversation_id AND v.kind = 'direct'
+         ) ELSE held_chats.target_id END"
     };
 }
 
@@ -37,7 +62,7 @@ impl ChatKeys for Db {
     ) -> Result<Vec<KeyState>, StoreError> {
         let (wanted, now) = (wanted.to_vec(), self.now());
         let lease = millis(lease);
-        self.transaction(move |c| async move { claim(c, &wanted, lease, now).await }.boxed()).await
+        self.write(move |c| async move { claim(c, &wanted, lease, now).await }.boxed()).await
     }
 
     async fn free_key(
@@ -119,105 +144,52 @@ fn records(wanted: &[(usize, &WantedKey)]) -> String {
     Value::Array(records.collect()).to_string()
 }
 
-#[derive(FromRow)]
-struct PreviewRow {
-    place: i64,
-    conversation_id: Option<ConversationId>,
-    sender_name: UserName,
-    sender_external: Option<String>,
-    target_id: Option<UserId>,
-    target_name: Option<UserName>,
-    target_external: Option<String>,
-}
-
-/// What is known of the chats with these keys, in their order.
-pub(super) async fn previews(
-    connection: &mut Conn,
-    wanted: &[WantedKey],
-) -> sqlx::Result<Vec<Option<Preview>>> {
-    const QUERY: &str = concat!(
-        "WITH w AS (SELECT * FROM ",
-        sql!(records "$1" as "r" ("place" "bigint", "sender" "bigint", "target" "bigint",
-            "conversation" "bigint")),
-        ")
-         SELECT w.place, v.id AS conversation_id, s.name AS sender_name, ",
-        external_id!("s.id"),
-        " AS sender_external, t.id AS target_id, t.name AS target_name, ",
-        external_id!("t.id"),
-        " AS target_external
-         FROM w JOIN users s ON s.id = w.sender AND s.erased_at IS NULL
-         JOIN users t ON t.id = w.target AND t.erased_at IS NULL
-         LEFT JOIN conversations v ON v.kind = 'direct' AND v.low_user = ",
-        sql!(least "s.id, t.id"),
-        " AND v.high_user = ",
-        sql!(greatest "s.id, t.id"),
-        " UNION ALL
-         SELECT w.place, v.id, s.name, ",
-        external_id!("s.id"),
-        ", t.id, t.name, ",
-        external_id!("t.id"),
-        " FROM w JOIN users s ON s.id = w.sender AND s.erased_at IS NULL
-         JOIN members m ON m.user_id = s.id AND m.conversation_id = w.conversation
-             AND m.state = 'member'
-         JOIN conversations v ON v.id = m.conversation_id
-         LEFT JOIN users t ON v.kind = 'direct' AND t.id =
-             CASE WHEN v.low_user = s.id THEN v.high_user ELSE v.low_user END"
-    );
-    let places: Vec<_> = wanted.iter().enumerate().collect();
-    let rows: Vec<PreviewRow> =
-        sqlx::query_as(QUERY).bind(records(&places)).fetch_all(connection).await?;
-    let mut previews = vec![None; wanted.len()];
-    for row in rows {
-        let target = row.target_id.zip(row.target_name);
-        *at(&mut previews, row.place)? = Some(Preview {
-            conversation: row.conversation_id,
-            sender: (row.sender_name, row.sender_external),
-            target: target.map(|(id, name)| (id, name, row.target_external)),
-        });
-    }
-    Ok(previews)
-}
-
-/// What stands at a place that the database was given.
-fn at<T>(list: &mut [T], place: i64) -> sqlx::Result<&mut T> {
-    let place = usize::try_from(place).ok().and_then(|place| list.get_mut(place));
-    place.ok_or_else(|| corrupt("a row of a batch is at no place of it"))
-}
-
 async fn claim(
     connection: &mut Conn,
     wanted: &[WantedKey],
     lease: i64,
     now: Now,
 ) -> sqlx::Result<Vec<KeyState>> {
-    let mut previews = previews(connection, wanted).await?;
     // Of equal keys the first is claimed: a statement cannot write a row twice.
     let mut first = HashMap::new();
     for (place, it) in wanted.iter().enumerate() {
-        if previews[place].is_some() {
-            first.entry((it.sender, it.key.as_str())).or_insert(place);
-        }
+        first.entry((it.sender, it.key.as_str())).or_insert(place);
     }
     let claimed: Vec<_> = first.values().map(|&place| (place, &wanted[place])).collect();
-    let taken = take(connection, &claimed, lease, now).await?;
     let mut states = vec![None; wanted.len()];
-    for (sender, key, until) in taken {
-        let place = first.get(&(sender, key.as_str())).copied();
-        let place = place.ok_or_else(|| corrupt("a key was claimed that nobody wants"))?;
-        states[place] = previews[place].take().map(|preview| KeyState::Taken(until, preview));
+    for row in take(connection, &claimed, lease, now).await? {
+        let place = first.get(&(row.sender_id, row.client_msg_id.as_str())).copied();
+        let place = place.ok_or_else(|| corrupt("a key was taken that nobody wants"))?;
+        let target = row.receiver_id.zip(row.receiver_name);
+        let preview = Preview {
+            conversation: row.begun_id,
+            sender: (row.sender_name, row.sender_external),
+            target: target.map(|(id, name)| (id, name, row.receiver_external)),
+        };
+        states[place] = Some(KeyState::Taken(row.until, preview));
     }
     let left = wanted.iter().enumerate().filter(|(place, _)| states[*place].is_none());
     let left: Vec<_> = left.collect();
     if !left.is_empty() {
         for (place, state) in known(connection, &left).await? {
-            // One of which nothing is known was freed just now, and may be claimed again.
-            let unknown =
-                if previews[place].is_some() { KeyState::Asked } else { KeyState::Commit };
-            states[place] = Some(state.unwrap_or(unknown));
+            states[place] = Some(state);
         }
     }
     let states: Option<_> = states.into_iter().collect();
     states.ok_or_else(|| corrupt("a key of a batch has no state"))
+}
+
+#[derive(FromRow)]
+struct TakenRow {
+    sender_id: UserId,
+    client_msg_id: ClientMsgId,
+    until: Timestamp,
+    begun_id: Option<ConversationId>,
+    sender_name: UserName,
+    sender_external: Option<String>,
+    receiver_id: Option<UserId>,
+    receiver_name: Option<UserName>,
+    receiver_external: Option<String>,
 }
 
 /// Takes those of these different keys that are free, in their order, so that replicas do not wait for each other.
@@ -226,9 +198,7 @@ async fn take(
     wanted: &[(usize, &WantedKey)],
     lease: i64,
     now: Now,
-) -> sqlx::Result<Vec<(UserId, ClientMsgId, Timestamp)>> {
-    // Whether there is a chat is looked up for each key by its index: a join would be planned by how many chats
-    // there were when they were counted last.
+) -> sqlx::Result<Vec<TakenRow>> {
     sqlx::query_as(concat!(
         "INSERT INTO held_chats (sender_id, client_msg_id, request_digest, target_id,
              conversation_id, state, until, created_at)
@@ -242,8 +212,9 @@ async fn take(
         sql!(now "$3"),
         " AS now) n
          WHERE (SELECT c.id FROM chats c WHERE c.sender_id = w.sender AND c.client_msg_id = w.msg)
-             IS NULL
-         ORDER BY w.sender, w.msg
+             IS NULL AND ",
+        can_be_sent!(),
+        " ORDER BY w.sender, w.msg
          ON CONFLICT (sender_id, client_msg_id) DO UPDATE SET
              request_digest = excluded.request_digest, target_id = excluded.target_id,
              conversation_id = excluded.conversation_id, state = excluded.state,
@@ -253,7 +224,22 @@ async fn take(
                  held_chats.request_digest <> excluded.request_digest
                  OR held_chats.target_id IS DISTINCT FROM excluded.target_id
                  OR held_chats.conversation_id IS DISTINCT FROM excluded.conversation_id))
-         RETURNING sender_id, client_msg_id, until"
+         RETURNING sender_id, client_msg_id, until,
+             CASE WHEN held_chats.target_id IS NULL THEN held_chats.conversation_id ELSE (
+                 SELECT v.id FROM conversations v WHERE v.kind = 'direct' AND v.low_user = ",
+        sql!(least "held_chats.sender_id, held_chats.target_id"),
+        " AND v.high_user = ",
+        sql!(greatest "held_chats.sender_id, held_chats.target_id"),
+        ") END AS begun_id,
+             (SELECT u.name FROM users u WHERE u.id = held_chats.sender_id) AS sender_name, ",
+        external_id!("held_chats.sender_id"),
+        " AS sender_external, ",
+        receiver!(),
+        " AS receiver_id, (SELECT u.name FROM users u WHERE u.id = ",
+        receiver!(),
+        ") AS receiver_name, ",
+        external_id!(receiver!()),
+        " AS receiver_external"
     ))
     .bind(records(wanted))
     .bind(lease)
@@ -262,37 +248,68 @@ async fn take(
     .await
 }
 
+/// Whether a chat with this key can be sent there.
+pub(super) async fn can_be_sent(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<bool> {
+    sqlx::query_scalar(concat!(
+        "SELECT ",
+        can_be_sent!(),
+        " FROM ",
+        sql!(records "$1" as "w" ("sender" "bigint", "target" "bigint", "conversation" "bigint"))
+    ))
+    .bind(records(&[(0, wanted)]))
+    .fetch_one(connection)
+    .await
+}
+
 async fn allow(connection: &mut Conn, allowed: &[AllowedKey], now: Now) -> sqlx::Result<()> {
-    let records = allowed.iter().map(|AllowedKey { sender, key, until, content }| {
-        let content = content.as_ref().map(Content::as_str);
-        json!({"sender": sender, "msg": key, "until": until.as_millis(), "content": content})
+    let wanted = allowed.iter().enumerate().map(|(place, it)| {
+        json!({"place": place, "sender": it.sender, "msg": it.key, "until": it.until.as_millis()})
     });
-    let records = Value::Array(records.collect()).to_string();
-    let done = sqlx::query(concat!(
-        "DELETE FROM held_chats WHERE id IN (
-             SELECT h.id FROM ",
-        sql!(records "$1" as "w" ("sender" "bigint", "msg" "text", "until" "bigint")),
-        " JOIN held_chats h ON h.sender_id = w.sender AND h.client_msg_id = w.msg
-                 AND h.state = 'asked' AND h.until = w.until
-             WHERE (SELECT c.id FROM chats c
-                 WHERE c.sender_id = w.sender AND c.client_msg_id = w.msg) IS NOT NULL)"
+    let wanted = Value::Array(wanted.collect()).to_string();
+    let rows: Vec<(i64, Option<i64>, bool)> = sqlx::query_as(concat!(
+        "SELECT w.place, (SELECT h.id FROM held_chats h WHERE h.sender_id = w.sender
+                 AND h.client_msg_id = w.msg AND h.state = 'asked' AND h.until = w.until),
+             (SELECT c.id FROM chats c WHERE c.sender_id = w.sender AND c.client_msg_id = w.msg)
+                 IS NOT NULL
+         FROM ",
+        sql!(records "$1" as "w" ("place" "bigint", "sender" "bigint", "msg" "text",
+            "until" "bigint"))
     ))
-    .bind(records.clone())
-    .execute(&mut *connection)
+    .bind(wanted)
+    .fetch_all(&mut *connection)
     .await?;
-    if done.rows_affected() == allowed.len() as u64 {
-        return Ok(());
+    let mut committed = Vec::new();
+    for (at, id, is_committed) in rows {
+        let it = usize::try_from(at).ok().and_then(|place| allowed.get(place));
+        let it = it.ok_or_else(|| corrupt("a row of a batch is at no place of it"))?;
+        match id {
+            Some(id) if is_committed => committed.push(id),
+            Some(id) => remember(connection, id, it, now).await?,
+            None => {}
+        }
     }
+    sqlx::query(concat!("DELETE FROM held_chats WHERE id ", sql!(in "$1"), " AND state = 'asked'"))
+        .bind(ids(&committed))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes that the chat of a key may be sent, which was not sent yet. Few are: each is a statement.
+async fn remember(
+    connection: &mut Conn,
+    id: i64,
+    AllowedKey { until, content, .. }: &AllowedKey,
+    now: Now,
+) -> sqlx::Result<()> {
     sqlx::query(concat!(
-        "UPDATE held_chats SET state = 'allowed', content = w.content, until = ",
-        sql!(now "$2"),
-        " + $3 FROM ",
-        sql!(records "$1" as "w" ("sender" "bigint", "msg" "text", "until" "bigint",
-            "content" "text")),
-        " WHERE held_chats.sender_id = w.sender AND held_chats.client_msg_id = w.msg
-             AND held_chats.state = 'asked' AND held_chats.until = w.until"
+        "UPDATE held_chats SET state = 'allowed', content = $3, until = ",
+        sql!(now "$4"),
+        " + $5 WHERE id = $1 AND state = 'asked' AND until = $2"
     ))
-    .bind(records)
+    .bind(id)
+    .bind(*until)
+    .bind(content.as_ref().map(|content| content.as_str().to_owned()))
     .bind(now)
     .bind(millis(VERDICT_KEPT))
     .execute(connection)
@@ -304,6 +321,7 @@ async fn allow(connection: &mut Conn, allowed: &[AllowedKey], now: Now) -> sqlx:
 struct StateRow {
     place: i64,
     is_committed: bool,
+    can_be_sent: bool,
     is_same: Option<bool>,
     state: Option<String>,
     content: Option<String>,
@@ -311,29 +329,36 @@ struct StateRow {
     detail: Option<String>,
 }
 
-/// How far these keys are, none of which the caller has. `None`: nothing is known of it.
+/// How far these keys are, none of which the caller has, each with its place.
 pub(super) async fn known(
     connection: &mut Conn,
     wanted: &[(usize, &WantedKey)],
-) -> sqlx::Result<Vec<(usize, Option<KeyState>)>> {
+) -> sqlx::Result<Vec<(usize, KeyState)>> {
     let rows: Vec<StateRow> = sqlx::query_as(concat!(
-        "SELECT w.place, (SELECT c.id FROM chats c
-             WHERE c.sender_id = w.sender AND c.client_msg_id = w.msg) IS NOT NULL AS is_committed,
-             h.request_digest = ",
+        "WITH w AS MATERIALIZED (
+             SELECT r.*, (SELECT c.id FROM chats c
+                 WHERE c.sender_id = r.sender AND c.client_msg_id = r.msg) AS chat,
+                 (SELECT h.id FROM held_chats h
+                 WHERE h.sender_id = r.sender AND h.client_msg_id = r.msg) AS held
+             FROM ",
+        sql!(records "$1" as "r" ("place" "bigint", "sender" "bigint", "msg" "text",
+            "target" "bigint", "conversation" "bigint", "digest" "text")),
+        ")
+         SELECT w.place, w.chat IS NOT NULL AS is_committed, ",
+        can_be_sent!(),
+        " AS can_be_sent, h.request_digest = ",
         sql!(bytes "w.digest"),
         " AND h.target_id IS NOT DISTINCT FROM w.target
              AND h.conversation_id IS NOT DISTINCT FROM w.conversation AS is_same,
              h.state, h.content, h.code, h.detail
-         FROM ",
-        sql!(records "$1" as "w" ("place" "bigint", "sender" "bigint", "msg" "text",
-            "target" "bigint", "conversation" "bigint", "digest" "text")),
-        " LEFT JOIN held_chats h ON h.sender_id = w.sender AND h.client_msg_id = w.msg"
+         FROM w LEFT JOIN held_chats h ON h.id = w.held"
     ))
     .bind(records(wanted))
     .fetch_all(connection)
     .await?;
     rows.into_iter()
         .map(|row| {
+            // A place that the caller gave.
             let place = usize::try_from(row.place);
             let place = place.map_err(|_| corrupt("a row of a batch is at no place of it"))?;
             Ok((place, row.into_state()?))
@@ -342,18 +367,25 @@ pub(super) async fn known(
 }
 
 impl StateRow {
-    fn into_state(self) -> sqlx::Result<Option<KeyState>> {
+    fn into_state(self) -> sqlx::Result<KeyState> {
         if self.is_committed {
-            return Ok(Some(KeyState::Commit));
+            return Ok(KeyState::Commit);
         }
-        let Some((state, is_same)) = self.state.zip(self.is_same) else { return Ok(None) };
-        Ok(Some(match (state.as_str(), self.code, self.detail) {
-            ("asked", ..) => KeyState::Asked,
-            _ if !is_same => KeyState::Reused,
-            ("held" | "releasing", ..) => KeyState::Held,
-            ("allowed", ..) => KeyState::Allowed(self.content.as_deref().map(Content::of_service)),
-            ("refused", Some(code), Some(detail)) => KeyState::Refused(Refusal { code, detail }),
-            _ => return Err(corrupt("the state of a held chat is none")),
-        }))
+        let Some((state, is_same)) = self.state.zip(self.is_same) else {
+            // One of which nothing is known was freed just now, and may be claimed again.
+            return Ok(if self.can_be_sent { KeyState::Asked } else { KeyState::Commit });
+        };
+        match (state.as_str(), self.code, self.detail) {
+            ("asked", ..) => Ok(KeyState::Asked),
+            _ if !is_same => Ok(KeyState::Reused),
+            ("held" | "releasing", ..) => Ok(KeyState::Held),
+            ("allowed", ..) => {
+                Ok(KeyState::Allowed(self.content.as_deref().map(Content::of_service)))
+            }
+            ("refused", Some(code), Some(detail)) => {
+                Ok(KeyState::Refused(Refusal { code, detail }))
+            }
+            _ => Err(corrupt("the state of a held chat is none")),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::Rule;
+use super::{Rule, decided::as_decided};
 use crate::{
     domain::{Block, Destination, UserId, WhoMayWrite},
     protocol::fault::{ApiError, DenialReason},
@@ -20,8 +20,8 @@ const GENERATION: usize = 65_536;
 /// Refuses chats of senders who may not write there. What a company's own back end sends in somebody's name is
 /// bound by blocks and restrictions, and not by the setting.
 ///
-/// A chat whose key was committed passes: it is answered as before, whatever became of its sender since. What is
-/// nobody's conversation, or not the sender's, passes too, and fails when it is committed.
+/// A chat whose key was committed, or is held, passes: it is answered as before, whatever became of its sender
+/// since. What is nobody's conversation, or not the sender's, passes too, and fails when it is committed.
 pub struct MayWrite {
     standings: Standings,
     store: Arc<dyn Store>,
@@ -131,9 +131,7 @@ impl Rule for MayWrite {
 
     async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
         let Some(reason) = self.denial(chat).await? else { return Ok(()) };
-        let (store, sender) = (Arc::clone(&self.store), chat.sender);
-        let key = chat.client_msg_id.clone();
-        if to_its_end(async move { store.is_committed(sender, &key).await }).await? {
+        if as_decided(&self.store, chat).await? {
             return Ok(());
         }
         Err(ApiError::not_allowed(reason))

@@ -154,6 +154,13 @@ pub trait Holds {
     /// [`KeyState::Held`] if the chat is held now or was before. What it shows is not collected meanwhile.
     async fn hold(&self, chat: &NewChat) -> Result<KeyState, StoreError>;
 
+    /// How far a key is, which is not taken by that. [`KeyState::Asked`] as well if nothing is known of it, or its
+    /// chat is being released.
+    async fn key_state(&self, wanted: &WantedKey) -> Result<KeyState, StoreError>;
+
+    /// Whether there are keys that are held or were refused.
+    async fn has_decided_keys(&self) -> Result<bool, StoreError>;
+
     /// Chats after `after` that are held, or whose release has not ended, the oldest first.
     async fn held_chats(&self, after: Option<HeldId>, limit: u32) -> Result<HeldPage, StoreError>;
 

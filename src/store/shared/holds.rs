@@ -108,6 +108,23 @@ impl Holds for Db {
         self.transaction(move |c| async move { hold(c, &chat, now).await }.boxed()).await
     }
 
+    async fn key_state(&self, wanted: &WantedKey) -> Result<KeyState, StoreError> {
+        let wanted = wanted.clone();
+        self.read(move |c| async move { key_state(c, &wanted).await }.boxed()).await
+    }
+
+    async fn has_decided_keys(&self) -> Result<bool, StoreError> {
+        self.read(|c| {
+            sqlx::query_scalar(
+                "SELECT EXISTS (
+                     SELECT 1 FROM held_chats WHERE state IN ('held', 'releasing', 'refused'))",
+            )
+            .fetch_one(c)
+            .boxed()
+        })
+        .await
+    }
+
     async fn held_chats(&self, after: Option<HeldId>, limit: u32) -> Result<HeldPage, StoreError> {
         self.read(move |c| {
             async move {
@@ -386,6 +403,23 @@ async fn state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<KeySta
     }
 }
 
+/// As [`state`], but that a chat is not held while it is being released.
+async fn key_state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<KeyState> {
+    let state = state(connection, wanted).await?;
+    if state != KeyState::Held {
+        return Ok(state);
+    }
+    let is_held = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM held_chats
+             WHERE sender_id = $1 AND client_msg_id = $2 AND state = 'held')",
+    )
+    .bind(wanted.sender)
+    .bind(wanted.key.clone())
+    .fetch_one(connection)
+    .await?;
+    Ok(if is_held { KeyState::Held } else { KeyState::Asked })
+}
+
 async fn is_committed(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM chats WHERE sender_id = $1 AND client_msg_id = $2)",
@@ -406,13 +440,16 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .bind(chat.sender)
     .fetch_optional(&mut *connection)
     .await?;
-    if sender.is_none()
-        || is_without_upload(chat)
-        || is_committed(connection, &wanted).await?
-        || preview(connection, chat.sender, chat.destination).await?.is_none()
-    {
+    if sender.is_none() || is_without_upload(chat) || is_committed(connection, &wanted).await? {
         return Ok(KeyState::Commit);
     }
+    let preview = preview(connection, chat.sender, chat.destination).await?;
+    let Some(Preview { conversation: begun, .. }) = preview else {
+        // It cannot be sent any more, and may be held since before.
+        let state = state(connection, &wanted).await?;
+        let is_decided = matches!(state, KeyState::Held | KeyState::Refused(_));
+        return Ok(if is_decided { state } else { KeyState::Commit });
+    };
     if let Some(media) = chat.media
         && lock_media(connection, &BTreeSet::from([media])).await?.is_empty()
     {
@@ -448,7 +485,7 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .await?;
     let Some(id) = held else { return state(connection, &wanted).await };
     let told = json!({"id": id, "userId": chat.sender, "clientMsgId": chat.client_msg_id,
-        "targetUserId": target, "conversationId": conversation});
+        "targetUserId": target, "conversationId": begun});
     tell(connection, CHAT_HELD, None, None, Some(told), now).await?;
     Ok(KeyState::Held)
 }

@@ -22,7 +22,9 @@ use self::{cluster::Cluster, told::Told};
 use crate::{
     accounts::{self, Accounts},
     admin::Admin,
-    admission::{BeforeSend, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers},
+    admission::{
+        BeforeSend, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers,
+    },
     auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
     bus,
     clock::Clock,
@@ -183,7 +185,12 @@ fn shared_work(
     let trim = job("timelines.trim");
     [
         Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
-        Box::pin(outbox::drop_old(Arc::clone(store), clock.clone(), job("outbox.drop"))),
+        Box::pin(outbox::drop_old(
+            Arc::clone(store),
+            clock.clone(),
+            settings.audit.keep,
+            job("outbox.drop"),
+        )),
         Box::pin(moderation::forget_keys(Arc::clone(store), clock.clone(), job("holds.forget"))),
         Box::pin(media::keep_collecting(
             Arc::clone(store),
@@ -311,13 +318,14 @@ fn before_send(
     Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
 }
 
-/// The door for sends: the service's rules, further ones, and then the hook.
+/// The door for sends: what was decided before, the service's rules, further ones, and then the hook.
 fn door(
     settings: &Settings,
     store: &Arc<dyn Store>,
     limits: &Limits,
     standings: &Standings,
     hook: Option<BeforeSend>,
+    decided: Option<Decided>,
     further: Vec<Arc<dyn Rule>>,
 ) -> Door {
     let who = settings.chat.who_may_write;
@@ -328,7 +336,8 @@ fn door(
         Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
         Arc::new(ShownMedia::new(Arc::clone(store))),
     ];
-    Door::new(own.into_iter().chain(further).chain(hook))
+    let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
+    Door::new(decided.into_iter().chain(own).chain(further).chain(hook))
 }
 
 impl App {
@@ -389,10 +398,12 @@ impl App {
             )
         };
         let hook = before_send(&settings, &store, media.links(), &clock)?;
+        // The hook knows of them itself.
+        let decided = hook.is_none().then(|| Decided::new(Arc::clone(&store)));
         let standings = Standings::new(Arc::clone(&store), clock.clone());
         let messaging = Messaging::new(
             Arc::clone(&store),
-            door(&settings, &store, &limits, &standings, hook, rules),
+            door(&settings, &store, &limits, &standings, hook, decided.clone(), rules),
             batcher.clone(),
             Arc::clone(&delivery),
             Arc::clone(&presence),
@@ -404,7 +415,8 @@ impl App {
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow: BoxFuture<'static, ()> =
             Box::pin(messaging::follow_standings(messaging.clone()));
-        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]);
+        let look = decided.map(|decided| Box::pin(decided.follow()) as BoxFuture<'static, ()>);
+        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(look);
         for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }

@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     config::{self, Overrides, Settings},
     descriptors,
-    domain::UserId,
+    domain::UserRef,
     healthcheck, media,
     output::Output,
     telemetry,
@@ -88,9 +88,9 @@ enum Admin {
     RotateMediaKey,
     /// Erase a user for good: name, picture, logins, sessions, and the words of every chat it sent
     EraseUser {
-        /// Whom
-        #[arg(value_name = "ID")]
-        user: UserId,
+        /// Whom, as in `export-user`
+        #[arg(value_name = "ID", value_parser = export::user_ref)]
+        user: UserRef,
     },
     /// Hand out all that is kept of a user, as a tar of JSON lines and media
     ExportUser(ExportUser),
@@ -155,8 +155,16 @@ async fn execute(cli: Cli, output: &Output) -> anyhow::Result<()> {
         }
         Command::Admin(Admin::EraseUser { user }) => {
             let store = app::open_store(&settings, &clock).await?;
+            let user = match user {
+                // Also one who was erased: an erasure may be repeated.
+                UserRef::Id(id) => id,
+                UserRef::External(_) => {
+                    let found = store.named_users(std::slice::from_ref(&user)).await?;
+                    *found.get(&user).context("there is no such user")?
+                }
+            };
             let known = accounts::erase(&*store, user).await.with_context(|| {
-                format!("user {user} is not erased to the end; repeat the command")
+                format!("user {user} is not erased to the end; repeat the command with this id")
             })?;
             anyhow::ensure!(known, "there is no user {user}");
             answer(&format!("user {user} is erased"))

@@ -2,25 +2,33 @@
 
 mod people;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     auth::api_key::ApiKeySecret,
-    domain::{ApiKey, AuditId, Scope},
+    domain::{ApiKey, ApiKeyId, AuditId, Scope},
     protocol::fault::{ApiError, ErrorCode},
-    store::{AuditPage, Store},
+    store::{AuditPage, Store, StoreError},
 };
+
+/// How often it is noted that a key does what it does all the time.
+const NOTE_EVERY: Duration = Duration::from_mins(1);
 
 /// The use cases of the server API.
 #[derive(Clone)]
 pub struct Admin {
     store: Arc<dyn Store>,
+    /// When a key was last noted by [`Admin::begin_poll`].
+    noted: Arc<Mutex<HashMap<ApiKeyId, Instant>>>,
 }
 
 impl Admin {
     /// The use cases over these parts.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, noted: Arc::default() }
     }
 
     /// The key with this secret, if it is good.
@@ -39,12 +47,34 @@ impl Admin {
         subject: Option<String>,
     ) -> Result<Act, ApiError> {
         let id = self.store.begin_act(Some(key.id), action, subject.as_deref()).await?;
-        let act = Act { store: Arc::clone(&self.store), id, subject: None };
+        let act = Act { id: Some(id), ..self.unnoted(key, action) };
         if key.scopes.allow(scope) {
             return Ok(act);
         }
         let detail = format!("this key lacks the scope `{}`", scope.as_str());
         act.end(Err(ApiError::new(ErrorCode::Forbidden, detail))).await
+    }
+
+    /// As [`Admin::begin`], for what a key does all the time: of what goes well, one act a minute is noted by each
+    /// replica.
+    pub async fn begin_poll(
+        &self,
+        key: &ApiKey,
+        scope: Scope,
+        action: &'static str,
+    ) -> Result<Act, ApiError> {
+        let is_noted =
+            self.noted.lock().get(&key.id).is_some_and(|noted| noted.elapsed() < NOTE_EVERY);
+        if is_noted && key.scopes.allow(scope) {
+            return Ok(self.unnoted(key, action));
+        }
+        let act = self.begin(key, scope, action, None).await?;
+        self.noted.lock().insert(key.id, Instant::now());
+        Ok(act)
+    }
+
+    fn unnoted(&self, key: &ApiKey, action: &'static str) -> Act {
+        Act { store: Arc::clone(&self.store), id: None, key: key.id, action, subject: None }
     }
 
     /// The newest entries of the audit log before this one.
@@ -57,11 +87,14 @@ impl Admin {
     }
 }
 
-/// An act that has begun, and is in the audit log. One that is dropped stays there without an outcome.
+/// An act that has begun. One that is noted in the audit log and then dropped stays there without an outcome.
 #[must_use = "how an act ended belongs into the audit log"]
 pub struct Act {
     store: Arc<dyn Store>,
-    id: AuditId,
+    /// Its entry; `None`: it is noted if it fails.
+    id: Option<AuditId>,
+    key: ApiKeyId,
+    action: &'static str,
     subject: Option<String>,
 }
 
@@ -74,9 +107,19 @@ impl Act {
     /// Notes how it ended, and passes that on. What is done is done, even if this cannot be noted.
     pub async fn end<T>(self, done: Result<T, ApiError>) -> Result<T, ApiError> {
         let outcome = done.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "ok");
-        if let Err(error) = self.store.end_act(self.id, self.subject.as_deref(), outcome).await {
-            tracing::error!(%error, entry = %self.id, outcome, "not noted in the audit log");
+        if (self.id.is_some() || done.is_err())
+            && let Err(error) = self.note(outcome).await
+        {
+            tracing::error!(%error, entry = ?self.id, outcome, "not noted in the audit log");
         }
         done
+    }
+
+    async fn note(&self, outcome: &str) -> Result<(), StoreError> {
+        let id = match self.id {
+            Some(id) => id,
+            None => self.store.begin_act(Some(self.key), self.action, None).await?,
+        };
+        self.store.end_act(id, self.subject.as_deref(), outcome).await
     }
 }

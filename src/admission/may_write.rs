@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::Rule;
+use super::{Rule, decided::as_decided};
 use crate::{
     domain::{Block, Destination, UserId, WhoMayWrite},
     protocol::fault::{ApiError, DenialReason},
     recent::Recent,
     standing::{Standings, to_its_end},
-    store::{ConversationOrigin, NewChat, Origin, Store},
+    store::{ConversationOrigin, NewChat, Origin, Store, WantedKey},
 };
 
 /// Of how many conversations a replica knows their origin, in each of two generations: 4 MiB each.
@@ -20,8 +20,8 @@ const GENERATION: usize = 65_536;
 /// Refuses chats of senders who may not write there. What a company's own back end sends in somebody's name is
 /// bound by blocks and restrictions, and not by the setting.
 ///
-/// A chat whose key was committed passes: it is answered as before, whatever became of its sender since. What is
-/// nobody's conversation, or not the sender's, passes too, and fails when it is committed.
+/// A chat whose key was committed, or is held, passes: it is answered as before, whatever became of its sender
+/// since. What is nobody's conversation, or not the sender's, passes too, and fails when it is committed.
 pub struct MayWrite {
     standings: Standings,
     store: Arc<dyn Store>,
@@ -131,10 +131,12 @@ impl Rule for MayWrite {
 
     async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
         let Some(reason) = self.denial(chat).await? else { return Ok(()) };
-        let (store, sender) = (Arc::clone(&self.store), chat.sender);
-        let key = chat.client_msg_id.clone();
-        if to_its_end(async move { store.is_committed(sender, &key).await }).await? {
-            return Ok(());
+        let (store, wanted) = (Arc::clone(&self.store), [WantedKey::of(chat)]);
+        let states = to_its_end(async move { store.key_states(&wanted).await }).await?;
+        for state in states {
+            if as_decided(state, chat)? {
+                return Ok(());
+            }
         }
         Err(ApiError::not_allowed(reason))
     }

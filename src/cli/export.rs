@@ -36,7 +36,7 @@ pub(super) struct ExportUser {
 }
 
 /// Reads a name. A number is the service's own id, as it is to the other commands.
-fn user_ref(text: &str) -> Result<UserRef, String> {
+pub(super) fn user_ref(text: &str) -> Result<UserRef, String> {
     if let Ok(id) = text.parse::<UserId>() {
         return Ok(UserRef::Id(id));
     }

@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn tokens_are_taken_where_all_is_said_of_them() {
         let jwt = "[auth.jwt]\nissuer = 'i'\naudience = 'a'\n";
-        let key = "[[auth.jwt.keys]]\nalgorithm = 'HS256'\nkey = 'secret'\n";
+        let key =
+            "[[auth.jwt.keys]]\nalgorithm = 'HS256'\nkey = '0123456789abcdef0123456789-secret'\n";
         let url = "jwks_url = 'http://10.0.0.1/keys'\n";
         assert!(!in_a_file("").unwrap().jwt_login());
         for lines in [
@@ -256,6 +257,7 @@ mod tests {
             (format!("{jwt}algorithms = ['RS256']\n"), "auth.jwt.jwks_url"),
             (format!("{jwt}{key}"), "auth.jwt.algorithms"),
             (key.to_owned(), "auth.jwt.issuer"),
+            (format!("{jwt}algorithms = ['HS256']\n{}", key.replace("456789-", "")), "32 bytes"),
         ] {
             let text = in_a_file(&lines).unwrap_err().to_string();
             assert!(text.contains(named), "{text}");

@@ -76,6 +76,8 @@ pub struct Settings {
     pub timeline: Timeline,
     /// The outbox.
     pub outbox: Outbox,
+    /// The audit log.
+    pub audit: Audit,
     /// The pull feed.
     pub feed: Feed,
     /// Webhooks.
@@ -373,6 +375,15 @@ pub struct Timeline {
 pub struct Outbox {
     /// Whether commits write into it from this start on; `None`: as before.
     pub enabled: Option<bool>,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long an entry is kept.
+    #[serde(rename = "keep_days", deserialize_with = "days::<1, 3_650, _>")]
+    pub keep: Duration,
 }
 
 /// The pull feed.

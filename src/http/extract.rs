@@ -275,11 +275,11 @@ pub fn integer<T: FromStr<Err = OutOfRange>>(key: &str, text: &str) -> Result<T,
     text.parse().map_err(|error| ApiError::invalid(format!("`{key}` {error}")))
 }
 
-/// The body of a request that is a JSON object, of at most 64 KiB.
+/// The body of a request that is a JSON object, of at most 64 KiB where nothing else is said.
 #[derive(Debug)]
-pub struct JsonBody(Bytes);
+pub struct JsonBody<const MAX: usize = MAX_MESSAGE_BYTES>(Bytes);
 
-impl JsonBody {
+impl<const MAX: usize> JsonBody<MAX> {
     /// The object's fields.
     pub fn fields(&self) -> Result<Fields<'_>, ApiError> {
         Fields::parse(&self.0).map_err(|error| ApiError::invalid(format!("the body {error}")))
@@ -293,11 +293,11 @@ impl JsonBody {
     }
 }
 
-impl<S: Sync> FromRequest<S> for JsonBody {
+impl<S: Sync, const MAX: usize> FromRequest<S> for JsonBody<MAX> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read(request, MAX_MESSAGE_BYTES).await.map(Self)
+        read(request, MAX).await.map(Self)
     }
 }
 

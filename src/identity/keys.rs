@@ -83,11 +83,14 @@ struct KeySetting {
     key: Secret,
 }
 
+/// The least of a secret: as long as what it signs with, as RFC 7518 demands. A shorter one can be guessed.
+const MIN_SECRET_BYTES: usize = 32;
+
 /// A key that cannot check anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum KeyError {
-    #[error("the key of HS256 is empty")]
-    NoSecret,
+    #[error("the key of HS256 has less than 32 bytes")]
+    ShortSecret,
     #[error("the key is no PEM of a public key (BEGIN PUBLIC KEY) for its algorithm")]
     NoPublicKey,
 }
@@ -98,8 +101,8 @@ impl TryFrom<KeySetting> for JwtKey {
     fn try_from(KeySetting { kid, algorithm, key }: KeySetting) -> Result<Self, KeyError> {
         let text = key.reveal();
         let key = if algorithm == Algorithm::Hs256 {
-            if text.is_empty() {
-                return Err(KeyError::NoSecret);
+            if text.len() < MIN_SECRET_BYTES {
+                return Err(KeyError::ShortSecret);
             }
             DecodingKey::from_secret(text.as_bytes())
         } else {

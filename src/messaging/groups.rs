@@ -22,6 +22,7 @@ impl Messaging {
         if self.rules.who_may_write == WhoMayWrite::Conversations {
             return Err(ApiError::not_allowed(DenialReason::Policy));
         }
+        self.check_restriction(new.creator).await?;
         let max = self.rules.groups.max_members;
         if new.members.iter().filter(|user| **user != new.creator).count() >= max {
             return Err(GroupRefusal::TooMany { max }.into());
@@ -53,9 +54,20 @@ impl Messaging {
         group: ConversationId,
         change: &GroupChange,
     ) -> Result<(), ApiError> {
+        if matches!(change, GroupChange::Rename(_) | GroupChange::Add(_)) {
+            self.check_restriction(actor).await?;
+        }
         let told = self.store.change_group(group, actor, change, self.rules.groups).await??;
         self.tell(&told);
         Ok(())
+    }
+
+    /// Refuses what others would read of somebody who may not write.
+    async fn check_restriction(&self, actor: UserId) -> Result<(), ApiError> {
+        match self.standings.restriction(actor).await? {
+            Some(kind) => Err(ApiError::not_allowed(kind.into())),
+            None => Ok(()),
+        }
     }
 
     /// Members of one of the user's groups.

@@ -18,7 +18,7 @@ use crate::{
         fault::{ApiError, ErrorCode},
     },
     store::{
-        Appended, Committed, KeyState, NewChat, Origin, Refusal,
+        Appended, Committed, KeyState, NewChat, Origin, Refusal, Store, WantedKey,
         batcher::{AppendError, Ticket},
     },
 };
@@ -59,6 +59,8 @@ pub struct Sending {
     waiting: Waiting,
     answer_by: Instant,
     delivery: Arc<Delivery>,
+    store: Arc<dyn Store>,
+    asked: NewChat,
 }
 
 enum Waiting {
@@ -90,6 +92,15 @@ impl Sending {
         };
         let appended = timeout_at(self.answer_by, ticket.wait()).await;
         let appended = appended.unwrap_or(Err(AppendError::Unavailable))?;
+        if matches!(appended, Appended::TargetNotFound | Appended::ConversationNotFound) {
+            // It may be held since a time when it could be sent.
+            let wanted = [WantedKey::of(&self.asked)];
+            match self.store.key_states(&wanted).await?.pop() {
+                Some(KeyState::Held) => return Ok(SendOutcome::Held),
+                Some(KeyState::Refused(refusal)) => return Err(refusal.into()),
+                _ => {}
+            }
+        }
         let (committed, is_repeat) = match appended {
             Appended::Committed(committed) => (committed, false),
             Appended::Repeat(committed) => (committed, true),
@@ -204,13 +215,14 @@ impl Messaging {
     /// in that order. One that is to be held back is held back instead.
     pub fn commit(&self, admitted: Admitted) -> Result<Sending, ApiError> {
         let (chat, asked_at) = admitted.into_parts();
+        let (store, asked) = (Arc::clone(&self.store), chat.clone());
         let waiting = if chat.hold {
             Waiting::Hold(tokio::spawn(self.clone().hold(chat)))
         } else {
             Waiting::Commit(self.batcher.enqueue(chat)?)
         };
         let answer_by = (asked_at + ANSWER_WAIT).max(Instant::now() + COMMIT_WAIT);
-        Ok(Sending { waiting, answer_by, delivery: Arc::clone(&self.delivery) })
+        Ok(Sending { waiting, answer_by, delivery: Arc::clone(&self.delivery), store, asked })
     }
 
     async fn hold(self, chat: NewChat) -> Result<Holding, ApiError> {

@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 
 use crate::{
     clock::Timestamp,
-    domain::{ConversationId, OutboxId, Role, User, UserId},
+    domain::{ConversationId, Destination, HeldId, OutboxId, Role, User, UserId},
     media::MediaLinks,
     store::{
-        CHAT_CREATED, CHAT_RECALLED, CONVERSATION_CREATED, CONVERSATION_MEMBERS_CHANGED,
-        ConversationFacts, OutboxEntry, Store, StoreError, USER_CREATED, USER_OFFLINE, USER_ONLINE,
+        CHAT_CREATED, CHAT_HELD, CHAT_RECALLED, CONVERSATION_CREATED, CONVERSATION_MEMBERS_CHANGED,
+        ConversationFacts, NewChat, OutboxEntry, Store, StoreError, USER_CREATED, USER_OFFLINE,
+        USER_ONLINE,
     },
 };
 
@@ -122,10 +123,12 @@ impl Events {
             CHAT_CREATED | CHAT_RECALLED => self.chat(entry).await?,
             CONVERSATION_CREATED | CONVERSATION_MEMBERS_CHANGED => self.conversation(entry).await?,
             USER_CREATED | USER_ONLINE | USER_OFFLINE => self.user(entry).await?,
-            // What is held or reported, and what a newer version tells of.
+            CHAT_HELD => self.held(entry).await?,
+            // What is reported, and what a newer version tells of.
             _ => as_stored(entry),
         };
         self.name_externally(&mut data).await?;
+        self.name_conversation(&mut data).await?;
         Ok(Event {
             id: EventId::of(entry).to_string(),
             kind: entry.kind.clone(),
@@ -144,6 +147,52 @@ impl Events {
             None => json!({"id": entry.chat, "conversationId": entry.conversation}),
         };
         Ok(json!({"chat": chat}))
+    }
+
+    /// A chat that is held back. Once somebody has decided about it, it has no words here.
+    async fn held(&self, entry: &OutboxEntry) -> Result<Value, StoreError> {
+        let mut data = as_stored(entry);
+        let id = data["id"].as_i64().and_then(|id| HeldId::new(id).ok());
+        let Some(id) = id else { return Ok(data) };
+        // `None` before the first.
+        let before = HeldId::new(id.get() - 1).ok();
+        let found = self.store.held_chats(before, 1).await?.chats.pop();
+        let conversation = data["conversationId"].clone();
+        let chat = match found.filter(|held| held.id == id) {
+            Some(held) => {
+                let mut chat = self.held_chat(held.chat);
+                chat["createTime"] = json!(held.created_at);
+                chat
+            }
+            None => json!({"userId": data["userId"], "clientMsgId": data["clientMsgId"],
+                "targetUserId": data["targetUserId"]}),
+        };
+        data["chat"] = chat;
+        data["chat"]["conversationId"] = conversation;
+        Ok(data)
+    }
+
+    /// A chat that is no chat yet, in the words of one that is.
+    fn held_chat(&self, chat: NewChat) -> Value {
+        let target = match chat.destination {
+            Destination::Direct(target) => Some(target),
+            Destination::Conversation(_) => None,
+        };
+        let mut said = json!({"userId": chat.sender, "targetUserId": target,
+            "clientMsgId": chat.client_msg_id, "kind": chat.kind.as_str(),
+            "content": chat.content.as_str()});
+        if let Some(body) = &chat.body {
+            let body = self.links.fill(&chat.kind, body);
+            // What is no JSON is no payload.
+            said["body"] = serde_json::from_str(body.as_str()).unwrap_or(Value::Null);
+        }
+        if let Some(quoted) = chat.reply_to {
+            said["replyTo"] = json!({"id": quoted});
+        }
+        if let Some(mentions) = &chat.mentions {
+            said["mentions"] = json!(mentions);
+        }
+        said
     }
 
     async fn conversation(&self, entry: &OutboxEntry) -> Result<Value, StoreError> {
@@ -199,6 +248,20 @@ impl Events {
         Ok(data)
     }
 
+    /// Puts `conversationExternalId` beside `conversationId`, where the conversation has one.
+    async fn name_conversation(&self, data: &mut Value) -> Result<(), StoreError> {
+        for place in ["", "/chat"] {
+            let Some(Value::Object(about)) = data.pointer_mut(place) else { continue };
+            let id = about.get("conversationId").and_then(Value::as_i64);
+            let id = id.and_then(|id| ConversationId::new(id).ok());
+            let external = self.facts(id).await?.and_then(|facts| facts.external_id);
+            if let Some(external) = external {
+                about.insert("conversationExternalId".to_owned(), json!(external));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts `externalId` beside each `userId`.
     async fn name_externally(&self, data: &mut Value) -> Result<(), StoreError> {
         let mut users = Vec::new();
@@ -240,7 +303,7 @@ fn name(person: &mut Map<String, Value>, known: &HashMap<UserId, String>) {
 fn for_each_person(data: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     let Value::Object(data) = data else { return };
     if let Some(chat) = data.get_mut("chat") {
-        return for_each_person(chat, visit);
+        for_each_person(chat, visit);
     }
     visit(data);
     for key in ["replyTo", "members", "joined", "left", "roles"] {

@@ -1,4 +1,4 @@
-//! Drops what has been in the outbox for days, and parked deliveries of long ago.
+//! Drops what has been in the outbox for days, parked deliveries of long ago, and old entries of the audit log.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,25 +21,32 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The time between two rounds.
 const INTERVAL: Duration = Duration::from_mins(10);
 
-/// Drops old entries again and again, for ever, on one replica at a time.
-pub async fn drop_old(store: Arc<dyn Store>, clock: Clock, mut job: Job) {
+/// Drops old entries again and again, for ever, on one replica at a time; of the audit log those that are older
+/// than `keep_audit`.
+pub async fn drop_old(store: Arc<dyn Store>, clock: Clock, keep_audit: Duration, mut job: Job) {
     loop {
-        if let Err(error) = round(&*store, &clock, &mut job).await {
-            tracing::warn!(%error, "old entries of the outbox not dropped, later again");
+        if let Err(error) = round(&*store, &clock, keep_audit, &mut job).await {
+            tracing::warn!(%error, "old entries of the outbox and the audit log not dropped, later again");
         }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
 /// Drops all that is old, unless another replica does so or has just done so.
-async fn round(store: &dyn Store, clock: &Clock, job: &mut Job) -> Result<(), StoreError> {
+async fn round(
+    store: &dyn Store,
+    clock: &Clock,
+    keep_audit: Duration,
+    job: &mut Job,
+) -> Result<(), StoreError> {
     if job.take().await?.is_none() {
         return Ok(());
     }
     while job.keep("").await? {
         let dropped = store.drop_outbox(clock.now().before(KEPT), PAGE).await?;
         metrics::counter!("imserver_outbox_dropped_total").increment(dropped);
-        if dropped < u64::from(PAGE) {
+        let acts = store.drop_audit(clock.now().before(keep_audit), PAGE).await?;
+        if dropped.max(acts) < u64::from(PAGE) {
             store.drop_deliveries(clock.now().before(PARKED_KEPT)).await?;
             // A little less than the time between two rounds: this replica may have the next one.
             return job.rest("", INTERVAL * 9 / 10).await;
@@ -77,7 +84,12 @@ mod tests {
         let left = async || store.read_outbox(None, 10_000).await.unwrap().entries.len();
         let job = || Job::new(Arc::clone(&store), "drop", LEASE);
         let (mut one, mut other) = (job(), job());
-        let round = async |job: &mut Job| round(&*store, &clock, job).await.unwrap();
+        let keep_audit = KEPT * 3;
+        let round = async |job: &mut Job| round(&*store, &clock, keep_audit, job).await.unwrap();
+        let acts = async || store.audit_log(None, 10_000).await.unwrap().entries.len();
+        for _ in 0..=PAGE {
+            store.begin_act(None, "user.export", None).await.unwrap();
+        }
 
         // Else that it begins would be told.
         say(1).await;
@@ -99,5 +111,10 @@ mod tests {
         clock.advance(KEPT);
         round(&mut one).await;
         assert_eq!(left().await, 0);
+        assert_eq!(acts().await, 1_001);
+        store.begin_act(None, "user.export", None).await.unwrap();
+        clock.advance(KEPT);
+        round(&mut one).await;
+        assert_eq!(acts().await, 1);
     }
 }

@@ -55,7 +55,7 @@ pub struct AuditPage {
     pub has_more: bool,
 }
 
-/// The audit log. It is only added to, and never says what anybody wrote.
+/// The audit log. It is added to and shortened at its beginning, and never says what anybody wrote.
 #[async_trait]
 pub trait AuditLog {
     /// Notes that an act begins. No key: by the command line.
@@ -77,4 +77,8 @@ pub trait AuditLog {
     /// The newest `limit` entries before this one.
     async fn audit_log(&self, before: Option<AuditId>, limit: u32)
     -> Result<AuditPage, StoreError>;
+
+    /// Drops entries from before `before` among the `limit` oldest. Returns how many: with less than `limit` it
+    /// is done.
+    async fn drop_audit(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }

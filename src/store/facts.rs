@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use sqlx::FromRow;
 
 use super::StoreError;
-use crate::domain::{Chat, ChatId, ConversationId, ConversationKind, GroupTitle, UserId};
+use crate::domain::{
+    Chat, ChatId, ConversationId, ConversationKind, ExternalId, GroupTitle, UserId,
+};
 
 /// A conversation, as nobody in particular sees it.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -15,6 +17,8 @@ pub struct ConversationFacts {
     pub id: ConversationId,
     /// What it is.
     pub kind: ConversationKind,
+    /// What a company's own back end calls it.
+    pub external_id: Option<ExternalId>,
     /// What a group is called.
     pub title: Option<GroupTitle>,
     /// How many members a group has.

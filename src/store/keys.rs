@@ -102,6 +102,13 @@ pub trait ChatKeys {
         lease: Duration,
     ) -> Result<Vec<KeyState>, StoreError>;
 
+    /// How far these keys are, in their order. None is taken by that. [`KeyState::Asked`] as well if nothing is known
+    /// of one, or its chat is being released.
+    async fn key_states(&self, wanted: &[WantedKey]) -> Result<Vec<KeyState>, StoreError>;
+
+    /// Whether there are keys that are held or were refused.
+    async fn has_decided_keys(&self) -> Result<bool, StoreError>;
+
     /// Frees a key that was taken until `until`, unless it is somebody else's by now.
     async fn free_key(
         &self,

@@ -77,7 +77,7 @@ pub use timelines::{
 };
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
-pub use webhooks::{Delivery, Parked, Webhooks};
+pub use webhooks::{Delivery, Parked, ParkedLane, Webhooks};
 
 /// Declares the trait of all these nouns, and that whoever has them all has it.
 macro_rules! store {

@@ -33,7 +33,7 @@ pub struct NewReport {
 /// What became of a [`NewReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reported {
-    /// It is noted.
+    /// It is noted, now or before.
     Noted(ReportId),
     /// There is no such chat that the reporter may read.
     ChatNotFound,
@@ -78,7 +78,8 @@ pub struct ReportPage {
 /// Reports.
 #[async_trait]
 pub trait Reports {
-    /// Notes a report, with a copy of the chat as it is now.
+    /// Notes a report, with a copy of the chat as it is now, unless the reporter has reported the same before and
+    /// nothing was done about it. What the chat shows is not collected until then.
     async fn report(&self, new: &NewReport) -> Result<Reported, StoreError>;
 
     /// Reports after `after` about which nothing was done, the oldest first.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::{
     clock::Timestamp,
-    domain::{Block, ClientMsgId, Destination, Restriction, User, UserId},
+    domain::{Block, Destination, Restriction, User, UserId},
 };
 
 /// What limits a user.
@@ -92,7 +92,4 @@ pub trait Standings {
         sender: UserId,
         destination: Destination,
     ) -> Result<Option<ConversationOrigin>, StoreError>;
-
-    /// Whether a sender has committed a chat under this key.
-    async fn is_committed(&self, sender: UserId, key: &ClientMsgId) -> Result<bool, StoreError>;
 }

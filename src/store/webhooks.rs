@@ -26,6 +26,17 @@ pub struct Delivery {
     pub parked_at: Timestamp,
 }
 
+/// What waits in a lane of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedLane {
+    /// The lane.
+    pub lane: String,
+    /// Deliveries that are still tried; at least one.
+    pub waiting: u64,
+    /// Since when the first of them is parked.
+    pub since: Timestamp,
+}
+
 /// What is parked for an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parked {
@@ -40,7 +51,7 @@ pub struct Parked {
 #[async_trait]
 pub trait Webhooks {
     /// The lanes of an endpoint that have a head.
-    async fn parked_lanes(&self, endpoint: &str) -> Result<Vec<String>, StoreError>;
+    async fn parked_lanes(&self, endpoint: &str) -> Result<Vec<ParkedLane>, StoreError>;
 
     /// Parks deliveries; leaves those alone that are parked already.
     async fn park(&self, endpoint: &str, deliveries: &[Delivery]) -> Result<(), StoreError>;
@@ -59,6 +70,14 @@ pub trait Webhooks {
     /// Notes an attempt that has failed: `failure`, how many there were, when the next one is, and whether
     /// there is none.
     async fn not_delivered(&self, endpoint: &str, delivery: &Delivery) -> Result<(), StoreError>;
+
+    /// Has what was parked since then, and is not dead, tried at `now` and not later.
+    async fn hasten_deliveries(
+        &self,
+        endpoint: &str,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// How many deliveries are parked for an endpoint.
     async fn parked(&self, endpoint: &str) -> Result<Parked, StoreError>;

@@ -67,11 +67,10 @@ pub(super) async fn audit_log(
     key: Key,
     params: Params,
 ) -> Result<Json<AuditList>, ApiError> {
-    let act = key.begin(&service, Scope::Audit, "audit.read", None).await?;
     let done = async {
         let page = service.admin.audit_log(params.integer("before")?, params.limit()?).await?;
         let entries = page.entries.into_iter().map(Into::into).collect();
         Ok(Json(AuditList { entries, has_more: page.has_more }))
     };
-    act.end(done.await).await
+    key.act(&service, Scope::Audit, "audit.read", done).await
 }

@@ -21,6 +21,7 @@ use crate::{
         GroupTitle, Role, Scope, UserId, UserRef,
     },
     protocol::{
+        MAX_USER_LIST_BYTES,
         fault::{ApiError, ErrorCode},
         fields::Words,
     },
@@ -167,7 +168,7 @@ impl BeginConversation {
 pub(super) async fn begin_any(
     State(service): State<Arc<Service>>,
     key: Key,
-    body: JsonBody,
+    body: JsonBody<MAX_USER_LIST_BYTES>,
 ) -> Result<(StatusCode, Json<ManagedView>), ApiError> {
     let mut act = key.begin(&service, Scope::Conversations, "conversation.create", None).await?;
     let done = async {
@@ -245,7 +246,7 @@ pub(super) async fn add_any(
     State(service): State<Arc<Service>>,
     key: Key,
     PathParam(id): PathParam,
-    body: JsonBody,
+    body: JsonBody<MAX_USER_LIST_BYTES>,
 ) -> Result<Json<ManagedView>, ApiError> {
     let mut act = key.begin(&service, Scope::Conversations, "members.add", None).await?;
     let done = async {
@@ -269,7 +270,7 @@ pub(super) async fn remove_any(
     State(service): State<Arc<Service>>,
     key: Key,
     PathParam(id): PathParam,
-    body: JsonBody,
+    body: JsonBody<MAX_USER_LIST_BYTES>,
 ) -> Result<Json<ManagedView>, ApiError> {
     let mut act = key.begin(&service, Scope::Conversations, "members.remove", None).await?;
     let done = async {

@@ -41,7 +41,7 @@ pub(super) async fn feed(
     key: Key,
     params: Params,
 ) -> Result<Json<FeedView>, ApiError> {
-    let act = key.begin(&service, Scope::Feed, "feed.read", None).await?;
+    let act = key.begin_poll(&service, Scope::Feed, "feed.read").await?;
     let done = async {
         let feed = service.feed.as_ref().ok_or_else(|| {
             ApiError::new(ErrorCode::NotFound, "there is no feed; set feed.enabled")

@@ -69,6 +69,28 @@ impl Key {
     ) -> Result<Act, ApiError> {
         service.admin.begin(&self.0, scope, action, subject).await
     }
+
+    /// Begins an act that is about nobody in particular, does it, and ends it.
+    async fn act<T>(
+        &self,
+        service: &Service,
+        scope: Scope,
+        action: &'static str,
+        doing: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let act = self.begin(service, scope, action, None).await?;
+        act.end(doing.await).await
+    }
+
+    /// As [`Key::begin`], for what is done all the time: noted once a minute.
+    async fn begin_poll(
+        &self,
+        service: &Service,
+        scope: Scope,
+        action: &'static str,
+    ) -> Result<Act, ApiError> {
+        service.admin.begin_poll(&self.0, scope, action).await
+    }
 }
 
 impl FromRequestParts<Arc<Service>> for Key {

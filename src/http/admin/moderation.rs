@@ -194,7 +194,6 @@ pub(super) async fn held_chats(
     key: Key,
     params: Params,
 ) -> Result<Json<HeldList>, ApiError> {
-    let act = key.begin(&service, Scope::Moderation, "held.read", None).await?;
     let done = async {
         let after = entry(params.after()?);
         let page = service.moderation.held_chats(after, params.limit()?).await?;
@@ -203,8 +202,7 @@ pub(super) async fn held_chats(
         let held = page.chats.into_iter().map(|held| HeldView::of(held, &people, links)).collect();
         Ok(Json(HeldList { held, has_more: page.has_more }))
     };
-    let done = done.await;
-    act.end(done).await
+    key.act(&service, Scope::Moderation, "held.read", done).await
 }
 
 fn entry<T>(after: Option<After<T>>) -> Option<T> {
@@ -357,7 +355,6 @@ pub(super) async fn reports(
     key: Key,
     params: Params,
 ) -> Result<Json<ReportList>, ApiError> {
-    let act = key.begin(&service, Scope::Moderation, "report.read", None).await?;
     let done = async {
         let page = service.moderation.open_reports(entry(params.after()?), params.limit()?).await?;
         let links = service.media.links();
@@ -369,8 +366,7 @@ pub(super) async fn reports(
             has_more: page.has_more,
         }))
     };
-    let done = done.await;
-    act.end(done).await
+    key.act(&service, Scope::Moderation, "report.read", done).await
 }
 
 /// What is done about a report.

@@ -131,12 +131,11 @@ pub(super) async fn endpoints(
     State(service): State<Arc<Service>>,
     key: Key,
 ) -> Result<Json<EndpointList>, ApiError> {
-    let act = key.begin(&service, Scope::Webhooks, "webhooks.list", None).await?;
     let done = async {
         let states = service.webhooks.states().await?;
         Ok(Json(EndpointList { endpoints: states.into_iter().map(Into::into).collect() }))
     };
-    act.end(done.await).await
+    key.act(&service, Scope::Webhooks, "webhooks.list", done).await
 }
 
 /// Deliveries to an endpoint that did not succeed at once: those that are tried again, and those that were given up
@@ -153,7 +152,6 @@ pub(super) async fn deliveries(
     PathParam(endpoint): PathParam,
     params: Params,
 ) -> Result<Json<DeliveryList>, ApiError> {
-    let act = key.begin(&service, Scope::Webhooks, "webhooks.deliveries", None).await?;
     let done = async {
         service.webhooks.check(&endpoint)?;
         let after = params.get("after").filter(|after| !matches!(*after, "" | "0"));
@@ -165,7 +163,7 @@ pub(super) async fn deliveries(
         let deliveries = found.into_iter().map(Into::into).collect();
         Ok(Json(DeliveryList { deliveries, has_more }))
     };
-    act.end(done.await).await
+    key.act(&service, Scope::Webhooks, "webhooks.deliveries", done).await
 }
 
 /// Delivers events once more, and switches an endpoint on that was off
@@ -179,7 +177,6 @@ pub(super) async fn replay(
     PathParam(endpoint): PathParam,
     body: JsonBody,
 ) -> Result<Json<Replayed>, ApiError> {
-    let act = key.begin(&service, Scope::Webhooks, "webhooks.replay", None).await?;
     let done = async {
         let webhooks = &service.webhooks;
         webhooks.check(&endpoint)?;
@@ -202,5 +199,5 @@ pub(super) async fn replay(
         };
         Ok(Json(Replayed { count }))
     };
-    act.end(done.await).await
+    key.act(&service, Scope::Webhooks, "webhooks.replay", done).await
 }

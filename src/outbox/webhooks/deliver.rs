@@ -1,7 +1,7 @@
 //! Takes what a reader reads for an endpoint.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -15,16 +15,21 @@ use super::{
 };
 use crate::{
     outbox::{Handler, HandlerError},
-    store::{Delivery, OutboxEntry, StoreError},
+    store::{Delivery, OutboxEntry, ParkedLane, StoreError},
 };
+
+/// What is noted of deliveries that are given up untried.
+const LANE_FULL: &str = "too many of its lane wait";
 
 /// Why entries stay in the outbox.
 #[derive(Debug, thiserror::Error)]
 enum NotNow {
     #[error("the endpoint said that it is gone; change its URL, or have something repeated")]
     Off,
-    #[error("{0} deliveries wait already")]
+    #[error("{0} deliveries wait already, and the endpoint takes none")]
     Full(u64),
+    #[error("{0} lanes wait already")]
+    FullOfLanes(usize),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -52,25 +57,57 @@ impl Deliver {
         if self.0.is_off().await? {
             return Err(NotNow::Off);
         }
-        let waiting = store.parked(self.0.name()).await?.due;
-        if waiting >= timing.max_parked {
-            return Err(NotNow::Full(waiting));
-        }
         // Only this reader and a person add lanes, so one that is not among them stays free.
-        let parked: HashSet<_> = store.parked_lanes(self.0.name()).await?.into_iter().collect();
-        let (behind, free): (Vec<_>, Vec<_>) =
-            lanes.into_iter().partition(|(lane, _)| parked.contains(lane));
-        let behind: Vec<_> =
-            behind.into_iter().flat_map(|(lane, entries)| self.untried(&lane, entries)).collect();
-        if !behind.is_empty() {
-            store.park(self.0.name(), &behind).await?;
+        let parked = store.parked_lanes(self.0.name()).await?;
+        if parked.len() >= timing.max_lanes {
+            return Err(NotNow::FullOfLanes(parked.len()));
         }
+        let parked: HashMap<_, _> = parked.into_iter().map(|it| (it.lane.clone(), it)).collect();
+        let (behind, free): (Vec<_>, Vec<_>) =
+            lanes.into_iter().partition(|(lane, _)| parked.contains_key(lane));
         let end = Instant::now() + timing.begin;
         stream::iter(free)
             .map(|(lane, entries)| self.deliver_lane(lane, entries, end))
             .buffer_unordered(timing.at_once)
-            .try_collect()
-            .await
+            .try_collect::<()>()
+            .await?;
+        // Last, since what was free may have shown that the endpoint takes something.
+        if behind.is_empty() { Ok(()) } else { self.park_behind(behind, &parked).await }
+    }
+
+    /// Parks entries whose lanes are parked. As long as the endpoint takes something, the fault is the lane's:
+    /// what is beyond its bound is given up, and holds up no other lane. Otherwise it waits, up to a bound for
+    /// all lanes together.
+    async fn park_behind(
+        &self,
+        behind: Vec<(String, Vec<OutboxEntry>)>,
+        parked: &HashMap<String, ParkedLane>,
+    ) -> Result<(), NotNow> {
+        let Sender { store, timing, .. } = &*self.0;
+        let answers = parked.values().map(|lane| lane.since).max();
+        let answers = answers.is_none_or(|newest| self.0.has_delivered_since(newest));
+        let waiting: u64 = parked.values().map(|lane| lane.waiting).sum();
+        if !answers && waiting >= timing.max_parked {
+            return Err(NotNow::Full(waiting));
+        }
+        let (mut deliveries, mut given_up) = (Vec::new(), 0_u32);
+        for (lane, entries) in behind {
+            let mut waiting = parked.get(&lane).map_or(0, |lane| lane.waiting);
+            let mut untried = self.untried(&lane, entries);
+            for delivery in &mut untried {
+                waiting += 1;
+                if answers && waiting > timing.max_in_lane {
+                    (delivery.is_dead, delivery.failure) = (true, Some(LANE_FULL.to_owned()));
+                    self.0.count("dead");
+                    given_up += 1;
+                }
+            }
+            deliveries.append(&mut untried);
+        }
+        if given_up > 0 {
+            tracing::warn!(endpoint = self.0.name(), given_up, "too many webhooks of a lane wait");
+        }
+        Ok(store.park(self.0.name(), &deliveries).await?)
     }
 
     /// Delivers entries of a lane one after the other. Parks them from the first one on that fails, or that

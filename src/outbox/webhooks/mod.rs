@@ -11,6 +11,7 @@ mod sender;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 
 use self::{deliver::Deliver, sender::Sender};
 use super::{
@@ -50,8 +51,12 @@ pub struct Timing {
     pub interval: Duration,
     /// The most attempts at once, fresh ones and repeats each.
     pub at_once: usize,
-    /// Beyond so many parked deliveries nothing more is read for an endpoint.
+    /// Beyond so many deliveries that wait nothing more is read for an endpoint that takes nothing.
     pub max_parked: u64,
+    /// Beyond so many that wait in a lane, those of an endpoint that takes others are given up.
+    pub max_in_lane: u64,
+    /// Beyond so many lanes that wait nothing more is read for an endpoint.
+    pub max_lanes: usize,
     /// How the outbox is read. Handling is longer than `begin` and `attempt` together.
     pub pace: Pace,
 }
@@ -71,6 +76,8 @@ impl Default for Timing {
             interval: Duration::from_secs(1),
             at_once: 16,
             max_parked: 10_000,
+            max_in_lane: 1_000,
+            max_lanes: 10_000,
             pace: Pace {
                 lease: jobs::LEASE,
                 interval: Duration::from_secs(1),
@@ -149,6 +156,7 @@ impl Webhooks {
                 url_digest: endpoint.url_digest(),
                 endpoint: endpoint.clone(),
                 timing: timing.clone(),
+                course: Mutex::default(),
             });
             let job = format!("webhooks.retry.{}", endpoint.name);
             let job = Job::new(Arc::clone(&self.store), job, timing.pace.lease);

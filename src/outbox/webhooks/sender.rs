@@ -1,7 +1,8 @@
 //! One attempt to deliver an entry.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, mem, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use reqwest::{Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
@@ -43,6 +44,15 @@ struct Body<'a> {
     data: &'a Value,
 }
 
+/// How attempts have gone since this replica started.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// When the last one succeeded.
+    delivered_at: Option<Timestamp>,
+    /// Whether one has failed since.
+    has_failed: bool,
+}
+
 /// Sends to one endpoint.
 pub(super) struct Sender {
     pub(super) store: Arc<dyn Store>,
@@ -52,6 +62,7 @@ pub(super) struct Sender {
     pub(super) endpoint: Endpoint,
     pub(super) url_digest: String,
     pub(super) timing: Timing,
+    pub(super) course: Mutex<Course>,
 }
 
 impl Sender {
@@ -70,6 +81,11 @@ impl Sender {
         let outcome = self.post(&event, &EventId::of(entry)).await;
         let word = if outcome == Outcome::Delivered { "delivered" } else { "failed" };
         self.count(word);
+        if outcome == Outcome::Delivered {
+            self.note_success().await?;
+        } else {
+            self.course.lock().has_failed = true;
+        }
         if outcome == Outcome::Gone {
             tracing::warn!(
                 endpoint = self.name(),
@@ -113,6 +129,30 @@ impl Sender {
         outcome
     }
 
+    /// Has what was parked since the success before tried at once, if an attempt has failed since then: the
+    /// endpoint may have been away, and is back. What was parked earlier has failed while others succeeded, and
+    /// keeps its waits.
+    async fn note_success(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (since, has_failed) = {
+            let mut course = self.course.lock();
+            (course.delivered_at.replace(now), mem::take(&mut course.has_failed))
+        };
+        match since {
+            Some(_) if !has_failed => Ok(()),
+            // Another replica may know of a success before, this one does not.
+            since => {
+                let since = since.unwrap_or(Timestamp::from_millis(0));
+                self.store.hasten_deliveries(self.name(), since, now).await
+            }
+        }
+    }
+
+    /// Whether this replica has delivered something later than that.
+    pub(super) fn has_delivered_since(&self, time: Timestamp) -> bool {
+        self.course.lock().delivered_at.is_some_and(|at| at > time)
+    }
+
     /// Notes that an attempt has failed: when the next one is, or that there is none.
     pub(super) fn note_failure(&self, delivery: &mut Delivery, why: String) {
         let now = self.clock.now();
@@ -135,7 +175,7 @@ impl Sender {
         }
     }
 
-    fn count(&self, outcome: &'static str) {
+    pub(super) fn count(&self, outcome: &'static str) {
         let endpoint = self.name().to_owned();
         let counter = metrics::counter!(
             "imserver_webhook_deliveries_total", "endpoint" => endpoint, "outcome" => outcome

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection, error::DatabaseError};
 
-use super::{PgStore, dialect::ids, history};
+use super::{PgStore, dialect::ids, history, shared::since_time};
 use crate::{
     clock::Timestamp,
     domain::{Epoch, OutboxId},
@@ -59,21 +59,7 @@ impl Outbox for PgStore {
     }
 
     async fn outbox_since(&self, since: Timestamp) -> Result<Option<OutboxCursor>, StoreError> {
-        self.read(move |c| {
-            async move {
-                let first: Option<OutboxId> = sqlx::query_scalar(
-                    "SELECT id FROM outbox WHERE created_at >= $1 ORDER BY id LIMIT 1",
-                )
-                .bind(since)
-                .fetch_optional(&mut *c)
-                .await?;
-                let Some(first) = first else { return Ok(None) };
-                let epoch = history::epoch(c).await?;
-                Ok(Some(OutboxCursor::before_row(epoch, first.get(), false)))
-            }
-            .boxed()
-        })
-        .await
+        self.read(move |c| since_time(c, since, false).boxed()).await
     }
 
     async fn drop_outbox(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

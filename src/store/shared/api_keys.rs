@@ -233,4 +233,15 @@ impl AuditLog for Db {
         let (rows, has_more) = cut(rows, limit);
         Ok(AuditPage { entries: rows.into_iter().map(Into::into).collect(), has_more })
     }
+
+    async fn drop_audit(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let query = sqlx::query(
+            "DELETE FROM audit_log WHERE id IN (
+                 SELECT id FROM (SELECT id, created_at FROM audit_log ORDER BY id LIMIT $2) oldest
+                 WHERE created_at < $1)",
+        )
+        .bind(before)
+        .bind(i64::from(limit));
+        Ok(self.write(|c| query.execute(c).boxed()).await?.rows_affected())
+    }
 }

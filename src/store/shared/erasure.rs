@@ -105,7 +105,8 @@ async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bo
         "DELETE FROM restrictions WHERE user_id = $1",
         "DELETE FROM held_chats WHERE sender_id = $1",
         "UPDATE reports SET detail = NULL WHERE reporter_id = $1 AND detail IS NOT NULL",
-        "UPDATE reports SET chat = NULL WHERE reported_id = $1 AND chat IS NOT NULL",
+        "UPDATE reports SET chat = NULL, media_id = NULL
+         WHERE reported_id = $1 AND chat IS NOT NULL",
     ] {
         sqlx::query(statement).bind(user).execute(&mut *connection).await?;
     }

@@ -23,7 +23,7 @@ impl Facts for Db {
         id: ConversationId,
     ) -> Result<Option<ConversationFacts>, StoreError> {
         let query = sqlx::query_as(
-            "SELECT id, kind, title, CAST(member_count AS BIGINT) AS member_count,
+            "SELECT id, kind, external_id, title, CAST(member_count AS BIGINT) AS member_count,
                  CASE WHEN kind = 'direct' THEN low_user END AS low_user,
                  CASE WHEN kind = 'direct' THEN high_user END AS high_user
              FROM conversations WHERE id = $1",

@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use super::{
     super::dialect::{Now, add_event},
     Conn, Db,
-    keys::{can_be_sent, columns, known, millis},
+    keys::{begun, can_be_sent, columns, known, millis},
     media::lock_media,
     outbox::tell,
     sql,
@@ -93,7 +93,8 @@ impl Holds for Db {
 
 async fn state(connection: &mut Conn, wanted: &WantedKey) -> sqlx::Result<KeyState> {
     let known = known(connection, &[(0, wanted)]).await?.pop();
-    known.map(|(_, state)| state).ok_or_else(|| corrupt("a key has no state"))
+    let known = known.ok_or_else(|| corrupt("a key has no state"))?;
+    Ok(known.state.unwrap_or(KeyState::Asked))
 }
 
 async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<KeyState> {
@@ -108,10 +109,15 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .await?;
     if sender.is_none()
         || chat.lacks_upload()
-        || !can_be_sent(connection, &wanted).await?
         || state(connection, &wanted).await? == KeyState::Commit
     {
         return Ok(KeyState::Commit);
+    }
+    if !can_be_sent(connection, &wanted).await? {
+        // It may be held since a time when it could be.
+        let state = state(connection, &wanted).await?;
+        let is_decided = matches!(state, KeyState::Held | KeyState::Refused(_));
+        return Ok(if is_decided { state } else { KeyState::Commit });
     }
     if let Some(media) = chat.media
         && lock_media(connection, &BTreeSet::from([media])).await?.is_empty()
@@ -119,7 +125,7 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
         return Ok(KeyState::Commit);
     }
     let (target, conversation) = columns(chat.destination);
-    let held: Option<HeldId> = sqlx::query_scalar(concat!(
+    let held: Option<(HeldId, Option<ConversationId>)> = sqlx::query_as(concat!(
         "INSERT INTO held_chats (sender_id, client_msg_id, request_digest, target_id,
              conversation_id, state, kind, content, body, reply_to, mentions, media_id, created_at)
          VALUES ($1, $2, $3, $4, $5, 'held', $6, $7, $8, $9, $10, $11, ",
@@ -130,7 +136,8 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
              media_id = excluded.media_id, created_at = excluded.created_at
          WHERE held_chats.state IN ('asked', 'allowed')
              AND held_chats.request_digest = excluded.request_digest
-         RETURNING id"
+         RETURNING id, ",
+        begun!()
     ))
     .bind(chat.sender)
     .bind(chat.client_msg_id.clone())
@@ -146,9 +153,9 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .bind(now)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(id) = held else { return state(connection, &wanted).await };
+    let Some((id, begun)) = held else { return state(connection, &wanted).await };
     let told = json!({"id": id, "userId": chat.sender, "clientMsgId": chat.client_msg_id,
-        "targetUserId": target, "conversationId": conversation});
+        "targetUserId": target, "conversationId": begun});
     tell(connection, CHAT_HELD, None, None, Some(told), now).await?;
     Ok(KeyState::Held)
 }

@@ -53,6 +53,21 @@ macro_rules! receiver {
     };
 }
 
+/// The conversation of a key's chat, if that has begun.
+macro_rules! begun {
+    () => {
+        concat!(
+            "CASE WHEN held_chats.target_id IS NULL THEN held_chats.conversation_id ELSE (
+                 SELECT v.id FROM conversations v WHERE v.kind = 'direct' AND v.low_user = ",
+            sql!(least "held_chats.sender_id, held_chats.target_id"),
+            " AND v.high_user = ",
+            sql!(greatest "held_chats.sender_id, held_chats.target_id"),
+            ") END"
+        )
+    };
+}
+pub(super) use begun;
+
 #[async_trait]
 impl ChatKeys for Db {
     async fn claim_keys(
@@ -63,6 +78,34 @@ impl ChatKeys for Db {
         let (wanted, now) = (wanted.to_vec(), self.now());
         let lease = millis(lease);
         self.write(move |c| async move { claim(c, &wanted, lease, now).await }.boxed()).await
+    }
+
+    async fn key_states(&self, wanted: &[WantedKey]) -> Result<Vec<KeyState>, StoreError> {
+        let wanted = wanted.to_vec();
+        self.read(move |c| {
+            async move {
+                let places: Vec<_> = wanted.iter().enumerate().collect();
+                let mut states = vec![KeyState::Asked; wanted.len()];
+                for Known { place, state, is_releasing, .. } in known(c, &places).await? {
+                    states[place] = state.filter(|_| !is_releasing).unwrap_or(KeyState::Asked);
+                }
+                Ok(states)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn has_decided_keys(&self) -> Result<bool, StoreError> {
+        self.read(|c| {
+            sqlx::query_scalar(
+                "SELECT EXISTS (
+                     SELECT 1 FROM held_chats WHERE state IN ('held', 'releasing', 'refused'))",
+            )
+            .fetch_one(c)
+            .boxed()
+        })
+        .await
     }
 
     async fn free_key(
@@ -171,8 +214,10 @@ async fn claim(
     let left = wanted.iter().enumerate().filter(|(place, _)| states[*place].is_none());
     let left: Vec<_> = left.collect();
     if !left.is_empty() {
-        for (place, state) in known(connection, &left).await? {
-            states[place] = Some(state);
+        for Known { place, state, can_be_sent, .. } in known(connection, &left).await? {
+            // One of which nothing is known was freed just now, and may be claimed again.
+            let unknown = if can_be_sent { KeyState::Asked } else { KeyState::Commit };
+            states[place] = Some(state.unwrap_or(unknown));
         }
     }
     let states: Option<_> = states.into_iter().collect();
@@ -225,12 +270,9 @@ async fn take(
                  OR held_chats.target_id IS DISTINCT FROM excluded.target_id
                  OR held_chats.conversation_id IS DISTINCT FROM excluded.conversation_id))
          RETURNING sender_id, client_msg_id, until,
-             CASE WHEN held_chats.target_id IS NULL THEN held_chats.conversation_id ELSE (
-                 SELECT v.id FROM conversations v WHERE v.kind = 'direct' AND v.low_user = ",
-        sql!(least "held_chats.sender_id, held_chats.target_id"),
-        " AND v.high_user = ",
-        sql!(greatest "held_chats.sender_id, held_chats.target_id"),
-        ") END AS begun_id,
+             ",
+        begun!(),
+        " AS begun_id,
              (SELECT u.name FROM users u WHERE u.id = held_chats.sender_id) AS sender_name, ",
         external_id!("held_chats.sender_id"),
         " AS sender_external, ",
@@ -329,11 +371,20 @@ struct StateRow {
     detail: Option<String>,
 }
 
-/// How far these keys are, none of which the caller has, each with its place.
+/// How far a key is that the caller does not have.
+pub(super) struct Known {
+    place: usize,
+    /// `None`: nothing is known of it.
+    pub(super) state: Option<KeyState>,
+    is_releasing: bool,
+    can_be_sent: bool,
+}
+
+/// How far these keys are, each with its place.
 pub(super) async fn known(
     connection: &mut Conn,
     wanted: &[(usize, &WantedKey)],
-) -> sqlx::Result<Vec<(usize, KeyState)>> {
+) -> sqlx::Result<Vec<Known>> {
     let rows: Vec<StateRow> = sqlx::query_as(concat!(
         "WITH w AS MATERIALIZED (
              SELECT r.*, (SELECT c.id FROM chats c
@@ -356,36 +407,31 @@ pub(super) async fn known(
     .bind(records(wanted))
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            // A place that the caller gave.
-            let place = usize::try_from(row.place);
-            let place = place.map_err(|_| corrupt("a row of a batch is at no place of it"))?;
-            Ok((place, row.into_state()?))
-        })
-        .collect()
+    rows.into_iter().map(StateRow::into_known).collect()
 }
 
 impl StateRow {
-    fn into_state(self) -> sqlx::Result<KeyState> {
+    fn into_known(self) -> sqlx::Result<Known> {
+        let (can_be_sent, is_releasing) =
+            (self.can_be_sent, self.state.as_deref() == Some("releasing"));
+        // A place that the caller gave.
+        let place = usize::try_from(self.place);
+        let place = place.map_err(|_| corrupt("a row of a batch is at no place of it"))?;
+        Ok(Known { place, state: self.into_state()?, is_releasing, can_be_sent })
+    }
+
+    fn into_state(self) -> sqlx::Result<Option<KeyState>> {
         if self.is_committed {
-            return Ok(KeyState::Commit);
+            return Ok(Some(KeyState::Commit));
         }
-        let Some((state, is_same)) = self.state.zip(self.is_same) else {
-            // One of which nothing is known was freed just now, and may be claimed again.
-            return Ok(if self.can_be_sent { KeyState::Asked } else { KeyState::Commit });
-        };
-        match (state.as_str(), self.code, self.detail) {
-            ("asked", ..) => Ok(KeyState::Asked),
-            _ if !is_same => Ok(KeyState::Reused),
-            ("held" | "releasing", ..) => Ok(KeyState::Held),
-            ("allowed", ..) => {
-                Ok(KeyState::Allowed(self.content.as_deref().map(Content::of_service)))
-            }
-            ("refused", Some(code), Some(detail)) => {
-                Ok(KeyState::Refused(Refusal { code, detail }))
-            }
-            _ => Err(corrupt("the state of a held chat is none")),
-        }
+        let Some((state, is_same)) = self.state.zip(self.is_same) else { return Ok(None) };
+        Ok(Some(match (state.as_str(), self.code, self.detail) {
+            ("asked", ..) => KeyState::Asked,
+            _ if !is_same => KeyState::Reused,
+            ("held" | "releasing", ..) => KeyState::Held,
+            ("allowed", ..) => KeyState::Allowed(self.content.as_deref().map(Content::of_service)),
+            ("refused", Some(code), Some(detail)) => KeyState::Refused(Refusal { code, detail }),
+            _ => return Err(corrupt("the state of a held chat is none")),
+        }))
     }
 }

@@ -281,6 +281,8 @@ async fn collect(
     let unused: Vec<String> = sqlx::query_scalar(concat!(
         "SELECT id FROM media WHERE unused_since < $1
              AND NOT EXISTS (SELECT 1 FROM held_chats h WHERE h.media_id = media.id)
+             AND NOT EXISTS (
+                 SELECT 1 FROM reports r WHERE r.media_id = media.id AND r.outcome IS NULL)
          ORDER BY unused_since LIMIT $2",
         sql!(for "UPDATE SKIP LOCKED")
     ))
@@ -292,7 +294,10 @@ async fn collect(
         "UPDATE media SET state = 'deleting' WHERE unused_since IS NOT NULL AND id ",
         sql!(in "$1"),
         " AND NOT EXISTS (SELECT 1 FROM chat_media x WHERE x.media_id = media.id)
-         AND NOT EXISTS (SELECT 1 FROM held_chats h WHERE h.media_id = media.id) RETURNING id"
+         AND NOT EXISTS (SELECT 1 FROM held_chats h WHERE h.media_id = media.id)
+         AND NOT EXISTS (
+             SELECT 1 FROM reports r WHERE r.media_id = media.id AND r.outcome IS NULL)
+         RETURNING id"
     ))
     .bind(texts(unused.iter().map(String::as_str)))
     .fetch_all(connection)

@@ -34,4 +34,5 @@ use super::dialect::{Conn, Db, DbRow, ids, sql, texts};
 pub(super) use appends::append_any;
 use avatars::drop_unless_had;
 use media::release_media;
+pub(super) use outbox::since_time;
 pub(super) use queries::chats_query;

@@ -1,11 +1,15 @@
-//! What is written into the outbox with what it tells of.
+//! What is written into the outbox with what it tells of, and where what is told since a time begins.
 
 use serde_json::Value;
 
-use super::{super::dialect::Now, Conn, ids, sql};
+use super::{
+    super::{dialect::Now, history},
+    Conn, ids, sql,
+};
 use crate::{
-    domain::{ChatId, ConversationId},
-    store::CONVERSATION_CREATED,
+    clock::Timestamp,
+    domain::{ChatId, ConversationId, OutboxId},
+    store::{CONVERSATION_CREATED, OutboxCursor},
 };
 
 /// Writes an entry, if the outbox is on.
@@ -55,4 +59,20 @@ pub(super) async fn tell_begun(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The place before the first entry that is kept of those since a time.
+pub(in crate::store) async fn since_time(
+    connection: &mut Conn,
+    since: Timestamp,
+    is_sqlite: bool,
+) -> sqlx::Result<Option<OutboxCursor>> {
+    let first: Option<OutboxId> =
+        sqlx::query_scalar("SELECT id FROM outbox WHERE created_at >= $1 ORDER BY id LIMIT 1")
+            .bind(since)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(first) = first else { return Ok(None) };
+    let epoch = history::epoch(connection).await?;
+    Ok(Some(OutboxCursor::before_row(epoch, first.get(), is_sqlite)))
 }

@@ -1,5 +1,7 @@
 //! What people report.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use serde_json::json;
@@ -8,13 +10,14 @@ use sqlx::FromRow;
 use super::{
     super::dialect::Now,
     Conn, Db,
+    media::lock_media,
     outbox::tell,
     queries::{chats_query, is_readable, was_member},
     sql,
 };
 use crate::{
     clock::Timestamp,
-    domain::{Chat, ChatId, ReportId, ReportReason, UserId},
+    domain::{Chat, ChatId, MediaId, ReportId, ReportReason, UserId},
     store::{
         NewReport, REPORT_CREATED, Report, ReportAbout, ReportPage, Reported, Reports, StoreError,
         error::corrupt, rows::cut,
@@ -128,26 +131,45 @@ async fn report(connection: &mut Conn, new: NewReport, now: Now) -> sqlx::Result
     if reported == reporter {
         return Ok(Reported::Oneself);
     }
-    // An erasure of the user waits for the end, and then takes the copy.
-    let exists = sqlx::query(concat!(
-        "SELECT 1 FROM users WHERE id = $1 AND (erased_at IS NULL OR $2)",
-        sql!(for "SHARE")
+    // An erasure of the user waits for the end, and then takes the copy; so does a repeat of the reporter. Both
+    // users in the order of their ids: they may report each other.
+    let locked: Vec<UserId> = sqlx::query_scalar(concat!(
+        "SELECT id FROM users
+         WHERE id = $1 OR (id = $2 AND (erased_at IS NULL OR $3)) ORDER BY id",
+        sql!(for "NO KEY UPDATE")
     ))
+    .bind(reporter)
     .bind(reported)
     .bind(chat.is_some())
-    .fetch_optional(&mut *connection)
+    .fetch_all(&mut *connection)
     .await?;
-    if exists.is_none() {
+    if !locked.contains(&reported) {
         return Ok(Reported::UserNotFound);
     }
     let chat_id = chat.as_ref().map(|chat| chat.id);
+    let open: Option<ReportId> = sqlx::query_scalar(
+        "SELECT id FROM reports WHERE reporter_id = $1 AND reported_id = $2
+             AND chat_id IS NOT DISTINCT FROM $3 AND outcome IS NULL ORDER BY id LIMIT 1",
+    )
+    .bind(reporter)
+    .bind(reported)
+    .bind(chat_id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(open) = open {
+        return Ok(Reported::Noted(open));
+    }
+    let media = match chat_id {
+        Some(chat) => shown(connection, chat).await?,
+        None => None,
+    };
     let copy = chat.as_ref().map(own_words).transpose();
     let copy = copy.map_err(|error| sqlx::Error::Encode(error.into()))?;
     let id: ReportId = sqlx::query_scalar(concat!(
         "INSERT INTO reports
-             (reporter_id, reported_id, chat_id, chat, reason, detail, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, ",
-        sql!(now "$7"),
+             (reporter_id, reported_id, chat_id, chat, reason, detail, media_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, ",
+        sql!(now "$8"),
         ") RETURNING id"
     ))
     .bind(reporter)
@@ -156,6 +178,7 @@ async fn report(connection: &mut Conn, new: NewReport, now: Now) -> sqlx::Result
     .bind(copy)
     .bind(reason.as_str())
     .bind(detail)
+    .bind(media)
     .bind(now)
     .fetch_one(&mut *connection)
     .await?;
@@ -163,6 +186,19 @@ async fn report(connection: &mut Conn, new: NewReport, now: Now) -> sqlx::Result
         "reason": reason});
     tell(connection, REPORT_CREATED, None, None, Some(told), now).await?;
     Ok(Reported::Noted(id))
+}
+
+/// What a chat shows. It is not collected until the transaction ends.
+async fn shown(connection: &mut Conn, chat: ChatId) -> sqlx::Result<Option<MediaId>> {
+    let shown: Vec<MediaId> =
+        sqlx::query_scalar("SELECT media_id FROM chat_media WHERE chat_id = $1")
+            .bind(chat)
+            .fetch_all(&mut *connection)
+            .await?;
+    if shown.is_empty() {
+        return Ok(None);
+    }
+    Ok(lock_media(connection, &shown.into_iter().collect::<BTreeSet<_>>()).await?.pop_first())
 }
 
 /// A copy of a chat without what is not its sender's: an erasure of the sender takes all of it.

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use super::{super::dialect::Now, Conn, Db, ids, sql};
 use crate::{
     clock::Timestamp,
-    domain::{Block, ClientMsgId, Destination, Restriction, RestrictionKind, User, UserId},
+    domain::{Block, Destination, Restriction, RestrictionKind, User, UserId},
     store::{
         BlockPage, ConversationOrigin, Standing, Standings, StoreError, error::corrupt,
         identity_columns::user_columns, rows::cut,
@@ -163,15 +163,6 @@ impl Standings for Db {
             pair: row.low_user.zip(row.high_user).filter(|_| row.is_direct),
             is_managed: row.is_managed,
         }))
-    }
-
-    async fn is_committed(&self, sender: UserId, key: &ClientMsgId) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM chats WHERE sender_id = $1 AND client_msg_id = $2)",
-        )
-        .bind(sender)
-        .bind(key.clone());
-        self.read(|c| query.fetch_one(c).boxed()).await
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Conn, Db, ids, sql};
 use crate::{
     clock::Timestamp,
     domain::OutboxId,
-    store::{Delivery, OutboxEntry, Parked, StoreError, Webhooks},
+    store::{Delivery, OutboxEntry, Parked, ParkedLane, StoreError, Webhooks},
 };
 
 /// The columns of a [`Delivery`].
@@ -20,12 +20,19 @@ macro_rules! columns {
 
 #[async_trait]
 impl Webhooks for Db {
-    async fn parked_lanes(&self, endpoint: &str) -> Result<Vec<String>, StoreError> {
-        let query = sqlx::query_scalar(
-            "SELECT DISTINCT lane FROM webhook_deliveries WHERE endpoint = $1 AND state = 'due'",
+    async fn parked_lanes(&self, endpoint: &str) -> Result<Vec<ParkedLane>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT lane, count(*), min(parked_at) FROM webhook_deliveries
+             WHERE endpoint = $1 AND state = 'due' GROUP BY lane",
         )
         .bind(endpoint.to_owned());
-        self.read(|c| query.fetch_all(c).boxed()).await
+        let rows: Vec<(String, i64, Timestamp)> = self.read(|c| query.fetch_all(c).boxed()).await?;
+        let lane = |(lane, waiting, since): (_, i64, _)| ParkedLane {
+            lane,
+            waiting: waiting.unsigned_abs(),
+            since,
+        };
+        Ok(rows.into_iter().map(lane).collect())
     }
 
     async fn park(&self, endpoint: &str, deliveries: &[Delivery]) -> Result<(), StoreError> {
@@ -83,6 +90,23 @@ impl Webhooks for Db {
         .bind(attempts)
         .bind(next_at)
         .bind(failure);
+        self.write(|c| query.execute(c).boxed()).await?;
+        Ok(())
+    }
+
+    async fn hasten_deliveries(
+        &self,
+        endpoint: &str,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE webhook_deliveries SET next_at = $3
+             WHERE endpoint = $1 AND state = 'due' AND parked_at >= $2 AND next_at > $3",
+        )
+        .bind(endpoint.to_owned())
+        .bind(since)
+        .bind(now);
         self.write(|c| query.execute(c).boxed()).await?;
         Ok(())
     }

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use imserver::{
     accounts::Accounts,
-    admission::{Door, MayWrite, Rule},
+    admission::{Decided, Door, MayWrite, Rule},
     auth::Auth,
     bus::local::LocalBroker,
     clock::Clock,
     delivery::Delivery,
     domain::{
-        ClientMsgId, Content, Destination, HeldId, Identity, ReportReason, Restriction,
-        RestrictionKind, Seq, UserId, UserName, WhoMayWrite,
+        ClientMsgId, Content, Destination, GroupChange, GroupTitle, HeldId, Identity, ReportReason,
+        Restriction, RestrictionKind, Seq, UserId, UserName, WhoMayWrite,
     },
     identity::TokenVerifier,
     limits::Limits,
@@ -23,7 +23,7 @@ use imserver::{
     protocol::fault::{DenialReason, ErrorCode},
     standing::Standings,
     store::{
-        Acquaintance, Change, NewChat, NewReport, ReportAbout, Store,
+        Acquaintance, Change, NewChat, NewGroup, NewReport, ReportAbout, Store,
         batcher::{Batcher, LINGER},
         sqlite::SqliteStore,
     },
@@ -70,7 +70,10 @@ impl World {
         let may_write = MayWrite::new(standings.clone(), Arc::clone(&store), WhoMayWrite::Anyone);
         let messaging = Messaging::new(
             Arc::clone(&store),
-            Door::new([Arc::new(may_write) as Arc<dyn Rule>]),
+            Door::new([
+                Arc::new(Decided::new(Arc::clone(&store))) as Arc<dyn Rule>,
+                Arc::new(may_write),
+            ]),
             Batcher::start(Arc::clone(&store) as _, LINGER, Box::new(|_| {})),
             delivery,
             presence,
@@ -220,10 +223,12 @@ async fn a_report_leads_to_something() {
         reason: ReportReason::Spam,
         detail: None,
     };
+    let about_user = NewReport { about: ReportAbout::User(user(1)), ..report.clone() };
     let (first, second) = (
         world.messaging.report(&report).await.unwrap(),
-        world.messaging.report(&report).await.unwrap(),
+        world.messaging.report(&about_user).await.unwrap(),
     );
+    assert_eq!(world.messaging.report(&report).await.unwrap(), first);
     let open = async || {
         let page = world.moderation.open_reports(None, 10).await.unwrap();
         page.reports.iter().map(|report| report.id).collect::<Vec<_>>()
@@ -238,4 +243,72 @@ async fn a_report_leads_to_something() {
     assert_eq!(refused.reason, Some(DenialReason::Muted));
     // A repeat of what was sent before is answered as before.
     assert!(world.messaging.send(chat("l")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_as_before_by_a_service_without_the_hook() {
+    let world = World::new().await;
+    let (held, id) = world.hold("k").await;
+    let (refused, other) = world.hold("l").await;
+    world.moderation.refuse(other, None).await.unwrap();
+    let again =
+        async |chat: &NewChat| world.messaging.send(NewChat { hold: false, ..chat.clone() }).await;
+    assert_eq!(again(&held).await.unwrap(), SendOutcome::Held);
+    assert_eq!(again(&refused).await.unwrap_err().code, ErrorCode::ContentRejected);
+    assert!(matches!(again(&chat("m")).await, Ok(SendOutcome::Sent(_))));
+    world.moderation.release(id).await.unwrap();
+    assert!(matches!(again(&held).await, Ok(SendOutcome::Sent(_))));
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_is_held_is_held_whatever_became_of_its_sender() {
+    let world = World::new().await;
+    let group = NewGroup {
+        creator: user(2),
+        key: ClientMsgId::parse("g").unwrap(),
+        title: None,
+        members: [user(1)].into(),
+    };
+    let (group, _) = world.messaging.begin_group(&group).await.unwrap();
+    let into = NewChat { destination: Destination::Conversation(group), ..chat("k") };
+    let held = NewChat { hold: true, ..into.clone() };
+    assert_eq!(world.messaging.send(held.clone()).await.unwrap(), SendOutcome::Held);
+    let muted = Restriction { kind: RestrictionKind::Muted, until: None };
+    world.moderation.restrict(user(1), Some(muted), None).await.unwrap();
+    assert_eq!(world.messaging.send(held.clone()).await.unwrap(), SendOutcome::Held);
+    world.moderation.restrict(user(1), None, None).await.unwrap();
+    world.messaging.change_group(user(2), group, &GroupChange::Remove(user(1))).await.unwrap();
+    for again in [&into, &held] {
+        assert_eq!(world.messaging.send(again.clone()).await.unwrap(), SendOutcome::Held);
+    }
+    let new = NewChat { client_msg_id: ClientMsgId::parse("l").unwrap(), ..into };
+    let refused = world.messaging.send(new).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ConversationNotFound);
+}
+
+#[tokio::test]
+async fn whoever_is_muted_makes_names_and_fills_no_group() {
+    let world = World::new().await;
+    let group = |key: &str| NewGroup {
+        creator: user(1),
+        key: ClientMsgId::parse(key).unwrap(),
+        title: None,
+        members: [user(2)].into(),
+    };
+    let (id, _) = world.messaging.begin_group(&group("g")).await.unwrap();
+    let muted = Restriction { kind: RestrictionKind::Muted, until: None };
+    world.moderation.restrict(user(1), Some(muted), None).await.unwrap();
+    let title = GroupTitle::parse("买吗").unwrap();
+    let changes = [GroupChange::Rename(title), GroupChange::Add([user(2)].into())];
+    let mut refusals = vec![world.messaging.begin_group(&group("h")).await.unwrap_err()];
+    for change in &changes {
+        refusals.push(world.messaging.change_group(user(1), id, change).await.unwrap_err());
+    }
+    for refused in refusals {
+        assert_eq!(refused.code, ErrorCode::NotAllowed);
+        assert_eq!(refused.reason, Some(DenialReason::Muted));
+    }
+    // The company's back end still may, and whoever is muted may leave.
+    world.messaging.manage_group(id, &changes[0]).await.unwrap();
+    world.messaging.change_group(user(1), id, &GroupChange::Remove(user(1))).await.unwrap();
 }

@@ -260,20 +260,62 @@ async fn many_chats_are_asked_about_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
-#[tokio::test]
-async fn replicas_ask_once_about_a_key() {
-    let hook = back_end().await;
+/// Two replicas that ask.
+async fn replicas(hook: &MockServer) -> (Server, Server) {
     let database = postgres::database().await;
     let namespace = database.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let start = || {
-        asking(&hook)
+        asking(hook)
             .set("database.url", &database)
             .set("bus.url", Redis::shared().url())
             .set("bus.namespace", &namespace)
             .set("auth.demo_login", true)
             .run()
     };
-    let (a, b) = (start(), start());
+    (start(), start())
+}
+
+#[tokio::test]
+async fn a_replica_that_is_killed_while_it_asks_leaves_its_keys_to_another() {
+    let hook = back_end().await;
+    let (mut a, b) = replicas(&hook).await;
+    let (zhang, li) = people(&a).await;
+    let keys: Vec<_> = (0..5).map(|n| n.to_string()).collect();
+    let chats: Vec<_> = keys.iter().map(|key| chat(key, &li, "slow one")).collect();
+    let mut at_a = zhang.online().await;
+    for chat in &chats {
+        let mut frame = chat.clone();
+        frame["type"] = "send".into();
+        at_a.send(&frame).await;
+    }
+    eventually("all are asked about", async || asked(&hook).await.len() == chats.len()).await;
+    a.kill();
+    let (zhang, li) = (zhang.at(&b), li.at(&b));
+    let begun = Instant::now();
+    for chat in &chats {
+        // The other replica's time for the key ends first.
+        while !zhang.post("/v1/chats", chat).await.status().is_success() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{chat}");
+        }
+    }
+    for person in [&zhang, &li] {
+        let events = person.get_json("/v1/events?since=0").await["events"].clone();
+        let events = events.as_array().unwrap();
+        let mut told: Vec<_> =
+            events.iter().map(|it| it["chat"]["clientMsgId"].as_str().unwrap()).collect();
+        told.sort_unstable();
+        assert_eq!(told, keys, "each once");
+    }
+    for key in &keys {
+        let asked = asked(&hook).await.into_iter().filter(|asked| asked == key).count();
+        assert!((1..=2).contains(&asked), "{key}: {asked}");
+    }
+}
+
+#[tokio::test]
+async fn replicas_ask_once_about_a_key() {
+    let hook = back_end().await;
+    let (a, b) = replicas(&hook).await;
     let (zhang, li) = people(&a).await;
     let keys: Vec<_> = (0..10).map(|n| n.to_string()).collect();
     let chats: Vec<_> = keys.iter().map(|key| chat(key, &li, "slow one")).collect();

@@ -110,3 +110,24 @@ async fn a_direct_conversation_has_a_name_of_the_back_end() {
     let three = json!({"kind": "direct", "members": ["u1", "u2", "u1"]});
     assert_eq!(back_end.post("/conversations", &three).await.status(), 200, "each counts once");
 }
+
+#[tokio::test]
+async fn a_thousand_members_with_long_names_are_read() {
+    let (server, back_end) = set();
+    person(&server, &back_end, "u1", "张三").await;
+    let group = json!({"kind": "group", "externalId": "g", "members": ["u1"]});
+    done(201, back_end.post("/conversations", &group).await).await;
+    let names: Vec<_> = (0..1_000).map(|number| format!("{number:字>128}")).collect();
+    let list = json!({"members": names});
+    let path = "/conversations/external:g/members";
+    assert_problem(back_end.post(path, &list).await, 404, "user_not_found").await;
+    let begun = json!({"kind": "group", "members": names});
+    assert_problem(back_end.post("/conversations", &begun).await, 404, "user_not_found").await;
+    let long = json!({"title": "x".repeat(64 * 1024)});
+    assert_problem(
+        back_end.put("/conversations/external:g", &long).await,
+        413,
+        "payload_too_large",
+    )
+    .await;
+}

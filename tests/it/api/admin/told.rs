@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
+use super::person;
 use crate::harness::{
     Start, eventually,
     receiver::SECRET,
@@ -40,8 +41,47 @@ async fn a_back_end_reads_the_feed() {
     assert_problem(other.get("/feed").await, 403, "forbidden").await;
     assert_problem(back_end.get("/webhooks").await, 403, "forbidden").await;
     let log = server.back_end("audit").audited().await;
-    assert!(log.contains(&"feed.read - ok".to_owned()), "{log:?}");
+    // Once a minute.
+    assert_eq!(log.iter().filter(|entry| *entry == "feed.read - ok").count(), 1, "{log:?}");
     assert!(log.contains(&"feed.read - cursor_gone".to_owned()), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_held_chat_is_told_as_it_would_be() {
+    let server = Start::default()
+        .set("feed.enabled", true)
+        .set("hooks.before_send.url", "http://127.0.0.1:9/")
+        .set("hooks.before_send.secret", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        .set("hooks.before_send.on_failure", "hold")
+        .run();
+    let back_end = server.back_end("all");
+    let one = person(&server, &back_end, "u1", "甲").await;
+    person(&server, &back_end, "u2", "乙").await;
+    let talk = json!({"kind": "direct", "externalId": "t-1", "members": ["u1", "u2"]});
+    let talk = json_of(back_end.post("/conversations", &talk).await).await["id"].clone();
+    let chat = json!({"clientMsgId": "k", "targetExternalId": "u2", "content": "在吗"});
+    assert_eq!(one.post("/v1/chats", &chat).await.status(), 202);
+    let told = async || {
+        let page = back_end.get_json("/feed").await;
+        let events = page["events"].as_array().unwrap().clone();
+        events.into_iter().rfind(|event| event["type"] == "chat.held").unwrap()["data"].clone()
+    };
+    let data = told().await;
+    for about in [&data, &data["chat"]] {
+        assert_eq!((&about["userId"], &about["externalId"]), (&json!(one.id), &json!("u1")));
+        assert_eq!(about["targetExternalId"], "u2");
+        assert_eq!(about["conversationId"], talk);
+        assert_eq!(about["conversationExternalId"], "t-1");
+        assert_eq!(about["clientMsgId"], "k");
+    }
+    assert_eq!((&data["chat"]["kind"], &data["chat"]["content"]), (&json!("text"), &json!("在吗")));
+    let held = format!("/held/{}", data["id"]);
+    assert_eq!(back_end.post(&held, &json!({"action": "release"})).await.status(), 204);
+    assert_eq!(told().await["chat"]["content"], json!(null));
+    let page = back_end.get_json("/feed").await;
+    let sent = page["events"].as_array().unwrap().last().unwrap()["data"]["chat"].clone();
+    assert_eq!(sent["conversationExternalId"], "t-1");
+    assert_eq!(sent["content"], "在吗");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn an_erased_user_is_gone_from_a_service_that_runs() {
     let mut at_zhang = zhang.online().await;
 
     let id = zhang.id.to_string();
-    for wrong in ["0", "x", "99"] {
+    for wrong in ["0", "x", "99", "external:99", "id:x"] {
         let refused = server.command(&["admin", "erase-user", wrong]);
         assert!(!refused.status.success(), "{wrong}");
     }

@@ -258,6 +258,33 @@ pub(super) async fn whoever_takes_keys_learns_of_their_chats<D: Database>() {
     );
 }
 
+pub(super) async fn a_key_is_looked_up_without_being_taken<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let key = wanted(1, "k", "x");
+    let state = async |wanted: &WantedKey| {
+        store.key_states(std::slice::from_ref(wanted)).await.unwrap().remove(0)
+    };
+    assert_eq!(state(&key).await, KeyState::Asked);
+    assert!(!store.has_decided_keys().await.unwrap());
+    taken(&claim(&*store, &key, LEASE).await);
+    assert!(!store.has_decided_keys().await.unwrap(), "nobody has decided");
+    store.hold(&held(1, 2, "k", "x")).await.unwrap();
+    assert_eq!(state(&key).await, KeyState::Held);
+    assert_eq!(state(&wanted(1, "k", "y")).await, KeyState::Reused);
+    assert!(store.has_decided_keys().await.unwrap());
+    let id = store.held_chats(None, 1).await.unwrap().chats.remove(0).id;
+    let released = store.begin_release(id).await.unwrap().unwrap();
+    assert_eq!(state(&key).await, KeyState::Asked);
+    store.refuse_held(id, true, &refusal("no")).await.unwrap();
+    assert_eq!(state(&key).await, KeyState::Refused(refusal("no")));
+    assert!(store.has_decided_keys().await.unwrap());
+    let other = NewChat { client_msg_id: wanted(1, "l", "x").key, ..released };
+    committed(store.append(&[other]).await.unwrap().remove(0));
+    assert_eq!(state(&wanted(1, "l", "x")).await, KeyState::Commit);
+    assert_eq!(state(&wanted(2, "l", "x")).await, KeyState::Asked);
+    assert_eq!(state(&wanted(1, "L", "x")).await, KeyState::Asked);
+}
+
 pub(super) async fn what_a_held_chat_shows_is_not_collected<D: Database>() {
     let (_database, store) = populated::<D>(2).await;
     let id = media::kept(&*store, 1).await;

@@ -154,12 +154,15 @@ macro_rules! store_contract {
                     a_refused_chat_is_told_to_its_sender_alone,
                     what_cannot_be_sent_is_not_held,
                     whoever_takes_keys_learns_of_their_chats,
+                    a_key_is_looked_up_without_being_taken,
                     what_a_held_chat_shows_is_not_collected,
                 ];
                 reports: [
                     a_report_keeps_the_chat_as_it_was,
                     only_what_one_can_see_is_reported,
                     open_reports_come_in_pages_until_something_is_done,
+                    a_repeat_is_the_same_report_until_something_is_done,
+                    what_a_reported_chat_shows_is_not_collected,
                 ];
                 latest: [
                     latest_chats_outlive_the_timeline,
@@ -190,6 +193,7 @@ macro_rules! store_contract {
                 parking: [
                     heads_of_lanes_are_due_in_their_time,
                     what_is_asked_for_again_is_due_at_once,
+                    what_was_parked_since_a_time_can_be_due_at_once,
                     an_endpoint_is_off_as_long_as_its_url_stays,
                     parked_deliveries_are_listed_counted_and_dropped,
                 ];
@@ -204,6 +208,8 @@ macro_rules! store_contract {
                     what_was_given_up_can_be_repeated,
                     all_since_a_time_can_be_repeated,
                     too_many_parked_deliveries_stop_the_reader,
+                    a_busy_lane_that_is_refused_stops_no_other,
+                    the_end_of_an_outage_ends_its_waits,
                     replicas_that_die_lose_nothing,
                 ];
                 feed: [

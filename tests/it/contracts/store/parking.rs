@@ -3,7 +3,7 @@
 use imserver::{
     clock::Timestamp,
     domain::OutboxId,
-    store::{Delivery, OutboxEntry, Parked, Store},
+    store::{Delivery, OutboxEntry, Parked, ParkedLane, Store},
 };
 
 use super::Database;
@@ -54,8 +54,9 @@ async fn filled<D: Database>() -> (D, std::sync::Arc<dyn Store>) {
 pub(super) async fn heads_of_lanes_are_due_in_their_time<D: Database>() {
     let (_database, store) = filled::<D>().await;
     let mut lanes = store.parked_lanes(END).await.unwrap();
-    lanes.sort_unstable();
-    assert_eq!(lanes, ["a", "b"]);
+    lanes.sort_unstable_by(|a, b| a.lane.cmp(&b.lane));
+    let lane = |lane: &str| ParkedLane { lane: lane.to_owned(), waiting: 2, since: at(5_000) };
+    assert_eq!(lanes, ["a", "b"].map(lane));
     assert!(due(&*store, 4_999).await.is_empty());
     assert_eq!(due(&*store, 5_000).await, [1, 2]);
     assert_eq!(store.due_deliveries(END, at(5_000), 1).await.unwrap(), [delivery(1, "a")]);
@@ -104,6 +105,22 @@ pub(super) async fn what_is_asked_for_again_is_due_at_once<D: Database>() {
     assert_eq!(store.revive_deliveries(END, at(1_002), at(2_000)).await.unwrap(), 1);
     assert_eq!(due(&*store, 2_000).await, [2], "the first one happened before");
     assert_eq!(store.revive_deliveries("other", at(0), at(2_000)).await.unwrap(), 0);
+}
+
+pub(super) async fn what_was_parked_since_a_time_can_be_due_at_once<D: Database>() {
+    let (_database, store) = filled::<D>().await;
+    let later = |id, lane| Delivery { next_at: at(9_000), ..delivery(id, lane) };
+    let parked = [
+        Delivery { parked_at: at(6_000), ..later(5, "c") },
+        Delivery { parked_at: at(5_999), ..later(6, "d") },
+        Delivery { parked_at: at(6_000), is_dead: true, ..later(7, "e") },
+    ];
+    store.park(END, &parked).await.unwrap();
+    store.hasten_deliveries("other", at(0), at(7_000)).await.unwrap();
+    assert_eq!(due(&*store, 8_999).await, [1, 2]);
+    store.hasten_deliveries(END, at(6_000), at(7_000)).await.unwrap();
+    assert_eq!(due(&*store, 6_999).await, [1, 2]);
+    assert_eq!(due(&*store, 7_000).await, [1, 2, 5]);
 }
 
 pub(super) async fn an_endpoint_is_off_as_long_as_its_url_stays<D: Database>() {

@@ -3,11 +3,11 @@
 use imserver::{
     accounts,
     domain::{ChatId, ReportReason, UserId},
-    store::{NewReport, Report, ReportAbout, Reported, Store},
+    store::{Appended, NewReport, Report, ReportAbout, Reported, Store},
 };
 use serde_json::Value;
 
-use super::{Database, populated, send, user};
+use super::{Database, media, populated, send, user};
 
 fn new(reporter: i64, about: ReportAbout) -> NewReport {
     let detail = Some("look".to_owned());
@@ -62,6 +62,47 @@ pub(super) async fn only_what_one_can_see_is_reported<D: Database>() {
     let self_report = ReportAbout::User(user(3));
     assert_eq!(report(&*store, 3, self_report).await, Reported::Oneself);
     assert_eq!(report(&*store, 3, ReportAbout::User(user(77))).await, Reported::UserNotFound);
+}
+
+pub(super) async fn a_repeat_is_the_same_report_until_something_is_done<D: Database>() {
+    let (database, store) = populated::<D>(3).await;
+    let chat = send(&*store, 2, 1, "x").await.chat.id;
+    let other = send(&*store, 2, 1, "y").await.chat.id;
+    let about = [chat, other].map(ReportAbout::Chat);
+    let about = about.into_iter().chain([ReportAbout::User(user(2))]).collect::<Vec<_>>();
+    let mut first = Vec::new();
+    for about in &about {
+        first.push(noted(&*store, 1, *about).await.id);
+    }
+    for (about, first) in about.iter().zip(&first) {
+        assert_eq!(report(&*store, 1, *about).await, Reported::Noted(*first));
+    }
+    assert_eq!(database.count("reports").await, 3);
+    // Two at once are one, whoever they are, and two who report each other do not wait for each other.
+    let again = ReportAbout::User(user(1));
+    let (one, two, back) = tokio::join!(
+        report(&*store, 3, about[2]),
+        report(&*store, 3, about[2]),
+        report(&*store, 2, again),
+    );
+    assert_eq!(one, two);
+    assert_ne!(one, back);
+    assert_eq!(database.count("reports").await, 5);
+    store.close_report(first[0], "resolve").await.unwrap();
+    assert_ne!(noted(&*store, 1, about[0]).await.id, first[0]);
+}
+
+pub(super) async fn what_a_reported_chat_shows_is_not_collected<D: Database>() {
+    let (_database, store) = populated::<D>(2).await;
+    let id = media::kept(&*store, 1).await;
+    let sent = store.append(&[media::showing(1, 2, id)]).await.unwrap().remove(0);
+    let Appended::Committed(sent) = sent else { panic!("not sent") };
+    let made = noted(&*store, 2, ReportAbout::Chat(sent.chat.id)).await;
+    let window = std::time::Duration::from_mins(2);
+    store.recall(user(1), sent.chat.id, window).await.unwrap();
+    assert_eq!(media::collect(&*store).await, []);
+    store.close_report(made.id, "recall").await.unwrap();
+    assert_eq!(media::collect(&*store).await, [id]);
 }
 
 pub(super) async fn open_reports_come_in_pages_until_something_is_done<D: Database>() {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use imserver::{
     accounts,
     clock::Timestamp,
-    domain::{Block, ClientMsgId, ConversationId, Destination, Restriction, RestrictionKind},
+    domain::{Block, ConversationId, Destination, Restriction, RestrictionKind},
     store::{ConversationOrigin, Standing, Store},
 };
 
-use super::{Database, chat, groups, populated, send, user};
+use super::{Database, groups, populated, send, user};
 
 const LONG: Duration = Duration::from_hours(1);
 
@@ -157,10 +157,4 @@ pub(super) async fn what_is_fixed_about_a_conversation_is_found<D: Database>() {
         .tamper(&format!("UPDATE conversations SET is_managed = true WHERE id = {direct}"))
         .await;
     assert!(facts(1, Destination::Direct(user(3))).await.unwrap().is_managed);
-
-    store.append(&[chat(1, 3, "k", "x")]).await.unwrap();
-    let key = |key: &str| ClientMsgId::parse(key).unwrap();
-    assert!(store.is_committed(user(1), &key("k")).await.unwrap());
-    assert!(!store.is_committed(user(3), &key("k")).await.unwrap());
-    assert!(!store.is_committed(user(1), &key("K")).await.unwrap());
 }

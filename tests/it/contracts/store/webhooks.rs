@@ -378,6 +378,55 @@ pub(super) async fn too_many_parked_deliveries_stop_the_reader<D: Database>() {
     assert_eq!(all_taken(&*store, &receiver, 10).await, numbered("a", 10));
 }
 
+pub(super) async fn a_busy_lane_that_is_refused_stops_no_other<D: Database>() {
+    let (_database, store) = populated::<D>(4).await;
+    store.switch_outbox(true).await.unwrap();
+    let fail = |body: &Value| Answer::Status(if words_begin(body, "a") { 500 } else { 200 });
+    let receiver = Receiver::start(fail).await;
+    let pace = Pace { page: 4, ..timing().pace };
+    let timing = Timing { max_parked: 3, max_in_lane: 3, pace, ..timing() };
+    let replica = start(&store, &receiver, &timing);
+    for number in 0..20 {
+        send(&*store, 1, 2, &format!("a{number}")).await;
+        send(&*store, 4, 3, &format!("b{number}")).await;
+    }
+    eventually("the other lane is told", async || receiver.words().len() == 20).await;
+    let all = async || parked(&*store).await;
+    eventually("the rest is given up", async || all().await.due + all().await.dead == 20).await;
+    // A page may come before the endpoint has taken anything.
+    assert!(all().await.due <= 3 + 2, "{:?}", all().await);
+    let why = deliveries(&*store).await.pop().unwrap().failure;
+    assert_eq!(why.as_deref(), Some("too many of its lane wait"));
+    receiver.answer(|_| Answer::Status(200));
+    eventually("what waited is taken", async || all().await.due == 0).await;
+    let dead = deliveries(&*store).await;
+    let ids = dead.iter().map(|it| EventId::of(&it.entry)).collect::<Vec<_>>();
+    replica.webhooks.repeat(NAME, &ids).await.unwrap();
+    assert_eq!(of(&all_taken(&*store, &receiver, 40).await, "a"), numbered("a", 20));
+}
+
+pub(super) async fn the_end_of_an_outage_ends_its_waits<D: Database>() {
+    let (_database, store) = populated::<D>(4).await;
+    store.switch_outbox(true).await.unwrap();
+    let receiver = Receiver::start(|_| Answer::Status(503)).await;
+    let waits = vec![Duration::from_hours(1)];
+    let _replica = start(&store, &receiver, &Timing { waits, ..timing() });
+    for (from, words) in [(1, "a0"), (2, "b0"), (3, "c0"), (1, "a1")] {
+        send(&*store, from, from, words).await;
+    }
+    eventually("all is parked", async || parked(&*store).await.due == 4).await;
+    let fail = |body: &Value| Answer::Status(if words_begin(body, "c") { 500 } else { 200 });
+    receiver.answer(fail);
+    send(&*store, 4, 4, "d0").await;
+    eventually("what waited is taken", async || receiver.words().len() == 4).await;
+    assert_eq!(of(&receiver.words(), "a"), ["a0", "a1"]);
+    // What fails all the same was tried once more.
+    let left = async || deliveries(&*store).await.remove(0);
+    eventually("it was tried once more", async || left().await.is_dead).await;
+    let tries = receiver.received().into_iter().filter(|it| it.words() == "c0");
+    assert_eq!(tries.count(), 2);
+}
+
 /// Replicas are killed all the time, wherever they are, and the receiver fails and dawdles.
 pub(super) async fn replicas_that_die_lose_nothing<D: Database>() {
     let (database, store) = populated::<D>(6).await;

@@ -318,16 +318,16 @@ fn before_send(
     Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
 }
 
-/// The door for sends: what was decided before, the service's rules, further ones, and then the hook.
+/// The door for sends: what was decided before, the service's rules, further ones, and then the hook. And the work
+/// that its rules need.
 fn door(
     settings: &Settings,
     store: &Arc<dyn Store>,
     limits: &Limits,
     standings: &Standings,
     hook: Option<BeforeSend>,
-    decided: Option<Decided>,
     further: Vec<Arc<dyn Rule>>,
-) -> Door {
+) -> (Door, Option<BoxFuture<'static, ()>>) {
     let who = settings.chat.who_may_write;
     let hook = hook.map(|hook| Arc::new(hook) as Arc<dyn Rule>);
     let own: [Arc<dyn Rule>; 4] = [
@@ -336,8 +336,11 @@ fn door(
         Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
         Arc::new(ShownMedia::new(Arc::clone(store))),
     ];
+    // The hook knows what was decided.
+    let decided = hook.is_none().then(|| Decided::new(Arc::clone(store)));
+    let following = decided.clone().map(|decided| Box::pin(decided.follow()) as _);
     let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
-    Door::new(decided.into_iter().chain(own).chain(further).chain(hook))
+    (Door::new(decided.into_iter().chain(own).chain(further).chain(hook)), following)
 }
 
 impl App {
@@ -397,13 +400,12 @@ impl App {
                 Box::new(move |committed| delivery.committed(committed)),
             )
         };
-        let hook = before_send(&settings, &store, media.links(), &clock)?;
-        // The hook knows of them itself.
-        let decided = hook.is_none().then(|| Decided::new(Arc::clone(&store)));
         let standings = Standings::new(Arc::clone(&store), clock.clone());
+        let hook = before_send(&settings, &store, media.links(), &clock)?;
+        let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules);
         let messaging = Messaging::new(
             Arc::clone(&store),
-            door(&settings, &store, &limits, &standings, hook, decided.clone(), rules),
+            door,
             batcher.clone(),
             Arc::clone(&delivery),
             Arc::clone(&presence),
@@ -413,10 +415,8 @@ impl App {
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
-        let follow: BoxFuture<'static, ()> =
-            Box::pin(messaging::follow_standings(messaging.clone()));
-        let look = decided.map(|decided| Box::pin(decided.follow()) as BoxFuture<'static, ()>);
-        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(look);
+        let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
+        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(decided);
         for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }

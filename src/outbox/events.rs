@@ -160,7 +160,7 @@ impl Events {
         let conversation = data["conversationId"].clone();
         let chat = match found.filter(|held| held.id == id) {
             Some(held) => {
-                let mut chat = self.held_chat(held.chat);
+                let mut chat = self.held_chat(&held.chat);
                 chat["createTime"] = json!(held.created_at);
                 chat
             }
@@ -173,7 +173,7 @@ impl Events {
     }
 
     /// A chat that is no chat yet, in the words of one that is.
-    fn held_chat(&self, chat: NewChat) -> Value {
+    fn held_chat(&self, chat: &NewChat) -> Value {
         let target = match chat.destination {
             Destination::Direct(target) => Some(target),
             Destination::Conversation(_) => None,

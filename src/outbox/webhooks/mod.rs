@@ -49,6 +49,8 @@ pub struct Timing {
     pub give_up: Duration,
     /// Polling interval for what is due.
     pub interval: Duration,
+    /// An endpoint that has taken nothing for so long, though it was asked, was away.
+    pub outage: Duration,
     /// The most attempts at once, fresh ones and repeats each.
     pub at_once: usize,
     /// Beyond so many deliveries that wait nothing more is read for an endpoint that takes nothing.
@@ -74,6 +76,7 @@ impl Default for Timing {
             waits,
             give_up: Duration::from_hours(72),
             interval: Duration::from_secs(1),
+            outage: Duration::from_secs(30),
             at_once: 16,
             max_parked: 10_000,
             max_in_lane: 1_000,

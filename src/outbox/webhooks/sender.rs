@@ -1,6 +1,6 @@
 //! One attempt to deliver an entry.
 
-use std::{error::Error, mem, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use reqwest::{Response, StatusCode, header};
@@ -49,8 +49,8 @@ struct Body<'a> {
 pub(super) struct Course {
     /// When the last one succeeded.
     delivered_at: Option<Timestamp>,
-    /// Whether one has failed since.
-    has_failed: bool,
+    /// When the first one after it failed.
+    failing_since: Option<Timestamp>,
 }
 
 /// Sends to one endpoint.
@@ -84,7 +84,7 @@ impl Sender {
         if outcome == Outcome::Delivered {
             self.note_success().await?;
         } else {
-            self.course.lock().has_failed = true;
+            self.course.lock().failing_since.get_or_insert(self.clock.now());
         }
         if outcome == Outcome::Gone {
             tracing::warn!(
@@ -129,22 +129,21 @@ impl Sender {
         outcome
     }
 
-    /// Has what was parked since the success before tried at once, if an attempt has failed since then: the
-    /// endpoint may have been away, and is back. What was parked earlier has failed while others succeeded, and
-    /// keeps its waits.
+    /// Has what was parked since the success before tried at once, if the endpoint was away: all attempts have failed
+    /// for a while. What was parked earlier has failed while others succeeded, and keeps its waits.
     async fn note_success(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let (since, has_failed) = {
+        let (since, failing_since) = {
             let mut course = self.course.lock();
-            (course.delivered_at.replace(now), mem::take(&mut course.has_failed))
+            (course.delivered_at.replace(now), course.failing_since.take())
         };
-        match since {
-            Some(_) if !has_failed => Ok(()),
-            // Another replica may know of a success before, this one does not.
-            since => {
+        match failing_since {
+            Some(failing) if failing.until(now) >= self.timing.outage => {
+                // Another replica may know of a success before, this one does not.
                 let since = since.unwrap_or(Timestamp::from_millis(0));
                 self.store.hasten_deliveries(self.name(), since, now).await
             }
+            _ => Ok(()),
         }
     }
 

@@ -410,7 +410,7 @@ pub(super) async fn the_end_of_an_outage_ends_its_waits<D: Database>() {
     store.switch_outbox(true).await.unwrap();
     let receiver = Receiver::start(|_| Answer::Status(503)).await;
     let waits = vec![Duration::from_hours(1)];
-    let _replica = start(&store, &receiver, &Timing { waits, ..timing() });
+    let _replica = start(&store, &receiver, &Timing { waits, outage: Duration::ZERO, ..timing() });
     for (from, words) in [(1, "a0"), (2, "b0"), (3, "c0"), (1, "a1")] {
         send(&*store, from, from, words).await;
     }

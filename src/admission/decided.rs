@@ -1,4 +1,4 @@
-//! What was decided about a key before: for a service without the hook, which asks for it otherwise.
+//! Whether a chat's key was held or refused before: for a service without the hook, which looks that up itself.
 
 use std::{
     sync::{
@@ -18,19 +18,8 @@ use crate::{
     store::{KeyState, NewChat, Store, StoreError, WantedKey},
 };
 
-/// The pause between two looks for keys that are held or were refused.
+/// How often it is looked up whether any key is held or was refused.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
-
-/// Answers a repeat of a key that is held with that it is, and of one that was refused with its refusal.
-///
-/// The database is asked about a chat only where there are such keys at all, which [`Decided::follow`] finds out.
-/// Until its first look there may be some.
-#[derive(Clone)]
-pub struct Decided {
-    store: Arc<dyn Store>,
-    looks: Coalescer<WantedKey, KeyState, StoreError>,
-    may_be: Arc<AtomicBool>,
-}
 
 const LOOKS: CallLimits = CallLimits {
     at_once: 4,
@@ -40,6 +29,17 @@ const LOOKS: CallLimits = CallLimits {
     start_within: Duration::from_secs(2),
     answer_within: Duration::from_secs(2),
 };
+
+/// Answers a repeat of a held key with `held`, and a repeat of a refused key with its refusal.
+///
+/// The database is asked about a chat only where there are such keys at all, which [`Decided::follow`] finds out.
+/// Until its first look there may be some.
+#[derive(Clone)]
+pub struct Decided {
+    store: Arc<dyn Store>,
+    looks: Coalescer<WantedKey, KeyState, StoreError>,
+    may_be: Arc<AtomicBool>,
+}
 
 impl Decided {
     /// The rule.

@@ -17,13 +17,13 @@ pub const VERDICT_KEPT: Duration = Duration::from_hours(7 * 24);
 /// What is asked about: a sender's key, and what the sender wants under it.
 #[derive(Clone, Debug)]
 pub struct WantedKey {
-    /// Who sends.
+    /// The sender.
     pub sender: UserId,
-    /// Under which key.
+    /// The sender's key for the chat.
     pub key: ClientMsgId,
-    /// Where.
+    /// The user or the conversation that the chat is for.
     pub destination: Destination,
-    /// What.
+    /// Stands for all else that the sender asked for.
     pub digest: RequestDigest,
 }
 
@@ -48,9 +48,9 @@ pub struct Refusal {
 /// That a chat may be sent, whose key was taken.
 #[derive(Clone, Debug)]
 pub struct AllowedKey {
-    /// Who sends.
+    /// The sender.
     pub sender: UserId,
-    /// Under which key.
+    /// The sender's key for the chat.
     pub key: ClientMsgId,
     /// Until when the key was taken.
     pub until: Timestamp,
@@ -95,7 +95,8 @@ pub struct Preview {
 #[async_trait]
 pub trait ChatKeys {
     /// Takes each of these keys for `lease`, unless something is known of it, or its chat cannot be sent there. One
-    /// under which something else may be sent, and was not, is free. Answers in their order. After an error some may be taken all the same.
+    /// under which something else may be sent, and was not, is free. Answers in their order. After an error some may be
+    /// taken all the same.
     async fn claim_keys(
         &self,
         wanted: &[WantedKey],

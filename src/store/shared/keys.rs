@@ -215,7 +215,7 @@ async fn claim(
     let left: Vec<_> = left.collect();
     if !left.is_empty() {
         for Known { place, state, can_be_sent, .. } in known(connection, &left).await? {
-            // One of which nothing is known was freed just now, and may be claimed again.
+            // Nothing is known of the key: somebody has freed it since, and it can be claimed again.
             let unknown = if can_be_sent { KeyState::Asked } else { KeyState::Commit };
             states[place] = Some(state.unwrap_or(unknown));
         }

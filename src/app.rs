@@ -1,7 +1,9 @@
 //! The composition root: the only place that names concrete backends.
 
 mod cluster;
+mod parts;
 mod told;
+mod work;
 
 use std::{
     net::SocketAddr,
@@ -13,51 +15,41 @@ use std::{
 };
 
 use anyhow::Context;
-use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{cluster::Cluster, told::Told};
+use self::{
+    cluster::Cluster,
+    parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
+    told::Told,
+    work::{own_work, shared_work},
+};
 use crate::{
-    accounts::{self, Accounts},
     admin::Admin,
-    admission::{
-        BeforeSend, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers,
-    },
-    auth::{self, Auth, host::HostPolicy, origin::OriginPolicy},
-    bus,
+    admission::Rule,
+    auth::{Auth, host::HostPolicy, origin::OriginPolicy},
     clock::Clock,
-    config::{self, DatabaseUrl, MetricsListen, Settings, VisibleTo, WechatApp},
-    delivery::{self, Delivery},
+    config::{DatabaseUrl, MetricsListen, Settings},
+    delivery::Delivery,
     descriptors,
     drain::Drain,
     export::Exporter,
     http,
-    http_client::http_client,
-    identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
-    jobs::{self, Job},
-    limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
-    media::{self, MediaLibrary, MediaLinks, Storage, Worker},
+    limits::HandshakeGate,
+    media::Storage,
     messaging::{self, Messaging},
-    moderation::{self, Moderation},
-    outbox,
-    presence::Transition,
+    moderation::Moderation,
     protocol::close::CloseCode,
-    revocation,
     service::Service,
-    signing::SigningKey,
     standing::Standings,
     store::{
-        Acquaintance, Store,
-        batcher::{self, Batcher},
+        Store,
+        batcher::Batcher,
         postgres::PgStore,
         sqlite::{ServiceLock, SqliteStore},
     },
-    telemetry,
-    trimming::{self, Keep},
-    wechat::WechatClient,
-    ws,
+    telemetry, ws,
 };
 
 /// Where metrics are, unless a setting says otherwise.
@@ -117,230 +109,11 @@ fn lock(settings: &Settings) -> anyhow::Result<Option<ServiceLock>> {
     lock.map(Some).with_context(|| format!("setting `database.url`: {database}"))
 }
 
-/// How long batches linger under load. A process that has its database for itself has no use for it:
-/// nobody divides its batches, and a commit takes it longer than to gather the next batch.
-fn linger(settings: &Settings) -> Duration {
-    match settings.database.url {
-        DatabaseUrl::Sqlite(_) => Duration::ZERO,
-        DatabaseUrl::Postgres(_) => batcher::LINGER,
-    }
-}
-
-/// To whom it is shown that somebody is there.
-fn visible(settings: &Settings) -> Acquaintance {
-    match settings.presence.visible_to {
-        VisibleTo::Conversations => Acquaintance::Conversation,
-        VisibleTo::BothWrote => Acquaintance::BothWrote,
-    }
-}
-
-/// The rules of all conversations.
-fn conversation_rules(settings: &Settings) -> messaging::Rules {
-    messaging::Rules {
-        visible: visible(settings),
-        replay_limit: settings.delivery.replay_limit,
-        who_may_write: settings.chat.who_may_write,
-        recall_window: settings.chat.recall,
-        groups: settings.groups.rules(),
-    }
-}
-
-/// The rate limits, if there are any. This limiter counts what all replicas count together.
-fn limits(settings: &Settings, limiter: Arc<dyn Limiter>) -> Limits {
-    let limits = &settings.limits;
-    if !limits.enabled {
-        return Limits::none();
-    }
-    let rates = Rates {
-        send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
-        new_conversation: Rate::per_day(limits.new_conversations_per_day),
-        history: Rate::per_sec(limits.history_per_sec, limits.history_burst),
-        presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
-        write: Rate::per_sec(limits.writes_per_sec, limits.write_burst),
-        avatar: Rate::per_min(limits.avatars_per_min),
-        upload: Rate::per_day(limits.upload_mb_per_day * 1024),
-        login: Rate::per_min(limits.logins_per_min),
-        handshake: Rate::per_min(limits.handshakes_per_min),
-        failure: Rate::per_min(limits.failures_per_min),
-    };
-    Limits::new(limiter, rates)
-}
-
 /// Says whether the outbox tells of what happens, if the settings do, or something reads it.
 async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result<()> {
     let on = if settings.reads_outbox() { Some(true) } else { settings.outbox.enabled };
     let Some(on) = on else { return Ok(()) };
     store.switch_outbox(on).await.context("setting `outbox.enabled`: it cannot be switched")
-}
-
-/// What one replica at a time does for all of them.
-fn shared_work(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    storage: &Storage,
-    clock: &Clock,
-) -> [BoxFuture<'static, ()>; 4] {
-    let job = |name| Job::new(Arc::clone(store), name, jobs::LEASE);
-    let keep = Keep { age: settings.timeline.keep, events: settings.timeline.keep_events };
-    let trim = job("timelines.trim");
-    [
-        Box::pin(trimming::keep_trimming(Arc::clone(store), clock.clone(), keep, trim)),
-        Box::pin(outbox::drop_old(
-            Arc::clone(store),
-            clock.clone(),
-            settings.audit.keep,
-            job("outbox.drop"),
-        )),
-        Box::pin(moderation::forget_keys(Arc::clone(store), clock.clone(), job("holds.forget"))),
-        Box::pin(media::keep_collecting(
-            Arc::clone(store),
-            storage.clone(),
-            clock.clone(),
-            job("media.collect"),
-        )),
-    ]
-}
-
-/// What every replica does by itself.
-fn own_work(
-    delivery: &Arc<Delivery>,
-    incoming: bus::Receiver,
-    transitions: mpsc::Receiver<Transition>,
-    auth: &Auth,
-    store: &Arc<dyn Store>,
-    media: &MediaLibrary,
-    settings: &Settings,
-) -> [BoxFuture<'static, ()>; 10] {
-    let reconcile_every = settings.delivery.reconcile_every;
-    [
-        Box::pin(Arc::clone(delivery).listen(incoming)),
-        Box::pin(delivery::fan_out(Arc::clone(delivery))),
-        Box::pin(delivery::announce(Arc::clone(delivery), transitions)),
-        Box::pin(delivery::reconcile(Arc::clone(delivery), reconcile_every)),
-        Box::pin(delivery::watch_bus(Arc::clone(delivery), reconcile_every)),
-        Box::pin(revocation::watch_revocations(Arc::clone(delivery), auth.clone())),
-        Box::pin(delivery::limit_sockets(Arc::clone(delivery))),
-        Box::pin(auth::retention::keep_sweeping(auth.clone())),
-        Box::pin(accounts::drop_unused_pictures(Arc::clone(store))),
-        Box::pin(media.clone().follow_keys()),
-    ]
-}
-
-/// What the URLs of media begin with: where clients reach the service, as far as that is known.
-fn media_base(settings: &Settings, listener: &TcpListener) -> anyhow::Result<String> {
-    if let Some(url) = &settings.server.public_url {
-        return Ok(url.as_str().trim_end_matches('/').to_owned());
-    }
-    let address = listener.local_addr()?;
-    if address.ip().is_loopback() {
-        return Ok(format!("http://{address}"));
-    }
-    tracing::warn!(
-        "the URLs of pictures, voice and files begin with no host; set server.public_url"
-    );
-    Ok(String::new())
-}
-
-/// Pictures, voice and files.
-async fn media(
-    settings: &Settings,
-    clock: &Clock,
-    listener: &TcpListener,
-    store: Arc<dyn Store>,
-    storage: Storage,
-    limits: Limits,
-) -> anyhow::Result<MediaLibrary> {
-    let links = MediaLinks::new(media_base(settings, listener)?, clock.clone());
-    Ok(MediaLibrary::open(store, storage, Worker::start()?, links, limits).await?)
-}
-
-/// The way to WeChat for each mini program. The client is made only where there is one.
-fn mini_programs(settings: &Settings) -> anyhow::Result<Vec<WechatClient>> {
-    let client = |WechatApp { appid, secret }| {
-        Ok(WechatClient::new(http_client()?, settings.wechat.base_url.clone(), appid, secret))
-    };
-    settings.wechat.mini_programs().into_iter().map(client).collect()
-}
-
-/// What checks tokens of a company's own back end; and what fetches their keys, if they are at a URL.
-fn token_logins(
-    settings: &Settings,
-    clock: &Clock,
-) -> anyhow::Result<(TokenVerifier, Option<BoxFuture<'static, ()>>)> {
-    let config::Jwt { issuer, audience, algorithms, jwks_url, keys } = settings.auth.jwt.clone();
-    let jwks = match jwks_url {
-        Some(url) => Some(Jwks::new(http_client()?, url, JwksTimes::default())),
-        None => None,
-    };
-    let fresh_keys = jwks.clone().map(|jwks| Box::pin(jwks.keep_fresh()) as BoxFuture<_>);
-    let jwt = settings.jwt_login().then(|| {
-        let rules = JwtRules { issuer, audience, algorithms, keys };
-        JwtVerifier::new(rules, jwks, clock.clone())
-    });
-    let config::UserSig { app_id, secret } = &settings.auth.usersig;
-    let usersig = app_id.map(|app_id| UserSigVerifier::new(app_id, secret, clock.clone()));
-    Ok((TokenVerifier { jwt, usersig }, fresh_keys))
-}
-
-/// Logins, sessions and faces.
-fn accounts(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    auth: Auth,
-    tokens: TokenVerifier,
-    standings: &Standings,
-    limits: &Limits,
-) -> anyhow::Result<Accounts> {
-    Ok(Accounts::new(
-        Arc::clone(store),
-        auth,
-        mini_programs(settings)?,
-        tokens,
-        standings.clone(),
-        settings.auth.demo_login,
-        limits.clone(),
-    ))
-}
-
-/// The hook before a send, if there is one.
-fn before_send(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    links: &MediaLinks,
-    clock: &Clock,
-) -> anyhow::Result<Option<BeforeSend>> {
-    let hook = &settings.hooks.before_send;
-    let Some(url) = hook.url.clone() else { return Ok(None) };
-    let key = SigningKey::parse(hook.secret.reveal());
-    let key = key.context("setting `hooks.before_send.secret`")?;
-    let client = HookClient::new(http_client()?, url, key, hook.timeout, clock.clone());
-    let (store, max_chars) = (Arc::clone(store), settings.chat.max_content_chars);
-    Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
-}
-
-/// The door for sends: what was decided before, the service's rules, further ones, and then the hook. And the work
-/// that its rules need.
-fn door(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    limits: &Limits,
-    standings: &Standings,
-    hook: Option<BeforeSend>,
-    further: Vec<Arc<dyn Rule>>,
-) -> (Door, Option<BoxFuture<'static, ()>>) {
-    let who = settings.chat.who_may_write;
-    let hook = hook.map(|hook| Arc::new(hook) as Arc<dyn Rule>);
-    let own: [Arc<dyn Rule>; 4] = [
-        Arc::new(SendLimit::new(limits.clone())),
-        Arc::new(MayWrite::new(standings.clone(), Arc::clone(store), who)),
-        Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
-        Arc::new(ShownMedia::new(Arc::clone(store))),
-    ];
-    // The hook knows what was decided.
-    let decided = hook.is_none().then(|| Decided::new(Arc::clone(store)));
-    let following = decided.clone().map(|decided| Box::pin(decided.follow()) as _);
-    let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
-    (Door::new(decided.into_iter().chain(own).chain(further).chain(hook)), following)
 }
 
 impl App {

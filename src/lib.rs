@@ -8,6 +8,7 @@ pub mod app;
 pub mod auth;
 pub mod avatar;
 pub mod bus;
+pub mod checks;
 pub mod cli;
 pub mod clock;
 pub mod coalescer;

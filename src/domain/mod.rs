@@ -11,6 +11,7 @@ pub mod ids;
 pub mod media;
 mod mentions;
 pub mod moderation;
+mod open_id;
 pub mod payload;
 pub mod system_line;
 pub mod text;
@@ -31,6 +32,7 @@ pub use ids::{
 pub use media::{FileName, Media, MediaId, MediaKind, MediaShape};
 pub use mentions::Mentions;
 pub use moderation::{Block, OnFailure, ReportReason, Restriction, RestrictionKind, WhoMayWrite};
+pub use open_id::{OpenId, WechatUser};
 pub use payload::Payload;
 pub use system_line::SystemLine;
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};

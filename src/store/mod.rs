@@ -41,6 +41,7 @@ mod timelines;
 mod trimming;
 mod users;
 mod webhooks;
+mod wechat_users;
 
 pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
 pub use appends::{Appended, Appends, Committed, NewChat, Origin, Places, RequestDigest};
@@ -78,6 +79,7 @@ pub use timelines::{
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
 pub use webhooks::{Delivery, Parked, ParkedLane, Webhooks};
+pub use wechat_users::WechatUsers;
 
 /// Declares the trait of all these nouns, and that whoever has them all has it.
 macro_rules! store {
@@ -102,7 +104,8 @@ store! {
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, ChatKeys, Conversations, DeliveryStore, Erasure,
         Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations,
-        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks
+        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
+        WechatUsers
 }
 
 store! {

@@ -28,6 +28,7 @@ mod standings;
 mod timelines;
 mod users;
 mod webhooks;
+mod wechat_users;
 
 use super::dialect::{Conn, Db, DbRow, ids, sql, texts};
 

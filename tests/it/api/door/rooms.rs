@@ -53,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("signing", &[]),
     ("avatar", &["picture"]),
     ("domain", &["clock"]),
+    ("checks", &["domain"]),
     ("http_client", &["public_addresses"]),
     ("identity", &["clock", "domain", "http_client", "secret"]),
     ("healthcheck", &["http_client"]),

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use imserver::{
-    domain::{ExternalId, Identity, User, UserId},
+    domain::{ExternalId, Identity, OpenId, User, UserId, WechatUser},
     store::{Store, StoreError},
 };
 use sqlx::{AssertSqlSafe, Connection};
@@ -158,6 +158,18 @@ pub(super) async fn each_mini_program_has_openids_of_its_own<D: Database>() {
         let identity = Identity::wechat(appid.into(), "oA");
         assert_eq!(store.user_by_identity(&identity, None).await.unwrap().id, user(id), "{appid}");
     }
+    let openids = async |id| {
+        let mut users = store.wechat_users(user(id)).await.unwrap();
+        users.sort_by(|a, b| a.appid.cmp(&b.appid));
+        users
+    };
+    let in_program = |appid: Option<&str>| WechatUser {
+        appid: appid.map(Into::into),
+        openid: OpenId::new("oA"),
+    };
+    assert_eq!(openids(1).await, [in_program(None), in_program(Some("wx-22"))]);
+    assert_eq!(openids(2).await, [in_program(Some("wx-2"))]);
+    assert_eq!(openids(3).await, []);
 }
 
 pub(super) async fn an_openid_of_the_version_before_leads_in_from_any_mini_program<D>()

@@ -1,0 +1,192 @@
+//! What the settings build: limits, media, logins, and the door for sends.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use futures_util::future::BoxFuture;
+use tokio::net::TcpListener;
+
+use crate::{
+    accounts::Accounts,
+    admission::{
+        BeforeSend, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers,
+    },
+    auth::Auth,
+    clock::Clock,
+    config::{self, DatabaseUrl, Settings, VisibleTo, WechatApp},
+    http_client::http_client,
+    identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
+    limits::{Limiter, Limits, Rate, Rates},
+    media::{MediaLibrary, MediaLinks, Storage, Worker},
+    messaging,
+    signing::SigningKey,
+    standing::Standings,
+    store::{Acquaintance, Store, batcher},
+    wechat::WechatClient,
+};
+
+/// How long batches linger under load. A process that has its database for itself has no use for it:
+/// nobody divides its batches, and a commit takes it longer than to gather the next batch.
+pub(super) fn linger(settings: &Settings) -> Duration {
+    match settings.database.url {
+        DatabaseUrl::Sqlite(_) => Duration::ZERO,
+        DatabaseUrl::Postgres(_) => batcher::LINGER,
+    }
+}
+
+/// To whom it is shown that somebody is there.
+fn visible(settings: &Settings) -> Acquaintance {
+    match settings.presence.visible_to {
+        VisibleTo::Conversations => Acquaintance::Conversation,
+        VisibleTo::BothWrote => Acquaintance::BothWrote,
+    }
+}
+
+/// The rules of all conversations.
+pub(super) fn conversation_rules(settings: &Settings) -> messaging::Rules {
+    messaging::Rules {
+        visible: visible(settings),
+        replay_limit: settings.delivery.replay_limit,
+        who_may_write: settings.chat.who_may_write,
+        recall_window: settings.chat.recall,
+        groups: settings.groups.rules(),
+    }
+}
+
+/// The rate limits, if there are any. This limiter counts what all replicas count together.
+pub(super) fn limits(settings: &Settings, limiter: Arc<dyn Limiter>) -> Limits {
+    let limits = &settings.limits;
+    if !limits.enabled {
+        return Limits::none();
+    }
+    let rates = Rates {
+        send: Rate::per_sec(limits.sends_per_sec, limits.send_burst),
+        new_conversation: Rate::per_day(limits.new_conversations_per_day),
+        history: Rate::per_sec(limits.history_per_sec, limits.history_burst),
+        presence: Rate::per_sec(limits.presence_per_sec, limits.presence_burst),
+        write: Rate::per_sec(limits.writes_per_sec, limits.write_burst),
+        avatar: Rate::per_min(limits.avatars_per_min),
+        upload: Rate::per_day(limits.upload_mb_per_day * 1024),
+        login: Rate::per_min(limits.logins_per_min),
+        handshake: Rate::per_min(limits.handshakes_per_min),
+        failure: Rate::per_min(limits.failures_per_min),
+    };
+    Limits::new(limiter, rates)
+}
+
+/// What the URLs of media begin with: where clients reach the service, as far as that is known.
+fn media_base(settings: &Settings, listener: &TcpListener) -> anyhow::Result<String> {
+    if let Some(url) = &settings.server.public_url {
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
+    }
+    let address = listener.local_addr()?;
+    if address.ip().is_loopback() {
+        return Ok(format!("http://{address}"));
+    }
+    tracing::warn!(
+        "the URLs of pictures, voice and files begin with no host; set server.public_url"
+    );
+    Ok(String::new())
+}
+
+/// Pictures, voice and files.
+pub(super) async fn media(
+    settings: &Settings,
+    clock: &Clock,
+    listener: &TcpListener,
+    store: Arc<dyn Store>,
+    storage: Storage,
+    limits: Limits,
+) -> anyhow::Result<MediaLibrary> {
+    let links = MediaLinks::new(media_base(settings, listener)?, clock.clone());
+    Ok(MediaLibrary::open(store, storage, Worker::start()?, links, limits).await?)
+}
+
+/// The way to WeChat for each mini program. The client is made only where there is one.
+fn mini_programs(settings: &Settings) -> anyhow::Result<Vec<WechatClient>> {
+    let client = |WechatApp { appid, secret }| {
+        Ok(WechatClient::new(http_client()?, settings.wechat.base_url.clone(), appid, secret))
+    };
+    settings.wechat.mini_programs().into_iter().map(client).collect()
+}
+
+/// What checks tokens of a company's own back end; and what fetches their keys, if they are at a URL.
+pub(super) fn token_logins(
+    settings: &Settings,
+    clock: &Clock,
+) -> anyhow::Result<(TokenVerifier, Option<BoxFuture<'static, ()>>)> {
+    let config::Jwt { issuer, audience, algorithms, jwks_url, keys } = settings.auth.jwt.clone();
+    let jwks = match jwks_url {
+        Some(url) => Some(Jwks::new(http_client()?, url, JwksTimes::default())),
+        None => None,
+    };
+    let fresh_keys = jwks.clone().map(|jwks| Box::pin(jwks.keep_fresh()) as BoxFuture<_>);
+    let jwt = settings.jwt_login().then(|| {
+        let rules = JwtRules { issuer, audience, algorithms, keys };
+        JwtVerifier::new(rules, jwks, clock.clone())
+    });
+    let config::UserSig { app_id, secret } = &settings.auth.usersig;
+    let usersig = app_id.map(|app_id| UserSigVerifier::new(app_id, secret, clock.clone()));
+    Ok((TokenVerifier { jwt, usersig }, fresh_keys))
+}
+
+/// Logins, sessions and faces.
+pub(super) fn accounts(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    auth: Auth,
+    tokens: TokenVerifier,
+    standings: &Standings,
+    limits: &Limits,
+) -> anyhow::Result<Accounts> {
+    Ok(Accounts::new(
+        Arc::clone(store),
+        auth,
+        mini_programs(settings)?,
+        tokens,
+        standings.clone(),
+        settings.auth.demo_login,
+        limits.clone(),
+    ))
+}
+
+/// The hook before a send, if there is one.
+pub(super) fn before_send(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    links: &MediaLinks,
+    clock: &Clock,
+) -> anyhow::Result<Option<BeforeSend>> {
+    let hook = &settings.hooks.before_send;
+    let Some(url) = hook.url.clone() else { return Ok(None) };
+    let key = SigningKey::parse(hook.secret.reveal());
+    let key = key.context("setting `hooks.before_send.secret`")?;
+    let client = HookClient::new(http_client()?, url, key, hook.timeout, clock.clone());
+    let (store, max_chars) = (Arc::clone(store), settings.chat.max_content_chars);
+    Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
+}
+
+/// The door for sends: what was decided before, the service's rules, further ones, and then the hook. And the work
+/// that its rules need.
+pub(super) fn door(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    limits: &Limits,
+    standings: &Standings,
+    hook: Option<BeforeSend>,
+    further: Vec<Arc<dyn Rule>>,
+) -> (Door, Option<BoxFuture<'static, ()>>) {
+    let who = settings.chat.who_may_write;
+    let hook = hook.map(|hook| Arc::new(hook) as Arc<dyn Rule>);
+    let own: [Arc<dyn Rule>; 4] = [
+        Arc::new(SendLimit::new(limits.clone())),
+        Arc::new(MayWrite::new(standings.clone(), Arc::clone(store), who)),
+        Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
+        Arc::new(ShownMedia::new(Arc::clone(store))),
+    ];
+    // The hook knows what was decided.
+    let decided = hook.is_none().then(|| Decided::new(Arc::clone(store)));
+    let following = decided.clone().map(|decided| Box::pin(decided.follow()) as _);
+    let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
+    (Door::new(decided.into_iter().chain(own).chain(further).chain(hook)), following)
+}

@@ -163,5 +163,5 @@ async fn people(args: &LoadArgs, targets: &[Url]) -> anyhow::Result<Vec<Person>>
         return people::read_tokens(path, args.users);
     }
     let targets = targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
-    people::log_in(&reading::http(), &targets, args.users).await
+    people::log_in(&reading::http(), &targets, args.users, args.login).await
 }

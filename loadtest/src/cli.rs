@@ -13,6 +13,7 @@ use crate::{
     faults::Schedule,
     legacy::LegacyArgs,
     measure::Watched,
+    people::Way,
     picture,
     plan::{Plan, Scenario},
 };
@@ -171,7 +172,10 @@ pub struct LoadArgs {
     /// What a reader of the report should know. May be said several times.
     #[arg(long = "remark", value_name = "TEXT")]
     pub remarks: Vec<String>,
-    /// A file of `USER_ID TOKEN` lines, for servers without demo login.
+    /// By which login people are made.
+    #[arg(long, default_value = "demo")]
+    pub login: Way,
+    /// A file of `USER_ID TOKEN` lines, for servers where nobody can log in so.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 }

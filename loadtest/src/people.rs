@@ -1,11 +1,12 @@
-//! Who takes part: people that demo login makes, or those of a file of tokens.
+//! Who takes part: people who log in, or those of a file of tokens.
 
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use phone::{target::Target, wire::Person};
 
@@ -23,22 +24,42 @@ struct User {
     id: i64,
 }
 
+/// By which login people are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// The server takes them at their word.
+    Demo,
+    /// By login codes of WeChat, for a server whose `wechat.base_url` is a stub.
+    Wechat,
+}
+
+impl Way {
+    /// The route and the body of the login of somebody called so.
+    fn request(self, name: &str) -> (&'static str, Value) {
+        match self {
+            Self::Demo => ("/v1/login/demo", json!({"name": name})),
+            Self::Wechat => ("/v1/login/wechat", json!({"code": name})),
+        }
+    }
+}
+
 /// Logs people in by name. The names are the same in each run, so that a database does not fill up with
 /// people.
 pub async fn log_in(
     http: &reqwest::Client,
     targets: &[Target],
     users: u32,
+    way: Way,
 ) -> anyhow::Result<Vec<Person>> {
     let logins = (0..users).map(async |number| {
         let target = &targets[number as usize % targets.len()];
-        let name = format!("load {number}");
-        let request = http.post(target.at("/v1/login/demo")).json(&json!({"name": name}));
+        let (route, body) = way.request(&format!("load {number}"));
+        let request = http.post(target.at(route)).json(&body);
         let answer = request.send().await.context("the login failed")?;
         match answer.status().as_u16() {
             200 => {}
             404 => bail!(
-                "the server has no demo login; give a file of `USER_ID TOKEN` lines: --tokens FILE"
+                "the server has no such login; give a file of `USER_ID TOKEN` lines: --tokens FILE"
             ),
             429 => bail!(
                 "the server limits logins; start it with IMSERVER__LIMITS__ENABLED=false, or give a \

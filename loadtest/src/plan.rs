@@ -75,7 +75,7 @@ pub struct Plan {
     pub threads: usize,
     /// How long all may take, after the load, to be acknowledged and shown.
     pub settle_secs: f64,
-    /// A file of `USER_ID TOKEN` lines; otherwise demo login makes the people.
+    /// A file of `USER_ID TOKEN` lines, in place of logins.
     pub tokens: Option<PathBuf>,
 }
 

@@ -167,7 +167,7 @@ impl Bench<'_> {
             return Ok(people::numbered(plan.users));
         }
         let targets: Vec<_> = plan.targets.iter().map(Target::find).collect::<Result<_, _>>()?;
-        people::log_in(&reading::http(), &targets, plan.users).await
+        people::log_in(&reading::http(), &targets, plan.users, people::Way::Demo).await
     }
 
     fn processes(&self, servers: &Servers) -> Vec<Watched> {

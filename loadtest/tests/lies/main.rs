@@ -37,7 +37,8 @@ async fn load_for(lie: Lie, duration_secs: f64) -> anyhow::Result<Outcome> {
         ..Plan::default()
     };
     let targets = [Target::find(&server.url).unwrap()];
-    let people = people::log_in(&reading::http(), &targets, plan.users).await.unwrap();
+    let people =
+        people::log_in(&reading::http(), &targets, plan.users, people::Way::Demo).await.unwrap();
     let wire = Arc::new(Imserver { replay_limit: REPLAY_LIMIT });
     let setup = Setup {
         plan,

@@ -2,4 +2,5 @@
 
 pub mod cache;
 mod delivery;
+mod frames;
 mod presence;

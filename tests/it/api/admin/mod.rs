@@ -46,7 +46,8 @@ async fn done(status: u16, answer: reqwest::Response) -> Value {
 }
 
 /// Every route of the server API, as the OpenAPI document has it, in a form that succeeds, with its scope,
-/// which is empty where any good key will do. The world is that of [`foreign`]: the users `u1` and `u2`, the group `g` of both, and a chat there.
+/// which is empty where any good key will do. The world is that of [`foreign`]: the users `u1` and `u2`, the group `g`
+/// of both, and a chat there.
 #[expect(clippy::too_many_lines, reason = "a table of routes")]
 fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)> {
     let at = |path: &str| path.to_owned();

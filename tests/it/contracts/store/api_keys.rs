@@ -58,8 +58,9 @@ pub(super) async fn a_key_is_found_by_its_secret_until_it_is_revoked<D: Database
     assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), [old, new]);
     assert!(keys[0].revoked_at >= Some(keys[0].created_at) && keys[1].revoked_at.is_none());
     // By the server API, which notes its own acts.
-    let quiet = store.create_api_key(&called("crm"), TokenHash([4; 32]), &scopes("feed"), false);
-    assert!(store.revoke_api_key(quiet.await.unwrap(), false).await.unwrap());
+    let (name, scopes) = (called("crm"), scopes("feed"));
+    let quiet = store.create_api_key(&name, TokenHash([4; 32]), &scopes, false).await.unwrap();
+    assert!(store.revoke_api_key(quiet, false).await.unwrap());
     let made = log(&**store).await;
     assert!(made.iter().all(|entry| entry.key.is_none()), "by the command line");
     assert_eq!(

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import { createServer, type Server as Receiver } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach } from 'node:test';
@@ -9,7 +10,7 @@ import { after, afterEach } from 'node:test';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 
 import { BINARY, Server, type Person } from '../e2e/server';
-import { DEADLINE, DESKTOP, eventually, launch } from '../e2e/phone';
+import { DEADLINE, DESKTOP, eventually, launch, SHOTS } from '../e2e/phone';
 
 const SECRET = 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
@@ -193,6 +194,11 @@ export class Desk {
 
   async says(text: string): Promise<void> {
     await this.page.locator('.said-once', { hasText: text }).waitFor();
+  }
+
+  async shoot(name: string): Promise<void> {
+    fs.mkdirSync(SHOTS, { recursive: true });
+    await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: 'disabled', fullPage: true });
   }
 
   /** Nothing extends beyond the sides of the screen. */

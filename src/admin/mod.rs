@@ -87,8 +87,11 @@ impl Admin {
         scope: Scope,
         action: &'static str,
     ) -> Result<Act, ApiError> {
-        let is_noted =
-            self.noted.lock().get(&(key.id, action)).is_some_and(|noted| noted.elapsed() < NOTE_EVERY);
+        let is_noted = self
+            .noted
+            .lock()
+            .get(&(key.id, action))
+            .is_some_and(|noted| noted.elapsed() < NOTE_EVERY);
         if is_noted && key.scopes.allow(scope) {
             return Ok(self.unnoted(key, action));
         }

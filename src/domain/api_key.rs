@@ -70,7 +70,9 @@ impl Scope {
 
 /// A word that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is none of users, sessions, chats, conversations, moderation, feed, webhooks, audit, status, all")]
+#[error(
+    "is none of users, sessions, chats, conversations, moderation, feed, webhooks, audit, status, all"
+)]
 pub struct NoScope;
 
 impl FromStr for Scope {

@@ -54,8 +54,11 @@ struct PersonView {
 impl PersonView {
     fn of(person: KnownPerson, url: &PublicUrl) -> Self {
         let KnownPerson { user, created_at, restriction, reason } = person;
-        let restriction = restriction
-            .map(|found| RestrictionView { kind: found.kind, until: found.until, reason });
+        let restriction = restriction.map(|found| RestrictionView {
+            kind: found.kind,
+            until: found.until,
+            reason,
+        });
         Self { user: UserView::whole(user, url), create_time: created_at, restriction }
     }
 }

@@ -57,9 +57,8 @@ impl Directory for Db {
         after: Option<(&UserName, UserId)>,
         limit: u32,
     ) -> Result<PersonPage, StoreError> {
-        const BETWEEN: &str = people!(
-            "(u.name, u.id) > ($2, $3) AND u.name < $5 ORDER BY u.name, u.id LIMIT $4"
-        );
+        const BETWEEN: &str =
+            people!("(u.name, u.id) > ($2, $3) AND u.name < $5 ORDER BY u.name, u.id LIMIT $4");
         const FROM: &str = people!("(u.name, u.id) > ($2, $3) ORDER BY u.name, u.id LIMIT $4");
         // Postgres refuses it in a text, so no name has it.
         if prefix.contains('\0') {

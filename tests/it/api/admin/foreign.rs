@@ -85,9 +85,17 @@ async fn the_table_has_every_route_and_each_succeeds_with_its_own_scope_alone() 
         table.iter().map(|(method, template, ..)| format!("{method} {template}")).collect();
     assert_eq!(tested, described);
 
-    let scopes =
-        ["users", "sessions", "chats", "conversations", "moderation", "feed", "webhooks", "audit",
-            "status"];
+    let scopes = [
+        "users",
+        "sessions",
+        "chats",
+        "conversations",
+        "moderation",
+        "feed",
+        "webhooks",
+        "audit",
+        "status",
+    ];
     let before = world.state().await;
     for (method, _, path, body, scope) in table.iter().filter(|(.., scope)| !scope.is_empty()) {
         let others: Vec<_> = scopes.into_iter().filter(|other| other != scope).collect();

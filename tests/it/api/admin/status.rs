@@ -73,6 +73,8 @@ async fn a_key_is_made_shown_once_and_revoked() {
     }
     // By the key, and not by the command line.
     let entries = back_end.get_json("/audit").await["entries"].clone();
-    let by = |act: &str| entries.as_array().unwrap().iter().find(|it| it["action"] == act).unwrap()["keyId"].clone();
+    let by = |act: &str| {
+        entries.as_array().unwrap().iter().find(|it| it["action"] == act).unwrap()["keyId"].clone()
+    };
     assert_eq!((by("api_key.revoke"), by("api_key.read")), (json!(1), json!(2)));
 }

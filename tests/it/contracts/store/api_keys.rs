@@ -45,7 +45,8 @@ pub(super) async fn a_key_is_found_by_its_secret_until_it_is_revoked<D: Database
         assert_eq!(key.scopes, [Scope::Users, Scope::Chats].into_iter().collect());
     }
     assert_eq!(store.api_key(TokenHash([3; 32])).await.unwrap(), None);
-    let taken = store.create_api_key(&called("crm"), TokenHash([1; 32]), &scopes("all"), true).await;
+    let taken =
+        store.create_api_key(&called("crm"), TokenHash([1; 32]), &scopes("all"), true).await;
     assert!(taken.is_err(), "a secret is one key's");
 
     assert!(store.revoke_api_key(old, true).await.unwrap());
@@ -112,7 +113,10 @@ pub(super) async fn an_act_is_in_the_log_from_its_beginning<D: Database>() {
     assert_eq!(lines().await, ended);
     let entries = log(&*store).await;
     assert_eq!(entries[1].key, Some((key, called("crm"))));
-    assert_eq!((entries[0].reason.as_deref(), entries[1].reason.as_deref()), (Some("为什么"), None));
+    assert_eq!(
+        (entries[0].reason.as_deref(), entries[1].reason.as_deref()),
+        (Some("为什么"), None)
+    );
     assert!(entries[0].created_at >= entries[1].created_at);
 }
 

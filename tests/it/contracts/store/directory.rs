@@ -55,7 +55,10 @@ pub(super) async fn a_restriction_is_shown_while_it_is_in_force<D: Database>() {
     for until in [None, at(3_600_000)] {
         assert!(store.restrict(user(1), Some(muted(until)), Some("spam")).await.unwrap());
         let found = person().await;
-        assert_eq!((found.restriction, found.reason.as_deref()), (Some(muted(until)), Some("spam")));
+        assert_eq!(
+            (found.restriction, found.reason.as_deref()),
+            (Some(muted(until)), Some("spam"))
+        );
         let listed = store.find_people("user-1", None, 2).await.unwrap();
         assert_eq!(listed.people, [found]);
     }

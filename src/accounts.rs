@@ -172,6 +172,11 @@ impl Accounts {
         Ok(self.auth.log_out_everywhere(user).await?)
     }
 
+    /// Erases a user, as [`erase`] does.
+    pub async fn erase(&self, user: UserId) -> Result<(), ApiError> {
+        if erase(&*self.store, user).await? { Ok(()) } else { Err(ApiError::user_not_found()) }
+    }
+
     /// A place for an upload of this user, to be had before its body is read: an error at once if the
     /// user uploads too often, or if there are too many uploads.
     pub fn upload_place(&self, user: UserId) -> Result<UploadPlace, ApiError> {

@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -165,12 +165,16 @@ impl App {
             background.clone(),
         )
         .await?;
+        let (started_at, sends) = (clock.now(), Arc::new(AtomicU64::new(0)));
         let batcher = {
-            let delivery = Arc::clone(&delivery);
+            let (delivery, sends) = (Arc::clone(&delivery), Arc::clone(&sends));
             Batcher::start(
                 Arc::clone(&store) as _,
                 linger(&settings),
-                Box::new(move |committed| delivery.committed(committed)),
+                Box::new(move |committed| {
+                    sends.fetch_add(1, Ordering::Relaxed);
+                    delivery.committed(committed);
+                }),
             )
         };
         let standings = Standings::new(Arc::clone(&store), clock.clone());
@@ -227,6 +231,8 @@ impl App {
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
             drain: Drain::new(settings.server.drain_pause, settings.server.drain, has_others),
+            started_at,
+            sends,
             started: AtomicBool::new(false),
             settings,
         });

@@ -239,6 +239,9 @@ fn greeting(app: &App) -> anyhow::Result<String> {
         text,
         "  server API   http://{admin}/v1/admin (with a key: imserver admin api-key create)"
     )?;
+    if settings.console.enabled {
+        writeln!(text, "  console      http://{admin}/console")?;
+    }
     writeln!(text, "  demo login   {}", on_off(settings.auth.demo_login))?;
     writeln!(text, "  anonymous    {} (the legacy routes)", on_off(settings.auth.anonymous))?;
     writeln!(text, "  WeChat login {by_wechat}")?;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,6 +12,7 @@ use crate::{
     admin::Admin,
     auth::{host::HostPolicy, origin::OriginPolicy},
     bus::Bus,
+    clock::Timestamp,
     config::Settings,
     delivery::Delivery,
     drain::Drain,
@@ -70,6 +71,10 @@ pub struct Service {
     pub stopping: CancellationToken,
     /// How its clients leave then.
     pub drain: Drain,
+    /// When the replica began.
+    pub started_at: Timestamp,
+    /// How many chats it has committed since then.
+    pub sends: Arc<AtomicU64>,
     /// Whether the replica has started.
     pub started: AtomicBool,
 }

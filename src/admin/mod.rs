@@ -1,5 +1,6 @@
 //! What a company's own back end does by the server API: with a key, and noted in the audit log.
 
+mod keys;
 mod people;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -21,8 +22,8 @@ const NOTE_EVERY: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct Admin {
     store: Arc<dyn Store>,
-    /// When a key was last noted by [`Admin::begin_poll`].
-    noted: Arc<Mutex<HashMap<ApiKeyId, Instant>>>,
+    /// When a key's act was last noted by [`Admin::begin_poll`].
+    noted: Arc<Mutex<HashMap<(ApiKeyId, &'static str), Instant>>>,
 }
 
 impl Admin {
@@ -46,13 +47,36 @@ impl Admin {
         action: &'static str,
         subject: Option<String>,
     ) -> Result<Act, ApiError> {
-        let id = self.store.begin_act(Some(key.id), action, subject.as_deref()).await?;
-        let act = Act { id: Some(id), ..self.unnoted(key, action) };
+        self.begin_because(key, scope, action, subject, None).await
+    }
+
+    /// As [`Admin::begin`], with why it is done.
+    pub async fn begin_because(
+        &self,
+        key: &ApiKey,
+        scope: Scope,
+        action: &'static str,
+        subject: Option<String>,
+        reason: Option<&str>,
+    ) -> Result<Act, ApiError> {
+        let act = self.begin_unscoped(key, action, subject, reason).await?;
         if key.scopes.allow(scope) {
             return Ok(act);
         }
         let detail = format!("this key lacks the scope `{}`", scope.as_str());
         act.end(Err(ApiError::new(ErrorCode::Forbidden, detail))).await
+    }
+
+    /// As [`Admin::begin_because`], for what every good key may do.
+    pub async fn begin_unscoped(
+        &self,
+        key: &ApiKey,
+        action: &'static str,
+        subject: Option<String>,
+        reason: Option<&str>,
+    ) -> Result<Act, ApiError> {
+        let id = self.store.begin_act(Some(key.id), action, subject.as_deref(), reason).await?;
+        Ok(Act { id: Some(id), ..self.unnoted(key, action) })
     }
 
     /// As [`Admin::begin`], for what a key does all the time: of what goes well, one act a minute is noted by each
@@ -63,13 +87,16 @@ impl Admin {
         scope: Scope,
         action: &'static str,
     ) -> Result<Act, ApiError> {
-        let is_noted =
-            self.noted.lock().get(&key.id).is_some_and(|noted| noted.elapsed() < NOTE_EVERY);
+        let is_noted = self
+            .noted
+            .lock()
+            .get(&(key.id, action))
+            .is_some_and(|noted| noted.elapsed() < NOTE_EVERY);
         if is_noted && key.scopes.allow(scope) {
             return Ok(self.unnoted(key, action));
         }
         let act = self.begin(key, scope, action, None).await?;
-        self.noted.lock().insert(key.id, Instant::now());
+        self.noted.lock().insert((key.id, action), Instant::now());
         Ok(act)
     }
 
@@ -118,7 +145,7 @@ impl Act {
     async fn note(&self, outcome: &str) -> Result<(), StoreError> {
         let id = match self.id {
             Some(id) => id,
-            None => self.store.begin_act(Some(self.key), self.action, None).await?,
+            None => self.store.begin_act(Some(self.key), self.action, None, None).await?,
         };
         self.store.end_act(id, self.subject.as_deref(), outcome).await
     }

@@ -6,6 +6,7 @@ use super::Admin;
 use crate::{
     domain::{ExternalId, User, UserFacts, UserId, UserRef},
     protocol::fault::ApiError,
+    store::{KnownPerson, PersonPage},
 };
 
 impl Admin {
@@ -38,6 +39,31 @@ impl Admin {
                 Ok((user.ok_or_else(ApiError::user_not_found)?, false))
             }
         }
+    }
+
+    /// The person who is named so, as whoever keeps order sees one.
+    pub async fn person(&self, name: &UserRef) -> Result<Option<KnownPerson>, ApiError> {
+        let found = self.store.named_users(std::slice::from_ref(name)).await?;
+        let Some(user) = found.get(name) else { return Ok(None) };
+        Ok(self.store.person(*user).await?)
+    }
+
+    /// People whose names begin so, by name, after this one.
+    pub async fn find_people(
+        &self,
+        prefix: &str,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<PersonPage, ApiError> {
+        let after = match after {
+            Some(user) => {
+                let last = self.store.person(user).await?.ok_or_else(ApiError::user_not_found)?;
+                Some((last.user.name, user))
+            }
+            None => None,
+        };
+        let after = after.as_ref().map(|(name, id)| (name, *id));
+        Ok(self.store.find_people(prefix, after, limit).await?)
     }
 
     /// Who is named so.

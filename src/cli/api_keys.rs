@@ -18,7 +18,8 @@ pub(super) enum ApiKeyCommand {
         /// What it is for
         #[arg(long)]
         name: ApiKeyName,
-        /// What it may do: users, sessions, chats, conversations, moderation, feed, webhooks, audit, all
+        /// What it may do: users, sessions, chats, conversations, moderation, feed, webhooks, audit, status,
+        /// all
         #[arg(long, required = true, value_delimiter = ',', value_name = "SCOPE,…")]
         scopes: Vec<Scope>,
     },
@@ -38,7 +39,7 @@ pub(super) async fn run(store: &dyn Store, command: ApiKeyCommand) -> anyhow::Re
         ApiKeyCommand::Create { name, scopes } => {
             let secret = ApiKeySecret::random();
             let scopes = scopes.into_iter().collect();
-            let id = store.create_api_key(&name, secret.hash(), &scopes).await?;
+            let id = store.create_api_key(&name, secret.hash(), &scopes, true).await?;
             answer(&format!(
                 "{}\nThis is key {id}. What it is cannot be shown again.",
                 secret.reveal()
@@ -61,7 +62,8 @@ pub(super) async fn run(store: &dyn Store, command: ApiKeyCommand) -> anyhow::Re
             answer(&text)
         }
         ApiKeyCommand::Revoke { id } => {
-            anyhow::ensure!(store.revoke_api_key(id).await?, "there is no key {id} that is good");
+            let is_revoked = store.revoke_api_key(id, true).await?;
+            anyhow::ensure!(is_revoked, "there is no key {id} that is good");
             answer(&format!("key {id} is revoked"))
         }
     }

@@ -64,7 +64,7 @@ pub(super) async fn run(
     let found = store.named_users(std::slice::from_ref(&user)).await?;
     let id = *found.get(&user).context("there is no such user")?;
     let exporter = Exporter::new(Arc::clone(&store), storage, clock);
-    let act = store.begin_act(None, "user.export", Some(&format!("user:{id}"))).await?;
+    let act = store.begin_act(None, "user.export", Some(&format!("user:{id}")), None).await?;
     let done = match exporter.begin(id).await {
         Ok(export) => write(export, to.as_deref()).await,
         Err(error) => Err(error.into()),

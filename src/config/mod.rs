@@ -52,6 +52,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// The server API.
     pub admin: Admin,
+    /// The operators' page.
+    pub console: Console,
     /// The database.
     pub database: Database,
     /// The way between replicas.
@@ -150,6 +152,14 @@ pub struct Admin {
     /// Where to listen; `None`: on the main listener.
     #[serde(deserialize_with = "optional_address")]
     pub listen: Option<SocketAddr>,
+}
+
+/// The operators' page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Whether there is one.
+    pub enabled: bool,
 }
 
 /// The database.

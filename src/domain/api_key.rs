@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::{ApiKeyId, TextError};
 use crate::clock::Timestamp;
 
 /// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Make users, and bring them up to date.
+    /// Make users, bring them up to date, find, export and erase them.
     Users,
     /// Log users in, and end their sessions.
     Sessions,
@@ -24,13 +30,15 @@ pub enum Scope {
     Webhooks,
     /// Read the audit log.
     Audit,
+    /// See how the service does.
+    Status,
     /// All of these, and those to come.
     All,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Users,
         Self::Sessions,
         Self::Chats,
@@ -39,6 +47,7 @@ impl Scope {
         Self::Feed,
         Self::Webhooks,
         Self::Audit,
+        Self::Status,
         Self::All,
     ];
 
@@ -53,6 +62,7 @@ impl Scope {
             Self::Feed => "feed",
             Self::Webhooks => "webhooks",
             Self::Audit => "audit",
+            Self::Status => "status",
             Self::All => "all",
         }
     }
@@ -60,7 +70,9 @@ impl Scope {
 
 /// A word that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is none of users, sessions, chats, conversations, moderation, feed, webhooks, audit, all")]
+#[error(
+    "is none of users, sessions, chats, conversations, moderation, feed, webhooks, audit, status, all"
+)]
 pub struct NoScope;
 
 impl FromStr for Scope {
@@ -80,6 +92,11 @@ impl Scopes {
     /// gives no right here.
     pub fn stored(words: &str) -> Self {
         Self(words.split(',').filter_map(|word| word.parse().ok()).collect())
+    }
+
+    /// The scopes, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Scope> {
+        self.0.iter().copied()
     }
 
     /// Whether this is among what it may do.
@@ -108,7 +125,7 @@ pub struct ApiKeyName(Box<str>);
 
 impl ApiKeyName {
     /// The most Unicode scalar values of a name.
-    const MAX_CHARS: usize = 64;
+    pub const MAX_CHARS: usize = 64;
 
     /// A name as the database has it.
     pub fn stored(name: String) -> Self {

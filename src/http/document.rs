@@ -18,7 +18,7 @@ use super::error::Problem;
 const FAULTS: [u16; 13] = [400, 401, 403, 404, 409, 410, 413, 415, 416, 422, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 23] = [
+const FURTHER: [(&str, &[u16]); 24] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
     ("/v1/login/token", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
@@ -35,6 +35,7 @@ const FURTHER: [(&str, &[u16]); 23] = [
     ("/v1/conversations/{id}/members", &[409]),
     ("/v1/conversations/{id}/settings", &[409]),
     ("/v1/conversations/{id}/members/{userId}", &[409]),
+    ("/v1/admin/users", &[404]),
     ("/v1/admin/sessions", &[404]),
     ("/v1/admin/chats", &[404, 409, 422]),
     ("/v1/admin/conversations", &[404, 409]),

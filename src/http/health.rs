@@ -15,10 +15,10 @@ const PING_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
     /// `ok`, `degraded` or `unavailable`.
-    status: &'static str,
+    pub(super) status: &'static str,
     /// What is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<&'static str>,
+    pub(super) reasons: Vec<&'static str>,
 }
 
 /// Whether the process is up
@@ -32,9 +32,15 @@ pub(super) async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, Json<Health>) {
+    let (status, health) = health(&service).await;
+    (status, Json(health))
+}
+
+/// How this replica is, and the status that says it.
+pub(super) async fn health(service: &Service) -> (StatusCode, Health) {
     let unavailable = |reason| {
         let health = Health { status: "unavailable", reasons: vec![reason] };
-        (StatusCode::SERVICE_UNAVAILABLE, Json(health))
+        (StatusCode::SERVICE_UNAVAILABLE, health)
     };
     if service.stopping.is_cancelled() {
         return unavailable("draining");
@@ -58,5 +64,5 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>) -> (StatusCode, 
         reasons.push("bus_split");
     }
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
-    (StatusCode::OK, Json(Health { status, reasons }))
+    (StatusCode::OK, Health { status, reasons })
 }

@@ -93,7 +93,8 @@ fn refused_host(code: ErrorCode) -> ApiError {
 /// Whether a request is one of anonymous mode.
 fn is_anonymous(service: &Service, request: &Request) -> bool {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    path.is_some_and(|path| !path.starts_with("/v1/") && !PUBLIC.contains(&path))
+    path.is_some_and(|path| !path.starts_with("/v1/") && !path.starts_with("/console"))
+        && path.is_some_and(|path| !PUBLIC.contains(&path))
         && service.settings.auth.anonymous
         && !has_token(request.headers())
 }

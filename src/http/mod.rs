@@ -1,8 +1,10 @@
 //! HTTP: the routes, the middleware of all of them, and their OpenAPI document.
 
 mod admin;
+mod assets;
 mod blocks;
 mod chats;
+mod console;
 mod conversations;
 mod document;
 mod error;
@@ -105,6 +107,7 @@ async fn no_such_method() -> ApiError {
 pub fn admin_router(service: &Arc<Service>, hosts: HostPolicy) -> Router {
     let (admin, _) = admin::routes().split_for_parts();
     admin
+        .merge(console::router(service))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn(middleware::no_token_in_url))
@@ -121,7 +124,7 @@ pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
     let (admin, of_admin) = admin::routes().split_for_parts();
     document.merge(of_admin);
     if service.settings.admin.listen.is_none() {
-        api = api.merge(admin);
+        api = api.merge(admin).merge(console::router(service));
     }
     let text = document::complete(&mut document, service.settings.chat.max_content_chars);
     api.merge(sockets)

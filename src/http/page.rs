@@ -12,57 +12,40 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::document;
+use super::{
+    assets::{ASK_AGAIN, Assets, SCRIPT, STYLE, built},
+    document,
+};
 use crate::{
     protocol::fault::{ApiError, ErrorCode},
     service::Service,
 };
 
-/// Nothing from elsewhere, and no code but the files of `ASSETS`. The demo frames the chat.
+/// Nothing from elsewhere, and no code but the files of [`ASSETS`]. The demo frames the chat.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; connect-src 'self' blob:; frame-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
-const ASK_AGAIN: &str = "no-cache";
-
-/// A text that the mini program's build made.
-macro_rules! built {
-    ($name:literal) => {
-        include_str!(concat!("../../miniprogram/web/dist/", $name))
-    };
-}
-
 const INDEX: &str = built!("index.html");
 const DEMO: &str = built!("demo.html");
 
-const STYLE: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-/// The files that a page refers to: name, type and text.
-const ASSETS: [(&str, &str, &str); 4] = [
-    ("app.css", STYLE, built!("app.css")),
-    ("app.js", SCRIPT, built!("app.js")),
-    ("demo.css", STYLE, built!("demo.css")),
-    ("demo.js", SCRIPT, built!("demo.js")),
-];
-
-/// The query under which a page asks for each of `ASSETS`: its version, by its content.
-static VERSIONS: LazyLock<[String; ASSETS.len()]> = LazyLock::new(|| {
-    ASSETS.map(|(_, _, text)| {
-        let digest = Sha256::digest(text);
-        let bytes = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
-        format!("v={}", bytes.collect::<String>())
-    })
+/// The files that the pages refer to.
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
+    let files = [
+        ("app.css", STYLE, built!("app.css")),
+        ("app.js", SCRIPT, built!("app.js")),
+        ("demo.css", STYLE, built!("demo.css")),
+        ("demo.js", SCRIPT, built!("demo.js")),
+    ];
+    Assets::new(POLICY, &files)
 });
 
 /// The pages' routes.
 pub(super) fn router() -> Router<Arc<Service>> {
     Router::new()
-        .route("/", get(async || html(INDEX)))
+        .route("/", get(async || ASSETS.page(INDEX)))
         .route("/demo", get(demo))
         .route("/page/{file}", get(asset))
 }
@@ -70,33 +53,14 @@ pub(super) fn router() -> Router<Arc<Service>> {
 /// Two phones, which sign in by their names.
 async fn demo(State(service): State<Arc<Service>>) -> Result<Response, ApiError> {
     if service.settings.auth.demo_login {
-        Ok(html(DEMO))
+        Ok(ASSETS.page(DEMO))
     } else {
         Err(ApiError::new(ErrorCode::NotFound, "demo login is off"))
     }
 }
 
-fn html(text: &'static str) -> Response {
-    served("text/html; charset=utf-8", ASK_AGAIN, text)
-}
-
-/// A file of the pages. Under the version that it has it may be kept for ever; while replicas differ in
-/// their version, an answer for another one may not.
 async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let found = ASSETS.iter().zip(VERSIONS.iter()).find(|((name, _, _), _)| *name == file);
-    let ((_, content_type, text), version) =
-        found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such file"))?;
-    let caching = if query.as_ref() == Some(version) { FOR_EVER } else { ASK_AGAIN };
-    Ok(served(content_type, caching, text))
-}
-
-fn served(content_type: &'static str, caching: &'static str, text: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, content_type),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::CACHE_CONTROL, caching),
-    ];
-    (headers, text).into_response()
+    ASSETS.file(&file, query.as_deref())
 }
 
 /// What the service offers to somebody who has not logged in.

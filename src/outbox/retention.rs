@@ -88,7 +88,7 @@ mod tests {
         let round = async |job: &mut Job| round(&*store, &clock, keep_audit, job).await.unwrap();
         let acts = async || store.audit_log(None, 10_000).await.unwrap().entries.len();
         for _ in 0..=PAGE {
-            store.begin_act(None, "user.export", None).await.unwrap();
+            store.begin_act(None, "user.export", None, None).await.unwrap();
         }
 
         // Else that it begins would be told.
@@ -112,7 +112,7 @@ mod tests {
         round(&mut one).await;
         assert_eq!(left().await, 0);
         assert_eq!(acts().await, 1_001);
-        store.begin_act(None, "user.export", None).await.unwrap();
+        store.begin_act(None, "user.export", None, None).await.unwrap();
         clock.advance(KEPT);
         round(&mut one).await;
         assert_eq!(acts().await, 1);

@@ -8,7 +8,8 @@ use crate::{
     domain::{ApiKey, ApiKeyId, ApiKeyName, AuditId, Scopes},
 };
 
-/// Keys of the server API. That one is made or revoked is in the audit log, in the same transaction.
+/// Keys of the server API. What is done `by_hand`, by the command line, is noted in the audit log in the same
+/// transaction.
 #[async_trait]
 pub trait ApiKeys {
     /// Makes a key with this secret.
@@ -17,6 +18,7 @@ pub trait ApiKeys {
         name: &ApiKeyName,
         secret: TokenHash,
         scopes: &Scopes,
+        by_hand: bool,
     ) -> Result<ApiKeyId, StoreError>;
 
     /// The key with this secret, if it is good. Notes that it is used, once a minute at most.
@@ -26,7 +28,7 @@ pub trait ApiKeys {
     async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
 
     /// Revokes a key for good. `false`: there is none with this id that is good.
-    async fn revoke_api_key(&self, id: ApiKeyId) -> Result<bool, StoreError>;
+    async fn revoke_api_key(&self, id: ApiKeyId, by_hand: bool) -> Result<bool, StoreError>;
 }
 
 /// What somebody did by the server API or the command line.
@@ -40,6 +42,8 @@ pub struct AuditEntry {
     pub action: String,
     /// Ids of what it was about; `None`: none was found.
     pub subject: Option<String>,
+    /// Why it was done, if whoever did it said so.
+    pub reason: Option<String>,
     /// `ok`, or the code of the error; `None`: it has not ended, or nobody knows how.
     pub outcome: Option<String>,
     /// When it began.
@@ -55,15 +59,16 @@ pub struct AuditPage {
     pub has_more: bool,
 }
 
-/// The audit log. It is added to and shortened at its beginning, and never says what anybody wrote.
+/// The audit log. It is added to and shortened at its beginning, and never says what any user wrote.
 #[async_trait]
 pub trait AuditLog {
-    /// Notes that an act begins. No key: by the command line.
+    /// Notes that an act begins, and why if that is said. No key: by the command line.
     async fn begin_act(
         &self,
         key: Option<ApiKeyId>,
         action: &str,
         subject: Option<&str>,
+        reason: Option<&str>,
     ) -> Result<AuditId, StoreError>;
 
     /// Notes what an act was about and how it ended, once.

@@ -7,10 +7,12 @@
 mod api_keys;
 mod appends;
 mod avatars;
+mod backlog;
 mod batch;
 pub mod batcher;
 mod columns;
 mod conversations;
+mod directory;
 mod erasure;
 mod error;
 mod exports;
@@ -46,7 +48,9 @@ mod wechat_users;
 pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
 pub use appends::{Appended, Appends, Committed, NewChat, Origin, Places, RequestDigest};
 pub use avatars::Avatars;
+pub use backlog::{Backlog, Waiting};
 pub use conversations::{ChangePage, ChatPage, ConversationPage, Conversations, ReadMark, Window};
+pub use directory::{Directory, KnownPerson, PersonPage};
 pub use erasure::Erasure;
 pub use error::StoreError;
 pub use exports::{ExportKey, ExportPage, ExportPart, ExportedUser, Exports};
@@ -102,9 +106,9 @@ store! {
     /// Methods may be called concurrently and from several replicas, except for [`Appends::append`],
     /// which a replica calls one at a time (its batcher does). A future that is dropped may or may not
     /// have committed; callers run writes to their end.
-    Store: ApiKeys, Appends, AuditLog, Avatars, ChatKeys, Conversations, DeliveryStore, Erasure,
-        Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations,
-        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
+    Store: ApiKeys, Appends, AuditLog, Avatars, Backlog, ChatKeys, Conversations, DeliveryStore,
+        Directory, Erasure, Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs,
+        ManagedConversations, MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
         WechatUsers
 }
 

@@ -9,7 +9,7 @@ import { chromium, type Browser, type BrowserContext, type Locator, type Page } 
 /** Milliseconds that anything may take on a busy machine; a client alone may wait for 30 s between two attempts. */
 export const DEADLINE = 90_000;
 
-const SHOTS = fileURLToPath(new URL('../../../test-output/screenshots/', import.meta.url));
+export const SHOTS = fileURLToPath(new URL('../../../test-output/screenshots/', import.meta.url));
 
 export const PHONE = { width: 375, height: 812 };
 export const DESKTOP = { width: 1280, height: 800 };

@@ -17,7 +17,8 @@ const START_MS = 120_000;
 
 export class Server {
   private child: ChildProcess | undefined;
-  private readonly home = fs.mkdtempSync(path.join(os.tmpdir(), 'imserver-e2e-'));
+  /** The folder of its database. */
+  readonly home = fs.mkdtempSync(path.join(os.tmpdir(), 'imserver-e2e-'));
 
   private constructor(
     readonly port: number,

@@ -1,4 +1,4 @@
-// Compiles a mini program to the files that a browser needs.
+// Compiles a mini program, and the pages beside it, to the files that a browser needs.
 
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -37,18 +37,20 @@ export async function compile(root: string): Promise<Files> {
     'app.js': await script(entry(project, styles.scopes), root),
     'demo.css': await css(page('demo.css')),
     'demo.js': await script(`import './page/demo.ts'`, web),
+    'console.css': await css(page('console.css')),
+    'console.js': await script(`import './console/main.tsx'`, web),
   };
   const html = (file: string) => withVersions(page(file), assets);
-  return { ...assets, 'demo.html': html('demo.html'), 'index.html': html('index.html') };
+  return { ...assets, 'console.html': html('console.html'), 'demo.html': html('demo.html'), 'index.html': html('index.html') };
 }
 
 /** Adds the hash of its content to each URL of a file, so that browsers can cache it for ever. */
 function withVersions(html: string, assets: Files): string {
-  return html.replace(/"\/page\/([^"]+)"/g, (_, name: string) => {
+  return html.replace(/"(\/(?:page|console)\/)([^"]+)"/g, (_, folder: string, name: string) => {
     const content = assets[name];
     if (content === undefined) throw new Error(`there is no file ${name}`);
     const version = createHash('sha256').update(content).digest('hex').slice(0, 16);
-    return `"/page/${name}?v=${version}"`;
+    return `"${folder}${name}?v=${version}"`;
   });
 }
 
@@ -83,6 +85,8 @@ async function script(source: string, resolveDir: string): Promise<string> {
     minify: true,
     format: 'iife',
     target: TARGET,
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
     loader: { '.png': 'dataurl' },
     legalComments: 'none',
     logLevel: 'error',

@@ -34,6 +34,9 @@ struct AuditView {
     /// Ids of what it was about; null: none was found.
     #[schema(required = true, example = "user:1000000")]
     subject: Option<String>,
+    /// Why it was done, if whoever did it said so.
+    #[schema(required = true)]
+    reason: Option<String>,
     /// `ok`, or the code of the error; null: it has not ended, or nobody knows how.
     #[schema(required = true, example = "ok")]
     outcome: Option<String>,
@@ -41,9 +44,9 @@ struct AuditView {
 
 impl From<AuditEntry> for AuditView {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, key, action, subject, outcome, created_at } = entry;
+        let AuditEntry { id, key, action, subject, reason, outcome, created_at } = entry;
         let (key_id, key_name) = key.map(|(id, name)| (id, name.as_str().to_owned())).unzip();
-        Self { id, create_time: created_at, key_id, key_name, action, subject, outcome }
+        Self { id, create_time: created_at, key_id, key_name, action, subject, reason, outcome }
     }
 }
 

@@ -197,6 +197,24 @@ async fn view(service: &Service, id: ConversationId) -> Result<Json<ManagedView>
     Ok(Json(found.into()))
 }
 
+/// A conversation, without what was said there
+#[utoipa::path(get, path = "/v1/admin/conversations/{id}", tag = "admin", security(("apiKey" = [])),
+    params(("id" = ConversationId, Path, description = "Or `external:` and the external id")),
+    responses((status = 200, body = ManagedView)))]
+pub(super) async fn one_any(
+    State(service): State<Arc<Service>>,
+    key: Key,
+    PathParam(id): PathParam,
+) -> Result<Json<ManagedView>, ApiError> {
+    let mut act = key.begin(&service, Scope::Conversations, "conversation.read", None).await?;
+    let done = async {
+        let id = found(&service, &mut act, &id).await?;
+        view(&service, id).await
+    };
+    let done = done.await;
+    act.end(done).await
+}
+
 /// What to change about a group.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct ChangeConversation {
@@ -289,6 +307,21 @@ pub(super) async fn remove_any(
     act.end(done).await
 }
 
+/// The most Unicode scalar values of why somebody reads a conversation.
+const MAX_REASON_CHARS: usize = 200;
+
+/// Why somebody reads, if that is said.
+fn reason(params: &Params) -> Result<Option<&str>, ApiError> {
+    let Some(reason) = params.get("reason") else { return Ok(None) };
+    let length = reason.chars().count();
+    if !(1..=MAX_REASON_CHARS).contains(&length) || reason.chars().any(char::is_control) {
+        return Err(ApiError::invalid(format!(
+            "`reason` must be 1 to {MAX_REASON_CHARS} characters, none of them control"
+        )));
+    }
+    Ok(Some(reason))
+}
+
 /// Chats of a conversation, whoever may read them, oldest first; in the audit log before they are read
 #[utoipa::path(get, path = "/v1/admin/conversations/{id}/chats", tag = "admin",
     security(("apiKey" = [])),
@@ -297,6 +330,7 @@ pub(super) async fn remove_any(
         ("before" = Option<ChatId>, Query, description = "A chat's id; exclusive"),
         ("after" = Option<i64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "A chat's id; exclusive; 0 is the beginning"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
+        ("reason" = Option<String>, Query, min_length = 1, max_length = 200, description = "Why it is read, for the audit log"),
     ),
     responses((status = 200, body = ChatList)))]
 pub(super) async fn all_chats(
@@ -307,8 +341,12 @@ pub(super) async fn all_chats(
 ) -> Result<Json<ChatList>, ApiError> {
     // A number tells which one before it is looked for.
     let subject = id.parse::<ConversationId>().ok().map(|id| format!("conversation:{id}"));
-    let mut act = key.begin(&service, Scope::Conversations, "chats.read", subject).await?;
+    let reason = reason(&params);
+    let known = reason.as_ref().ok().copied().flatten();
+    let mut act =
+        key.begin_because(&service, Scope::Conversations, "chats.read", subject, known).await?;
     let done = async {
+        reason?;
         let id = found(&service, &mut act, &id).await?;
         let page = service.messaging.all_chats(id, window(&params)?, params.limit()?).await?;
         Ok(Json(ChatList::of(page)))

@@ -5,7 +5,10 @@ mod chats;
 mod conversations;
 mod exports;
 mod feed;
+mod keys;
 mod moderation;
+mod people;
+mod status;
 mod users;
 mod webhooks;
 
@@ -26,15 +29,16 @@ use crate::{
 /// All routes of the server API.
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::new()
-        .routes(routes!(users::put_users))
-        .routes(routes!(users::put_user))
+        .routes(routes!(people::find, users::put_users))
+        .routes(routes!(users::put_user, people::erase))
+        .routes(routes!(people::conversations))
         .routes(routes!(users::end_sessions))
         .routes(routes!(exports::export_user))
         .routes(routes!(users::begin_session))
         .routes(routes!(chats::send_as))
         .routes(routes!(chats::recall_any))
         .routes(routes!(conversations::begin_any))
-        .routes(routes!(conversations::change_any))
+        .routes(routes!(conversations::one_any, conversations::change_any))
         .routes(routes!(conversations::add_any, conversations::remove_any))
         .routes(routes!(conversations::all_chats))
         .routes(routes!(moderation::restrict, moderation::free))
@@ -43,6 +47,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(moderation::reports))
         .routes(routes!(moderation::decide_report))
         .routes(routes!(audit::audit_log))
+        .routes(routes!(keys::own_key))
+        .routes(routes!(keys::keys, keys::make_key))
+        .routes(routes!(keys::revoke_key))
+        .routes(routes!(status::status))
         .routes(routes!(feed::feed))
         .routes(routes!(webhooks::endpoints))
         .routes(routes!(webhooks::deliveries))
@@ -68,6 +76,18 @@ impl Key {
         subject: Option<String>,
     ) -> Result<Act, ApiError> {
         service.admin.begin(&self.0, scope, action, subject).await
+    }
+
+    /// As [`Key::begin`], with why it is done.
+    async fn begin_because(
+        &self,
+        service: &Service,
+        scope: Scope,
+        action: &'static str,
+        subject: Option<String>,
+        reason: Option<&str>,
+    ) -> Result<Act, ApiError> {
+        service.admin.begin_because(&self.0, scope, action, subject, reason).await
     }
 
     /// Begins an act that is about nobody in particular, does it, and ends it.

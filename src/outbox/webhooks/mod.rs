@@ -190,6 +190,20 @@ impl Webhooks {
         Ok(states)
     }
 
+    /// How old the oldest event is of which some endpoint has not been told once; `None` without endpoints.
+    pub async fn lag(&self) -> Result<Option<Duration>, StoreError> {
+        let mut lags = Vec::new();
+        for endpoint in &self.endpoints {
+            let job = reader_job(&reader_name(&endpoint.name));
+            // A reader that has not begun, or whose place is none, begins with the oldest.
+            let place = self.store.job_progress(&job).await?.and_then(|place| place.parse().ok());
+            let next = self.store.read_outbox(place.as_ref(), 1).await?;
+            let oldest = next.entries.first().map(|entry| entry.created_at);
+            lags.push(oldest.map_or(Duration::ZERO, |oldest| oldest.until(self.clock.now())));
+        }
+        Ok(lags.into_iter().max())
+    }
+
     /// At most `limit` parked deliveries of an endpoint after this one.
     pub async fn deliveries(
         &self,

@@ -48,6 +48,7 @@ impl ApiKeys for Db {
         name: &ApiKeyName,
         secret: TokenHash,
         scopes: &Scopes,
+        by_hand: bool,
     ) -> Result<ApiKeyId, StoreError> {
         let (name, scopes, now) = (name.clone(), scopes.clone(), self.now());
         self.transaction(move |c| {
@@ -63,7 +64,9 @@ impl ApiKeys for Db {
                 .bind(now)
                 .fetch_one(&mut *c)
                 .await?;
-                note_by_hand(c, "api_key.create", id, now).await?;
+                if by_hand {
+                    note_by_hand(c, "api_key.create", id, now).await?;
+                }
                 Ok(id)
             }
             .boxed()
@@ -109,7 +112,7 @@ impl ApiKeys for Db {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    async fn revoke_api_key(&self, id: ApiKeyId) -> Result<bool, StoreError> {
+    async fn revoke_api_key(&self, id: ApiKeyId, by_hand: bool) -> Result<bool, StoreError> {
         let now = self.now();
         self.transaction(move |c| {
             async move {
@@ -123,7 +126,7 @@ impl ApiKeys for Db {
                 .execute(&mut *c)
                 .await?;
                 let is_revoked = revoked.rows_affected() > 0;
-                if is_revoked {
+                if is_revoked && by_hand {
                     note_by_hand(c, "api_key.revoke", id, now).await?;
                 }
                 Ok(is_revoked)
@@ -169,14 +172,15 @@ struct AuditRow {
     key_name: Option<ApiKeyName>,
     action: String,
     subject: Option<String>,
+    reason: Option<String>,
     outcome: Option<String>,
     created_at: Timestamp,
 }
 
 impl From<AuditRow> for AuditEntry {
     fn from(row: AuditRow) -> Self {
-        let AuditRow { id, key_id, key_name, action, subject, outcome, created_at } = row;
-        Self { id, key: key_id.zip(key_name), action, subject, outcome, created_at }
+        let AuditRow { id, key_id, key_name, action, subject, reason, outcome, created_at } = row;
+        Self { id, key: key_id.zip(key_name), action, subject, reason, outcome, created_at }
     }
 }
 
@@ -187,15 +191,18 @@ impl AuditLog for Db {
         key: Option<ApiKeyId>,
         action: &str,
         subject: Option<&str>,
+        reason: Option<&str>,
     ) -> Result<AuditId, StoreError> {
         let query = sqlx::query_scalar(concat!(
-            "INSERT INTO audit_log (key_id, action, subject, created_at) VALUES ($1, $2, $3, ",
-            sql!(now "$4"),
+            "INSERT INTO audit_log (key_id, action, subject, reason, created_at)
+             VALUES ($1, $2, $3, $4, ",
+            sql!(now "$5"),
             ") RETURNING id"
         ))
         .bind(key)
         .bind(action.to_owned())
         .bind(subject.map(str::to_owned))
+        .bind(reason.map(str::to_owned))
         .bind(self.now());
         self.write(|c| query.fetch_one(c).boxed()).await
     }
@@ -223,7 +230,8 @@ impl AuditLog for Db {
         limit: u32,
     ) -> Result<AuditPage, StoreError> {
         let query = sqlx::query_as(
-            "SELECT a.id, a.key_id, k.name AS key_name, a.action, a.subject, a.outcome, a.created_at
+            "SELECT a.id, a.key_id, k.name AS key_name, a.action, a.subject, a.reason, a.outcome,
+                 a.created_at
              FROM audit_log a LEFT JOIN api_keys k ON k.id = a.key_id
              WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2",
         )

@@ -5,7 +5,9 @@
 mod api_keys;
 mod appends;
 mod avatars;
+mod backlog;
 mod conversations;
+mod directory;
 mod erasure;
 mod exports;
 mod external_users;

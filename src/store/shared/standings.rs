@@ -193,7 +193,9 @@ struct OriginRow {
     is_managed: bool,
 }
 
-fn read_restriction((kind, until): (String, Option<Timestamp>)) -> sqlx::Result<Restriction> {
+pub(super) fn read_restriction(
+    (kind, until): (String, Option<Timestamp>),
+) -> sqlx::Result<Restriction> {
     let kind = RestrictionKind::parse(&kind).ok_or_else(|| corrupt("a restriction is none"))?;
     Ok(Restriction { kind, until })
 }

@@ -316,6 +316,8 @@ async fn the_server_api_is_for_the_networks_of_admin_allow_alone() {
     .await;
     for target in [
         "/v1/admin",
+        "/console",
+        "/console/console.js",
         "/v1/admin/",
         "/v1/admin/audit?x=/v1/me",
         "/v1/admin/users/..%2F..%2Fx",
@@ -325,12 +327,17 @@ async fn the_server_api_is_for_the_networks_of_admin_allow_alone() {
         assert_own_problem(&ask(target).await, 403, "forbidden");
     }
     // What nginx takes for the same, the service does not.
-    for target in
-        ["//v1/admin/audit", "/v1/x/../admin/audit", "/v1/%61dmin/audit", "/V1/admin/audit"]
-    {
+    for target in [
+        "//v1/admin/audit",
+        "//console",
+        "/v1/x/../admin/audit",
+        "/v1/%61dmin/audit",
+        "/V1/admin/audit",
+    ] {
         let answer = ask(target).await;
         assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("x-request-id"), "{answer}");
     }
+    assert!(ask("/consoles").await.starts_with("HTTP/1.1 404"));
     assert!(ask("/v1/administrator").await.starts_with("HTTP/1.1 404"));
     assert!(ask("/v1/service").await.starts_with("HTTP/1.1 200"));
 }

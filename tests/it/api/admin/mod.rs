@@ -7,6 +7,8 @@ mod exports;
 mod foreign;
 mod keys;
 mod moderation;
+mod people;
+mod status;
 mod told;
 mod users;
 
@@ -43,8 +45,9 @@ async fn done(status: u16, answer: reqwest::Response) -> Value {
     json_of(answer).await
 }
 
-/// Every route of the server API, as the OpenAPI document has it, in a form that succeeds, with its scope. The
-/// world is that of [`foreign`]: the users `u1` and `u2`, the group `g` of both, and a chat there.
+/// Every route of the server API, as the OpenAPI document has it, in a form that succeeds, with its scope,
+/// which is empty where any good key will do. The world is that of [`foreign`]: the users `u1` and `u2`, the group `g`
+/// of both, and a chat there.
 #[expect(clippy::too_many_lines, reason = "a table of routes")]
 fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)> {
     let at = |path: &str| path.to_owned();
@@ -147,5 +150,26 @@ fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)>
             "webhooks",
         ),
         (Method::GET, "/audit", at("/audit"), Value::Null, "audit"),
+        (Method::GET, "/users", at("/users?name=甲"), Value::Null, "users"),
+        (
+            Method::GET,
+            "/users/{externalId}/conversations",
+            at("/users/u1/conversations"),
+            Value::Null,
+            "conversations",
+        ),
+        (
+            Method::GET,
+            "/conversations/{id}",
+            at("/conversations/external:g"),
+            Value::Null,
+            "conversations",
+        ),
+        (Method::GET, "/status", at("/status"), Value::Null, "status"),
+        (Method::GET, "/key", at("/key"), Value::Null, ""),
+        (Method::GET, "/keys", at("/keys"), Value::Null, "all"),
+        (Method::POST, "/keys", at("/keys"), json!({"name": "x", "scopes": ["feed"]}), "all"),
+        (Method::DELETE, "/keys/{id}", at("/keys/1"), Value::Null, "all"),
+        (Method::DELETE, "/users/{externalId}", at("/users/u2"), Value::Null, "users"),
     ]
 }

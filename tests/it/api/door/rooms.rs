@@ -128,6 +128,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "admin",
             "auth",
             "bus",
+            "clock",
             "config",
             "delivery",
             "drain",

@@ -1,6 +1,7 @@
 //! HTTP version 1 as the contract has it, over the real server: a file for each of `src/http`.
 
 mod chats;
+mod console;
 mod conversations;
 mod events;
 mod groups;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 61] = [
+pub const ROUTES: [(&str, &[&str]); 66] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -49,15 +50,16 @@ pub const ROUTES: [(&str, &[&str]); 61] = [
     ("/v1/media/{id}/{variant}", &["GET"]),
     ("/v1/events", &["GET"]),
     ("/v1/presence", &["GET"]),
-    ("/v1/admin/users", &["POST"]),
-    ("/v1/admin/users/{externalId}", &["PUT"]),
+    ("/v1/admin/users", &["GET", "POST"]),
+    ("/v1/admin/users/{externalId}", &["DELETE", "PUT"]),
+    ("/v1/admin/users/{externalId}/conversations", &["GET"]),
     ("/v1/admin/users/{externalId}/sessions", &["DELETE"]),
     ("/v1/admin/users/{externalId}/export", &["GET"]),
     ("/v1/admin/sessions", &["POST"]),
     ("/v1/admin/chats", &["POST"]),
     ("/v1/admin/chats/{id}/recall", &["POST"]),
     ("/v1/admin/conversations", &["POST"]),
-    ("/v1/admin/conversations/{id}", &["PUT"]),
+    ("/v1/admin/conversations/{id}", &["GET", "PUT"]),
     ("/v1/admin/conversations/{id}/members", &["DELETE", "POST"]),
     ("/v1/admin/conversations/{id}/chats", &["GET"]),
     ("/v1/admin/users/{externalId}/restriction", &["DELETE", "PUT"]),
@@ -66,6 +68,10 @@ pub const ROUTES: [(&str, &[&str]); 61] = [
     ("/v1/admin/reports", &["GET"]),
     ("/v1/admin/reports/{id}", &["POST"]),
     ("/v1/admin/audit", &["GET"]),
+    ("/v1/admin/key", &["GET"]),
+    ("/v1/admin/keys", &["GET", "POST"]),
+    ("/v1/admin/keys/{id}", &["DELETE"]),
+    ("/v1/admin/status", &["GET"]),
     ("/v1/admin/feed", &["GET"]),
     ("/v1/admin/webhooks", &["GET"]),
     ("/v1/admin/webhooks/{endpoint}/deliveries", &["GET"]),

@@ -19,7 +19,7 @@ fn assert_strict(answer: &Response) {
 }
 
 /// What a page refers to.
-fn links(page: &str) -> Vec<String> {
+pub fn links(page: &str) -> Vec<String> {
     ["href=\"/", "src=\"/"]
         .iter()
         .flat_map(|start| page.split(start).skip(1))

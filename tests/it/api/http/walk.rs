@@ -78,6 +78,7 @@ impl Route<'_> {
             let is_excluded = [
                 ("chats", &["before", "after", "changedSince"][..]),
                 ("conversations", &["peerId", "peerExternalId"]),
+                ("users", &["name", "user"]),
             ]
             .into_iter()
             .any(|(path, names)| {
@@ -92,7 +93,7 @@ impl Route<'_> {
             }
         }
         values.body = self.body().map(|schema| self.value("", schema, world, random));
-        if self.path == "/v1/admin/users" {
+        if self.path == "/v1/admin/users" && self.method == Method::POST {
             values.body = Some(json!([{"externalId": "walker", "name": "行者"}]));
         }
         if let Some(body) = values.body.as_mut().and_then(Value::as_object_mut) {
@@ -157,6 +158,10 @@ impl Route<'_> {
         }
         if self.path == "/v1/admin/users/{externalId}/export" {
             return "walker".into();
+        }
+        // The walk's own key is among those that there are.
+        if self.path == "/v1/admin/keys/{id}" {
+            return 9_999.into();
         }
         // Only one's own is allowed, and nobody may be left out of the game by a random id.
         if name == "userId" {

@@ -18,7 +18,7 @@ fn scopes(words: &str) -> Scopes {
 
 async fn make(store: &dyn Store, name: &str, secret: u8) -> ApiKeyId {
     let secret = TokenHash([secret; 32]);
-    store.create_api_key(&called(name), secret, &scopes("users,chats")).await.unwrap()
+    store.create_api_key(&called(name), secret, &scopes("users,chats"), true).await.unwrap()
 }
 
 async fn log(store: &dyn Store) -> Vec<AuditEntry> {
@@ -45,18 +45,23 @@ pub(super) async fn a_key_is_found_by_its_secret_until_it_is_revoked<D: Database
         assert_eq!(key.scopes, [Scope::Users, Scope::Chats].into_iter().collect());
     }
     assert_eq!(store.api_key(TokenHash([3; 32])).await.unwrap(), None);
-    let taken = store.create_api_key(&called("crm"), TokenHash([1; 32]), &scopes("all")).await;
+    let taken =
+        store.create_api_key(&called("crm"), TokenHash([1; 32]), &scopes("all"), true).await;
     assert!(taken.is_err(), "a secret is one key's");
 
-    assert!(store.revoke_api_key(old).await.unwrap());
+    assert!(store.revoke_api_key(old, true).await.unwrap());
     assert_eq!(other.api_key(TokenHash([1; 32])).await.unwrap(), None, "from now on, everywhere");
     assert!(other.api_key(TokenHash([2; 32])).await.unwrap().is_some());
-    assert!(!store.revoke_api_key(old).await.unwrap(), "once");
-    assert!(!store.revoke_api_key(ApiKeyId::new(99).unwrap()).await.unwrap());
+    assert!(!store.revoke_api_key(old, true).await.unwrap(), "once");
+    assert!(!store.revoke_api_key(ApiKeyId::new(99).unwrap(), true).await.unwrap());
 
     let keys = store.api_keys().await.unwrap();
     assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), [old, new]);
     assert!(keys[0].revoked_at >= Some(keys[0].created_at) && keys[1].revoked_at.is_none());
+    // By the server API, which notes its own acts.
+    let (name, scopes) = (called("crm"), scopes("feed"));
+    let quiet = store.create_api_key(&name, TokenHash([4; 32]), &scopes, false).await.unwrap();
+    assert!(store.revoke_api_key(quiet, false).await.unwrap());
     let made = log(&**store).await;
     assert!(made.iter().all(|entry| entry.key.is_none()), "by the command line");
     assert_eq!(
@@ -93,8 +98,9 @@ pub(super) async fn an_act_is_in_the_log_from_its_beginning<D: Database>() {
     let database = D::create().await;
     let store = database.open().await;
     let key = make(&*store, "crm", 1).await;
-    let first = store.begin_act(Some(key), "user.put", None).await.unwrap();
-    let second = store.begin_act(Some(key), "chats.read", Some("conversation:3")).await.unwrap();
+    let first = store.begin_act(Some(key), "user.put", None, None).await.unwrap();
+    let subject = Some("conversation:3");
+    let second = store.begin_act(Some(key), "chats.read", subject, Some("为什么")).await.unwrap();
     assert!(first < second);
     let lines = async || log(&*store).await.iter().take(2).map(line).collect::<Vec<_>>();
     assert_eq!(lines().await, ["chats.read conversation:3 -", "user.put - -"]);
@@ -107,6 +113,10 @@ pub(super) async fn an_act_is_in_the_log_from_its_beginning<D: Database>() {
     assert_eq!(lines().await, ended);
     let entries = log(&*store).await;
     assert_eq!(entries[1].key, Some((key, called("crm"))));
+    assert_eq!(
+        (entries[0].reason.as_deref(), entries[1].reason.as_deref()),
+        (Some("为什么"), None)
+    );
     assert!(entries[0].created_at >= entries[1].created_at);
 }
 
@@ -115,7 +125,7 @@ pub(super) async fn the_log_comes_in_pages_newest_first<D: Database>() {
     let store = database.open().await;
     let key = make(&*store, "crm", 1).await;
     for _ in 0..5 {
-        store.begin_act(Some(key), "x", None).await.unwrap();
+        store.begin_act(Some(key), "x", None, None).await.unwrap();
     }
     let mut seen = Vec::new();
     let mut before = None;

@@ -9,6 +9,7 @@ mod concurrency;
 mod connections;
 mod conversations;
 pub mod cost;
+mod directory;
 mod erasure;
 mod erasure_postgres;
 mod exports;
@@ -307,6 +308,11 @@ macro_rules! store_contract {
                     lists_have_what_is_ones_own_alone,
                     uploads_come_in_pages,
                     every_table_with_a_users_id_is_thought_of,
+                ];
+                directory: [
+                    people_are_found_by_name_and_paged_by_name_and_id,
+                    a_restriction_is_shown_while_it_is_in_force,
+                    what_waits_is_counted_up_to_a_bound,
                 ];
                 api_keys: [
                     a_key_is_found_by_its_secret_until_it_is_revoked,

@@ -13,7 +13,9 @@ mod mentions;
 pub mod moderation;
 mod open_id;
 pub mod payload;
+mod subscription;
 pub mod system_line;
+mod template_field;
 pub mod text;
 pub mod user;
 
@@ -34,6 +36,8 @@ pub use mentions::Mentions;
 pub use moderation::{Block, OnFailure, ReportReason, Restriction, RestrictionKind, WhoMayWrite};
 pub use open_id::{OpenId, WechatUser};
 pub use payload::Payload;
+pub use subscription::{InvalidTemplateId, MessageTemplate, TemplateId};
 pub use system_line::SystemLine;
+pub use template_field::{FieldError, FieldFacts, FieldKind, FieldSource, TemplateField};
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, AvatarUrl, User};

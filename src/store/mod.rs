@@ -39,6 +39,7 @@ mod sessions;
 mod sockets;
 pub mod sqlite;
 mod standings;
+mod subscriptions;
 mod timelines;
 mod trimming;
 mod users;
@@ -77,6 +78,7 @@ pub use reports::{NewReport, Report, ReportAbout, ReportPage, Reported, Reports}
 pub use sessions::{Session, Sessions, TokenHash};
 pub use sockets::Sockets;
 pub use standings::{BlockPage, ConversationOrigin, Standing, Standings};
+pub use subscriptions::{Absence, MAX_GRANTS, Subscriptions};
 pub use timelines::{
     CHANGED, CHAT, CONVERSATION, Change, EventPage, TimelineEvent, TimelineRange, Timelines,
 };
@@ -108,8 +110,8 @@ store! {
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, Backlog, ChatKeys, Conversations, DeliveryStore,
         Directory, Erasure, Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs,
-        ManagedConversations, MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
-        WechatUsers
+        ManagedConversations, MediaRecords, Outbox, Recalls, Reports, Sessions, Standings,
+        Subscriptions, Webhooks, WechatUsers
 }
 
 store! {

@@ -98,7 +98,9 @@ function grower(
     native.style.height = part.data.autoHeight ? `${height}px` : '';
     // The change of the height has moved the text; the end of it is where somebody writes.
     element.scrollTop = native.selectionEnd === native.value.length ? element.scrollHeight : scrollTop;
-    const lineHeight = parseFloat(getComputedStyle(native).lineHeight) || height;
+    const style = getComputedStyle(native);
+    // `normal` is no number.
+    const lineHeight = parseFloat(style.lineHeight) || parseFloat(style.fontSize) * 1.4;
     const lineCount = Math.max(1, Math.round(height / lineHeight) || 1);
     if (lineCount === before) return;
     before = lineCount;

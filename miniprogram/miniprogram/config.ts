@@ -1,10 +1,11 @@
 // Where the service is.
 
-/** For DevTools and trial versions, until the user enters another address. */
+/** For DevTools and trial versions without `RELEASE_SERVER`, until the user enters another address. */
 export const DEVELOPMENT_SERVER = 'http://127.0.0.1:8080';
 
 /**
- * For released versions: https, without a path. Set it before an upload, and list it in the console of the
- * mini program under the domains of requests; with wss instead of https, under those of sockets.
+ * The service of every upload: https, without a path, such as `https://chat.example.com`. Set it before the first
+ * one, also for WeChat's review, which opens the app as a development version. List it in the console of the mini
+ * program under the domains of requests; with wss instead of https, under those of sockets.
  */
-export const RELEASE_SERVER = 'https://chat.example.com';
+export const RELEASE_SERVER = '';

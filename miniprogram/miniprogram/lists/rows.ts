@@ -34,8 +34,12 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
   };
 }
 
-function note(item: ChatItem, { chat }: Texts): string {
-  if (item.failure !== null) return chat.refused[item.failure] ?? '';
+/** With `not_allowed` the detail is the reason, with `content_rejected` it is words for the user. */
+function note(item: ChatItem & { readonly detail?: string }, { chat }: Texts): string {
+  const { failure, detail = '' } = item;
+  if (failure === 'not_allowed') return chat.denied[detail] ?? chat.refused[failure] ?? '';
+  if (failure === 'content_rejected' && detail) return detail;
+  if (failure !== null) return chat.refused[failure] ?? '';
   if (!item.mine || item.status !== 'sent') return '';
   return item.read ? chat.read : chat.unread;
 }

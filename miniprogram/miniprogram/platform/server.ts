@@ -14,9 +14,16 @@ export function server(): string {
   // A browser's page or an `ext.json` may set it.
   const { server: given } = wx.getExtConfigSync() as { server?: string };
   if (given) return given;
-  if (!canChooseServer()) return RELEASE_SERVER;
-  const chosen: unknown = wx.getStorageSync(KEY);
-  return typeof chosen === 'string' && chosen !== '' ? chosen : DEVELOPMENT_SERVER;
+  return pick(wx.getStorageSync(KEY), canChooseServer(), RELEASE_SERVER);
+}
+
+/**
+ * What the user chose, if that is allowed, or the service of releases. WeChat's review opens the app as a development
+ * version, so that those use it too, if there is one.
+ */
+export function pick(chosen: unknown, isDevelopment: boolean, release: string): string {
+  if (isDevelopment && typeof chosen === 'string' && chosen !== '') return chosen;
+  return release === '' && isDevelopment ? DEVELOPMENT_SERVER : release;
 }
 
 /** Takes what a person typed: a URL, or `192.168.1.5:8080`. False if it is not an address. */

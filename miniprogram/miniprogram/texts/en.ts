@@ -82,7 +82,7 @@ export const en: Texts = {
     emoji: 'Emoji',
     keyboard: 'Keyboard',
     copy: 'Copy',
-    copied: 'Copied',
+    copyFailed: 'Not copied',
     resend: 'Send again',
     remove: 'Delete',
     notSent: 'Not sent. Tap for choices',
@@ -94,7 +94,15 @@ export const en: Texts = {
     refused: {
       user_not_found: 'This person does not exist',
       invalid_content: 'This message cannot be sent',
+      content_rejected: 'Not sent: the content is against the rules',
+      not_allowed: 'You cannot write to this person now',
       rate_limited: 'Too often. Try again later',
+    },
+    denied: {
+      blocked: 'This person does not take your messages',
+      muted: 'You have been muted',
+      banned: 'Your account has been banned',
+      policy: 'By the rules here you may not write to this person yet',
     },
   },
 
@@ -115,7 +123,7 @@ export const en: Texts = {
 
   privacy: {
     title: 'Privacy',
-    before: 'Before your picture and name are used, read the',
+    before: 'Before your picture, name or clipboard is used, read the',
     guideline: 'privacy guideline',
     agree: 'Agree',
     refuse: 'Decline',

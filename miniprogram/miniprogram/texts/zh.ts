@@ -78,7 +78,7 @@ export const zh = {
     emoji: '表情',
     keyboard: '键盘',
     copy: '复制',
-    copied: '已复制',
+    copyFailed: '没有复制',
     resend: '重新发送',
     remove: '删除',
     notSent: '发送失败，点按处理',
@@ -90,7 +90,16 @@ export const zh = {
     refused: {
       user_not_found: '对方不存在',
       invalid_content: '这条消息的内容不能发送',
+      content_rejected: '内容不合规，没有发送',
+      not_allowed: '现在不能给对方发消息',
       rate_limited: '太频繁了，请过一会儿再试',
+    } as Record<string, string>,
+    /** Why somebody may not write. */
+    denied: {
+      blocked: '消息被对方拒收了',
+      muted: '你已被禁言',
+      banned: '你的账号已被封禁',
+      policy: '按照这里的规则，你还不能给对方发消息',
     } as Record<string, string>,
   },
 
@@ -111,7 +120,7 @@ export const zh = {
 
   privacy: {
     title: '隐私保护提示',
-    before: '使用头像和昵称前，请阅读',
+    before: '使用头像、昵称和剪切板前，请阅读',
     guideline: '《隐私保护指引》',
     agree: '同意',
     refuse: '拒绝',

@@ -1,6 +1,6 @@
 // The component framework, with the mini program's pages and components in it.
 
-import { MiniProgramEnv } from 'glass-easel-miniprogram-adapter';
+import { component, MiniProgramEnv } from 'glass-easel-miniprogram-adapter';
 
 import { Backend } from './backend';
 import { listenToGestures } from './gestures';
@@ -33,7 +33,25 @@ export interface Framework {
   createRoot: (path: string) => PageRoot;
 }
 
+/** The most characters of the JSON of one `setData`: 1,024 KB. */
+const MOST_DATA = 1024 * 1024;
+
+/** Has `setData` refuse what is too much for WeChat. */
+function limitData(): void {
+  interface Caller {
+    setData: (this: object, data: object, callback?: () => void) => void;
+  }
+  const caller = component.ComponentCaller.prototype as unknown as Caller;
+  const { setData } = caller;
+  caller.setData = function (data, callback) {
+    const { length } = JSON.stringify(data);
+    if (length > MOST_DATA) throw new RangeError(`setData of ${length} characters: at most ${MOST_DATA}`);
+    setData.call(this, data, callback);
+  };
+}
+
 export function loadFramework(program: Program): Framework {
+  limitData();
   const env = new MiniProgramEnv();
   const code = env.createCodeSpace('', true);
   const space = code.getComponentSpace();

@@ -3,8 +3,13 @@
 import { loadFramework } from './framework';
 import type { Program } from './program';
 import { Router } from './router';
+import { isLikeWechat } from './like';
 import { firstPages } from './trail';
 import { createWx } from './wx/index';
+import { interrupt } from './wx/network';
+
+/** Milliseconds in the background after which WeChat interrupts an app. */
+const BACKGROUND_MS = 5000;
 
 /** The methods of the app that the runner calls. */
 interface AppInstance {
@@ -47,8 +52,11 @@ export function start(program: Program): void {
   app.onShow?.({});
   router.start(firstPages());
   window.addEventListener('resize', () => router.top.page.onResize?.());
+  let timer: ReturnType<typeof setTimeout> | undefined;
   document.addEventListener('visibilitychange', () => {
+    clearTimeout(timer);
     if (document.hidden) {
+      if (isLikeWechat) timer = setTimeout(interrupt, BACKGROUND_MS);
       router.top.page.onHide?.();
       app.onHide?.();
     } else {

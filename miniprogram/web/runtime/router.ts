@@ -5,6 +5,7 @@ import { Screen, type PageInstance, type PageRoot } from './screen';
 import { TabBar } from './tab-bar';
 import { onThemeChange, theme, themed } from './theme';
 import { onBack, record } from './trail';
+import { cancelDialog } from './wx/dialogs';
 
 /** The most pages that a mini program may have open. */
 const MAX_PAGES = 10;
@@ -15,6 +16,8 @@ export class Router {
   /** Opened pages of the bar at the bottom, which stay alive. */
   private readonly tabs = new Map<string, Screen>();
   readonly tabBar: TabBar | undefined;
+  /** The texts of the badges, by the index of the tab. */
+  private readonly badges = new Map<number, string>();
 
   constructor(
     private readonly program: Program,
@@ -33,6 +36,11 @@ export class Router {
       this.paint();
     });
     onBack((depth) => {
+      // Going back closes a dialog first, and the page stays.
+      if (depth < this.stack.length && cancelDialog()) {
+        this.record(true);
+        return;
+      }
       const surplus = this.stack.length - Math.max(depth, 1);
       if (surplus > 0) this.navigateBack(surplus);
       else this.record(false);
@@ -112,7 +120,20 @@ export class Router {
 
   setTitle(title: string): void {
     this.top.title = title;
-    document.title = title;
+    this.showTitle();
+  }
+
+  /** An empty text removes the badge. */
+  setBadge(index: number, text: string): void {
+    this.badges.set(index, text);
+    this.tabBar?.setBadge(index, text);
+    this.showTitle();
+  }
+
+  /** In the browser's tab: the title, after the number of the first badge. */
+  private showTitle(): void {
+    const count = [...this.badges.values()].find((text) => text !== '');
+    document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
   }
 
   private isPage(url: string): boolean {
@@ -166,7 +187,7 @@ export class Router {
 
   private showTop(): void {
     this.tabBar?.select(this.top.path);
-    document.title = this.top.title;
+    this.showTitle();
     this.top.show();
   }
 

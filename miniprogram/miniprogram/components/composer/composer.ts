@@ -7,6 +7,13 @@ import { insert, removeBefore } from './draft';
 /** Unsent drafts by `draftOf`, for as long as the app runs. */
 const DRAFTS = new Map<string, string>();
 
+/** What is below the field: nothing, a keyboard, or a panel as high as the keyboard was last. */
+function floor(hasPanel: boolean, keyboardHeight: number, lastHeight: number): string {
+  const pixels = hasPanel ? lastHeight : keyboardHeight;
+  if (pixels > 0) return `height: ${pixels}px`;
+  return hasPanel ? 'height: 480rpx' : '';
+}
+
 Component({
   properties: {
     /** What the draft belongs to. */
@@ -15,39 +22,61 @@ Component({
 
   data: {
     say: texts().chat,
+    /** What the page has last put into the field. What is typed is in `DRAFTS`: drawing it again would lose keys. */
     draft: '',
     canSend: false,
     panel: false,
     hasFocus: false,
     keyboardHeight: 0,
+    /** In pixels; 0 before the first. */
+    lastHeight: 0,
+    floor: '',
     /** Where the next emoji is inserted; null: at the end. */
     cursor: null as number | null,
   },
 
   observers: {
     draftOf(draftOf: string) {
-      this.show(DRAFTS.get(draftOf) ?? '', null);
+      const draft = DRAFTS.get(draftOf) ?? '';
+      this.setData({ draft, cursor: null, canSend: draft.trim() !== '' });
     },
   },
 
   methods: {
     /** Empties the field. */
     clear() {
-      this.write('', null);
+      this.show('', null);
     },
 
     /** Closes the panel and the keyboard. */
     rest() {
-      if (this.data.panel || this.data.hasFocus) this.setData({ panel: false, hasFocus: false });
+      if (this.data.panel || this.data.hasFocus) this.stand({ panel: false, hasFocus: false });
     },
 
+    text(): string {
+      return DRAFTS.get(this.data.draftOf) ?? '';
+    },
+
+    keep(text: string) {
+      DRAFTS.set(this.data.draftOf, text);
+      const canSend = text.trim() !== '';
+      if (canSend !== this.data.canSend) this.setData({ canSend });
+    },
+
+    /** Replaces what is in the field. */
     show(draft: string, cursor: number | null) {
-      this.setData({ draft, cursor, canSend: draft.trim() !== '' });
+      // WeChat draws a value only if it is another one than the page has set last.
+      if (this.data.draft === draft) this.setData({ draft: this.text() });
+      this.keep(draft);
+      this.setData({ draft, cursor });
     },
 
-    write(draft: string, cursor: number | null) {
-      DRAFTS.set(this.data.draftOf, draft);
-      this.show(draft, cursor);
+    /** Changes what is below the field, and says so. */
+    stand(change: { panel?: boolean; hasFocus?: boolean; keyboardHeight?: number; lastHeight?: number }) {
+      const { panel, keyboardHeight, lastHeight } = { ...this.data, ...change };
+      this.setData({ ...change, floor: floor(panel, keyboardHeight, lastHeight) }, () => {
+        this.onHeight();
+      });
     },
 
     onHeight() {
@@ -55,13 +84,13 @@ Component({
     },
 
     onInput({ detail }: WechatMiniprogram.TextareaInput) {
-      this.write(detail.value, detail.cursor);
+      this.keep(detail.value);
+      this.data.cursor = detail.cursor;
       if (detail.value !== '') this.triggerEvent('typing');
     },
 
-    onFocus() {
-      this.setData({ panel: false, hasFocus: true });
-      this.onHeight();
+    onFocus({ detail }: WechatMiniprogram.TextareaFocus) {
+      this.stand({ panel: false, hasFocus: true, ...raised(detail.height) });
     },
 
     onBlur({ detail }: WechatMiniprogram.TextareaBlur) {
@@ -70,29 +99,35 @@ Component({
     },
 
     onKeyboard({ detail }: WechatMiniprogram.TextareaKeyboardHeightChange) {
-      this.setData({ keyboardHeight: detail.height });
-      this.onHeight();
+      this.stand(detail.height > 0 ? { panel: false, ...raised(detail.height) } : { keyboardHeight: 0 });
     },
 
+    /** The panel takes the keyboard's place before that goes, and goes when the keyboard is there. */
     onPanel() {
-      const panel = !this.data.panel;
-      this.setData({ panel, hasFocus: !panel }, () => {
-        this.onHeight();
-      });
+      if (this.data.panel) this.setData({ hasFocus: true });
+      else this.stand({ panel: true, hasFocus: false });
     },
 
     onEmoji({ detail }: WechatMiniprogram.CustomEvent<{ emoji: string }>) {
-      const { text, cursor } = insert(this.data.draft, this.data.cursor, detail.emoji);
-      this.write(text, cursor);
+      const { text, cursor } = insert(this.text(), this.data.cursor, detail.emoji);
+      this.show(text, cursor);
     },
 
     onErase() {
-      const { text, cursor } = removeBefore(this.data.draft, this.data.cursor);
-      this.write(text, cursor);
+      const { text, cursor } = removeBefore(this.text(), this.data.cursor);
+      this.show(text, cursor);
     },
 
-    onSend() {
-      if (this.data.canSend) this.triggerEvent('send', { text: this.data.draft });
+    /** By the button, or by the keyboard's key, which knows the text best. */
+    onSend({ detail }: WechatMiniprogram.CustomEvent<{ value?: string }>) {
+      const text = detail.value ?? this.text();
+      this.keep(text);
+      if (text.trim() !== '') this.triggerEvent('send', { text });
     },
   },
 });
+
+/** A keyboard of this height is there. */
+function raised(height: number): { keyboardHeight?: number; lastHeight?: number } {
+  return height > 0 ? { keyboardHeight: height, lastHeight: height } : {};
+}

@@ -1,4 +1,4 @@
-// A bar that says what is wrong with the connection, while something is.
+// A bar that says what is wrong with the connection, while something is. Emits `resize` when it comes or goes.
 
 import { client } from '../../account';
 import type { Connection } from '../../im/index';
@@ -16,7 +16,11 @@ Component({
       if (!current) return;
       let timer = 0;
       const show = () => {
-        this.setData({ text: describe(current.connection) });
+        const text = describe(current.connection);
+        if (text === this.data.text) return;
+        this.setData({ text }, () => {
+          this.triggerEvent('resize');
+        });
       };
       const follow = () => {
         clearTimeout(timer);

@@ -1,47 +1,51 @@
-// WeChat's privacy gate: the user has to agree to the guideline before the app may use the picture or the nickname.
+// WeChat's privacy gate: the user has to agree to the guideline before the app may use the picture, the nickname or
+// the clipboard. Each page that uses one of them has this component.
 
 import { texts } from '../../texts/index';
+import { answer, enter, leave, type Draw } from './gate';
 
-type Decide = (decision: { event: 'agree' | 'disagree'; buttonId?: string }) => void;
+/** The part of a gate that `gate.ts` draws, by gate. */
+const DRAWS = new WeakMap<object, Draw>();
 
-/** WeChat's questions that have no answer yet. */
-let questions: Decide[] = [];
-
-/** Answers all open questions. */
-const answer: Decide = (decision) => {
-  const open = questions;
-  questions = [];
-  for (const decide of open) decide(decision);
-};
+function drawOf(gate: object): Draw {
+  const draw = DRAWS.get(gate);
+  if (!draw) throw new Error('the gate is not attached');
+  return draw;
+}
 
 Component({
   data: { isAsking: false, say: texts().privacy },
 
   lifetimes: {
     attached() {
-      if (!wx.canIUse('onNeedPrivacyAuthorization')) return;
-      const ask = (decide: Decide) => {
-        questions.push(decide);
-        this.setData({ isAsking: true });
-      };
-      // The type of the function's argument is wrong in the typings.
-      wx.onNeedPrivacyAuthorization(ask as unknown as WechatMiniprogram.OnNeedPrivacyAuthorizationCallback);
+      DRAWS.set(this, (isAsking) => {
+        if (isAsking !== this.data.isAsking) this.setData({ isAsking });
+      });
+      enter(drawOf(this));
     },
 
     detached() {
-      answer({ event: 'disagree' });
+      leave(drawOf(this));
+    },
+  },
+
+  pageLifetimes: {
+    show() {
+      enter(drawOf(this));
+    },
+
+    hide() {
+      leave(drawOf(this));
     },
   },
 
   methods: {
     onAgree() {
       answer({ event: 'agree', buttonId: 'privacy-agree' });
-      this.setData({ isAsking: false });
     },
 
     onRefuse() {
       answer({ event: 'disagree' });
-      this.setData({ isAsking: false });
     },
 
     onRead() {

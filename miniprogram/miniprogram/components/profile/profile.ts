@@ -37,6 +37,8 @@ Component({
       const current = client();
       const name = detail.value.trim();
       if (!current || name === current.me.name) return;
+      // WeChat draws the old name again only if the page has had another one.
+      this.setData({ name: detail.value });
       if (name === '' || Array.from(name).length > MAX_NAME) {
         say(this.data.say.badName);
         this.show();

@@ -142,7 +142,8 @@ Page({
   follow(current: ImClient, peerId: UserId, changes: Changes) {
     if (changes.me) this.setData({ me: face(current.me) });
     if (changes.conversations) this.rename(current, peerId);
-    if (changes.typing.includes(peerId) || changes.presence.includes(peerId)) this.drawPeer(current, peerId);
+    const isAbout = changes.typing.includes(peerId) || changes.presence.includes(peerId);
+    if (isAbout || changes.connection) this.drawPeer(current, peerId);
     const chats = changes.chats.get(peerId);
     if (!chats) return;
     const { items, hasMore, loaded } = current.chats(peerId);
@@ -173,7 +174,8 @@ Page({
   },
 
   drawPeer(current: ImClient, peerId: UserId) {
-    const known = current.presence(peerId);
+    // Without a connection nobody knows.
+    const known = current.connection.phase === 'online' ? current.presence(peerId) : null;
     const isOnline = known?.online === true;
     const lastSeen = known?.lastSeenAt;
     const away = lastSeen ? say.chat.lastSeen + longTime(lastSeen, Date.now(), say) : say.chat.offline;

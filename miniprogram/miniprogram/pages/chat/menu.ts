@@ -16,9 +16,10 @@ export function choices(client: ImClient, conversation: ConversationKey, { key, 
     { text: say.resend, run: () => client.resend(conversation, key) },
     { text: say.remove, run: () => client.discard(conversation, key) },
   ];
+  // WeChat says by itself that it has copied.
   const copy = () => {
-    void wx.setClipboardData({ data: text });
-    void wx.showToast({ title: say.copied, icon: 'none' });
+    const fail = () => void wx.showToast({ title: say.copyFailed, icon: 'none' });
+    wx.setClipboardData({ data: text, fail });
   };
   return [...(status === 'failed' ? failed : []), ...(isText ? [{ text: say.copy, run: copy }] : [])];
 }

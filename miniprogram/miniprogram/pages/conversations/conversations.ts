@@ -17,6 +17,8 @@ Page({
     rows: [] as ConversationRow[],
     isEmpty: false,
     hasMore: false,
+    /** Whether oneself is online: otherwise nobody knows who else is. */
+    isOnline: false,
     isRefreshing: false,
   },
 
@@ -68,7 +70,8 @@ Page({
     }
     // The list may be loaded without any other change.
     const rest = this.rest(current);
-    if (rest.isEmpty !== this.data.isEmpty || rest.hasMore !== this.data.hasMore) this.setData(rest);
+    const { isEmpty, hasMore, isOnline } = this.data;
+    if (rest.isEmpty !== isEmpty || rest.hasMore !== hasMore || rest.isOnline !== isOnline) this.setData(rest);
     if (changes.typing.length > 0) this.patch(current, this.rowsOf(current, changes.typing));
   },
 
@@ -102,7 +105,7 @@ Page({
 
   rest(current: ImClient) {
     const isEmpty = current.conversationsLoaded && current.conversations().length === 0;
-    return { isEmpty, hasMore: current.hasMoreConversations };
+    return { isEmpty, hasMore: current.hasMoreConversations, isOnline: current.connection.phase === 'online' };
   },
 
   setBadge(current: ImClient) {

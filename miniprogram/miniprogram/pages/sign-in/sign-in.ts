@@ -16,10 +16,15 @@ Page({
     hasWechat: false,
     hasDemo: false,
     isBusy: false,
-    name: '',
+    /** The name in the page's URL. What is typed is in `name`: drawing it again would lose keys. */
+    given: '',
+    hasName: false,
     canChooseServer: canChooseServer(),
     server: server(),
   },
+
+  /** As it was typed last, without spaces around it. */
+  name: '',
 
   /** Whose chat to open next, by `peer` in the page's URL. */
   peer: toUserId(''),
@@ -32,7 +37,8 @@ Page({
       this.enter();
       return;
     }
-    this.setData({ name });
+    this.setData({ given: name });
+    this.take(name);
     await this.ask();
     if (name && this.data.hasDemo) await this.signIn({ kind: 'demo', name });
   },
@@ -63,11 +69,17 @@ Page({
   },
 
   onInput({ detail }: WechatMiniprogram.Input) {
-    this.setData({ name: detail.value.trim() });
+    this.take(detail.value);
+  },
+
+  take(typed: string) {
+    this.name = typed.trim();
+    const hasName = this.name !== '';
+    if (hasName !== this.data.hasName) this.setData({ hasName });
   },
 
   onDemo() {
-    const { name } = this.data;
+    const { name } = this;
     if (name) void this.signIn({ kind: 'demo', name });
   },
 

@@ -1,6 +1,7 @@
 // <input> and <textarea>.
 
-import { attribute, type Followers, type Property, type Setup } from './define';
+import { blur, focus } from '../keyboard';
+import { attribute, type Followers, type Part, type Property, type Setup } from './define';
 
 export const fieldProperties: Record<string, Property> = {
   value: String,
@@ -34,26 +35,24 @@ export function field(tag: 'input' | 'textarea'): Setup {
     const native: Native = element.appendChild(document.createElement(tag));
     native.maxLength = 140;
     if (native instanceof HTMLTextAreaElement) native.rows = 1;
-    const grow = () => {
-      if (tag === 'textarea' && part.data.autoHeight) growToContent(native);
-    };
+    const grow = native instanceof HTMLTextAreaElement ? grower(part, element, native, emit) : () => undefined;
+    // The property keeps what the page has set last: as in WeChat, the same value again changes nothing.
     const changed = () => {
-      part.setData({ value: native.value });
       grow();
       emit('input', { value: native.value, cursor: native.selectionStart });
     };
     listenToInput(native, changed);
-    // A page that moves the focus gets the event later, as on a phone, not within its own `setData`.
+    const hold = (event: Event) => {
+      const isField = event.target instanceof Element && event.target.closest('input, textarea');
+      if (part.data.holdKeyboard && !isField) event.preventDefault();
+    };
     native.addEventListener('focus', () => {
-      queueMicrotask(() => {
-        emit('focus', { value: native.value, height: 0 });
-      });
+      document.addEventListener('mousedown', hold, true);
+      focus(emit, native.value);
     });
     native.addEventListener('blur', () => {
-      const cursor = native.selectionStart;
-      queueMicrotask(() => {
-        emit('blur', { value: native.value, cursor });
-      });
+      document.removeEventListener('mousedown', hold, true);
+      blur(emit, native.value, native.selectionStart);
     });
     native.addEventListener('keydown', (event) => {
       const key = event as KeyboardEvent;
@@ -84,9 +83,29 @@ function listenToInput(native: Native, changed: () => void): void {
   });
 }
 
-function growToContent(native: Native): void {
-  native.style.height = 'auto';
-  native.style.height = `${native.scrollHeight}px`;
+/** A function that fits the height to the text, with `auto-height`, and tells when the number of lines changes. */
+function grower(
+  part: Part,
+  element: HTMLElement,
+  native: HTMLTextAreaElement,
+  emit: (name: string, detail: unknown) => void,
+): () => void {
+  let before = 1;
+  return () => {
+    const { scrollTop } = element;
+    native.style.height = 'auto';
+    const height = native.scrollHeight;
+    native.style.height = part.data.autoHeight ? `${height}px` : '';
+    // The change of the height has moved the text; the end of it is where somebody writes.
+    element.scrollTop = native.selectionEnd === native.value.length ? element.scrollHeight : scrollTop;
+    const style = getComputedStyle(native);
+    // `normal` is no number.
+    const lineHeight = parseFloat(style.lineHeight) || parseFloat(style.fontSize) * 1.4;
+    const lineCount = Math.max(1, Math.round(height / lineHeight) || 1);
+    if (lineCount === before) return;
+    before = lineCount;
+    emit('linechange', { height, lineHeight, lineCount });
+  };
 }
 
 function followers(element: HTMLElement, native: Native, grow: () => void): Followers {
@@ -123,8 +142,10 @@ function followers(element: HTMLElement, native: Native, grow: () => void): Foll
     confirmType: (value: string) => {
       native.enterKeyHint = value === 'return' ? 'enter' : value;
     },
-    autoHeight: () => {
+    autoHeight: (value: boolean) => {
+      attribute(element, 'auto-height')(value);
       requestAnimationFrame(grow);
     },
+    disableDefaultPadding: attribute(element, 'disable-default-padding'),
   };
 }

@@ -17,6 +17,16 @@ function button(parent: Element, text: string, press: () => void): HTMLButtonEle
   return parent.appendChild(made);
 }
 
+/** Cancels the dialog that is open. */
+let cancelOpen: (() => void) | undefined;
+
+/** Cancels the dialog over the page. False if there is none. */
+export function cancelDialog(): boolean {
+  const isOpen = cancelOpen !== undefined;
+  cancelOpen?.();
+  return isOpen;
+}
+
 /** A dialog over the page, until it is answered. */
 function overlay<Result>(
   className: string,
@@ -25,6 +35,7 @@ function overlay<Result>(
   return new Promise((resolve, reject) => {
     const mask = element('mp-mask', document.body);
     const end = () => {
+      cancelOpen = undefined;
       mask.remove();
       document.removeEventListener('keydown', escape);
     };
@@ -36,8 +47,13 @@ function overlay<Result>(
       if (event.key === 'Escape') cancel();
     };
     document.addEventListener('keydown', escape);
+    // The click that ends a long press was begun before the dialog was there.
+    let isBegun = false;
+    mask.addEventListener('pointerdown', () => {
+      isBegun = true;
+    });
     mask.addEventListener('click', (event) => {
-      if (event.target === mask) cancel();
+      if (event.target === mask && isBegun) cancel();
     });
     const box = element(className, mask);
     box.role = 'dialog';
@@ -46,6 +62,7 @@ function overlay<Result>(
       resolve(result);
     };
     build(box, done, cancel);
+    cancelOpen = cancel;
     box.querySelector('button')?.focus({ preventScroll: true });
   });
 }
@@ -80,12 +97,14 @@ export function createDialogs(host: HTMLElement) {
     }),
     hideLoading: answer('hideLoading', hideToast),
     showActionSheet: answer('showActionSheet', ({ itemList }: Sheet) =>
-      overlay<{ tapIndex: number }>('mp-sheet', (box, resolve) => {
+      overlay<{ tapIndex: number }>('mp-sheet', (box, resolve, cancel) => {
         itemList.forEach((text, tapIndex) => {
           button(box, text, () => {
             resolve({ tapIndex });
           });
         });
+        const text = navigator.language.startsWith('zh') ? '取消' : 'Cancel';
+        button(box, text, cancel).className = 'mp-cancel';
       }),
     ),
     showModal: answer('showModal', (options: Modal) =>

@@ -1,15 +1,20 @@
 // The part of `wx` that the mini program uses, in a browser.
 
+import { isLikeWechat } from '../like';
 import type { Router } from '../router';
 import { theme } from '../theme';
 import { answer } from './callbacks';
 import { createDialogs } from './dialogs';
 import { connectSocket, onNetworkStatusChange, request } from './network';
+import { DECLARED, Privacy } from './privacy';
 import { getStorageSync, removeStorageSync, setStorageSync } from './storage';
 
 interface Target {
   url: string;
 }
+
+/** The gate of the app. */
+export const privacy = new Privacy(DECLARED, !isLikeWechat);
 
 export function createWx(router: Router) {
   const go = (name: string, open: (url: string) => boolean) =>
@@ -22,6 +27,7 @@ export function createWx(router: Router) {
       change(index, text);
       return {};
     });
+  const dialogs = createDialogs(document.body);
   const wx = {
     connectSocket,
     request,
@@ -29,7 +35,7 @@ export function createWx(router: Router) {
     getStorageSync,
     setStorageSync,
     removeStorageSync,
-    ...createDialogs(document.body),
+    ...dialogs,
     navigateTo: go('navigateTo', (url) => router.navigateTo(url)),
     redirectTo: go('redirectTo', (url) => router.redirectTo(url)),
     reLaunch: go('reLaunch', (url) => router.reLaunch(url)),
@@ -47,12 +53,26 @@ export function createWx(router: Router) {
       return {};
     }),
     setTabBarItem: tab('setTabBarItem', (index, text) => router.tabBar?.setText(index, text)),
-    setTabBarBadge: tab('setTabBarBadge', (index, text) => router.tabBar?.setBadge(index, text)),
-    removeTabBarBadge: tab('removeTabBarBadge', (index) => router.tabBar?.setBadge(index, '')),
+    setTabBarBadge: tab('setTabBarBadge', (index, text) => {
+      router.setBadge(index, text);
+    }),
+    removeTabBarBadge: tab('removeTabBarBadge', (index) => {
+      router.setBadge(index, '');
+    }),
     setClipboardData: answer('setClipboardData', async ({ data }: { data: string }) => {
+      await privacy.allow('剪切板', 'setClipboardData');
       await copy(data);
+      // WeChat says it by itself.
+      void dialogs.showToast({ title: navigator.language.startsWith('zh') ? '内容已复制' : 'Copied' });
       return {};
     }),
+    onNeedPrivacyAuthorization: privacy.listen.bind(privacy),
+    requirePrivacyAuthorize: answer('requirePrivacyAuthorize', async () => {
+      await privacy.require('requirePrivacyAuthorize');
+      return {};
+    }),
+    /** The guideline is in WeChat's console: a browser has none to show. */
+    openPrivacyContract: answer('openPrivacyContract', () => ({})),
     getAppBaseInfo: () => ({ language: navigator.language.replace('-', '_'), theme: theme() }),
     getAccountInfoSync: () => ({ miniProgram: { appId: 'browser', envVersion: 'release', version: '' } }),
     /** The page talks to the service that it came from. */
@@ -66,7 +86,7 @@ export function createWx(router: Router) {
     nextTick: (run: () => void) => {
       queueMicrotask(run);
     },
-    /** The functions that exist in a browser: no login by WeChat, no privacy gate. */
+    /** The functions that exist in a browser: there is no login by WeChat. */
     canIUse: (name: string) => Object.hasOwn(wx, name.split('.')[0] ?? ''),
   };
   return wx;

@@ -1,6 +1,22 @@
-// wx.connectSocket, wx.request, and the state of the network.
+// wx.connectSocket, wx.request with its limits, and the state of the network.
 
 import { answer, type Options } from './callbacks';
+
+/** The methods that `wx.request` knows; a browser also knows PATCH. */
+const METHODS = ['OPTIONS', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'CONNECT'];
+
+/** The most requests, and the most sockets, at once. */
+const MOST_REQUESTS = 10;
+const MOST_SOCKETS = 5;
+
+const requests = new Set<AbortController>();
+const sockets = new Set<{ interrupt(): void }>();
+
+/** What happens to an app that is in the background: everything unfinished fails. */
+export function interrupt(): void {
+  for (const each of [...requests]) each.abort(new Error('interrupted'));
+  for (const each of [...sockets]) each.interrupt();
+}
 
 interface SocketOptions extends Options {
   url: string;
@@ -10,7 +26,22 @@ interface SocketOptions extends Options {
 type Listener = (value: object) => void;
 
 export function connectSocket({ url, protocols = [], success, complete }: SocketOptions) {
+  if (sockets.size >= MOST_SOCKETS) throw new Error(`connectSocket:fail more than ${MOST_SOCKETS} sockets`);
   const socket = new WebSocket(url, protocols);
+  const ends: Listener[] = [];
+  const open = {
+    interrupt: () => {
+      if (!sockets.delete(open)) return;
+      socket.close(1000, 'interrupted');
+      for (const end of ends) end({ code: 1000, reason: 'interrupted' });
+    },
+  };
+  sockets.add(open);
+  socket.addEventListener('close', (event) => {
+    if (!sockets.delete(open)) return;
+    const { code, reason } = event;
+    for (const end of ends) end({ code, reason });
+  });
   const listen = (name: string, of: (event: Event) => object) => (listener: Listener) => {
     socket.addEventListener(name, (event) => {
       listener(of(event));
@@ -33,10 +64,9 @@ export function connectSocket({ url, protocols = [], success, complete }: Socket
     }),
     onOpen: listen('open', () => ({ header: {} })),
     onMessage: listen('message', (event) => ({ data: (event as MessageEvent<unknown>).data })),
-    onClose: listen('close', (event) => {
-      const { code, reason } = event as CloseEvent;
-      return { code, reason };
-    }),
+    onClose: (listener: Listener) => {
+      ends.push(listener);
+    },
     onError: listen('error', () => ({ errMsg: 'connectSocket:fail' })),
   };
 }
@@ -51,15 +81,23 @@ interface RequestOptions extends Options {
 }
 
 const fetchText = answer('request', async (options: RequestOptions) => {
-  const response = await fetch(options.url, {
-    method: options.method ?? 'GET',
-    headers: options.header ?? {},
-    body: options.data ?? null,
-    signal: AbortSignal.timeout(options.timeout ?? 60_000),
-  });
-  const text = await response.text();
-  const data: unknown = (options.dataType ?? 'json') === 'json' ? json(text) : text;
-  return { statusCode: response.status, data, header: Object.fromEntries(response.headers) };
+  const { url, method = 'GET', header = {}, data: body = null, dataType = 'json', timeout = 60_000 } = options;
+  if (!METHODS.includes(method)) throw new Error(`invalid method ${method}`);
+  if (requests.size >= MOST_REQUESTS) throw new Error('exceed max task count');
+  const running = new AbortController();
+  requests.add(running);
+  const timer = setTimeout(() => {
+    running.abort(new Error('timeout'));
+  }, timeout);
+  try {
+    const response = await fetch(url, { method, headers: header, body, signal: running.signal });
+    const text = await response.text();
+    const data: unknown = dataType === 'json' ? json(text) : text;
+    return { statusCode: response.status, data, header: Object.fromEntries(response.headers) };
+  } finally {
+    clearTimeout(timer);
+    requests.delete(running);
+  }
 });
 
 function json(text: string): unknown {

@@ -26,11 +26,33 @@ export function httpServer(store) {
  * @param {() => Promise<void>} close
  */
 export function serve(name, settings, http, close) {
-  http.listen(settings.port, '127.0.0.1', 4096, () => {
-    const address = http.address();
-    const port = typeof address === 'object' && address ? address.port : settings.port;
+  void listen(http, settings.port).then((port) => {
     console.log(`${name} listens on http://127.0.0.1:${port}`);
   });
+  onEnd(http, close);
+}
+
+/**
+ * Listens on loopback; the port, which is another one than 0.
+ * @param {import('node:http').Server} http
+ * @param {number} port
+ * @returns {Promise<number>}
+ */
+export function listen(http, port) {
+  return new Promise((resolve) => {
+    http.listen(port, '127.0.0.1', 4096, () => {
+      const address = http.address();
+      resolve(typeof address === 'object' && address ? address.port : port);
+    });
+  });
+}
+
+/**
+ * Ends on SIGTERM or SIGINT.
+ * @param {import('node:http').Server} http
+ * @param {() => Promise<void>} close
+ */
+export function onEnd(http, close) {
   const end = () => {
     http.close();
     close().then(
@@ -55,11 +77,12 @@ export function userOf(request) {
 }
 
 /**
+ * Answers `/healthz` and `/readback`.
  * @param {Store} store
  * @param {IncomingMessage} request
  * @param {ServerResponse} response
  */
-async function answer(store, request, response) {
+export async function answer(store, request, response) {
   const url = new URL(request.url ?? '', 'http://localhost');
   if (url.pathname === '/healthz') {
     send(response, 200, { status: 'ok' });
@@ -80,7 +103,7 @@ async function answer(store, request, response) {
  * @param {number} status
  * @param {unknown} body
  */
-function send(response, status, body) {
+export function send(response, status, body) {
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(JSON.stringify(body));
 }

@@ -18,7 +18,7 @@ import { WebSocket } from 'ws';
 /**
  * @typedef {object} Protocol
  * @property {(user: number) => string} path
- * @property {string} [greeting]
+ * @property {(user: number) => string} [greeting]
  * @property {(number: number, letter: object) => string} send
  * @property {(frame: string) => Heard[]} hear
  */
@@ -57,7 +57,7 @@ const socketio = {
 /** @type {Protocol} */
 const centrifuge = {
   path: (user) => `/connection/websocket?userId=${user}`,
-  greeting: '{"id":1,"connect":{}}',
+  greeting: (user) => JSON.stringify({ id: 1, connect: { data: { userId: user } } }),
   send: (number, letter) => JSON.stringify({ id: number + 2, rpc: { method: 'send', data: letter } }),
   hear: (frame) =>
     frame
@@ -73,7 +73,14 @@ const centrifuge = {
 };
 
 /** @type {Record<string, Protocol>} */
-export const protocols = { socketio, 'ws-insert': plain, 'ws-batch': plain, centrifuge };
+export const protocols = {
+  socketio,
+  'ws-insert': plain,
+  'ws-batch': plain,
+  centrifuge,
+  'centrifugo-insert': centrifuge,
+  'centrifugo-batch': centrifuge,
+};
 
 export class Client {
   /** @type {Chat[]} */
@@ -114,7 +121,7 @@ export class Client {
       const { greeting } = this.protocol;
       if (greeting) {
         this.socket.on('open', () => {
-          this.socket.send(greeting);
+          this.socket.send(greeting(this.user));
         });
       }
     });

@@ -25,7 +25,7 @@ export class Stack {
   }
 
   /**
-   * Two processes of a server, with a database of their own; where they are, and how to end them.
+   * Two processes of a server, with a database of their own; where they are and are read back, and how to end them.
    * @param {string} name
    */
   async start(name) {
@@ -34,7 +34,7 @@ export class Stack {
     const servers = [0, 1].map(() =>
       spawn(command, args, { cwd: PEERS, env: environment, stdio: ['ignore', 'pipe', 'inherit'] }),
     );
-    const urls = await Promise.all(servers.map((server) => address(server, name)));
+    const addresses = await Promise.all(servers.map((server) => address(server, name)));
     const stop = async () => {
       await Promise.all(
         servers.map((server) => {
@@ -45,7 +45,7 @@ export class Stack {
       );
       return servers.map((server) => server.exitCode);
     };
-    return { urls, stop };
+    return { addresses, stop };
   }
 
   /**
@@ -91,21 +91,23 @@ function commandOf(name) {
 }
 
 /**
- * Where a server listens, as it says itself.
+ * Where a server listens, and where it reads back, as it says itself.
  * @param {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, null>} server
  * @param {string} name
- * @returns {Promise<string>}
+ * @returns {Promise<{ url: string, readBack: string }>}
  */
 function address(server, name) {
   return new Promise((resolve, reject) => {
     const patience = setTimeout(() => {
       reject(new Error(`${name} does not listen`));
     }, PATIENCE);
+    let readBack = '';
     createInterface({ input: server.stdout }).on('line', (line) => {
+      readBack ||= / reads back on (http:\S+)/.exec(line)?.[1] ?? '';
       const url = / listens on (http:\S+)/.exec(line)?.[1];
       if (!url) return;
       clearTimeout(patience);
-      resolve(url);
+      resolve({ url, readBack: readBack || url });
     });
     server.once('exit', (code) => {
       clearTimeout(patience);

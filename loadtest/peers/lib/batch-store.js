@@ -288,7 +288,9 @@ async function migrate(client) {
   const { rows } = await client.query(`SELECT to_regclass('public.chats')::text AS found`);
   if (!rows[0]?.found) {
     for (const file of (await readdir(MIGRATIONS)).sort()) {
-      await client.query(await readFile(new URL(file, MIGRATIONS), 'utf8'));
+      // Nobody writes yet who would have to wait for an index, and so all is one transaction.
+      const migration = await readFile(new URL(file, MIGRATIONS), 'utf8');
+      await client.query(migration.replaceAll(' CONCURRENTLY', ''));
     }
   }
   await client.query('COMMIT');

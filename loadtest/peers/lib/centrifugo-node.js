@@ -91,7 +91,9 @@ export class NodeApi {
       const asking = request({ ...options, timeout: ANSWER_WAIT }, (response) => {
         let said = '';
         response.setEncoding('utf8');
-        response.on('data', (part) => (said += String(part)));
+        response.on('data', (/** @type {string} */ part) => {
+          said += part;
+        });
         response.on('error', reject);
         response.on('end', () => {
           if (response.statusCode === 200 && !said.includes('"error":')) resolve();

@@ -34,8 +34,11 @@ impl Target {
         Ok(Self { url: url.clone(), addr })
     }
 
-    /// The URL of a path there.
+    /// The URL of a path there; a whole URL is itself.
     pub fn at(&self, path: &str) -> String {
+        if path.starts_with("http://") {
+            return path.to_owned();
+        }
         format!("{}{path}", self.url.as_str().trim_end_matches('/'))
     }
 }

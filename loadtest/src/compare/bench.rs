@@ -3,7 +3,9 @@
 use anyhow::Context;
 
 use super::{
-    CompareArgs, Contender, Effort, held,
+    CompareArgs, Contender, Effort,
+    contender::Work,
+    held,
     servers::Servers,
     stack::Stack,
     tally::{Tally, others_cores},
@@ -13,7 +15,7 @@ use phone::{reading, target::Target, wire::Person};
 use crate::{
     comparison::{Measure, Quantity, Repeat},
     engine::{self, Setup},
-    find_max::{Found, Search},
+    find_max::{Answer, Found, Search},
     measure::{Pid, Watch, Watched},
     outcome::{Machine, Outcome, Role},
     people,
@@ -32,12 +34,20 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// All that is measured in a turn. The highest rate comes before rates that may be above it.
+    /// All that is measured in a turn.
     pub(super) async fn measure(
         &self,
         tally: &mut Tally,
         machine: &mut Machine,
     ) -> anyhow::Result<()> {
+        match self.contender.work() {
+            Work::Chats => self.measure_chats(tally, machine).await,
+            Work::Legacy => self.measure_legacy(tally, machine).await,
+        }
+    }
+
+    /// The highest rate comes before rates that may be above it.
+    async fn measure_chats(&self, tally: &mut Tally, machine: &mut Machine) -> anyhow::Result<()> {
         let idle = self.run(Scenario::Idle, 0.0, self.effort.trial_secs).await?;
         add_up(machine, &idle.machine);
         tally.add_idle(&idle);
@@ -75,15 +85,8 @@ impl Bench<'_> {
 
     /// The highest rate that is held, with the noise of the run that held it; or why none is.
     async fn search(&self, machine: &mut Machine) -> anyhow::Result<Result<Repeat, String>> {
-        let Effort { search_from, search_resolution, trial_secs, .. } = *self.effort;
-        let search = Search {
-            p99_ms: held::MOST_P99_MS,
-            delivered: held::LEAST_DELIVERED,
-            first: search_from,
-            resolution: search_resolution,
-            repeats: 1,
-            ..Search::default()
-        };
+        let Effort { search_from, trial_secs, .. } = *self.effort;
+        let search = self.sought(search_from);
         let mut noise = Vec::new();
         let mut last_failure = String::new();
         let answer = search
@@ -98,27 +101,40 @@ impl Bench<'_> {
                 anyhow::Ok(Found::of(&outcome))
             })
             .await?;
-        let best = answer
-            .tried
-            .iter()
-            .zip(noise)
-            .filter(|(tried, _)| tried.is_held)
-            .map(|(tried, others_cores)| Repeat { value: tried.rate, others_cores })
-            .max_by(|a, b| a.value.total_cmp(&b.value));
-        Ok(best.ok_or(last_failure))
+        Ok(best(&answer, &noise).ok_or(last_failure))
+    }
+
+    /// The search for the highest rate, from this one on.
+    pub(super) fn sought(&self, first: f64) -> Search {
+        Search {
+            p99_ms: held::MOST_P99_MS,
+            delivered: held::LEAST_DELIVERED,
+            first,
+            resolution: self.effort.search_resolution,
+            repeats: 1,
+            ..Search::default()
+        }
     }
 
     /// One run, from an empty database to the end of the processes.
     async fn run(&self, scenario: Scenario, rate: f64, secs: f64) -> anyhow::Result<Outcome> {
-        let name = self.contender.name();
-        eprintln!("{name}: {rate} chats/s for {secs} s");
-        let database = format!("compare_{}", name.replace('-', "_"));
+        eprintln!("{}: {rate} chats/s for {secs} s", self.contender.name());
+        let load = async |servers: &Servers| self.load(servers, scenario, rate, secs).await;
+        self.with_servers(load).await.with_context(|| format!("{rate} chats/s"))
+    }
+
+    /// Something that is done to servers which begin with an empty database, and end after it.
+    pub(super) async fn with_servers<T>(
+        &self,
+        done: impl AsyncFnOnce(&Servers) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let database = format!("compare_{}", self.contender.name().replace('-', "_"));
         self.stack.create(&database).await?;
         let servers = Servers::start(self.contender, self.args, self.stack, &database).await?;
-        let outcome = self.load(&servers, scenario, rate, secs).await;
+        let outcome = done(&servers).await;
         servers.end().await;
         self.stack.drop(&database).await?;
-        outcome.with_context(|| format!("{rate} chats/s"))
+        outcome
     }
 
     async fn load(
@@ -150,7 +166,7 @@ impl Bench<'_> {
         let (mut progress, shown) = (Progress::on_stderr(), plan.clone());
         engine::run(Setup {
             server: self.contender.name().to_owned(),
-            wire: self.contender.wire(),
+            wire: self.contender.wire(servers.pages.as_ref()),
             people: self.people(&plan).await?,
             watch,
             faults: None,
@@ -170,7 +186,7 @@ impl Bench<'_> {
         people::log_in(&reading::http(), &targets, plan.users, people::Way::Demo).await
     }
 
-    fn processes(&self, servers: &Servers) -> Vec<Watched> {
+    pub(super) fn processes(&self, servers: &Servers) -> Vec<Watched> {
         let server = |(number, pid): (usize, u32)| Watched {
             name: format!("{}-{}", self.contender.name(), number + 1),
             role: Role::Server,
@@ -182,8 +198,15 @@ impl Bench<'_> {
     }
 }
 
+/// The highest rate that was held, with the noise of that run.
+pub(super) fn best(answer: &Answer, noise: &[f64]) -> Option<Repeat> {
+    let tried = answer.tried.iter().zip(noise).filter(|(tried, _)| tried.is_held);
+    let repeats = tried.map(|(tried, noise)| Repeat { value: tried.rate, others_cores: *noise });
+    repeats.max_by(|a, b| a.value.total_cmp(&b.value))
+}
+
 /// What the machine is, with the CPU of one more run.
-fn add_up(all: &mut Machine, run: &Machine) {
+pub(super) fn add_up(all: &mut Machine, run: &Machine) {
     let (others, stolen) = (all.others_cpu_secs, all.stolen_cpu_secs);
     *all = run.clone();
     all.others_cpu_secs += others;

@@ -1,11 +1,13 @@
 //! Runs several servers in turn, on the same work and machine, and says how they compare.
 //!
 //! Each run has a database of its own and two new processes on loopback, behind the same Postgres and
-//! Redis. The turns are interleaved, A B C A B C, so that what the machine does meanwhile falls on all.
+//! Redis. The turns are interleaved, A B C A B C, so that what the machine does meanwhile falls on all. Over the
+//! legacy routes there is one process, and a table of its own.
 
 mod bench;
 mod contender;
 mod held;
+mod legacy;
 mod servers;
 mod stack;
 mod tally;
@@ -18,7 +20,7 @@ use clap::Args;
 use time::format_description::well_known::Rfc3339;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{bench::Bench, stack::Stack, tally::Tally};
+use self::{bench::Bench, contender::Work, stack::Stack, tally::Tally};
 use phone::content::{MAX_SIZE, MIN_SIZE};
 
 use crate::{
@@ -45,7 +47,14 @@ pub struct CompareArgs {
     /// The program that Go makes of peers/centrifuge.
     #[arg(long, value_name = "FILE", default_value = "target/peers/centrifuge")]
     pub centrifuge: PathBuf,
-    /// Where the JSON is written; the table in Markdown and the page are written beside it.
+    /// The program that Go makes of Centrifugo.
+    #[arg(long, value_name = "FILE", default_value = "target/peers/centrifugo")]
+    pub centrifugo: PathBuf,
+    /// What Maven makes of peers/tutorial.
+    #[arg(long, value_name = "FILE", default_value = "target/peers/tutorial/tutorial.jar")]
+    pub tutorial: PathBuf,
+    /// Where the JSON is written; the table in Markdown and the page are written beside it. What is compared over
+    /// the legacy routes is in files of its own, such as comparison-legacy.json.
     #[arg(long, value_name = "FILE", default_value = "comparison.json")]
     pub out: PathBuf,
     /// Leave one out. May be said several times.
@@ -89,6 +98,12 @@ struct Effort {
     search_from: f64,
     search_resolution: f64,
     settle_secs: f64,
+    /// Over the legacy routes: the rate that is measured, where the search begins, people, and how long a server,
+    /// which may be a JVM, is warmed up.
+    legacy_rate: f64,
+    legacy_search_from: f64,
+    legacy_users: u32,
+    legacy_warm_up_secs: f64,
 }
 
 impl Effort {
@@ -118,6 +133,10 @@ impl Effort {
             search_from: if quick { 100.0 } else { 1_000.0 },
             search_resolution: if quick { 0.5 } else { 0.1 },
             settle_secs: 30.0,
+            legacy_rate: if quick { 20.0 } else { 600.0 },
+            legacy_search_from: if quick { 50.0 } else { 500.0 },
+            legacy_users: if quick { 20 } else { 200 },
+            legacy_warm_up_secs: if quick { 3.0 } else { 20.0 },
         })
     }
 }
@@ -138,6 +157,25 @@ async fn compare(args: CompareArgs) -> anyhow::Result<()> {
         Contender::ALL.into_iter().filter(|it| !args.without.contains(it)).collect();
     ensure!(!contenders.is_empty(), "--without leaves nobody");
     let stack = Stack::open(&args.stack)?;
+    let (legacy, chats): (Vec<_>, Vec<_>) =
+        contenders.into_iter().partition(|it| it.work() == Work::Legacy);
+    if !chats.is_empty() {
+        compare_all(Work::Chats, &chats, &args, &effort, &stack).await?;
+    }
+    if !legacy.is_empty() {
+        compare_all(Work::Legacy, &legacy, &args, &effort, &stack).await?;
+    }
+    Ok(())
+}
+
+/// Compares those who do the same work.
+async fn compare_all(
+    work: Work,
+    contenders: &[Contender],
+    args: &CompareArgs,
+    effort: &Effort,
+    stack: &Stack,
+) -> anyhow::Result<()> {
     let begun_at = time_of_day().format(&Rfc3339)?;
     let mut tallies: Vec<_> = contenders.iter().map(|it| Tally::new(*it)).collect();
     let mut machine = Machine::default();
@@ -146,32 +184,75 @@ async fn compare(args: CompareArgs) -> anyhow::Result<()> {
             let name = tally.contender.name();
             tally.begin_turn();
             eprintln!("turn {repeat} of {}: {name}", effort.repeats);
-            let bench =
-                Bench { contender: tally.contender, args: &args, effort: &effort, stack: &stack };
+            let bench = Bench { contender: tally.contender, args, effort, stack };
             if let Err(error) = bench.measure(tally, &mut machine).await {
                 // The others go on; the table says that this one has no value here.
                 eprintln!("{name}: {error:#}");
-                tally.failed(&effort.rates, &format!("{error:#}"));
+                let rates = match work {
+                    Work::Chats => effort.rates.as_slice(),
+                    Work::Legacy => &[effort.legacy_rate],
+                };
+                tally.failed(rates, &format!("{error:#}"));
             }
         }
     }
     let mut servers = Vec::with_capacity(tallies.len());
     for tally in tallies {
-        let versions = versions::of(tally.contender, &args).await;
+        let versions = versions::of(tally.contender, args).await;
         servers.push(tally.end(versions));
     }
     let comparison = Comparison {
         version: VERSION,
         begun_at,
         machine,
-        conditions: conditions(&effort, &stack).await,
+        conditions: match work {
+            Work::Chats => conditions(effort, stack).await,
+            Work::Legacy => legacy_conditions(effort, stack).await,
+        },
         servers,
-        remarks: remarks(&args),
+        remarks: remarks(work, args),
     };
-    let page = report::save_comparison(&comparison, &args.out)?;
+    let page = report::save_comparison(&comparison, &file(work, args))?;
     print!("{}", report::compare::markdown(&comparison));
     eprintln!("{}", page.display());
     Ok(())
+}
+
+/// Where the JSON of this work is written.
+fn file(work: Work, args: &CompareArgs) -> PathBuf {
+    match work {
+        Work::Chats => args.out.clone(),
+        Work::Legacy => {
+            let name = args.out.file_stem().unwrap_or_default().to_string_lossy();
+            args.out.with_file_name(format!("{name}-legacy.json"))
+        }
+    }
+}
+
+/// What was equal for all over the legacy routes.
+async fn legacy_conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
+    let Effort { legacy_users, legacy_rate, legacy_warm_up_secs, size, .. } = effort;
+    let Effort { load_secs, trial_secs, .. } = effort;
+    vec![
+        format!(
+            "{legacy_users} people in pairs with legacy sockets at one process on loopback; chats of {size} bytes by \
+             POST /push, a Poisson process; latency from the moment at which a chat was due until the snapshots of \
+             both sides show it"
+        ),
+        format!(
+            "{}, synchronous_commit {}; a new database for each run, {legacy_warm_up_secs} s of load before it counts",
+            stack.postgres_version().await,
+            stack.synchronous_commit().await,
+        ),
+        format!(
+            "CPU and latency over {load_secs} s at {legacy_rate} chats/s; the most: rates are tried for {trial_secs} s \
+             each, to within {:.0} %, until p99 is above {} ms or a chat is not shown to both",
+            effort.search_resolution * 100.0,
+            held::MOST_P99_MS,
+        ),
+        "Generator: on the same machine, not counted".to_owned(),
+        versions::build().await,
+    ]
 }
 
 /// What was equal for all.
@@ -205,9 +286,9 @@ async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
     ]
 }
 
-fn remarks(args: &CompareArgs) -> Vec<String> {
-    let mut remarks: Vec<_> =
-        args.without.iter().map(|it| format!("Left out: {}", it.name())).collect();
+fn remarks(work: Work, args: &CompareArgs) -> Vec<String> {
+    let left_out = args.without.iter().filter(|it| it.work() == work);
+    let mut remarks: Vec<_> = left_out.map(|it| format!("Left out: {}", it.name())).collect();
     remarks.push("Rate limits of imserver were off.".to_owned());
     remarks.push("What the others do not do: loadtest/peers/README.md.".to_owned());
     if args.quick {

@@ -1,4 +1,4 @@
-//! The two processes of a server.
+//! The processes of a server.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep, timeout},
@@ -20,12 +20,13 @@ use super::{CompareArgs, Contender, contender::Start, stack::Stack};
 /// How long a server may take to listen, and to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const PROCESSES: usize = 2;
 
-/// Processes of one server. Dropping them kills them.
+/// Processes of one server. Dropping them kills them, and what they started.
 pub(super) struct Servers {
     processes: Vec<Child>,
     pub(super) urls: Vec<Url>,
+    /// Where chats are read back, if not there.
+    pub(super) pages: Option<Url>,
 }
 
 impl Servers {
@@ -37,13 +38,15 @@ impl Servers {
         database: &str,
     ) -> anyhow::Result<Self> {
         let url = stack.database_url(database);
-        let start = contender.start(args, &url, stack.redis_url());
-        let mut servers = Self { processes: Vec::new(), urls: Vec::new() };
-        for number in 1..=PROCESSES {
+        let start = contender.start(args, &url, stack.redis_url())?;
+        let mut servers = Self { processes: Vec::new(), urls: Vec::new(), pages: None };
+        for number in 1..=contender.processes() {
             let log = args.stack.join("logs").join(format!("{database}-{number}.log"));
             servers.processes.push(spawn(&start, &log)?);
             let process = servers.processes.last_mut().expect("it was put there");
-            servers.urls.push(listens(process, &log).await?);
+            let (url, pages) = listens(process, &log).await?;
+            servers.urls.push(url);
+            servers.pages = pages;
         }
         Ok(servers)
     }
@@ -55,8 +58,7 @@ impl Servers {
     /// Ends them: as they end by themselves, or by force.
     pub(super) async fn end(mut self) {
         for process in &self.processes {
-            let pid = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-            if let Some(pid) = pid {
+            if let Some(pid) = pid_of(process) {
                 let _ = kill_process(pid, Signal::TERM);
             }
         }
@@ -68,19 +70,33 @@ impl Servers {
     }
 }
 
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for pid in self.processes.iter().filter_map(pid_of) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Unless it has ended.
+fn pid_of(process: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(process.id()?).ok()?)
+}
+
 fn spawn(start: &Start<'_>, log: &Path) -> anyhow::Result<Child> {
     let Start { program, arguments, folder, environment } = start;
     // A name without a folder is looked for on the PATH; another is a file from here on.
     let path: PathBuf = if program.components().count() > 1 {
         program.canonicalize().with_context(|| format!("{} is not there", program.display()))?
     } else {
-        program.to_path_buf()
+        program.clone()
     };
     let output = File::create(log).with_context(|| log.display().to_string())?;
     Command::new(&path)
         .args(arguments)
         .current_dir(folder)
-        .envs(environment.iter().copied())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
@@ -89,15 +105,16 @@ fn spawn(start: &Start<'_>, log: &Path) -> anyhow::Result<Child> {
         .with_context(|| path.display().to_string())
 }
 
-/// Waits until a process says where it listens.
-async fn listens(process: &mut Child, log: &Path) -> anyhow::Result<Url> {
+/// Waits until a process says where it listens; before that it says where chats are read back, if not there.
+async fn listens(process: &mut Child, log: &Path) -> anyhow::Result<(Url, Option<Url>)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = std::fs::read_to_string(log).unwrap_or_default();
-        let said = text.lines().find_map(|line| line.split_once(" listens on "));
         // A line that is being written is not whole yet.
-        if let Some((_, url)) = said.filter(|_| text.ends_with('\n')) {
-            return url.parse().with_context(|| format!("`{url}`"));
+        if text.ends_with('\n')
+            && let Some(url) = said(&text, " listens on ")?
+        {
+            return Ok((url, said(&text, " reads back on ")?));
         }
         if let Some(status) = process.try_wait()? {
             let last: Vec<_> = text.lines().rev().take(3).collect();
@@ -113,28 +130,60 @@ async fn listens(process: &mut Child, log: &Path) -> anyhow::Result<Url> {
     }
 }
 
+/// The URL after these words.
+fn said(text: &str, words: &str) -> anyhow::Result<Option<Url>> {
+    let url = text.lines().find_map(|line| line.split_once(words)).map(|(_, url)| url);
+    url.map(|url| url.parse().with_context(|| format!("`{url}`"))).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Start<'_> {
-        let (program, folder) = (Path::new("sh"), Path::new("."));
-        Start { program, arguments: vec!["-c", script], folder, environment: vec![("WHO", "it")] }
+    fn shell(script: &str) -> Start<'static> {
+        Start {
+            program: "sh".into(),
+            arguments: vec!["-c".to_owned(), script.to_owned()],
+            folder: Path::new("."),
+            environment: vec![("WHO", "it".to_owned())],
+        }
     }
 
     #[tokio::test]
     async fn a_server_says_where_it_listens_or_why_it_ended() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let script = "echo begins; echo $WHO listens on http://127.0.0.1:7; exec sleep 600";
+        let script = "echo begins; echo $WHO reads back on http://127.0.0.1:8; \
+                      echo $WHO listens on http://127.0.0.1:7; exec sleep 600";
         let mut process = spawn(&shell(script), &log).unwrap();
-        let url = listens(&mut process, &log).await.unwrap();
+        let (url, pages) = listens(&mut process, &log).await.unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:7/");
-        let servers = Servers { processes: vec![process], urls: vec![url] };
+        assert_eq!(pages.as_ref().map(Url::as_str), Some("http://127.0.0.1:8/"));
+        let servers = Servers { processes: vec![process], urls: vec![url], pages };
         timeout(PATIENCE, servers.end()).await.expect("SIGTERM ends it");
 
         let mut process = spawn(&shell("echo no database >&2; exit 3"), &log).unwrap();
         let why = listens(&mut process, &log).await.unwrap_err().to_string();
         assert!(why.contains('3') && why.ends_with("no database"), "{why}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_a_server_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let script = "sleep 600 & echo $!; echo it listens on http://127.0.0.1:7; wait";
+        let mut process = spawn(&shell(script), &log).unwrap();
+        let (url, pages) = listens(&mut process, &log).await.unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        // Empty once it has ended, even before anybody waited for it.
+        let command = format!("/proc/{}/cmdline", text.lines().next().unwrap());
+        assert_ne!(std::fs::read_to_string(&command).unwrap(), "");
+        drop(Servers { processes: vec![process], urls: vec![url], pages });
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&command).unwrap_or_default().is_empty() {
+            assert!(Instant::now() < deadline, "what it started goes on");
+            sleep(LOOK_EVERY).await;
+        }
     }
 }

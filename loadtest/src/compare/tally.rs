@@ -13,7 +13,7 @@ const AT_A_RATE: [Quantity; 4] =
     [Quantity::CpuOfAll, Quantity::CpuOfServers, Quantity::P50, Quantity::P99];
 
 /// All but the generator.
-const SERVICE: [Role; 4] = [Role::Server, Role::Postgres, Role::Redis, Role::Balancer];
+pub(super) const SERVICE: [Role; 4] = [Role::Server, Role::Postgres, Role::Redis, Role::Balancer];
 
 pub(super) struct Tally {
     pub(super) contender: Contender,
@@ -45,10 +45,20 @@ impl Tally {
 
     /// CPU and latency of a run at a rate.
     pub(super) fn add_run(&mut self, rate: f64, outcome: &Outcome) {
+        self.add_values(rate, others_cores(outcome), |quantity| value(quantity, outcome));
+    }
+
+    /// The same, of a run that says it in another way.
+    pub(super) fn add_values(
+        &mut self,
+        rate: f64,
+        others_cores: f64,
+        value: impl Fn(Quantity) -> Option<f64>,
+    ) {
         for quantity in AT_A_RATE {
-            let value = value(quantity, outcome);
-            let repeat = |value| Repeat { value, others_cores: others_cores(outcome) };
-            let result = value.map(repeat).ok_or_else(|| "it was not measured".to_owned());
+            let repeat = |value| Repeat { value, others_cores };
+            let result =
+                value(quantity).map(repeat).ok_or_else(|| "it was not measured".to_owned());
             self.add(Measure { quantity, rate: Some(rate) }, result);
         }
     }

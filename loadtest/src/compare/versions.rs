@@ -19,22 +19,28 @@ pub(super) async fn of(contender: Contender, args: &CompareArgs) -> BTreeMap<Str
         versions.extend(version.map(|version| (name.to_owned(), version)));
     };
     match contender {
-        Contender::Imserver => {
+        Contender::Imserver | Contender::ImserverLegacy => {
             // `imserver 0.1.0`
             add("imserver", word(said(&args.imserver, &["--version"]).await.as_deref(), 1));
         }
         Contender::Centrifuge => {
-            let program = args.centrifuge.to_string_lossy();
-            let built = said(Path::new("go"), &["version", "-m", &program]).await;
-            let built = built.unwrap_or_default();
-            for module in ["centrifugal/centrifuge", "jackc/pgx/v5", "redis/rueidis"] {
-                let path = format!("github.com/{module}");
-                let line =
-                    built.lines().find(|line| line.split_whitespace().nth(1) == Some(&*path));
-                add(module, word(line, 2));
+            let modules = ["centrifugal/centrifuge", "jackc/pgx/v5", "redis/rueidis"];
+            versions.extend(built_of(&args.centrifuge, &modules).await);
+        }
+        Contender::CentrifugoInsert | Contender::CentrifugoBatch => {
+            let modules = ["centrifugal/centrifugo/v6", "centrifugal/centrifuge", "redis/rueidis"];
+            versions.extend(built_of(&args.centrifugo, &modules).await);
+            versions.extend(
+                said(Path::new("node"), &["--version"]).await.map(|it| ("node".to_owned(), it)),
+            );
+            versions.extend(installed(&args.peers, "pg").map(|version| ("pg".to_owned(), version)));
+        }
+        Contender::Tutorial => {
+            // `openjdk 17.0.15 2025-04-15`
+            add("java", word(said(Path::new("java"), &["--version"]).await.as_deref(), 1));
+            for artifact in ["spring-boot-starter-parent", "mybatis-plus-spring-boot3-starter"] {
+                add(artifact, pinned(&args.peers.join("tutorial/pom.xml"), artifact));
             }
-            // `target/peers/centrifuge: go1.26.0`
-            add("go", word(built.lines().next(), 1));
         }
         Contender::Socketio | Contender::WsInsert | Contender::WsBatch => {
             add("node", said(Path::new("node"), &["--version"]).await);
@@ -67,6 +73,28 @@ pub(super) async fn build() -> String {
         commit.unwrap_or_else(unknown),
         rustc.unwrap_or_else(unknown)
     )
+}
+
+/// What Go made a program of.
+async fn built_of(program: &Path, modules: &[&str]) -> Vec<(String, String)> {
+    let program = program.to_string_lossy();
+    let built = said(Path::new("go"), &["version", "-m", &program]).await.unwrap_or_default();
+    let of = |module: &&str| {
+        let path = format!("github.com/{module}");
+        let line = built.lines().find(|line| line.split_whitespace().nth(1) == Some(&*path));
+        Some(((*module).to_owned(), word(line, 2)?))
+    };
+    // `target/peers/centrifuge: go1.26.0`
+    let go = word(built.lines().next(), 1).map(|version| ("go".to_owned(), version));
+    modules.iter().filter_map(of).chain(go).collect()
+}
+
+/// The version after an artifact in a `pom.xml`.
+fn pinned(pom: &Path, artifact: &str) -> Option<String> {
+    let text = std::fs::read_to_string(pom).ok()?;
+    let (_, after) = text.split_once(&format!("<artifactId>{artifact}</artifactId>"))?;
+    let (_, after) = after.split_once("<version>")?;
+    Some(after.split_once("</version>")?.0.to_owned())
 }
 
 fn installed(peers: &Path, package: &str) -> Option<String> {

@@ -28,7 +28,7 @@ use phone::{
 use crate::{
     find_max::{Found, Search},
     measure::{Times, Watch, Watched, latency, times},
-    outcome::{Latency, Role},
+    outcome::{Latency, Machine, Role},
 };
 use clients::{Lanes, Reader};
 
@@ -37,46 +37,46 @@ use clients::{Lanes, Reader};
 pub struct LegacyArgs {
     /// A server, or several: people are spread over them.
     #[arg(long = "target", value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    targets: Vec<Url>,
+    pub(crate) targets: Vec<Url>,
     /// People, in pairs, a socket each.
     #[arg(long, default_value_t = 200)]
-    users: u32,
+    pub(crate) users: u32,
     /// Chats a second, of all people together.
     #[arg(long, default_value_t = 500.0)]
-    rate: f64,
+    pub(crate) rate: f64,
     /// How long the load lasts.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "15s")]
-    duration: Duration,
+    pub(crate) duration: Duration,
     /// Load before it counts: it fills the snapshots.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "5s")]
-    warm_up: Duration,
+    pub(crate) warm_up: Duration,
     /// How long all may take, after the load, to be shown.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "30s")]
-    settle: Duration,
+    pub(crate) settle: Duration,
     /// Bytes of a chat.
     #[arg(long, default_value_t = 100)]
-    size: usize,
+    pub(crate) size: usize,
     /// Connections of each person for `POST /push`.
     #[arg(long, default_value_t = 2)]
-    lanes: u32,
+    pub(crate) lanes: u32,
     /// Whatever is random follows from it.
     #[arg(long, default_value_t = 7)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// A process to look at, such as imserver=4711. May be said several times.
     #[arg(long = "process", value_name = "NAME=PID")]
-    processes: Vec<Watched>,
+    pub(crate) processes: Vec<Watched>,
     /// Search the highest rate with this p99, beginning at --rate.
     #[arg(long, value_parser = humantime::parse_duration)]
-    find_max: Option<Duration>,
+    pub(crate) find_max: Option<Duration>,
     /// How often the search is made.
     #[arg(long, default_value_t = 3)]
-    repeats: usize,
+    pub(crate) repeats: usize,
 }
 
 /// What a load came to.
 pub struct Outcome {
     /// Chats that count, and of those how many were stored, and shown to each side.
-    due: usize,
+    pub(crate) due: usize,
     stored: usize,
     shown: [usize; 2],
     /// Of all chats: how many were not shown to both sides.
@@ -87,13 +87,16 @@ pub struct Outcome {
     bytes: u64,
     /// Until it was shown to the receiver, until it was to the sender, until `/push` was answered, and until it
     /// was given out.
-    delivery: Latency,
-    own: Latency,
+    pub(crate) delivery: Latency,
+    pub(crate) own: Latency,
     push: Latency,
-    lag: Latency,
+    pub(crate) lag: Latency,
     /// Seconds of CPU, by process.
-    cpu: Vec<(String, Role, f64)>,
-    error: Option<String>,
+    pub(crate) cpu: Vec<(String, Role, f64)>,
+    /// Where it ran, and what others took of it while chats counted, which was for so many seconds.
+    pub(crate) machine: Machine,
+    pub(crate) load_secs: f64,
+    pub(crate) error: Option<String>,
 }
 
 /// One load, as all its tasks see it.
@@ -272,6 +275,8 @@ pub async fn load(args: &LegacyArgs, rate: f64) -> anyhow::Result<Outcome> {
         push: latency(&meter.push),
         lag: latency(&meter.lag),
         cpu: usage.processes.into_iter().map(process).collect(),
+        machine: usage.machine,
+        load_secs: end.since(begin).as_secs_f64(),
         error: meter.error.clone(),
     })
 }
@@ -283,7 +288,7 @@ impl Outcome {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-    fn found(&self) -> Found {
+    pub(crate) fn found(&self) -> Found {
         let p99_ms = (self.due > 0).then(|| self.delivery.p99.max(self.own.p99));
         let shown = self.shown[0].min(self.shown[1]);
         Found {

@@ -1,4 +1,5 @@
-//! The JSON protocol of Centrifuge and Centrifugo: `peers/centrifuge/main.go` has what it carries.
+//! The JSON protocol of Centrifuge and Centrifugo: `peers/centrifuge/main.go` and `peers/lib/centrifugo.js` have
+//! what it carries.
 //!
 //! Commands have an id and one of several bodies; replies have the same id. A frame holds several replies,
 //! a line each. `{}` is a ping, and its answer.
@@ -16,8 +17,11 @@ use super::plain::{self, Body, unreadable};
 const CONNECT: u64 = 1;
 
 /// Centrifuge, and Centrifugo.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Centrifuge;
+#[derive(Clone, Debug, Default)]
+pub struct Centrifuge {
+    /// Where chats are read back, if that is not where the sockets are: Centrifugo keeps none.
+    pub pages: Option<Url>,
+}
 
 #[derive(Deserialize)]
 struct Reply<'a> {
@@ -55,8 +59,9 @@ impl Wire for Centrifuge {
         upgrade(target, &format!("/connection/websocket?userId={}", person.id))
     }
 
-    fn greeting(&self, _: &Person, _: u32, _: &Cursor) -> Option<String> {
-        Some(json!({"id": CONNECT, "connect": {}}).to_string())
+    fn greeting(&self, person: &Person, _: u32, _: &Cursor) -> Option<String> {
+        // Centrifugo's back end reads who it is here, a server on the library in the URL.
+        Some(json!({"id": CONNECT, "connect": {"data": {"userId": person.id}}}).to_string())
     }
 
     fn send(&self, letter: &Letter<'_>) -> String {
@@ -80,7 +85,11 @@ impl Wire for Centrifuge {
     }
 
     fn page_path(&self, person: &Person, after: i64) -> String {
-        plain::page_path(person, after)
+        let path = plain::page_path(person, after);
+        match &self.pages {
+            Some(url) => format!("{}{path}", url.as_str().trim_end_matches('/')),
+            None => path,
+        }
     }
 
     fn read_page<'a>(&self, body: &'a str) -> Result<Page<'a>, Unreadable> {
@@ -113,17 +122,22 @@ impl<'a> Reply<'a> {
 
 #[cfg(test)]
 mod tests {
+    use phone::target::Target;
+
     use super::{super::tests::heard, *};
 
     #[test]
     fn what_centrifuge_says_is_read() {
         let connected = r#"{"id":1,"connect":{"client":"c7b42b94-1f7c-473e-bb62-d1415d697761","subs":{"user:2":{}},"ping":25,"pong":true}}"#;
-        assert_eq!(heard(&Centrifuge, connected), ["ready"]);
-        assert_eq!(heard(&Centrifuge, "{}"), ["say {}"]);
+        assert_eq!(heard(&Centrifuge::default(), connected), ["ready"]);
+        assert_eq!(heard(&Centrifuge::default(), "{}"), ["say {}"]);
         let refused = r#"{"id":5,"rpc":{"data":{"key":"1-1-3","code":"unavailable"}}}"#;
-        assert_eq!(heard(&Centrifuge, refused), ["refused 1-1-3 unavailable, again after 1s"]);
+        assert_eq!(
+            heard(&Centrifuge::default(), refused),
+            ["refused 1-1-3 unavailable, again after 1s"]
+        );
         let error = r#"{"id":5,"error":{"code":108,"message":"method not found"}}"#;
-        assert!(Centrifuge.hear(error, &mut |_| ()).is_err());
+        assert!(Centrifuge::default().hear(error, &mut |_| ()).is_err());
     }
 
     #[test]
@@ -135,7 +149,7 @@ mod tests {
             "\n"
         );
         assert_eq!(
-            heard(&Centrifuge, frame),
+            heard(&Centrifuge::default(), frame),
             ["sent 1-8-0 as 1", "event 1-1-0 as 2 from 1 to 2: chat 1-1-0 你好"]
         );
     }
@@ -144,8 +158,20 @@ mod tests {
     fn a_letter_is_a_call() {
         let letter = Letter { key: "1-1-3", sender: 1, target: 2, content: "x", picture: None };
         assert_eq!(
-            Centrifuge.send(&letter),
+            Centrifuge::default().send(&letter),
             r#"{"id":5,"rpc":{"data":{"content":"x","key":"1-1-3","to":2},"method":"send"}}"#
         );
+    }
+
+    #[test]
+    fn a_page_is_where_the_back_end_is() {
+        let person = Person { id: 7, token: String::new() };
+        let pages = Some(Url::parse("http://127.0.0.1:9/").unwrap());
+        let url = Centrifuge { pages }.page_path(&person, 5);
+        assert_eq!(url, "http://127.0.0.1:9/readback?userId=7&after=5&limit=1000");
+        let target = Target::find(&Url::parse("http://127.0.0.1:8").unwrap()).unwrap();
+        assert_eq!(target.at(&url), url);
+        let path = Centrifuge::default().page_path(&person, 5);
+        assert_eq!(target.at(&path), format!("http://127.0.0.1:8{path}"));
     }
 }

@@ -144,7 +144,8 @@ pub trait Wire: Send + Sync {
     /// Tells what a frame means, part by part: some servers put several answers into one.
     fn hear<'a>(&self, frame: &'a str, tell: &mut dyn FnMut(Heard<'a>)) -> Result<(), Unreadable>;
 
-    /// The path of a page of what this user has, in the order of the timeline, after a number or an id.
+    /// The path of a page of what this user has, in the order of the timeline, after a number or an id; its URL
+    /// if what is read is not where the sockets are.
     fn page_path(&self, person: &Person, after: i64) -> String;
 
     /// Reads such a page.

@@ -33,7 +33,7 @@ pub struct Comparison {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Compared {
-    /// `imserver`, `socketio`, `ws-insert`, `ws-batch`, `centrifuge`.
+    /// As `./dev compare --without` names it: `imserver`, `ws-batch`, `centrifugo-insert`.
     pub server: String,
     /// What it is, in a few words: `Node ws, an INSERT each`.
     pub title: String,

@@ -35,7 +35,8 @@ export async function run(name, settings, store) {
   const api = new NodeApi(nodePort, key);
   const http = createServer((request, response) => {
     const { url } = request;
-    const result = url === '/connect' || url === '/rpc' ? asked(url, store, api, request, response) : answer(store, request, response);
+    const isNode = url === '/connect' || url === '/rpc';
+    const result = isNode ? asked(url, store, api, request, response) : answer(store, request, response);
     result.catch((/** @type {unknown} */ error) => {
       console.error('a request failed:', error);
       send(response, 500, { error: 'failed' });
@@ -87,10 +88,10 @@ export async function run(name, settings, store) {
  * @param {ServerResponse} response
  */
 async function asked(what, store, api, request, response) {
-  let body = '';
-  request.setEncoding('utf8');
-  for await (const part of request) body += String(part);
-  const question = /** @type {Question} */ (JSON.parse(body));
+  /** @type {Buffer[]} */
+  const parts = [];
+  for await (const part of request) parts.push(/** @type {Buffer} */ (part));
+  const question = /** @type {Question} */ (JSON.parse(Buffer.concat(parts).toString()));
   if (what === '/rpc') send(response, 200, { result: { data: await receive(question, store, api) } });
   else send(response, 200, await connect(question, store));
 }

@@ -88,10 +88,11 @@ export async function run(name, settings, store) {
  * @param {ServerResponse} response
  */
 async function asked(what, store, api, request, response) {
-  /** @type {Buffer[]} */
-  const parts = [];
-  for await (const part of request) parts.push(/** @type {Buffer} */ (part));
-  const question = /** @type {Question} */ (JSON.parse(Buffer.concat(parts).toString()));
+  let body = '';
+  request.setEncoding('utf8');
+  for await (const part of request) body += String(part);
+  const said = /** @type {unknown} */ (JSON.parse(body));
+  const question = /** @type {Question} */ (said);
   if (what === '/rpc') send(response, 200, { result: { data: await receive(question, store, api) } });
   else send(response, 200, await connect(question, store));
 }

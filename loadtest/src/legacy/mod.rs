@@ -90,7 +90,7 @@ pub struct Outcome {
     pub(crate) delivery: Latency,
     pub(crate) own: Latency,
     push: Latency,
-    pub(crate) lag: Latency,
+    lag: Latency,
     /// Seconds of CPU, by process.
     pub(crate) cpu: Vec<(String, Role, f64)>,
     /// Where it ran, and what others took of it while chats counted, which was for so many seconds.

@@ -16,10 +16,7 @@ use crate::{
     outcome::{Machine, Role},
 };
 
-/// A generator that is later than this in giving out what is due measures itself: as in a run.
-const MOST_LAG_MS: f64 = 25.0;
-
-/// How a run at a fixed rate has kept up: [`held::judge`] has the same.
+/// A run at a fixed rate says something if the server kept up, as among the others.
 const KEPT_UP_P99_MS: f64 = 1_000.0;
 
 impl Bench<'_> {
@@ -86,10 +83,6 @@ impl Bench<'_> {
 
 /// Whether a run shows that the server holds its rate; otherwise why not.
 fn judge(outcome: &Outcome, rate: f64, most_p99_ms: f64) -> Result<(), String> {
-    if outcome.lag.p99 > MOST_LAG_MS {
-        let lag = outcome.lag.p99;
-        return Err(format!("at {rate:.0}/s the generator was late: {lag:.0} ms at the p99"));
-    }
     if !outcome.is_good() {
         let error = outcome.error.as_deref().unwrap_or("chats were not shown to both sides");
         return Err(format!("at {rate:.0}/s: {error}"));

@@ -81,8 +81,10 @@ async fn built_of(program: &Path, modules: &[&str]) -> Vec<(String, String)> {
     let built = said(Path::new("go"), &["version", "-m", &program]).await.unwrap_or_default();
     let of = |module: &&str| {
         let path = format!("github.com/{module}");
-        let line = built.lines().find(|line| line.split_whitespace().nth(1) == Some(&*path));
-        Some(((*module).to_owned(), word(line, 2)?))
+        // The program's own module is named on a line without a version as well.
+        let mut lines = built.lines().filter(|line| line.split_whitespace().nth(1) == Some(&*path));
+        let version = lines.find_map(|line| word(Some(line), 2));
+        Some(((*module).to_owned(), version?))
     };
     // `target/peers/centrifuge: go1.26.0`
     let go = word(built.lines().next(), 1).map(|version| ("go".to_owned(), version));

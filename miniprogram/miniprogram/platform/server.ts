@@ -1,6 +1,7 @@
 // The service that this app uses.
 
-import { DEVELOPMENT_SERVER, RELEASE_SERVER } from '../config';
+import { RELEASE_SERVER } from '../config';
+import { pick } from './pick';
 
 const KEY = 'server';
 
@@ -15,15 +16,6 @@ export function server(): string {
   const { server: given } = wx.getExtConfigSync() as { server?: string };
   if (given) return given;
   return pick(wx.getStorageSync(KEY), canChooseServer(), RELEASE_SERVER);
-}
-
-/**
- * What the user chose, if that is allowed, or the service of releases. WeChat's review opens the app as a development
- * version, so that those use it too, if there is one.
- */
-export function pick(chosen: unknown, isDevelopment: boolean, release: string): string {
-  if (isDevelopment && typeof chosen === 'string' && chosen !== '') return chosen;
-  return release === '' && isDevelopment ? DEVELOPMENT_SERVER : release;
 }
 
 /** Takes what a person typed: a URL, or `192.168.1.5:8080`. False if it is not an address. */

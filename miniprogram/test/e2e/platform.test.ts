@@ -66,34 +66,81 @@ test('the bars stay clear of the notch and of the line at the bottom', async () 
   assert.ok(field && bar && field.y + field.height <= bar.y + bar.height - 30);
 });
 
-test('the keyboard lifts the bar, takes the place of the safe area, and the list stays at its end', async () => {
-  const zhang = await phone();
+test('keyboard and panel share one floor, and the list stays at its end', async () => {
+  const zhang = await phone({}, '/?keyboard=280');
   const writer = await server.person('键盘的朋友');
   await zhang.signIn('键盘');
   const me = await server.person('键盘');
   for (let at = 1; at <= 30; at++) await writer.send(me.id, `第${at}条`);
   await zhang.openChat('键盘的朋友');
   await zhang.sees('第30条');
-  const bar = zhang.screen.locator('composer [class$=--bar]');
-  const inputs = async () => (await zhang.screen.locator('composer [class$=--inputs]').boundingBox())?.y ?? 0;
-  const low = await inputs();
-  /** A browser has no such event: the composer's handler is called as WeChat does it. */
-  const keyboard = (height: number) =>
-    zhang.page.evaluate((pixels) => {
-      interface Composer {
-        onKeyboard: (event: { detail: { height: number } }) => void;
-      }
-      const app = window as unknown as { getCurrentPages: () => { composer: () => Composer }[] };
-      app.getCurrentPages().at(-1)?.composer().onKeyboard({ detail: { height: pixels } });
-    }, height);
-  await keyboard(280);
-  await eventually('the bar is above the keyboard', async () => low - (await inputs()) > 250);
-  assert.equal(await bar.evaluate((element) => element.style.paddingBottom), '280px');
+  const inputs = zhang.screen.locator('composer [class$=--inputs]');
+  const y = async () => (await inputs.boundingBox())?.y ?? 0;
+  const low = await y();
+  const isAtEnd = () => eventually('the list is at its end', async () => (await zhang.distanceToEnd()) < 2);
+  await zhang.field.click();
+  await zhang.page.locator('.mp-keyboard').waitFor();
+  await eventually('the bar is above the keyboard', async () => Math.abs(low - (await y()) - 280) < 2);
   assert.equal(await zhang.screen.locator('composer [class$=--safe]').count(), 0);
-  await eventually('the list is at its end', async () => (await zhang.distanceToEnd()) < 2);
-  await keyboard(0);
-  await eventually('the bar is where it was', async () => Math.abs((await inputs()) - low) < 1);
+  await isAtEnd();
+
+  // The highest and the lowest place of the bar, while one takes the place of the other.
+  await inputs.evaluate((element) => {
+    const seen: number[] = [];
+    Object.assign(window, { seen });
+    setInterval(() => seen.push(element.getBoundingClientRect().y), 5);
+  });
+  const travelled = () =>
+    zhang.page.evaluate(() => {
+      const { seen } = window as unknown as { seen: number[] };
+      return Math.max(...seen) - Math.min(...seen);
+    });
+  await zhang.screen.locator('composer [class$=--smile]').click();
+  await zhang.screen.locator('emoji-panel').waitFor();
+  await zhang.page.locator('.mp-keyboard').waitFor({ state: 'detached' });
+  assert.ok((await travelled()) < 2, `the panel is as high as the keyboard, but moved ${await travelled()} px`);
+  await zhang.screen.locator('composer [class$=--keyboard]').click();
+  await zhang.page.locator('.mp-keyboard').waitFor();
+  await zhang.screen.locator('emoji-panel').waitFor({ state: 'detached' });
+  assert.ok((await travelled()) < 2, `and back, but moved ${await travelled()} px`);
+
+  await zhang.list.click({ position: { x: 5, y: 5 } });
+  await eventually('the bar is where it was', async () => Math.abs((await y()) - low) < 1);
   await zhang.screen.locator('composer [class$=--safe]').waitFor({ state: 'attached' });
-  await eventually('the list is at its end', async () => (await zhang.distanceToEnd()) < 2);
+  await isAtEnd();
   zhang.assertQuiet();
+});
+
+test('the last chat stays above a growing field and below a bar that comes', async () => {
+  const zhang = await phone();
+  const writer = await server.person('长文的朋友');
+  await zhang.signIn('长文');
+  const me = await server.person('长文');
+  for (let at = 1; at <= 30; at++) await writer.send(me.id, `第${at}条`);
+  await zhang.openChat('长文的朋友');
+  await zhang.sees('第30条');
+  const isAtEnd = (why: string) => eventually(why, async () => (await zhang.distanceToEnd()) < 2);
+  await isAtEnd('at its end at first');
+  await zhang.field.fill('一\n二\n三\n四');
+  await eventually('the field has grown', async () => ((await zhang.field.boundingBox())?.height ?? 0) > 80);
+  await isAtEnd('at its end above a high field');
+  await server.kill();
+  await zhang.screen.locator('connection-bar [role="status"]').waitFor();
+  await isAtEnd('at its end below the bar');
+  await server.start();
+});
+
+test('the buttons have the sizes that the pages give them', async () => {
+  const zhang = await phone();
+  const width = async (selector: string) => (await zhang.screen.locator(selector).boundingBox())?.width ?? 0;
+  await zhang.screen.locator('.field input').waitFor();
+  assert.ok((await width('wx-button')) > 300);
+  const field = await zhang.screen.locator('.field').boundingBox();
+  assert.ok(field && field.height > 44, `the field is ${field?.height} px high`);
+  await zhang.signIn('按钮');
+  await zhang.page.locator('.mp-tabs button', { hasText: '我' }).click();
+  assert.equal(await width('.sign-out'), 375);
+  assert.equal(Math.round(await width('profile wx-button')), 60);
+  const mine = await zhang.screen.locator('.sign-out').evaluate((button) => getComputedStyle(button).backgroundColor);
+  assert.equal(mine, 'rgb(255, 255, 255)');
 });

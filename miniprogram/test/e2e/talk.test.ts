@@ -97,6 +97,11 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   await send.click();
   await zhang.sees('好的😂');
   await zhang.screen.locator('composer [class$=--keyboard]').click();
+  // The button leaves the focus where it is.
+  await zhang.field.fill('接着写');
+  await send.click();
+  await zhang.sees('接着写');
+  assert.equal(await zhang.field.evaluate((field) => field === document.activeElement), true);
 
   // Enter sends; with Shift it starts a new line, and the field grows.
   const height = () => zhang.field.evaluate((field) => field.clientHeight);
@@ -124,8 +129,16 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   await zhang.page.mouse.down();
   await zhang.page.locator('.mp-sheet').waitFor();
   await zhang.page.mouse.up();
+  // The browser's way back closes the menu first, and so does its last choice.
+  await zhang.page.goBack();
+  await zhang.page.locator('.mp-sheet').waitFor({ state: 'detached' });
+  await zhang.inChatWith('李四');
+  await bubble.click({ delay: 600 });
+  await zhang.page.locator('.mp-sheet button', { hasText: '取消' }).click();
+  await zhang.page.locator('.mp-sheet').waitFor({ state: 'detached' });
+  await bubble.click({ delay: 600 });
   await zhang.page.locator('.mp-sheet button', { hasText: '复制' }).click();
-  await zhang.toasted('已复制');
+  await zhang.toasted('内容已复制');
   await eventually('the clipboard has it', async () => {
     return (await zhang.page.evaluate(() => navigator.clipboard.readText())) === '好的😂';
   });

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
+import { pick } from '../../miniprogram/platform/pick';
 import { chat, conversation, EMPTY, LI, ME, Phone, type Routes } from './phone';
 
 function phone(t: TestContext, routes: Routes = {}, hash = '', language = 'zh-CN'): Phone {
@@ -138,6 +139,63 @@ test('chats of the peer are shown, and other kinds than text by their content', 
   await opened.until('read up to the newest', () =>
     socket.sent.some(({ type, upTo }) => type === 'read' && upTo === 4),
   );
+});
+
+test('nobody is shown as online while the phone is not', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')], { peer: { ...LI, online: true, lastSeenAt: null } }));
+  const socket = await opened.signIn();
+  await opened.find('.row .dot');
+  socket.close(1006, '');
+  await opened.until('no dot', () => opened.all('.row .dot').length === 0);
+  opened.tap(await opened.find('.row', '李四'));
+  await opened.find('.mp-nav h1', '李四');
+  await opened.find('textarea');
+  assert.equal(opened.all('.presence').map((each) => each.textContent.trim()).join(''), '');
+});
+
+test('a refused chat says for which reason somebody may not write', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await opened.signIn();
+  await openChat(opened);
+  for (const [code, words] of [
+    ['content_rejected', '内容不合规'],
+    ['not_allowed', '现在不能给对方发消息'],
+  ] as const) {
+    await opened.type('textarea', code);
+    opened.tap(await opened.find('composer [class$=--send]'));
+    const frame = await opened.until('send', () => socket.sent.find(({ content }) => content === code));
+    socket.receive({ type: 'error', code, detail: '', clientMsgId: frame.clientMsgId });
+    await opened.find('.reason', words);
+  }
+});
+
+test('a copy that fails is not said to have worked', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  await opened.signIn();
+  await openChat(opened);
+  opened.enable({
+    setClipboardData: ({ fail }: { fail: (error: object) => void }) => {
+      fail({ errMsg: 'setClipboardData:fail api scope is not declared in the privacy agreement' });
+    },
+  });
+  await opened.press(await opened.find('.bubble', '在吗'));
+  opened.tap(await opened.find('.mp-sheet button', '复制'));
+  await opened.find('.mp-toast', '没有复制');
+});
+
+test('the title counts what is unread', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')], { unread: 3 }));
+  await opened.signIn();
+  await opened.find('.row', '李四');
+  await opened.until('a number', () => opened.document.title === '(3) 聊天');
+});
+
+test('the app is at the service of releases, if there is one, in a development version too', () => {
+  const real = 'https://im.example.org';
+  assert.equal(pick('', true, real), real);
+  assert.equal(pick('', true, ''), 'http://127.0.0.1:8080');
+  assert.equal(pick('http://192.168.1.5:8080', true, real), 'http://192.168.1.5:8080');
+  assert.equal(pick('http://192.168.1.5:8080', false, real), real);
 });
 
 test('a replaced connection says so, and reconnects when tapped', async (t) => {

@@ -185,6 +185,14 @@ export class Phone {
     }
   }
 
+  /** Keeps a finger on it until that is a long press. */
+  async press(element: Element): Promise<void> {
+    const { MouseEvent } = this.dom.window;
+    element.dispatchEvent(new MouseEvent('pointerdown', { bubbles: true, cancelable: true }));
+    await this.until('the menu', () => this.all('.mp-sheet').length > 0);
+    element.dispatchEvent(new MouseEvent('pointerup', { bubbles: true, cancelable: true }));
+  }
+
   async type(selector: string, text: string): Promise<void> {
     const field = (await this.find(selector)) as HTMLInputElement;
     field.value = text;

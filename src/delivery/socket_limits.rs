@@ -150,7 +150,7 @@ mod tests {
 
     fn open(sockets: &[(i64, bool)]) -> Vec<Connection> {
         let connection =
-            |&(id, is_sure)| Connection { id: ConnectionId::new(id).unwrap(), is_sure };
+            |&(id, is_sure)| Connection { id: ConnectionId::new(id).unwrap(), is_sure, is_background: false };
         sockets.iter().map(connection).collect()
     }
 

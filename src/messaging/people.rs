@@ -141,6 +141,15 @@ impl Messaging {
         online.into_iter().collect()
     }
 
+    /// Notes whether somebody looks at a socket. While the register is away this replica keeps it, and writes it
+    /// later.
+    pub async fn note_state(&self, socket: &Socket, is_background: bool) {
+        let Socket { user, id, .. } = socket;
+        if let Err(error) = self.presence.set_background(*user, *id, is_background).await {
+            tracing::debug!(%user, connection = %id, %error, "state not written yet");
+        }
+    }
+
     /// Replaces the presence subscriptions of a socket, and returns the present state.
     pub async fn watch(
         &self,

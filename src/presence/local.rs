@@ -71,6 +71,16 @@ impl Presence for LocalPresence {
         Ok(())
     }
 
+    async fn set_background(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        is_background: bool,
+    ) -> Result<(), PresenceError> {
+        self.shared.register.lock().sockets.set_background(user, connection, is_background);
+        Ok(())
+    }
+
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
         let register = self.shared.register.lock();
         let online = users.iter().filter(|user| register.sockets.get(**user).is_some());
@@ -82,10 +92,13 @@ impl Presence for LocalPresence {
         users: &[UserId],
     ) -> Result<HashMap<UserId, Vec<Connection>>, PresenceError> {
         let register = self.shared.register.lock();
+        let connection = |&id| Connection {
+            id,
+            is_sure: true,
+            is_background: register.sockets.is_background(id),
+        };
         let open = users.iter().filter_map(|user| match register.sockets.get(*user)? {
-            Entry::Open(ids) => {
-                Some((*user, ids.iter().map(|&id| Connection { id, is_sure: true }).collect()))
-            }
+            Entry::Open(ids) => Some((*user, ids.iter().map(connection).collect())),
             Entry::Left(_) => None,
         });
         Ok(open.collect())

@@ -51,6 +51,8 @@ pub struct Connection {
     /// Whether its replica renewed its lease within [`HEARD_WITHIN`]. The sockets of a replica that has
     /// died stay in the register until its lease ends.
     pub is_sure: bool,
+    /// Whether its client has said that nobody looks at it.
+    pub is_background: bool,
 }
 
 /// A user came or went.
@@ -80,6 +82,15 @@ pub trait Presence: Send + Sync + 'static {
 
     /// A socket of a user has closed. Removes this connection and no other. Leaving twice is no error.
     async fn leave(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError>;
+
+    /// Notes whether somebody looks at a socket. One that opens is looked at. Of a socket that is not open
+    /// nothing is noted. It changes nothing about who is online.
+    async fn set_background(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        is_background: bool,
+    ) -> Result<(), PresenceError>;
 
     /// Those of these users who are online, in the order of `users`.
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;

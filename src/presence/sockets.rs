@@ -1,7 +1,7 @@
 //! The sockets that are open in this process, and whose grace runs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::Bound,
     time::Duration,
 };
@@ -19,6 +19,8 @@ const MAX_LEFT: usize = 262_144;
 pub struct LocalSockets {
     grace: Duration,
     users: BTreeMap<UserId, Entry>,
+    /// Those of the open sockets that nobody looks at.
+    background: HashSet<ConnectionId>,
     /// Those who have left, in that order.
     left: BTreeSet<(Instant, UserId)>,
 }
@@ -35,7 +37,8 @@ pub(super) enum Entry {
 impl LocalSockets {
     /// No sockets. The grace of a user who has left is over after `grace`.
     pub fn new(grace: Duration) -> Self {
-        Self { grace, users: BTreeMap::new(), left: BTreeSet::new() }
+        let (users, background, left) = (BTreeMap::new(), HashSet::new(), BTreeSet::new());
+        Self { grace, users, background, left }
     }
 
     /// Takes note of a socket that has opened.
@@ -55,6 +58,7 @@ impl LocalSockets {
     pub fn leave(&mut self, user: UserId, connection: ConnectionId) {
         let Some(Entry::Open(connections)) = self.users.get_mut(&user) else { return };
         if connections.remove(&connection) {
+            self.background.remove(&connection);
             metrics::gauge!("imserver_presence_sockets").decrement(1);
         }
         if !connections.is_empty() {
@@ -68,6 +72,30 @@ impl LocalSockets {
         } else {
             metrics::counter!("imserver_presence_departures_forgotten_total").increment(1);
         }
+    }
+
+    /// Takes note of whether somebody looks at a socket. Returns whether that is news.
+    pub fn set_background(
+        &mut self,
+        user: UserId,
+        connection: ConnectionId,
+        is_background: bool,
+    ) -> bool {
+        match self.users.get(&user) {
+            Some(Entry::Open(connections)) if connections.contains(&connection) => {
+                if is_background {
+                    self.background.insert(connection)
+                } else {
+                    self.background.remove(&connection)
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether nobody looks at this socket.
+    pub(super) fn is_background(&self, connection: ConnectionId) -> bool {
+        self.background.contains(&connection)
     }
 
     /// What is known of a user.

@@ -82,8 +82,11 @@ pub enum Request {
         /// At most [`MAX_WATCHED`].
         users: Vec<UserId>,
     },
-    /// Somebody looks at this client, or nobody does. Nothing that sockets are sent depends on it.
-    State,
+    /// Somebody looks at this client, or nobody does. What sockets are sent does not depend on it.
+    State {
+        /// Whether nobody looks.
+        is_background: bool,
+    },
     /// Is anybody there?
     Ping,
 }
@@ -346,7 +349,7 @@ impl Request {
                 }
                 Self::Watch { users }
             }
-            "state" => fields.required::<bool>("background").map(|_| Self::State)?,
+            "state" => Self::State { is_background: fields.required("background")? },
             "ping" => Self::Ping,
             "hello" => {
                 return Err(ApiError::new(

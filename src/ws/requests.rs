@@ -40,8 +40,9 @@ pub(super) async fn carry_out(
             });
             return Ok(frames.map(|frame| frame.encode()).collect());
         }
-        // The session sees to sends and pings itself, and nothing that is sent depends on a state.
-        Request::Send(_) | Request::Ping | Request::State => {}
+        Request::State { is_background } => messaging.note_state(socket, is_background).await,
+        // The session sees to sends and pings itself.
+        Request::Send(_) | Request::Ping => {}
     }
     Ok(Vec::new())
 }

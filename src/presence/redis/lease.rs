@@ -44,6 +44,17 @@ impl Held {
         self.note(user)
     }
 
+    /// Notes whether somebody looks at a socket. Returns the number of the change, if it is one.
+    pub fn set_background(
+        &mut self,
+        user: UserId,
+        connection: ConnectionId,
+        is_background: bool,
+    ) -> Option<u64> {
+        let is_news = self.sockets.set_background(user, connection, is_background);
+        is_news.then(|| self.note(user))
+    }
+
     fn note(&mut self, user: UserId) -> u64 {
         self.changed.insert(user);
         self.changes += 1;
@@ -250,9 +261,15 @@ impl LeaseManager {
 
     /// What is open of a user, as the script takes it.
     fn open_of(&self, user: UserId, grace_is_over: bool) -> String {
-        match self.held.lock().sockets.get(user) {
+        let sockets = &self.held.lock().sockets;
+        match sockets.get(user) {
             Some(Entry::Open(ids)) => {
-                ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+                let list = |ids: &mut dyn Iterator<Item = &ConnectionId>| {
+                    ids.map(ToString::to_string).collect::<Vec<_>>().join(",")
+                };
+                let background = list(&mut ids.iter().filter(|id| sockets.is_background(**id)));
+                let bar = if background.is_empty() { "" } else { "|" };
+                format!("{}{bar}{background}", list(&mut ids.iter()))
             }
             Some(Entry::Left(since)) if grace_is_over => format!("-{}", millis(since.elapsed())),
             Some(Entry::Left(_)) => String::new(),

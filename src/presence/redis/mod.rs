@@ -172,14 +172,14 @@ impl RedisPresence {
         place(user.get().unsigned_abs(), self.instances.len())
     }
 
-    /// Changes what is open of a user, and waits until Redis has it.
+    /// Changes what is open of a user, and waits until Redis has it; `None`: nothing has changed.
     async fn change(
         &self,
         user: UserId,
-        change: impl FnOnce(&mut Held) -> u64 + Send,
+        change: impl FnOnce(&mut Held) -> Option<u64> + Send,
     ) -> Result<(), PresenceError> {
         let instance = &self.instances[self.place(user)];
-        let number = change(&mut instance.held.lock());
+        let Some(number) = change(&mut instance.held.lock()) else { return Ok(()) };
         instance.has_changes.notify_one();
         let mut progress = instance.progress.clone();
         let tried = progress.wait_for(|progress| progress.tried >= number);
@@ -195,11 +195,20 @@ impl RedisPresence {
 #[async_trait]
 impl Presence for RedisPresence {
     async fn join(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError> {
-        self.change(user, |held| held.join(user, connection)).await
+        self.change(user, |held| Some(held.join(user, connection))).await
     }
 
     async fn leave(&self, user: UserId, connection: ConnectionId) -> Result<(), PresenceError> {
-        self.change(user, |held| held.leave(user, connection)).await
+        self.change(user, |held| Some(held.leave(user, connection))).await
+    }
+
+    async fn set_background(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        is_background: bool,
+    ) -> Result<(), PresenceError> {
+        self.change(user, |held| held.set_background(user, connection, is_background)).await
     }
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
@@ -215,8 +224,9 @@ impl Presence for RedisPresence {
         let mut connections: HashMap<UserId, Vec<_>> = HashMap::new();
         for (user, ids, lease) in self.find(users).await? {
             let is_sure = lease >= self.times.left_if_heard();
-            for id in ids {
-                connections.entry(user).or_default().push(Connection { id, is_sure });
+            for (id, is_background) in ids {
+                let connection = Connection { id, is_sure, is_background };
+                connections.entry(user).or_default().push(connection);
             }
         }
         for connections in connections.values_mut() {

@@ -4,7 +4,9 @@
 -- leases     ZSET  incarnation (`replica.generation`) -> when its lease ends
 -- users:…    ZSET  who is online because of an incarnation: user -> the id of the user, which is the order
 -- sockets:…  HASH  who of them has sockets: user -> "id,id,…". Of the others the grace runs; those with "" have
---                  perhaps never been announced online. An incarnation that has left has only: left -> when
+--                  perhaps never been announced online. An incarnation that has left has only: left -> when.
+--                  `background:` and a user: those of the user's sockets that nobody looks at. In a field of its
+--                  own: replicas of the version before read a list of ids in the other one, and delete both
 -- version          of the last transition
 -- log        LIST  the last transitions, for a replica that has not heard them
 -- writable         written by whoever reads, to see that it can be
@@ -106,7 +108,7 @@ function commands.close(incarnation, grace)
 end
 
 -- Writes what an incarnation has of users, and announces who comes or goes by it: (user, what)… `what` is the
--- user's sockets ("id,id,…"); nothing while the grace runs; or "-" and the milliseconds since the last socket
+-- user's sockets ("id,id,…", and behind a bar those that nobody looks at); nothing while the grace runs; or "-" and the milliseconds since the last socket
 -- closed, when the grace is over. Answers whether the lease stands; nothing is written if not.
 function commands.write(incarnation, ...)
   if not is_current(incarnation) then
@@ -114,7 +116,12 @@ function commands.write(incarnation, ...)
   end
   local users, sockets, args = users_of(incarnation), sockets_of(incarnation), { ... }
   for i = 1, #args, 2 do
-    local user, what = args[i], args[i + 1]
+    local user, what, background = args[i], string.match(args[i + 1], '^([^|]*)|?(.*)$')
+    if background == '' then
+      redis.call('HDEL', sockets, 'background:' .. user)
+    else
+      redis.call('HSET', sockets, 'background:' .. user, background)
+    end
     local left = string.match(what, '^-(%d+)$')
     if left then
       local was_here = redis.call('ZREM', users, user) == 1
@@ -162,6 +169,7 @@ function commands.reap(_, lease, count)
 end
 
 -- What living replicas have of users: user… Answers (user, sockets, how long the replica's lease still stands)…
+-- The sockets are as `write` takes them.
 function commands.read(...)
   must_be_writable()
   local answer = {}
@@ -169,7 +177,9 @@ function commands.read(...)
     local lease = redis.call('ZSCORE', LEASES, incarnation) - now
     for _, user in ipairs({ ... }) do
       if redis.call('ZSCORE', users_of(incarnation), user) then
-        answer[#answer + 1] = { user, redis.call('HGET', sockets_of(incarnation), user) or '', lease }
+        local sockets = redis.call('HGET', sockets_of(incarnation), user) or ''
+        local background = redis.call('HGET', sockets_of(incarnation), 'background:' .. user)
+        answer[#answer + 1] = { user, background and sockets .. '|' .. background or sockets, lease }
       end
     end
   end

@@ -18,9 +18,9 @@ use crate::{
 /// The most users that one call is asked about.
 const CHUNK: usize = 500;
 
-/// What one replica has of a user: the sockets (none while the grace runs), and how long its lease still
-/// stands.
-pub(super) type Found = (UserId, Vec<ConnectionId>, Duration);
+/// What one replica has of a user: the sockets (none while the grace runs), each with whether nobody looks at it,
+/// and how long its lease still stands.
+pub(super) type Found = (UserId, Vec<(ConnectionId, bool)>, Duration);
 
 impl RedisPresence {
     /// The first `limit` users with sockets and an id above `after`.
@@ -93,8 +93,14 @@ impl RedisPresence {
 }
 
 /// Reads what the script answers of one user.
-fn parse((user, ids, lease): (i64, String, u64)) -> Option<Found> {
-    let ids = ids.split(',').filter(|id| !id.is_empty());
-    let ids = ids.map(|id| ConnectionId::new(id.parse().ok()?).ok()).collect::<Option<_>>()?;
-    Some((UserId::new(user).ok()?, ids, Duration::from_millis(lease)))
+fn parse((user, sockets, lease): (i64, String, u64)) -> Option<Found> {
+    let (open, background) = sockets.split_once('|').unwrap_or((&sockets, ""));
+    let background = ids(background)?;
+    let open = ids(open)?.into_iter().map(|id| (id, background.contains(&id))).collect();
+    Some((UserId::new(user).ok()?, open, Duration::from_millis(lease)))
+}
+
+fn ids(list: &str) -> Option<Vec<ConnectionId>> {
+    let ids = list.split(',').filter(|id| !id.is_empty());
+    ids.map(|id| ConnectionId::new(id.parse().ok()?).ok()).collect()
 }

@@ -40,6 +40,15 @@ impl Presence for Asked {
         self.register.leave(user, connection).await
     }
 
+    async fn set_background(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        is_background: bool,
+    ) -> Result<(), PresenceError> {
+        self.register.set_background(user, connection, is_background).await
+    }
+
     async fn online(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
         self.of.lock().extend(users);
         self.register.online(users).await

@@ -126,7 +126,7 @@ pub(super) async fn the_sockets_of_users_are_known_by_id(register: Register<impl
     register.leave(3, 8).await;
     let asked = [1_000, 1, 3, 77, 1, 2].map(user);
     let open = register.presence.connections(&asked).await.unwrap();
-    let sure = |id| Connection { id: connection(id), is_sure: true };
+    let sure = |id| Connection { id: connection(id), is_sure: true, is_background: false };
     let expected = [
         (user(1), vec![sure(10), sure(large)]),
         (user(2), vec![sure(7)]),
@@ -134,6 +134,48 @@ pub(super) async fn the_sockets_of_users_are_known_by_id(register: Register<impl
     ];
     assert_eq!(open, expected.into());
     assert!(register.presence.connections(&[]).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_socket_that_nobody_looks_at_is_marked(
+    mut register: Register<impl PresenceFactory>,
+) {
+    let came = register.join(1, 11).await;
+    register.expect(1, true, came).await;
+    register.join(1, 12).await;
+    let marks = async |register: &Register<_>| {
+        let open = register.presence.connections(&[user(1)]).await.unwrap();
+        let sockets = open.get(&user(1)).into_iter().flatten();
+        sockets.map(|it| (it.id.get(), it.is_background)).collect::<Vec<_>>()
+    };
+    let set = async |register: &Register<_>, socket, is_background| {
+        let presence = &register.presence;
+        presence.set_background(user(1), connection(socket), is_background).await.unwrap();
+    };
+    for _ in 0..2 {
+        set(&register, 12, true).await;
+        assert_eq!(marks(&register).await, [(11, false), (12, true)]);
+    }
+    register.join(1, 13).await;
+    assert_eq!(marks(&register).await, [(11, false), (12, true), (13, false)]);
+    set(&register, 11, true).await;
+    set(&register, 13, true).await;
+    assert!(marks(&register).await.iter().all(|(_, is_background)| *is_background));
+    assert_eq!(register.list(None, 9).await, [(1, 3)]);
+    for _ in 0..2 {
+        set(&register, 11, false).await;
+        assert_eq!(marks(&register).await, [(11, false), (12, true), (13, true)]);
+    }
+    // With its socket a mark is gone, and of what is not open there is none.
+    register.leave(1, 13).await;
+    set(&register, 13, true).await;
+    register.presence.set_background(user(2), connection(11), true).await.unwrap();
+    register.join(1, 13).await;
+    assert_eq!(marks(&register).await, [(11, false), (12, true), (13, false)]);
+    for socket in [11, 12, 13] {
+        register.leave(1, socket).await;
+    }
+    assert_eq!(marks(&register).await, []);
+    register.expect_silence().await;
 }
 
 pub(super) async fn versions_rise_and_follow_the_time(

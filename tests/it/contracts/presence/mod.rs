@@ -72,6 +72,7 @@ macro_rules! presence_contract {
             the_grace_begins_anew_with_each_leave,
             lists_are_paged_by_id_and_show_sockets_only,
             the_sockets_of_users_are_known_by_id,
+            a_socket_that_nobody_looks_at_is_marked,
             versions_rise_and_follow_the_time,
         );
     };

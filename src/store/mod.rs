@@ -37,6 +37,7 @@ mod sessions;
 mod sockets;
 pub mod sqlite;
 mod standings;
+mod subscriptions;
 mod timelines;
 mod trimming;
 mod users;
@@ -73,6 +74,7 @@ pub use reports::{NewReport, Report, ReportAbout, ReportPage, Reported, Reports}
 pub use sessions::{Session, Sessions, TokenHash};
 pub use sockets::Sockets;
 pub use standings::{BlockPage, ConversationOrigin, Standing, Standings};
+pub use subscriptions::{Absence, MAX_GRANTS, Subscriptions};
 pub use timelines::{
     CHANGED, CHAT, CONVERSATION, Change, EventPage, TimelineEvent, TimelineRange, Timelines,
 };
@@ -104,8 +106,8 @@ store! {
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, ChatKeys, Conversations, DeliveryStore, Erasure,
         Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations,
-        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
-        WechatUsers
+        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings,
+        Subscriptions, Webhooks, WechatUsers
 }
 
 store! {

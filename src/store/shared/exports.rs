@@ -134,6 +134,7 @@ struct UserRecord {
     profile: ProfileRecord,
     identities: Vec<IdentityRecord>,
     restriction: Option<RestrictionRecord>,
+    subscriptions: Vec<SubscriptionRecord>,
 }
 
 #[derive(Serialize)]
@@ -156,6 +157,14 @@ struct RestrictionRecord {
     reason: Option<String>,
     #[sqlx(rename = "created_at")]
     create_time: Timestamp,
+}
+
+#[derive(FromRow, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubscriptionRecord {
+    appid: String,
+    template_id: String,
+    grants: i64,
 }
 
 #[derive(FromRow)]
@@ -190,7 +199,14 @@ async fn exported_user(connection: &mut Conn, id: UserId) -> sqlx::Result<Option
         "SELECT kind, until, reason, created_at FROM restrictions WHERE user_id = $1",
     )
     .bind(id)
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let subscriptions = sqlx::query_as(
+        "SELECT appid, template_id, grants FROM subscription_grants WHERE user_id = $1
+         ORDER BY appid, template_id",
+    )
+    .bind(id)
+    .fetch_all(connection)
     .await?;
     let record = UserRecord {
         id,
@@ -201,6 +217,7 @@ async fn exported_user(connection: &mut Conn, id: UserId) -> sqlx::Result<Option
         profile: ProfileRecord { public: row.public_profile, hidden: row.hidden_profile },
         identities,
         restriction,
+        subscriptions,
     };
     Ok(Some(ExportedUser { record: json(&record)?, avatar: row.avatar }))
 }

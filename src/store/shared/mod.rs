@@ -25,6 +25,7 @@ mod reports;
 mod sessions;
 mod sockets;
 mod standings;
+mod subscriptions;
 mod timelines;
 mod users;
 mod webhooks;

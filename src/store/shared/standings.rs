@@ -199,7 +199,7 @@ fn read_restriction((kind, until): (String, Option<Timestamp>)) -> sqlx::Result<
 }
 
 /// Whether there is such a person: nobody blocks or restricts the service itself. An erasure waits for the end, and then takes what is written about the user.
-async fn exists(connection: &mut Conn, user: UserId) -> sqlx::Result<bool> {
+pub(super) async fn exists(connection: &mut Conn, user: UserId) -> sqlx::Result<bool> {
     let found = sqlx::query(concat!(
         "SELECT 1 FROM users WHERE id = $1 AND kind = 'person' AND erased_at IS NULL",
         sql!(for "SHARE")

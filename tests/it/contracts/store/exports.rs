@@ -280,7 +280,8 @@ pub(super) async fn uploads_come_in_pages<D: Database>() {
 }
 
 /// Where a user's id stands, and what the export and the erasure do with the row.
-const COLUMNS: [(&str, &str); 24] = [
+const COLUMNS: [(&str, &str); 26] = [
+    ("absences.user_id", "not exported: which messages are due; erased"),
     ("blocks.blocked_id", "not exported: it is the blocker's; erased"),
     ("blocks.blocker_id", "exported; erased"),
     ("chat_revisions.changed_by", "not exported: recalled is recalled; erased by the sender"),
@@ -302,6 +303,7 @@ const COLUMNS: [(&str, &str); 24] = [
     ("restrictions.user_id", "exported; erased"),
     ("sessions.user_id", "exported without the token; revoked, and deleted later"),
     ("standing_changes.user_id", "not exported: when caches look again; stays for a while"),
+    ("subscription_grants.user_id", "exported; erased"),
     ("timeline_events.user_id", "not exported: where chats stand that are; trimmed"),
     ("timelines.user_id", "not exported: how far they are counted; erased"),
     ("users.id", "exported; erased"),
@@ -323,7 +325,7 @@ const OTHERS: [&str; 11] = [
 ];
 
 /// What ids of other things are called.
-const OTHER_IDS: [&str; 11] = [
+const OTHER_IDS: [&str; 12] = [
     "change_id",
     "chat_id",
     "client_msg_id",
@@ -335,6 +337,7 @@ const OTHER_IDS: [&str; 11] = [
     "mention_id",
     "next_connection_id",
     "next_user_id",
+    "template_id",
 ];
 
 pub(super) async fn every_table_with_a_users_id_is_thought_of<D: Database>() {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod parts;
+mod subscribe;
 mod told;
 mod work;
 
@@ -22,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     cluster::Cluster,
     parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
+    subscribe::Subscribe,
     told::Told,
     work::{own_work, shared_work},
 };
@@ -49,6 +51,7 @@ use crate::{
         postgres::PgStore,
         sqlite::{ServiceLock, SqliteStore},
     },
+    subscribe::SubscribeSender,
     telemetry, ws,
 };
 
@@ -119,14 +122,16 @@ async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
-        Self::build_with(settings, clock, Vec::new()).await
+        Self::build_with(settings, clock, Vec::new(), None).await
     }
 
-    /// As [`App::build`], with further rules for sends, asked after the service's own.
+    /// As [`App::build`], with further rules for sends, asked after the service's own, and with something else than
+    /// WeChat that sends subscribe messages.
     pub async fn build_with(
         settings: Settings,
         clock: Clock,
         rules: Vec<Arc<dyn Rule>>,
+        sender: Option<Arc<dyn SubscribeSender>>,
     ) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
         let admin = match settings.admin.listen {
@@ -153,6 +158,7 @@ impl App {
             media(&settings, &clock, &listener, Arc::clone(&store), storage, limits.clone())
                 .await?;
 
+        let subscribe = Subscribe::new(&settings, &store, &presence, &clock, sender)?;
         let told = Told::new(&settings, &store, media.links().clone(), &clock)?;
 
         let background = TaskTracker::new();
@@ -165,14 +171,7 @@ impl App {
             background.clone(),
         )
         .await?;
-        let batcher = {
-            let delivery = Arc::clone(&delivery);
-            Batcher::start(
-                Arc::clone(&store) as _,
-                linger(&settings),
-                Box::new(move |committed| delivery.committed(committed)),
-            )
-        };
+        let batcher = start_batcher(&settings, &store, &delivery);
         let standings = Standings::new(Arc::clone(&store), clock.clone());
         let hook = before_send(&settings, &store, media.links(), &clock)?;
         let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules);
@@ -190,6 +189,7 @@ impl App {
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
         let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(decided);
+        let more_work = more_work.chain(subscribe.work);
         for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
@@ -204,6 +204,7 @@ impl App {
             exporter,
             feed: told.feed,
             webhooks: told.webhooks,
+            subscriptions: subscribe.subscriptions,
             messaging,
             delivery,
             store,
@@ -302,6 +303,12 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn start_batcher(settings: &Settings, store: &Arc<dyn Store>, delivery: &Arc<Delivery>) -> Batcher {
+    let delivery = Arc::clone(delivery);
+    let committed = Box::new(move |committed: &_| delivery.committed(committed));
+    Batcher::start(Arc::clone(store) as _, linger(settings), committed)
 }
 
 /// By which names a listener of its own may be reached.

@@ -42,6 +42,7 @@ pub mod service;
 pub mod signing;
 pub mod standing;
 pub mod store;
+pub mod subscribe;
 pub mod telemetry;
 pub mod trimming;
 pub mod wechat;

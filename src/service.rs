@@ -24,6 +24,7 @@ use crate::{
     presence::Presence,
     redis::Instances,
     store::Store,
+    subscribe::Subscriptions,
 };
 
 /// The parts of a running replica.
@@ -42,6 +43,8 @@ pub struct Service {
     pub feed: Option<Feed>,
     /// The endpoints that are told what happens.
     pub webhooks: Webhooks,
+    /// What users let WeChat tell them, if anything is asked.
+    pub subscriptions: Option<Subscriptions>,
     /// What a user can do with chats.
     pub messaging: Messaging,
     /// What whoever keeps order does.

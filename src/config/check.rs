@@ -36,8 +36,8 @@ impl Settings {
         if self.outbox.enabled == Some(false) && self.reads_outbox() {
             return Err(ConfigError::new(
                 "outbox.enabled",
-                "false leaves nothing to read for `feed.enabled` and `webhooks.endpoints`; leave it \
-                 unset, or have neither",
+                "false leaves nothing to read for `feed.enabled`, `webhooks.endpoints` and \
+                 `wechat.subscribe.template_id`; leave it unset, or have none of them",
             ));
         }
         if self.wechat.secret.is_empty() != self.wechat.appid.is_empty() {
@@ -58,7 +58,28 @@ impl Settings {
             SigningKey::parse(hook.secret.reveal())
                 .map_err(|error| ConfigError::new("hooks.before_send.secret", error))?;
         }
-        self.check_mini_programs()
+        self.check_mini_programs()?;
+        self.check_subscribe()
+    }
+
+    fn check_subscribe(&self) -> Result<(), ConfigError> {
+        let subscribe = &self.wechat.subscribe;
+        match (&subscribe.template_id, subscribe.fields.is_empty()) {
+            (None, false) => Err(ConfigError::new(
+                "wechat.subscribe.template_id",
+                "`wechat.subscribe.fields` are those of a template; set its id, or have none",
+            )),
+            (Some(_), true) => Err(ConfigError::new(
+                "wechat.subscribe.fields",
+                "a template has fields, and WeChat refuses a message without them; say what they \
+                 hold",
+            )),
+            (Some(_), false) if !self.wechat_login() => Err(ConfigError::new(
+                "wechat.subscribe.template_id",
+                "a template is one of a mini program; set `wechat.appid` and `wechat.secret`",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_jwt(&self) -> Result<(), ConfigError> {

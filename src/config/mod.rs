@@ -3,6 +3,7 @@
 mod check;
 mod endpoints;
 mod load;
+mod subscribe;
 mod urls;
 mod values;
 
@@ -15,6 +16,7 @@ use url::Url;
 pub use endpoints::Endpoint;
 use endpoints::endpoints;
 pub use load::{Overrides, load};
+pub use subscribe::Subscribe;
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
     days, http_url, list, metrics_listen, millis, namespace, optional_address, optional_http_url,
@@ -262,6 +264,8 @@ pub struct Wechat {
     pub secret: Secret,
     /// Further mini programs.
     pub apps: Vec<WechatApp>,
+    /// Messages to whoever is away.
+    pub subscribe: Subscribe,
 }
 
 /// A mini program.
@@ -496,7 +500,8 @@ impl Settings {
 
     /// Whether the outbox has readers.
     pub fn reads_outbox(&self) -> bool {
-        self.feed.enabled || !self.webhooks.endpoints.is_empty()
+        let has_messages = self.wechat.subscribe.template_id.is_some();
+        self.feed.enabled || !self.webhooks.endpoints.is_empty() || has_messages
     }
 
     /// Whether there is a login by WeChat.

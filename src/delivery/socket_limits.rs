@@ -149,8 +149,11 @@ mod tests {
     use super::*;
 
     fn open(sockets: &[(i64, bool)]) -> Vec<Connection> {
-        let connection =
-            |&(id, is_sure)| Connection { id: ConnectionId::new(id).unwrap(), is_sure, is_background: false };
+        let connection = |&(id, is_sure)| Connection {
+            id: ConnectionId::new(id).unwrap(),
+            is_sure,
+            is_background: false,
+        };
         sockets.iter().map(connection).collect()
     }
 

@@ -15,6 +15,7 @@ mod open_id;
 pub mod payload;
 mod subscription;
 pub mod system_line;
+mod template_field;
 pub mod text;
 pub mod user;
 
@@ -37,5 +38,6 @@ pub use open_id::{OpenId, WechatUser};
 pub use payload::Payload;
 pub use subscription::{InvalidTemplateId, MessageTemplate, TemplateId};
 pub use system_line::SystemLine;
+pub use template_field::{FieldError, FieldFacts, FieldKind, FieldSource, TemplateField};
 pub use text::{ClientMsgId, Content, DeviceId, TextError, UserName};
 pub use user::{AvatarHash, AvatarUrl, User};

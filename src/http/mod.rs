@@ -24,6 +24,7 @@ mod people;
 pub mod progress;
 mod reports;
 mod serve;
+mod subscriptions;
 mod uploads;
 mod views;
 
@@ -63,6 +64,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(blocks::blocked))
         .routes(routes!(blocks::block, blocks::unblock))
         .routes(routes!(reports::report))
+        .routes(routes!(subscriptions::report))
         .routes(routes!(conversations::list, groups::begin))
         .routes(routes!(conversations::one, groups::change))
         .routes(routes!(groups::members, groups::add_members))

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::document;
 use crate::{
+    domain::TemplateId,
     protocol::fault::{ApiError, ErrorCode},
     service::Service,
 };
@@ -109,6 +110,10 @@ pub(super) struct ServiceView {
     wechat_login: bool,
     /// Whether people can be found by name: `/v1/users`.
     directory: bool,
+    /// The templates of subscribe messages that a mini program asks its user for; what it is answered goes to
+    /// `/v1/wechat/subscriptions`.
+    #[schema(value_type = Vec<String>)]
+    subscribe_templates: Vec<TemplateId>,
 }
 
 /// What the service offers
@@ -120,6 +125,7 @@ pub(super) async fn service(State(service): State<Arc<Service>>) -> Json<Service
         demo_login: settings.auth.demo_login,
         wechat_login: settings.wechat_login(),
         directory: settings.users.directory,
+        subscribe_templates: settings.wechat.subscribe.template_id.iter().cloned().collect(),
     })
 }
 

@@ -98,6 +98,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_slow_readers_total", "Sockets closed because their queue was full"),
     (Kind::Counter, "imserver_socket_ends_total", "Sockets that ended, by close code"),
     (Kind::Gauge, "imserver_sockets", "Open sockets, by kind"),
+    (Kind::Counter, "imserver_subscribe_messages_total", "Subscribe messages, by how they ended"),
     (Kind::Counter, "imserver_timeline_events_trimmed_total", "Events trimmed by age and length"),
     (Kind::Gauge, "imserver_webhook_dead", "Webhooks that were given up and may be repeated"),
     (

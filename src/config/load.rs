@@ -238,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn a_template_has_fields_and_a_mini_program() {
+        let template = "[wechat.subscribe]\ntemplate_id = 't-1'\n\
+                        [wechat.subscribe.fields]\nthing1 = 'preview'\nname2 = 'sender'\n";
+        let app = "[wechat]\nappid = 'wx1'\nsecret = 's1'\n";
+        let settings = in_a_file(&format!("{app}{template}")).unwrap();
+        let fields = settings.wechat.subscribe.fields.iter().map(|field| field.name.as_str());
+        assert_eq!(fields.collect::<Vec<_>>(), ["name2", "thing1"]);
+        assert!(settings.reads_outbox() && !in_a_file(app).unwrap().reads_outbox());
+        let text = in_a_file(template).unwrap_err().to_string();
+        assert!(text.contains("wechat.subscribe.template_id"), "{text}");
+        let off = format!("[outbox]\nenabled = false\n{app}{template}");
+        assert!(in_a_file(&off).unwrap_err().to_string().contains("outbox.enabled"));
+    }
+
+    #[test]
     fn tokens_are_taken_where_all_is_said_of_them() {
         let jwt = "[auth.jwt]\nissuer = 'i'\naudience = 'a'\n";
         let key =
@@ -373,6 +388,15 @@ mod tests {
             ("IMSERVER__HOOKS__BEFORE_SEND__TIMEOUT_MS", "2001", "before_send.timeout_ms"),
             ("IMSERVER__HOOKS__BEFORE_SEND__ON_FAILURE", "perhaps", "before_send.on_failure"),
             ("IMSERVER__CHAT__WHO_MAY_WRITE", "nobody", "chat.who_may_write"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__TEMPLATE_ID", "模板", "subscribe.template_id"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__TEMPLATE_ID", "t", "wechat.subscribe.fields"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__FIELDS", r#"{"thing1":"preview"}"#, "template_id"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__FIELDS", r#"{"amount1":"preview"}"#, "`amount1`"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__FIELDS", r#"{"thing1":"hunter2"}"#, "`thing1`"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__FIELDS", r#"{"time1":"sender"}"#, "`time1`"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__FIELDS", "hunter2", "subscribe.fields"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__FIELDS", r#"{"thing1":7}"#, "subscribe.fields"),
+            ("IMSERVER__WECHAT__SUBSCRIBE__SHOW_CONTENT", "perhaps", "show_content"),
             ("IMSERVER__LOG__FORMAT", "xml", "format"),
         ] {
             let text = refusal(&[(key, value)]);

@@ -26,6 +26,7 @@ mod outbox;
 mod readme;
 mod smoke;
 mod stack;
+mod subscribe;
 mod tokens;
 mod trimming;
 mod webhooks;

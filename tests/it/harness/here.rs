@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, mpsc},
     thread::JoinHandle,
 };
@@ -11,6 +12,7 @@ use imserver::{
     app::App,
     clock::Clock,
     config::{self, Overrides},
+    subscribe::SubscribeSender,
 };
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -25,24 +27,39 @@ pub struct Here {
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _home: TempDir,
+    home: TempDir,
 }
+
+/// What sends subscribe messages in place of WeChat.
+pub type Sender = Arc<dyn SubscribeSender>;
 
 impl Here {
     /// Starts it with the default settings, and with these rules after its own.
     pub fn start(rules: Vec<Arc<dyn Rule>>) -> Self {
+        Self::start_with(&[], rules, None)
+    }
+
+    /// The same with further settings, and another sender of subscribe messages.
+    pub fn start_with(
+        further: &[(&str, &str)],
+        rules: Vec<Arc<dyn Rule>>,
+        sender: Option<Sender>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", home.path().join("im.db").display());
         let settings =
             [("server.listen", "127.0.0.1:0"), ("metrics.listen", ""), ("database.url", &database)];
-        let values = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let settings = settings.iter().chain(further);
+        let values =
+            settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let settings = config::load(&Overrides { file: None, values }).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (started, starts) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
-                let app = App::build_with(settings, Clock::system(), rules).await.unwrap();
+                let app = App::build_with(settings, Clock::system(), rules, sender).await;
+                let app = app.unwrap();
                 started.send(app.addr().unwrap()).unwrap();
                 tokio::select! {
                     ended = app.run(std::future::pending()) => ended.unwrap(),
@@ -51,7 +68,18 @@ impl Here {
             });
         });
         let addr = starts.recv_timeout(DEADLINE).expect("the service did not start");
-        Self { addr, http: http_client(), stop: Some(stop), thread: Some(thread), _home: home }
+        Self { addr, http: http_client(), stop: Some(stop), thread: Some(thread), home }
+    }
+
+    /// The folder of its database.
+    pub fn folder(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Somebody who is logged in by the code that WeChat takes for this openid.
+    pub async fn wechat_person(&self, openid: &str) -> Person {
+        let response = self.post("/v1/login/wechat", &json!({"code": openid})).await;
+        Person::logged_in(response, self.addr, &self.http).await
     }
 
     /// `POST` of a JSON body without a token.

@@ -203,6 +203,12 @@ fn routes(seat: &Seat<'_>) -> Vec<Route> {
             "/v1/reports",
             Some(json!({"reportedUserId": peer, "reason": "spam"})),
         ),
+        route(
+            "POST",
+            "/v1/wechat/subscriptions",
+            "/v1/wechat/subscriptions",
+            Some(json!({"accepted": [], "rejected": []})),
+        ),
         get("/v1/conversations", "/v1/conversations"),
         get(chats, &format!("/v1/conversations/{conversation}/chats")),
         get("/v1/conversations/{id}", &format!("/v1/conversations/{conversation}")),

@@ -118,6 +118,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "outbox",
         &["clock", "config", "domain", "http_client", "jobs", "media", "public_addresses", "store"],
     ),
+    ("subscribe", &["domain", "jobs", "outbox", "presence", "store"]),
     ("api_errors", &["domain", "limits", "outbox", "presence", "protocol", "store"]),
     ("revocation", &["auth", "delivery", "store"]),
     ("trimming", &["clock", "domain", "jobs", "store"]),
@@ -140,6 +141,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "presence",
             "redis",
             "store",
+            "subscribe",
         ],
     ),
     (

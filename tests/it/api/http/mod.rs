@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 61] = [
+pub const ROUTES: [(&str, &[&str]); 62] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -33,6 +33,7 @@ pub const ROUTES: [(&str, &[&str]); 61] = [
     ("/v1/blocks", &["GET"]),
     ("/v1/blocks/{userId}", &["DELETE", "PUT"]),
     ("/v1/reports", &["POST"]),
+    ("/v1/wechat/subscriptions", &["POST"]),
     ("/v1/conversations", &["GET", "POST"]),
     ("/v1/conversations/{id}", &["GET", "PUT"]),
     ("/v1/conversations/{id}/members", &["GET", "POST"]),

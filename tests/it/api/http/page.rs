@@ -69,7 +69,9 @@ async fn a_file_is_kept_for_ever_only_under_its_own_version() {
 async fn the_service_says_what_it_offers() {
     let server = Server::start();
     let offers = json_of(server.get("/v1/service").await).await;
-    assert_eq!(offers, json!({"demoLogin": true, "wechatLogin": false, "directory": true}));
+    let expected = json!({"demoLogin": true, "wechatLogin": false, "directory": true,
+        "subscribeTemplates": []});
+    assert_eq!(offers, expected);
 
     let server = Start::default()
         .set("auth.demo_login", false)
@@ -78,7 +80,9 @@ async fn the_service_says_what_it_offers() {
         .set("wechat.secret", "0123456789abcdef0123456789abcdef")
         .run();
     let offers = json_of(server.get("/v1/service").await).await;
-    assert_eq!(offers, json!({"demoLogin": false, "wechatLogin": true, "directory": false}));
+    let expected = json!({"demoLogin": false, "wechatLogin": true, "directory": false,
+        "subscribeTemplates": []});
+    assert_eq!(offers, expected);
     // Two people who cannot sign in are no demo.
     assert_problem(server.get("/demo").await, 404, "not_found").await;
 }

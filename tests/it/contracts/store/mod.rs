@@ -38,6 +38,7 @@ mod service;
 mod sessions;
 mod sqlite;
 mod standings;
+mod subscriptions;
 mod timelines;
 mod trims;
 mod users;
@@ -145,6 +146,15 @@ macro_rules! store_contract {
                     a_restriction_replaces_the_one_before,
                     a_change_of_a_standing_is_found_by_its_time,
                     what_is_fixed_about_a_conversation_is_found,
+                ];
+                subscriptions: [
+                    each_accept_is_one_grant,
+                    whoever_has_a_grant_and_has_not_read_is_away,
+                    of_all_callers_one_takes_an_absence,
+                    an_absence_ends_when_it_is_read,
+                    what_was_not_sent_is_given_back_once,
+                    a_grant_is_spent_once_for_many_absences,
+                    an_erased_user_has_neither_grants_nor_absences,
                 ];
                 holds: [
                     a_key_is_at_one_caller_at_a_time,

@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete backends.
 
 mod cluster;
+mod moderation;
 mod parts;
 mod told;
 mod work;
@@ -21,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     cluster::Cluster,
+    moderation::machines,
     parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
     told::Told,
     work::{own_work, shared_work},
@@ -175,6 +177,8 @@ impl App {
         };
         let standings = Standings::new(Arc::clone(&store), clock.clone());
         let hook = before_send(&settings, &store, media.links(), &clock)?;
+        let machines = machines(&settings, &store)?;
+        let rules = machines.words.into_iter().chain(rules).collect();
         let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules);
         let messaging = Messaging::new(
             Arc::clone(&store),
@@ -183,18 +187,18 @@ impl App {
             Arc::clone(&delivery),
             Arc::clone(&presence),
             standings.clone(),
-            conversation_rules(&settings),
+            conversation_rules(&settings, machines.names.clone()),
         );
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
-        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(decided);
+        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow, machines.work]).chain(decided);
         for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
-        let accounts = accounts(&settings, &store, auth, tokens, &standings, &limits)?;
+        let accounts = accounts(&settings, &store, auth, tokens, &standings, &limits, machines.names)?;
         let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
             moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),

@@ -10,6 +10,7 @@ mod limits;
 mod may_write;
 mod media;
 mod strangers;
+mod words;
 
 use async_trait::async_trait;
 
@@ -22,6 +23,7 @@ pub use limits::SendLimit;
 pub use may_write::MayWrite;
 pub use media::ShownMedia;
 pub use strangers::Strangers;
+pub use words::Words;
 
 /// A rule about chats, asked before one is committed.
 ///

@@ -7,11 +7,12 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, LoginRules},
     admission::{
         BeforeSend, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers,
     },
     auth::Auth,
+    checks::names::Names,
     clock::Clock,
     config::{self, DatabaseUrl, Settings, VisibleTo, WechatApp},
     http_client::http_client,
@@ -43,13 +44,14 @@ fn visible(settings: &Settings) -> Acquaintance {
 }
 
 /// The rules of all conversations.
-pub(super) fn conversation_rules(settings: &Settings) -> messaging::Rules {
+pub(super) fn conversation_rules(settings: &Settings, names: Names) -> messaging::Rules {
     messaging::Rules {
         visible: visible(settings),
         replay_limit: settings.delivery.replay_limit,
         who_may_write: settings.chat.who_may_write,
         recall_window: settings.chat.recall,
         groups: settings.groups.rules(),
+        names,
     }
 }
 
@@ -138,6 +140,7 @@ pub(super) fn accounts(
     tokens: TokenVerifier,
     standings: &Standings,
     limits: &Limits,
+    names: Names,
 ) -> anyhow::Result<Accounts> {
     Ok(Accounts::new(
         Arc::clone(store),
@@ -145,7 +148,7 @@ pub(super) fn accounts(
         mini_programs(settings)?,
         tokens,
         standings.clone(),
-        settings.auth.demo_login,
+        LoginRules { demo: settings.auth.demo_login, names },
         limits.clone(),
     ))
 }

@@ -1,5 +1,9 @@
 //! Checks of what users write and send: what a checker may say, whoever it is.
 
+pub mod names;
+pub mod notes;
+pub mod words;
+
 use std::fmt;
 
 use async_trait::async_trait;

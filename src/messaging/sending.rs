@@ -283,7 +283,14 @@ impl Messaging {
         if self.ensured.lock().has_all(epoch, users) {
             return Ok(());
         }
-        self.store.ensure_users(users).await?;
+        let named: Vec<_> = users
+            .iter()
+            .map(|(id, name)| {
+                let placeholder = || UserName::placeholder(id.get());
+                (*id, self.rules.names.at_once(name).cloned().unwrap_or_else(placeholder))
+            })
+            .collect();
+        self.store.ensure_users(&named).await?;
         self.ensured.lock().add(epoch, users);
         Ok(())
     }

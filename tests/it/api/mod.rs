@@ -30,4 +30,5 @@ mod tokens;
 mod trimming;
 mod webhooks;
 mod wechat;
+mod words;
 mod ws;

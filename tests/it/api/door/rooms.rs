@@ -53,13 +53,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("signing", &[]),
     ("avatar", &["picture"]),
     ("domain", &["clock"]),
-    ("checks", &["domain"]),
     ("http_client", &["public_addresses"]),
     ("identity", &["clock", "domain", "http_client", "secret"]),
     ("healthcheck", &["http_client"]),
     ("protocol", &["clock", "domain"]),
     ("wechat", &["domain", "http_client", "secret"]),
     ("store", &["clock", "coalescer", "domain"]),
+    ("checks", &["domain", "protocol", "store"]),
     ("config", &["domain", "identity", "secret", "signing", "store"]),
     ("telemetry", &["config", "output"]),
     ("bus", &["domain", "protocol", "redis"]),
@@ -75,6 +75,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admission",
         &[
+            "checks",
             "clock",
             "coalescer",
             "domain",
@@ -92,6 +93,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "admission",
             "bus",
+            "checks",
             "clock",
             "delivery",
             "domain",
@@ -105,8 +107,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "accounts",
         &[
-            "auth", "avatar", "domain", "identity", "limits", "protocol", "standing", "store",
-            "wechat",
+            "auth", "avatar", "checks", "domain", "identity", "limits", "protocol", "standing",
+            "store", "wechat",
         ],
     ),
     ("admin", &["auth", "domain", "protocol", "store"]),

@@ -57,6 +57,10 @@ impl Folding {
         if matches!(c, '\u{ac00}'..='\u{d7a3}') {
             return each(c);
         }
+        // The most characters by far stand for themselves, or for a simplified one.
+        if matches!(c, '\u{4e00}'..='\u{9fff}') {
+            return each(self.0.get(&c).copied().unwrap_or(c));
+        }
         for lower in std::iter::once(c).nfkd().flat_map(char::to_lowercase) {
             match lower {
                 'ß' => {

@@ -144,9 +144,8 @@ mod tests {
         file.write_all(bytes).unwrap();
         let name = file.path().file_name().unwrap().to_string_lossy().into_owned();
         let read = read(file.path()).map_err(|error| error.to_string())?;
-        let of = |Entry { word, action, line }| {
-            (word, action, line.to_string().replace(&name, "list"))
-        };
+        let of =
+            |Entry { word, action, line }| (word, action, line.to_string().replace(&name, "list"));
         Ok(read.into_iter().map(of).collect())
     }
 

@@ -140,9 +140,8 @@ impl Found {
         if self.masked.is_empty() {
             return None;
         }
-        let masked = text.char_indices().map(|(at, c)| {
-            if self.masked.contains(&at) { MASK } else { c }
-        });
+        let masked =
+            text.char_indices().map(|(at, c)| if self.masked.contains(&at) { MASK } else { c });
         Some(masked.collect())
     }
 }
@@ -187,11 +186,13 @@ fn counts(
 ) -> bool {
     let places = letters.places();
     let touches = |place: usize| {
-        place.checked_sub(1).and_then(|before| places.get(before)).zip(places.get(place)).is_some_and(
-            |(left, right)| {
+        place
+            .checked_sub(1)
+            .and_then(|before| places.get(before))
+            .zip(places.get(place))
+            .is_some_and(|(left, right)| {
                 left.is_spaced() && right.is_spaced() && right.gap() == Gap::None
-            },
-        )
+            })
     };
     if touches(start) || touches(end) {
         return false;

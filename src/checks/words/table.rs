@@ -150,16 +150,19 @@ impl Table {
 
 impl Letters {
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "a text is shorter, and each half is a byte")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a text is shorter, and each half is a byte"
+    )]
     fn add(&mut self, cell: Cell, at: usize, gap: &mut u32) {
         match cell {
             UNSEEN => {}
             SOFT => *gap = (*gap).max(1),
             HARD => *gap = 2,
             _ => {
-                let code = (cell & !SPACED).checked_sub(FIRST_CODE).map_or(0, |code| {
-                    usize::from(code) + SECOND_BYTES
-                });
+                let code = (cell & !SPACED)
+                    .checked_sub(FIRST_CODE)
+                    .map_or(0, |code| usize::from(code) + SECOND_BYTES);
                 let second = FIRST_SECOND_BYTE + (code % SECOND_BYTES) as u8;
                 self.bytes.extend([(code / SECOND_BYTES) as u8, second]);
                 self.places.push(Place(at as u32 | *gap << 29 | u32::from(cell >> 15) << 31));

@@ -1,6 +1,6 @@
 //! What is found and what is not.
 
-use std::io::Write;
+use std::{io::Write, sync::LazyLock};
 
 use proptest::prelude::*;
 
@@ -38,9 +38,11 @@ fn ordinary_chats_pass() {
 
 #[test]
 fn evasions_are_found() {
-    for line in MUST_HIT.lines() {
-        let (word, text) = line.split_once('\t').unwrap();
-        assert!(is_found(&filter(word), text), "{line}");
+    let lines: Vec<_> = MUST_HIT.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    let words: Vec<_> = lines.iter().map(|(word, _)| *word).collect();
+    let listed = filter(&words.join("\n"));
+    for (word, text) in lines {
+        assert!(is_found(&listed, text), "{word} {text}");
     }
     let filter = filter("加微信\n賭博\nass\nfree money\ncasino");
     for text in [
@@ -108,12 +110,13 @@ fn the_table_folds_as_the_lists_do() {
     let folding = Folding::new();
     let known = ['a', '微', '\u{2a6d6}', '발'];
     let table = Table::new(&folding, &known);
-    for c in '\0'..=char::MAX {
+    for c in ('\0'..='\u{33fff}').chain('\u{e0000}'..='\u{e0fff}') {
         let text = c.to_string();
         let mut expected = Vec::new();
         for letter in letters(&folding, &text) {
             let place = known.iter().position(|it| *it == letter.letter);
-            expected.extend(place.map_or([0, 130], |place| [1, 130 + u8::try_from(place).unwrap()]));
+            expected
+                .extend(place.map_or([0, 130], |place| [1, 130 + u8::try_from(place).unwrap()]));
         }
         assert_eq!(table.read(&text).bytes, expected, "{c:?}");
     }
@@ -140,6 +143,10 @@ fn evaded(word: &'static str) -> impl Strategy<Value = String> {
     })
 }
 
+// To make the table takes long without optimization.
+static PLANTED: LazyLock<WordFilter> = LazyLock::new(|| filter("代开发票\n赌博\ncasino"));
+static MASKING: LazyLock<WordFilter> = LazyLock::new(|| filter("赌博\tmask\n博彩\tmask\nas\tmask"));
+
 proptest! {
     #[test]
     fn a_planted_word_is_found(
@@ -147,15 +154,13 @@ proptest! {
         text in prop_oneof![evaded("代开发票"), evaded("赌博"), evaded("casino")],
         after in "[a-z0-9 ，。你好\u{4e00}-\u{4fff}]{0,40}",
     ) {
-        let filter = filter("代开发票\n赌博\ncasino");
         let text = [&before, &text, &after].map(String::as_str).join("，");
-        prop_assert!(is_found(&filter, &text), "{}", text);
+        prop_assert!(is_found(&PLANTED, &text), "{}", text);
     }
 
     #[test]
     fn masking_changes_only_what_matched(text in "[赌博彩as \n*。*😀\u{301}Ａ-Ｚa-z]{0,60}") {
-        let filter = filter("赌博\tmask\n博彩\tmask\nas\tmask");
-        match filter.find(&text) {
+        match MASKING.find(&text) {
             Some(found) => {
                 let masked = found.masked(&text).unwrap();
                 prop_assert_eq!(masked.chars().count(), text.chars().count());

@@ -28,7 +28,8 @@ fn filter() -> WordFilter {
 fn words(c: &mut Criterion) {
     let filter = filter();
     let han: String = (0..2_000).map(|number| common(number * 31 + 5)).collect();
-    let latin: String = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(2_000).collect();
+    let latin: String =
+        "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(2_000).collect();
     let mixed: String = (0..2_000).map(|n| if n % 7 < 5 { common(n * 17) } else { '，' }).collect();
     for (name, text) in [("han", &han), ("latin", &latin), ("mixed", &mixed)] {
         c.bench_function(name, |b| b.iter(|| filter.find(black_box(text))));

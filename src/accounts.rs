@@ -159,8 +159,7 @@ impl Accounts {
             }
             _ => None,
         };
-        let is_known = name.is_none()
-            && (avatar_url.is_none() || avatar_url == user.avatar_url);
+        let is_known = name.is_none() && (avatar_url.is_none() || avatar_url == user.avatar_url);
         if !is_known {
             let facts = UserFacts { name, avatar_url: avatar_url.map(Some), profile: None };
             let told = self.store.update_user(user.id, &facts).await?;

@@ -31,6 +31,7 @@ use crate::{
     admin::Admin,
     admission::Rule,
     auth::{Auth, host::HostPolicy, origin::OriginPolicy},
+    checks::TextCheck,
     clock::Clock,
     config::{DatabaseUrl, MetricsListen, Settings},
     delivery::Delivery,
@@ -68,6 +69,15 @@ const LEAVE_WAIT: Duration = Duration::from_secs(8);
 struct Metrics {
     listener: TcpListener,
     handle: PrometheusHandle,
+}
+
+/// Parts that no setting asks for.
+#[derive(Default)]
+pub struct Further {
+    /// Rules for sends, asked after the service's own.
+    pub rules: Vec<Arc<dyn Rule>>,
+    /// What checks texts, if the settings say that they are checked.
+    pub text_check: Option<Arc<dyn TextCheck>>,
 }
 
 /// A replica that is bound to its addresses and ready to run.
@@ -121,14 +131,14 @@ async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
-        Self::build_with(settings, clock, Vec::new()).await
+        Self::build_with(settings, clock, Further::default()).await
     }
 
-    /// As [`App::build`], with further rules for sends, asked after the service's own.
+    /// As [`App::build`], with parts that no setting asks for.
     pub async fn build_with(
         settings: Settings,
         clock: Clock,
-        rules: Vec<Arc<dyn Rule>>,
+        Further { rules, text_check }: Further,
     ) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
         let admin = match settings.admin.listen {
@@ -176,10 +186,11 @@ impl App {
             )
         };
         let standings = Standings::new(Arc::clone(&store), clock.clone());
-        let hook = before_send(&settings, &store, media.links(), &clock)?;
-        let machines = machines(&settings, &store)?;
+        let hook = before_send(&settings, media.links(), &clock)?;
+        let machines = machines(&settings, &store, text_check)?;
+        let deciders = machines.texts.into_iter().chain(hook).collect();
         let rules = machines.words.into_iter().chain(rules).collect();
-        let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules);
+        let (door, decided) = door(&settings, &store, &limits, &standings, deciders, rules);
         let messaging = Messaging::new(
             Arc::clone(&store),
             door,
@@ -193,12 +204,14 @@ impl App {
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
-        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow, machines.work]).chain(decided);
+        let more_work =
+            told.work.into_iter().chain(fresh_keys).chain([follow, machines.work]).chain(decided);
         for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
-        let accounts = accounts(&settings, &store, auth, tokens, &standings, &limits, machines.names)?;
+        let accounts =
+            accounts(&settings, &store, auth, tokens, &standings, &limits, machines.names)?;
         let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
             moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),

@@ -286,8 +286,8 @@ impl Messaging {
         let named: Vec<_> = users
             .iter()
             .map(|(id, name)| {
-                let placeholder = || UserName::placeholder(id.get());
-                (*id, self.rules.names.at_once(name).cloned().unwrap_or_else(placeholder))
+                let is_listed = self.rules.names.has_listed_word(name);
+                (*id, if is_listed { UserName::placeholder(id.get()) } else { name.clone() })
             })
             .collect();
         self.store.ensure_users(&named).await?;

@@ -9,7 +9,9 @@ use super::{super::dialect::Now, Conn, Db, sql};
 use crate::{
     clock::Timestamp,
     domain::{ApiKey, ApiKeyId, ApiKeyName, AuditId, Scopes},
-    store::{ApiKeys, AuditEntry, AuditLog, AuditPage, MachineAct, StoreError, TokenHash, rows::cut},
+    store::{
+        ApiKeys, AuditEntry, AuditLog, AuditPage, MachineAct, StoreError, TokenHash, rows::cut,
+    },
 };
 
 /// How old the last note of a key's use is at least when it is used again and noted.

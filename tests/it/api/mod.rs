@@ -26,6 +26,7 @@ mod outbox;
 mod readme;
 mod smoke;
 mod stack;
+mod text_checks;
 mod tokens;
 mod trimming;
 mod webhooks;

@@ -17,9 +17,8 @@ fn listing(list: &str) -> (TempDir, PathBuf, Start) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("words.txt");
     std::fs::write(&path, list).unwrap();
-    let start = Start::default()
-        .set("moderation.words", path.display())
-        .set("limits.enabled", false);
+    let start =
+        Start::default().set("moderation.words", path.display()).set("limits.enabled", false);
     (folder, path, start)
 }
 
@@ -107,7 +106,10 @@ async fn cards_are_read_whole() {
         assert_eq!((&chat["kind"], &chat["content"]), (&json!("card"), &json!("***")));
         let body = &chat["body"];
         assert_eq!((&body["title"], &body["description"]), (&json!("***"), &json!("也可以* **")));
-        assert_eq!((&body["url"], &body["data"]["n"]), (&json!("https://example.com/"), &json!(1.50)));
+        assert_eq!(
+            (&body["url"], &body["data"]["n"]),
+            (&json!("https://example.com/"), &json!(1.50))
+        );
     }
     assert_eq!(zhang.post("/v1/chats", &card("c", "订单", "刷单")).await.status(), 202);
 }
@@ -128,7 +130,8 @@ async fn what_was_sent_before_the_list_came_is_answered_as_before() {
         assert_eq!(repeat.status(), 200);
         assert_eq!(json_of(repeat).await["chat"]["content"], content);
     }
-    assert_problem(zhang.post("/v1/chats", &chat("c", &li, "赌博")).await, 422, "content_rejected").await;
+    assert_problem(zhang.post("/v1/chats", &chat("c", &li, "赌博")).await, 422, "content_rejected")
+        .await;
 }
 
 #[tokio::test]
@@ -140,7 +143,8 @@ async fn names_and_titles_have_no_listed_word() {
         let refused = put(&zhang, "/v1/me", &json!({"name": name})).await;
         assert_problem(refused, 422, "content_rejected").await;
         let group = json!({"kind": "group", "key": "g", "title": name, "userIds": [li.id]});
-        assert_problem(zhang.post("/v1/conversations", &group).await, 422, "content_rejected").await;
+        assert_problem(zhang.post("/v1/conversations", &group).await, 422, "content_rejected")
+            .await;
         // A login goes on without the name.
         let named = server.person(name).await;
         assert_eq!(named.name, format!("用户{}", named.id));

@@ -8,7 +8,8 @@ use std::{
 
 use imserver::{
     admission::Rule,
-    app::App,
+    app::{App, Further},
+    checks::TextCheck,
     clock::Clock,
     config::{self, Overrides},
 };
@@ -31,18 +32,29 @@ pub struct Here {
 impl Here {
     /// Starts it with the default settings, and with these rules after its own.
     pub fn start(rules: Vec<Arc<dyn Rule>>) -> Self {
+        Self::start_with(&[], Further { rules, text_check: None })
+    }
+
+    /// Starts it with these settings, and with what checks texts.
+    pub fn checking(settings: &[(&str, &str)], text_check: Arc<dyn TextCheck>) -> Self {
+        Self::start_with(settings, Further { rules: Vec::new(), text_check: Some(text_check) })
+    }
+
+    fn start_with(more: &[(&str, &str)], further: Further) -> Self {
         let home = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", home.path().join("im.db").display());
         let settings =
             [("server.listen", "127.0.0.1:0"), ("metrics.listen", ""), ("database.url", &database)];
-        let values = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let settings = settings.iter().chain(more);
+        let values =
+            settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let settings = config::load(&Overrides { file: None, values }).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (started, starts) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
-                let app = App::build_with(settings, Clock::system(), rules).await.unwrap();
+                let app = App::build_with(settings, Clock::system(), further).await.unwrap();
                 started.send(app.addr().unwrap()).unwrap();
                 tokio::select! {
                     ended = app.run(std::future::pending()) => ended.unwrap(),

@@ -40,6 +40,7 @@ fn messaging_alone_commits_chats() {
 /// The rooms of `src/` from the lowest up, each with those that it imports. `app` and `cli` put them together,
 /// and may import any.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("breaker", &[]),
     ("clock", &[]),
     ("coalescer", &[]),
     ("descriptors", &[]),
@@ -59,7 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["clock", "domain"]),
     ("wechat", &["domain", "http_client", "secret"]),
     ("store", &["clock", "coalescer", "domain"]),
-    ("checks", &["domain", "protocol", "store"]),
+    ("checks", &["breaker", "domain", "protocol", "store"]),
     ("config", &["domain", "identity", "secret", "signing", "store"]),
     ("telemetry", &["config", "output"]),
     ("bus", &["domain", "protocol", "redis"]),
@@ -75,6 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admission",
         &[
+            "breaker",
             "checks",
             "clock",
             "coalescer",

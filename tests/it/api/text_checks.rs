@@ -54,7 +54,7 @@ fn checking(settings: &[(&str, &str)]) -> (Arc<Scripted>, Here) {
 
 fn checking_by(scripted: &Arc<Scripted>, settings: &[(&str, &str)]) -> Here {
     let own = [("moderation.wechat_text", "true"), ("limits.enabled", "false")];
-    Here::checking(&[&own, settings].concat(), Arc::clone(scripted) as _)
+    Here::checking(&[&own[..], settings].concat(), Arc::clone(scripted) as _)
 }
 
 async fn people(here: &Here) -> (Person, Person) {

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::{Auth, Login, token::Token},
     avatar::{self, AvatarError},
+    checks::{Place, names::Names},
     domain::{
         AvatarHash, GroupChange, GroupRefusal, GroupRules, Identity, RestrictionKind, SessionId,
         User, UserFacts, UserId, UserName,
@@ -49,10 +50,19 @@ pub struct Accounts {
     mini_programs: Arc<[WechatClient]>,
     tokens: Arc<TokenVerifier>,
     standings: Standings,
-    demo_login: bool,
+    rules: LoginRules,
     limits: Limits,
     uploads: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
+}
+
+/// How people log in.
+#[derive(Clone, Debug)]
+pub struct LoginRules {
+    /// Whether a name is enough.
+    pub demo: bool,
+    /// What people may be called. A name that is refused is left away, and the login goes on.
+    pub names: Names,
 }
 
 /// The right to bring the body of an upload into memory; given back when it is dropped.
@@ -69,7 +79,7 @@ impl Accounts {
         mini_programs: Vec<WechatClient>,
         tokens: TokenVerifier,
         standings: Standings,
-        demo_login: bool,
+        rules: LoginRules,
         limits: Limits,
     ) -> Self {
         Self {
@@ -78,7 +88,7 @@ impl Accounts {
             mini_programs: mini_programs.into(),
             tokens: Arc::new(tokens),
             standings,
-            demo_login,
+            rules,
             limits,
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             decoders: Arc::new(Semaphore::new(PICTURES_AT_ONCE)),
@@ -87,10 +97,20 @@ impl Accounts {
 
     /// Logs the demo user of this name in.
     pub async fn log_in_demo(&self, name: &UserName) -> Result<(User, Login), ApiError> {
-        if !self.demo_login {
+        if !self.rules.demo {
             return Err(ApiError::new(ErrorCode::NotFound, "demo login is off"));
         }
-        let user = self.store.user_by_identity(&Identity::demo(name), Some(name)).await?;
+        let names = &self.rules.names;
+        let identity = Identity::demo(name);
+        let mut user = self.store.user_by_identity(&identity, names.at_once(name)).await?;
+        // Not named yet.
+        if user.name == UserName::placeholder(user.id.get())
+            && *name != user.name
+            && names.check(user.id, Place::Name, name.as_str()).await.is_ok()
+        {
+            let renamed = self.store.rename(user.id, name).await?;
+            user = renamed.ok_or_else(ApiError::user_not_found)?;
+        }
         self.begin(user).await
     }
 
@@ -129,9 +149,17 @@ impl Accounts {
         let Vouched { external_id, name, avatar_url } =
             self.tokens.verify(token).await.map_err(token_fault)?;
         let identity = Identity::external(&external_id);
-        let mut user = self.store.user_by_identity(&identity, name.as_ref()).await?;
-        let is_known = name.as_ref().is_none_or(|name| *name == user.name)
-            && (avatar_url.is_none() || avatar_url == user.avatar_url);
+        let names = &self.rules.names;
+        let at_once = name.as_ref().and_then(|name| names.at_once(name));
+        let mut user = self.store.user_by_identity(&identity, at_once).await?;
+        let name = match name {
+            Some(name) if name != user.name => {
+                let checked = names.check(user.id, Place::Name, name.as_str()).await;
+                checked.is_ok().then_some(name)
+            }
+            _ => None,
+        };
+        let is_known = name.is_none() && (avatar_url.is_none() || avatar_url == user.avatar_url);
         if !is_known {
             let facts = UserFacts { name, avatar_url: avatar_url.map(Some), profile: None };
             let told = self.store.update_user(user.id, &facts).await?;

@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete backends.
 
 mod cluster;
+mod moderation;
 mod parts;
 mod subscribe;
 mod told;
@@ -22,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     cluster::Cluster,
+    moderation::machines,
     parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
     subscribe::Subscribe,
     told::Told,
@@ -31,6 +33,7 @@ use crate::{
     admin::Admin,
     admission::Rule,
     auth::{Auth, host::HostPolicy, origin::OriginPolicy},
+    checks::TextCheck,
     clock::Clock,
     config::{DatabaseUrl, MetricsListen, Settings},
     delivery::Delivery,
@@ -69,6 +72,17 @@ const LEAVE_WAIT: Duration = Duration::from_secs(8);
 struct Metrics {
     listener: TcpListener,
     handle: PrometheusHandle,
+}
+
+/// Parts that no setting asks for.
+#[derive(Default)]
+pub struct Further {
+    /// Rules for sends, asked after the service's own.
+    pub rules: Vec<Arc<dyn Rule>>,
+    /// What checks texts, if the settings say that they are checked.
+    pub text_check: Option<Arc<dyn TextCheck>>,
+    /// What sends subscribe messages in place of WeChat.
+    pub sender: Option<Arc<dyn SubscribeSender>>,
 }
 
 /// A replica that is bound to its addresses and ready to run.
@@ -122,16 +136,14 @@ async fn switch_outbox(settings: &Settings, store: &dyn Store) -> anyhow::Result
 impl App {
     /// Opens the database, binds the listeners and starts what runs in the background.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
-        Self::build_with(settings, clock, Vec::new(), None).await
+        Self::build_with(settings, clock, Further::default()).await
     }
 
-    /// As [`App::build`], with further rules for sends, asked after the service's own, and with something else than
-    /// WeChat that sends subscribe messages.
+    /// As [`App::build`], with parts that no setting asks for.
     pub async fn build_with(
         settings: Settings,
         clock: Clock,
-        rules: Vec<Arc<dyn Rule>>,
-        sender: Option<Arc<dyn SubscribeSender>>,
+        Further { rules, text_check, sender }: Further,
     ) -> anyhow::Result<Self> {
         let listener = bind(settings.server.listen, "server.listen").await?;
         let admin = match settings.admin.listen {
@@ -174,8 +186,11 @@ impl App {
         let (started_at, sends) = (clock.now(), Arc::new(AtomicU64::new(0)));
         let batcher = start_batcher(&settings, &store, &delivery, &sends);
         let standings = Standings::new(Arc::clone(&store), clock.clone());
-        let hook = before_send(&settings, &store, media.links(), &clock)?;
-        let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules);
+        let hook = before_send(&settings, media.links(), &clock)?;
+        let machines = machines(&settings, &store, text_check)?;
+        let deciders = machines.texts.into_iter().chain(hook).collect();
+        let rules = machines.words.into_iter().chain(rules).collect();
+        let (door, decided) = door(&settings, &store, &limits, &standings, deciders, rules);
         let messaging = Messaging::new(
             Arc::clone(&store),
             door,
@@ -183,19 +198,20 @@ impl App {
             Arc::clone(&delivery),
             Arc::clone(&presence),
             standings.clone(),
-            conversation_rules(&settings),
+            conversation_rules(&settings, machines.names.clone()),
         );
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
         let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
-        let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(decided);
-        let more_work = more_work.chain(subscribe.work);
+        let more_work = told.work.into_iter().chain(subscribe.work).chain(fresh_keys);
+        let more_work = more_work.chain([follow, machines.work]).chain(decided);
         for work in own_work.into_iter().chain(shared_work).chain(more_work) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
-        let accounts = accounts(&settings, &store, auth, tokens, &standings, &limits)?;
+        let accounts =
+            accounts(&settings, &store, auth, tokens, &standings, &limits, machines.names)?;
         let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
             moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),

@@ -7,6 +7,7 @@ pub mod api_errors;
 pub mod app;
 pub mod auth;
 pub mod avatar;
+pub mod breaker;
 pub mod bus;
 pub mod checks;
 pub mod cli;

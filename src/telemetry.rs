@@ -45,6 +45,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_bus_published_total", "Signals published to other replicas"),
     (Kind::Counter, "imserver_bus_reconnects_total", "Links to Redis that were made anew"),
     (Kind::Gauge, "imserver_bus_split", "Whether replicas that live are on another Redis"),
+    (Kind::Counter, "imserver_checks_total", "What checkers of texts said, by checker"),
     (Kind::Histogram, "imserver_commit_batch_size", "Chats in a transaction"),
     (Kind::Histogram, "imserver_commit_seconds", "How long a transaction of chats took"),
     (Kind::Counter, "imserver_connections_closed_total", "Connections closed to make room, by why"),
@@ -68,6 +69,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "imserver_limit_uncounted_total", "Uses that found the table of limits full"),
     (Kind::Counter, "imserver_log_lines_dropped_total", "Log lines that nobody took in time"),
     (Kind::Counter, "imserver_logins_closed_total", "Logins refused because Redis was away"),
+    (Kind::Counter, "imserver_machine_acts_dropped_total", "Decisions of machines not noted"),
     (Kind::Counter, "imserver_media_collected_total", "Uploads deleted since no chat showed them"),
     (
         Kind::Counter,

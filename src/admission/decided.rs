@@ -1,4 +1,4 @@
-//! Whether a chat's key was held or refused before: for a service without the hook, which looks that up itself.
+//! Whether a chat's key was held or refused before: for a service where nobody decides.
 
 use std::{
     sync::{
@@ -56,7 +56,7 @@ impl Decided {
         Self { store, looks, may_be: Arc::new(AtomicBool::new(true)) }
     }
 
-    /// Looks again and again, for ever, whether there are such keys: replicas with the hook may make some.
+    /// Looks again and again, for ever, whether there are such keys: replicas where somebody decides may make some.
     pub async fn follow(self) {
         loop {
             match self.store.has_decided_keys().await {

@@ -4,24 +4,26 @@
 //! which only the door can make, and `messaging` commits nothing else.
 
 mod decided;
+mod deciders;
 mod door;
-mod hook;
 mod limits;
 mod may_write;
 mod media;
 mod strangers;
+mod words;
 
 use async_trait::async_trait;
 
 use crate::{protocol::fault::ApiError, store::NewChat};
 
 pub use decided::Decided;
+pub use deciders::{BeforeSend, Decider, Deciders, HookClient, Opinion, TextDecider};
 pub use door::{ADMISSION_WAIT, Admitted, Door};
-pub use hook::{BeforeSend, HookClient};
 pub use limits::SendLimit;
 pub use may_write::MayWrite;
 pub use media::ShownMedia;
 pub use strangers::Strangers;
+pub use words::Words;
 
 /// A rule about chats, asked before one is committed.
 ///

@@ -7,11 +7,13 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, LoginRules},
     admission::{
-        BeforeSend, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers,
+        BeforeSend, Decided, Decider, Deciders, Door, HookClient, MayWrite, Rule, SendLimit,
+        ShownMedia, Strangers,
     },
     auth::Auth,
+    checks::names::Names,
     clock::Clock,
     config::{self, DatabaseUrl, Settings, VisibleTo, WechatApp},
     http_client::http_client,
@@ -43,13 +45,14 @@ fn visible(settings: &Settings) -> Acquaintance {
 }
 
 /// The rules of all conversations.
-pub(super) fn conversation_rules(settings: &Settings) -> messaging::Rules {
+pub(super) fn conversation_rules(settings: &Settings, names: Names) -> messaging::Rules {
     messaging::Rules {
         visible: visible(settings),
         replay_limit: settings.delivery.replay_limit,
         who_may_write: settings.chat.who_may_write,
         recall_window: settings.chat.recall,
         groups: settings.groups.rules(),
+        names,
     }
 }
 
@@ -138,6 +141,7 @@ pub(super) fn accounts(
     tokens: TokenVerifier,
     standings: &Standings,
     limits: &Limits,
+    names: Names,
 ) -> anyhow::Result<Accounts> {
     Ok(Accounts::new(
         Arc::clone(store),
@@ -145,7 +149,7 @@ pub(super) fn accounts(
         mini_programs(settings)?,
         tokens,
         standings.clone(),
-        settings.auth.demo_login,
+        LoginRules { demo: settings.auth.demo_login, names },
         limits.clone(),
     ))
 }
@@ -153,40 +157,40 @@ pub(super) fn accounts(
 /// The hook before a send, if there is one.
 pub(super) fn before_send(
     settings: &Settings,
-    store: &Arc<dyn Store>,
     links: &MediaLinks,
     clock: &Clock,
-) -> anyhow::Result<Option<BeforeSend>> {
+) -> anyhow::Result<Option<Box<dyn Decider>>> {
     let hook = &settings.hooks.before_send;
     let Some(url) = hook.url.clone() else { return Ok(None) };
     let key = SigningKey::parse(hook.secret.reveal());
     let key = key.context("setting `hooks.before_send.secret`")?;
     let client = HookClient::new(http_client()?, url, key, hook.timeout, clock.clone());
-    let (store, max_chars) = (Arc::clone(store), settings.chat.max_content_chars);
-    Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
+    let max_chars = settings.chat.max_content_chars;
+    Ok(Some(Box::new(BeforeSend::new(client, links.clone(), hook.on_failure, max_chars))))
 }
 
-/// The door for sends: what was decided before, the service's rules, further ones, and then the hook. And the work
+/// The door for sends: what was decided before, the service's rules, further ones, and then who decides. And the work
 /// that its rules need.
 pub(super) fn door(
     settings: &Settings,
     store: &Arc<dyn Store>,
     limits: &Limits,
     standings: &Standings,
-    hook: Option<BeforeSend>,
+    deciders: Vec<Box<dyn Decider>>,
     further: Vec<Arc<dyn Rule>>,
 ) -> (Door, Option<BoxFuture<'static, ()>>) {
     let who = settings.chat.who_may_write;
-    let hook = hook.map(|hook| Arc::new(hook) as Arc<dyn Rule>);
+    let deciders = (!deciders.is_empty())
+        .then(|| Arc::new(Deciders::new(Arc::clone(store), deciders)) as Arc<dyn Rule>);
     let own: [Arc<dyn Rule>; 4] = [
         Arc::new(SendLimit::new(limits.clone())),
         Arc::new(MayWrite::new(standings.clone(), Arc::clone(store), who)),
         Arc::new(Strangers::new(Arc::clone(store), limits.clone())),
         Arc::new(ShownMedia::new(Arc::clone(store))),
     ];
-    // The hook knows what was decided.
-    let decided = hook.is_none().then(|| Decided::new(Arc::clone(store)));
+    // They know what was decided.
+    let decided = deciders.is_none().then(|| Decided::new(Arc::clone(store)));
     let following = decided.clone().map(|decided| Box::pin(decided.follow()) as _);
     let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
-    (Door::new(decided.into_iter().chain(own).chain(further).chain(hook)), following)
+    (Door::new(decided.into_iter().chain(own).chain(further).chain(deciders)), following)
 }

@@ -1,5 +1,10 @@
 //! Checks of what users write and send: what a checker may say, whoever it is.
 
+pub mod names;
+pub mod notes;
+pub mod texts;
+pub mod words;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -62,9 +67,10 @@ impl fmt::Debug for Text {
 
 /// Checks texts before anybody else reads them.
 ///
-/// - **Time.** An answer is there within 1.5 s, or it is [`Unchecked::Failed`].
-/// - **Concurrency.** May be called many times at once; it bounds what it asks at once itself, and says
-///   [`Unchecked::OutOfQuota`] or [`Unchecked::Failed`] beyond that, at once.
+/// - **Time.** Whoever calls waits for 1.5 s at most, and then drops the call.
+/// - **Size.** A text has [`texts::MAX_CHARS`] at most.
+/// - **Concurrency.** May be called many times at once; whoever calls bounds that, and how often in a minute
+///   ([`texts::TextChecks`]).
 /// - **Repeats.** It remembers nothing: whoever calls asks once for each chat.
 /// - **Cancellation.** May be dropped at any time.
 #[async_trait]

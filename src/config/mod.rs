@@ -3,6 +3,7 @@
 mod check;
 mod endpoints;
 mod load;
+mod moderation;
 mod subscribe;
 mod urls;
 mod values;
@@ -16,6 +17,7 @@ use url::Url;
 pub use endpoints::Endpoint;
 use endpoints::endpoints;
 pub use load::{Overrides, load};
+pub use moderation::Moderation;
 pub use subscribe::Subscribe;
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
@@ -74,6 +76,8 @@ pub struct Settings {
     pub groups: Groups,
     /// The company's own back end, asked before something is done.
     pub hooks: Hooks,
+    /// Machines that check what people write.
+    pub moderation: Moderation,
     /// Delivery.
     pub delivery: Delivery,
     /// What is kept of timelines.

@@ -69,6 +69,27 @@ pub enum CardError {
 }
 
 impl Card {
+    /// Reads a card as a chat holds it.
+    pub fn read(body: &Payload) -> Option<Self> {
+        serde_json::from_str(body.as_str()).ok()
+    }
+
+    /// More about it than its title.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The card with another title, and with another description if there is one. Neither is longer than before.
+    pub fn reworded(&self, title: &str, description: Option<String>) -> Payload {
+        let Self { description: before, image_url, path, url, data, .. } = self;
+        let description = description.or_else(|| before.clone());
+        let (image_url, path, url) = (image_url.clone(), path.clone(), url.clone());
+        let card =
+            Self { title: title.to_owned(), description, image_url, path, url, data: data.clone() };
+        let json = serde_json::to_string(&card).expect("a card can be encoded");
+        Payload::parse(json).expect("a card is an object")
+    }
+
     /// Checks it. Its title is what it says in plain text.
     pub fn check(self) -> Result<(String, Payload), CardError> {
         if !has_chars(&self.title, MAX_TITLE_CHARS) || !self.title.chars().any(is_visible) {

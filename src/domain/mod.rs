@@ -33,7 +33,9 @@ pub use ids::{
 };
 pub use media::{FileName, Media, MediaId, MediaKind, MediaShape};
 pub use mentions::Mentions;
-pub use moderation::{Block, OnFailure, ReportReason, Restriction, RestrictionKind, WhoMayWrite};
+pub use moderation::{
+    Block, OnFailure, OnReview, ReportReason, Restriction, RestrictionKind, WhoMayWrite,
+};
 pub use open_id::{OpenId, WechatUser};
 pub use payload::Payload;
 pub use subscription::{InvalidTemplateId, MessageTemplate, TemplateId};

@@ -30,6 +30,16 @@ pub enum OnFailure {
     Hold,
 }
 
+/// What becomes of a text that somebody is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReview {
+    /// It is held back until somebody decides.
+    Hold,
+    /// It is shown.
+    Allow,
+}
+
 /// What a user may not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -2,6 +2,7 @@
 
 use super::Messaging;
 use crate::{
+    checks::Place,
     domain::{Conversation, ConversationId, GroupChange, GroupRefusal, UserId, WhoMayWrite},
     protocol::{
         fault::{ApiError, DenialReason, ErrorCode},
@@ -26,6 +27,9 @@ impl Messaging {
         let max = self.rules.groups.max_members;
         if new.members.iter().filter(|user| **user != new.creator).count() >= max {
             return Err(GroupRefusal::TooMany { max }.into());
+        }
+        if let Some(title) = &new.title {
+            self.rules.names.check(new.creator, Place::Title, title.as_str()).await?;
         }
         let begun = self.store.begin_group(new).await?;
         self.begun(begun)
@@ -56,6 +60,9 @@ impl Messaging {
     ) -> Result<(), ApiError> {
         if matches!(change, GroupChange::Rename(_) | GroupChange::Add(_)) {
             self.check_restriction(actor).await?;
+        }
+        if let GroupChange::Rename(title) = change {
+            self.rules.names.check(actor, Place::Title, title.as_str()).await?;
         }
         let told = self.store.change_group(group, actor, change, self.rules.groups).await??;
         self.tell(&told);

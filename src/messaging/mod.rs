@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{
     admission::Door,
+    checks::names::Names,
     delivery::{Delivery, frame},
     domain::{
         Block, Chat, ChatId, ConnectionId, Conversation, ConversationId, Epoch, GroupRules, Seq,
@@ -46,7 +47,7 @@ pub struct Messaging {
 }
 
 /// The rules of all conversations.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Who sees whether somebody is online or typing.
     pub visible: Acquaintance,
@@ -58,6 +59,8 @@ pub struct Rules {
     pub recall_window: Duration,
     /// Of groups.
     pub groups: GroupRules,
+    /// What people and groups may be called.
+    pub names: Names,
 }
 
 /// Where a client goes on that comes back.

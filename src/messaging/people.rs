@@ -8,6 +8,7 @@ use std::{
 use super::Messaging;
 use crate::{
     bus::CloseOrder,
+    checks::Place,
     clock::Timestamp,
     domain::{Conversation, SessionId, User, UserId, UserName, UserRef},
     hub::Socket,
@@ -69,6 +70,7 @@ impl Messaging {
 
     /// Renames the user.
     pub async fn rename(&self, user: UserId, name: &UserName) -> Result<User, ApiError> {
+        self.rules.names.check(user, Place::Name, name.as_str()).await?;
         self.store.rename(user, name).await?.ok_or_else(ApiError::user_not_found)
     }
 

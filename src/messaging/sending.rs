@@ -283,7 +283,14 @@ impl Messaging {
         if self.ensured.lock().has_all(epoch, users) {
             return Ok(());
         }
-        self.store.ensure_users(users).await?;
+        let named: Vec<_> = users
+            .iter()
+            .map(|(id, name)| {
+                let is_listed = self.rules.names.has_listed_word(name);
+                (*id, if is_listed { UserName::placeholder(id.get()) } else { name.clone() })
+            })
+            .collect();
+        self.store.ensure_users(&named).await?;
         self.ensured.lock().add(epoch, users);
         Ok(())
     }

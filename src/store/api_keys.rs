@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{StoreError, TokenHash};
 use crate::{
     clock::Timestamp,
-    domain::{ApiKey, ApiKeyId, ApiKeyName, AuditId, Scopes},
+    domain::{ApiKey, ApiKeyId, ApiKeyName, AuditId, Scopes, UserId},
 };
 
 /// Keys of the server API. What is done `by_hand`, by the command line, is noted in the audit log in the same
@@ -36,8 +36,10 @@ pub trait ApiKeys {
 pub struct AuditEntry {
     /// Rises in the order in which acts begin.
     pub id: AuditId,
-    /// The key, and what it is called; `None`: it was the command line.
+    /// The key, and what it is called; `None`: it was the command line, or a machine.
     pub key: Option<(ApiKeyId, ApiKeyName)>,
+    /// The machine that did it by itself, such as `words`.
+    pub machine: Option<String>,
     /// What was done.
     pub action: String,
     /// Ids of what it was about; `None`: none was found.
@@ -48,6 +50,39 @@ pub struct AuditEntry {
     pub outcome: Option<String>,
     /// When it began.
     pub created_at: Timestamp,
+}
+
+/// What a machine decided about something that a user wrote.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MachineAct {
+    machine: &'static str,
+    action: &'static str,
+    user: UserId,
+    why: String,
+}
+
+impl MachineAct {
+    /// What this machine did with something that this user wrote. `why` names the reason in words that nobody wrote.
+    pub fn new(machine: &'static str, action: &'static str, user: UserId, why: &str) -> Self {
+        Self { machine, action, user, why: why.to_owned() }
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &'static str {
+        self.machine
+    }
+
+    /// What it did.
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
+
+    /// What it was about, for the log, where it happened so many times.
+    pub fn subject(&self, times: u32) -> String {
+        let Self { user, why, .. } = self;
+        let times = if times > 1 { format!(" times:{times}") } else { String::new() };
+        format!("user:{user} {why}{times}")
+    }
 }
 
 /// Entries of the audit log, the newest first.
@@ -70,6 +105,9 @@ pub trait AuditLog {
         subject: Option<&str>,
         reason: Option<&str>,
     ) -> Result<AuditId, StoreError>;
+
+    /// Notes what machines did, and how many times each: an entry for each of these, which has ended.
+    async fn note_machine_acts(&self, acts: &[(MachineAct, u32)]) -> Result<(), StoreError>;
 
     /// Notes what an act was about and how it ended, once.
     async fn end_act(

@@ -46,7 +46,7 @@ mod users;
 mod webhooks;
 mod wechat_users;
 
-pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
+pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage, MachineAct};
 pub use appends::{Appended, Appends, Committed, NewChat, Origin, Places, RequestDigest};
 pub use avatars::Avatars;
 pub use backlog::{Backlog, Waiting};

@@ -1,4 +1,4 @@
-//! `/v1/admin/audit`: what was done by the server API and by the command line.
+//! `/v1/admin/audit`: what was done by the server API, the command line and machines.
 
 use std::sync::Arc;
 
@@ -23,11 +23,14 @@ struct AuditView {
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
     create_time: Timestamp,
-    /// The key; null: the command line.
+    /// The key; null: the command line, or a machine.
     #[schema(required = true)]
     key_id: Option<ApiKeyId>,
     #[schema(required = true)]
     key_name: Option<String>,
+    /// The machine that did it by itself; null: it was none.
+    #[schema(required = true, example = "words")]
+    machine: Option<String>,
     /// What was done.
     #[schema(example = "session.create")]
     action: String,
@@ -44,9 +47,19 @@ struct AuditView {
 
 impl From<AuditEntry> for AuditView {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, key, action, subject, reason, outcome, created_at } = entry;
+        let AuditEntry { id, key, machine, action, subject, reason, outcome, created_at } = entry;
         let (key_id, key_name) = key.map(|(id, name)| (id, name.as_str().to_owned())).unzip();
-        Self { id, create_time: created_at, key_id, key_name, action, subject, reason, outcome }
+        Self {
+            id,
+            create_time: created_at,
+            key_id,
+            key_name,
+            machine,
+            action,
+            subject,
+            reason,
+            outcome,
+        }
     }
 }
 
@@ -58,7 +71,7 @@ pub(super) struct AuditList {
     has_more: bool,
 }
 
-/// What was done by the server API and the command line, newest first; reading it is in it too
+/// What was done by the server API, the command line and machines, newest first; reading it is in it too
 #[utoipa::path(get, path = "/v1/admin/audit", tag = "admin", security(("apiKey" = [])),
     params(
         ("before" = Option<AuditId>, Query, description = "The id of the last entry of the page before"),

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 
 use super::{super::dialect::Now, Conn, Db, sql};
 use crate::{
     clock::Timestamp,
     domain::{ApiKey, ApiKeyId, ApiKeyName, AuditId, Scopes},
-    store::{ApiKeys, AuditEntry, AuditLog, AuditPage, StoreError, TokenHash, rows::cut},
+    store::{
+        ApiKeys, AuditEntry, AuditLog, AuditPage, MachineAct, StoreError, TokenHash, rows::cut,
+    },
 };
 
 /// How old the last note of a key's use is at least when it is used again and noted.
@@ -170,6 +173,7 @@ struct AuditRow {
     id: AuditId,
     key_id: Option<ApiKeyId>,
     key_name: Option<ApiKeyName>,
+    machine: Option<String>,
     action: String,
     subject: Option<String>,
     reason: Option<String>,
@@ -179,8 +183,27 @@ struct AuditRow {
 
 impl From<AuditRow> for AuditEntry {
     fn from(row: AuditRow) -> Self {
-        let AuditRow { id, key_id, key_name, action, subject, reason, outcome, created_at } = row;
-        Self { id, key: key_id.zip(key_name), action, subject, reason, outcome, created_at }
+        let AuditRow {
+            id,
+            key_id,
+            key_name,
+            machine,
+            action,
+            subject,
+            reason,
+            outcome,
+            created_at,
+        } = row;
+        Self {
+            id,
+            key: key_id.zip(key_name),
+            machine,
+            action,
+            subject,
+            reason,
+            outcome,
+            created_at,
+        }
     }
 }
 
@@ -207,6 +230,24 @@ impl AuditLog for Db {
         self.write(|c| query.fetch_one(c).boxed()).await
     }
 
+    async fn note_machine_acts(&self, acts: &[(MachineAct, u32)]) -> Result<(), StoreError> {
+        let records = acts.iter().map(|(act, times)| {
+            json!({"machine": act.machine(), "action": act.action(), "subject": act.subject(*times)})
+        });
+        let query = sqlx::query(concat!(
+            "INSERT INTO audit_log (machine, action, subject, outcome, created_at)
+             SELECT a.machine, a.action, a.subject, $2, ",
+            sql!(now "$3"),
+            " FROM ",
+            sql!(records "$1" as "a" ("machine" "text", "action" "text", "subject" "text"))
+        ))
+        .bind(Value::Array(records.collect()).to_string())
+        .bind(OK)
+        .bind(self.now());
+        self.write(|c| query.execute(c).boxed()).await?;
+        Ok(())
+    }
+
     async fn end_act(
         &self,
         id: AuditId,
@@ -230,7 +271,7 @@ impl AuditLog for Db {
         limit: u32,
     ) -> Result<AuditPage, StoreError> {
         let query = sqlx::query_as(
-            "SELECT a.id, a.key_id, k.name AS key_name, a.action, a.subject, a.reason, a.outcome,
+            "SELECT a.id, a.key_id, k.name AS key_name, a.machine, a.action, a.subject, a.reason, a.outcome,
                  a.created_at
              FROM audit_log a LEFT JOIN api_keys k ON k.id = a.key_id
              WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2",

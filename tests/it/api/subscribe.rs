@@ -154,7 +154,7 @@ fn replica(settings: &[(String, String)], stub: &Arc<Stub>) -> Here {
     let settings: Vec<_> =
         settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let stub = Arc::clone(stub) as Arc<dyn SubscribeSender>;
-    tokio::task::block_in_place(|| Here::start_with(&settings, Vec::new(), Some(stub)))
+    tokio::task::block_in_place(|| Here::sending(&settings, stub))
 }
 
 async fn state(socket: &mut Socket, background: bool) {

@@ -9,7 +9,8 @@ use std::{
 
 use imserver::{
     admission::Rule,
-    app::App,
+    app::{App, Further},
+    checks::TextCheck,
     clock::Clock,
     config::{self, Overrides},
     subscribe::SubscribeSender,
@@ -36,20 +37,25 @@ pub type Sender = Arc<dyn SubscribeSender>;
 impl Here {
     /// Starts it with the default settings, and with these rules after its own.
     pub fn start(rules: Vec<Arc<dyn Rule>>) -> Self {
-        Self::start_with(&[], rules, None)
+        Self::start_with(&[], Further { rules, ..Further::default() })
     }
 
-    /// The same with further settings, and another sender of subscribe messages.
-    pub fn start_with(
-        further: &[(&str, &str)],
-        rules: Vec<Arc<dyn Rule>>,
-        sender: Option<Sender>,
-    ) -> Self {
+    /// Starts it with these settings, and with what checks texts.
+    pub fn checking(settings: &[(&str, &str)], text_check: Arc<dyn TextCheck>) -> Self {
+        Self::start_with(settings, Further { text_check: Some(text_check), ..Further::default() })
+    }
+
+    /// Starts it with these settings, and with what sends subscribe messages.
+    pub fn sending(settings: &[(&str, &str)], sender: Sender) -> Self {
+        Self::start_with(settings, Further { sender: Some(sender), ..Further::default() })
+    }
+
+    fn start_with(more: &[(&str, &str)], further: Further) -> Self {
         let home = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", home.path().join("im.db").display());
         let settings =
             [("server.listen", "127.0.0.1:0"), ("metrics.listen", ""), ("database.url", &database)];
-        let settings = settings.iter().chain(further);
+        let settings = settings.iter().chain(more);
         let values =
             settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let settings = config::load(&Overrides { file: None, values }).unwrap();
@@ -58,8 +64,7 @@ impl Here {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
-                let app = App::build_with(settings, Clock::system(), rules, sender).await;
-                let app = app.unwrap();
+                let app = App::build_with(settings, Clock::system(), further).await.unwrap();
                 started.send(app.addr().unwrap()).unwrap();
                 tokio::select! {
                     ended = app.run(std::future::pending()) => ended.unwrap(),

@@ -21,6 +21,7 @@ pub mod tour;
 use std::time::Duration;
 
 use imserver::{
+    checks::names::Names,
     domain::{
         GroupRules, WhoMayWrite,
         group::{GroupHistory, WhoMayAdd},
@@ -70,7 +71,14 @@ pub fn rules(visible: Acquaintance) -> Rules {
         history: GroupHistory::Joined,
     };
     let (who_may_write, recall_window) = (WhoMayWrite::Anyone, Duration::from_mins(2));
-    Rules { visible, replay_limit: 1_000, who_may_write, recall_window, groups }
+    Rules {
+        visible,
+        replay_limit: 1_000,
+        who_may_write,
+        recall_window,
+        groups,
+        names: Names::default(),
+    }
 }
 
 /// Asks again and again until it is so.

@@ -40,6 +40,7 @@ fn messaging_alone_commits_chats() {
 /// The rooms of `src/` from the lowest up, each with those that it imports. `app` and `cli` put them together,
 /// and may import any.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("breaker", &[]),
     ("clock", &[]),
     ("coalescer", &[]),
     ("descriptors", &[]),
@@ -53,13 +54,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("signing", &[]),
     ("avatar", &["picture"]),
     ("domain", &["clock"]),
-    ("checks", &["domain"]),
     ("http_client", &["public_addresses"]),
     ("identity", &["clock", "domain", "http_client", "secret"]),
     ("healthcheck", &["http_client"]),
     ("protocol", &["clock", "domain"]),
     ("wechat", &["domain", "http_client", "secret"]),
     ("store", &["clock", "coalescer", "domain"]),
+    ("checks", &["breaker", "domain", "protocol", "store"]),
     ("config", &["domain", "identity", "secret", "signing", "store"]),
     ("telemetry", &["config", "output"]),
     ("bus", &["domain", "protocol", "redis"]),
@@ -75,6 +76,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admission",
         &[
+            "breaker",
+            "checks",
             "clock",
             "coalescer",
             "domain",
@@ -92,6 +95,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "admission",
             "bus",
+            "checks",
             "clock",
             "delivery",
             "domain",
@@ -105,8 +109,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "accounts",
         &[
-            "auth", "avatar", "domain", "identity", "limits", "protocol", "standing", "store",
-            "wechat",
+            "auth", "avatar", "checks", "domain", "identity", "limits", "protocol", "standing",
+            "store", "wechat",
         ],
     ),
     ("admin", &["auth", "domain", "protocol", "store"]),

@@ -10,8 +10,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::breaker::Breaker;
-use crate::{clock::Clock, signing::SigningKey};
+use crate::{breaker::Breaker, clock::Clock, signing::SigningKey};
 
 /// The most calls at once: enough for 5,000 chats in a second that take 50 ms each.
 const AT_ONCE: usize = 256;
@@ -109,10 +108,10 @@ impl HookClient {
         Self { http, url, key, timeout, clock, calls, line, breaker }
     }
 
-    /// What the back end says of a chat.
-    pub(super) async fn ask(&self, chat: Value) -> Result<Answer, Failure> {
+    /// What the back end says of a chat. There is an answer by `answer_by`.
+    pub(super) async fn ask(&self, chat: Value, answer_by: Instant) -> Result<Answer, Failure> {
         let begun = Instant::now();
-        let answer = self.ask_in_line(chat, begun + self.timeout).await;
+        let answer = self.ask_in_line(chat, answer_by.min(begun + self.timeout)).await;
         let outcome = match &answer {
             Ok(Answer::Allow) => "allow",
             Ok(Answer::Deny(_)) => "deny",

@@ -1,11 +1,11 @@
-//! Lets a hook rest that fails again and again: its calls would only keep senders waiting.
+//! Lets whoever is asked rest that fails again and again: its calls would only keep senders waiting.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// After how many failures in a row the hook rests.
+/// After how many failures in a row it rests.
 const FAILURES: u32 = 20;
 
 /// How long it rests. Then one call tries it; the others wait for how that ends.
@@ -13,7 +13,7 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -22,8 +22,8 @@ struct State {
 }
 
 impl Breaker {
-    /// Whether the hook may be called now.
-    pub(super) fn may_call(&self) -> bool {
+    /// Whether it may be called now.
+    pub fn may_call(&self) -> bool {
         let mut state = self.0.lock();
         let now = Instant::now();
         match state.rests_until {
@@ -38,12 +38,12 @@ impl Breaker {
     }
 
     /// A call has succeeded.
-    pub(super) fn succeeded(&self) {
+    pub fn succeeded(&self) {
         *self.0.lock() = State::default();
     }
 
-    /// A call has failed. Whether the hook begins to rest by that.
-    pub(super) fn failed(&self) -> bool {
+    /// A call has failed. Whether it begins to rest by that.
+    pub fn failed(&self) -> bool {
         let mut state = self.0.lock();
         state.failures += 1;
         if state.failures < FAILURES {

@@ -1,26 +1,26 @@
-//! The hook before a send: a company's own back end decides whether a chat may be sent, and as what.
+//! Whoever decides about chats before they are sent: each is asked once for each key, one after another.
 
-mod breaker;
 mod client;
+mod hook;
+mod text;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::Rule;
 use crate::{
     clock::Timestamp,
     coalescer::{CallLimits, Coalescer},
-    domain::{ChatKind, Content, OnFailure},
-    media::MediaLinks,
+    domain::{ChatKind, Content},
     protocol::fault::{ApiError, ErrorCode},
     store::{AllowedKey, KeyState, NewChat, Preview, Refusal, Store, StoreError, WantedKey},
 };
-use client::Answer;
 pub use client::HookClient;
+pub use hook::BeforeSend;
+pub use text::TextDecider;
 
 /// How long a key is at the replica that asks about it. Longer than any send may take, so that nobody else asks
 /// as long as this one may still be committed.
@@ -28,6 +28,10 @@ const LEASE: Duration = Duration::from_secs(10);
 
 /// How long a chat waits whose key another one with the same key asks about: a little less than the door waits.
 const PATIENCE: Duration = Duration::from_millis(2_300);
+
+/// How long all deciders together have for a chat whose key is taken: less than the door waits, so that there is time
+/// for the other rules and to note a refusal.
+const DECIDE_WAIT: Duration = Duration::from_millis(2_100);
 
 /// The pause between two looks at such a key.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
@@ -39,7 +43,7 @@ const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// The most Unicode scalar values of what a sender is told.
 const MAX_DETAIL_CHARS: usize = 200;
 
-/// What is told where the back end says nothing.
+/// What is told where a decider says nothing.
 const REFUSED: &str = "this chat was refused";
 
 /// A batch costs little more than one key does, so that under load some gather.
@@ -56,20 +60,44 @@ const CLAIMS: CallLimits = CallLimits {
 const VERDICTS: CallLimits =
     CallLimits { apart: Duration::from_millis(100), batch: 1_024, ..CLAIMS };
 
-/// Asks a company's own back end about each chat, once for each key.
+/// What a decider says of a chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opinion {
+    /// It may be sent.
+    Pass,
+    /// Somebody is to decide about it. Nobody else is asked.
+    Hold,
+    /// It may be sent with this content, and whoever is asked next is asked about that.
+    Replace(Content),
+    /// It may not be sent; what its sender is told. Nobody else is asked.
+    Deny(Option<String>),
+    /// Not known, and so it is not sent now. Its key is free: a repeat is asked about anew.
+    Unknown,
+}
+
+/// Decides about chats.
 ///
-/// The key is claimed in the database first, so that of several replicas one asks. The verdict is remembered there,
-/// unless the chat itself is by then. If the back end fails, `on_failure` decides.
-pub struct BeforeSend(Arc<Inner>);
+/// - **Once.** It is asked once for each key, over all replicas, unless the answer was [`Opinion::Unknown`], there or of
+///   a decider after it, or the replica died meanwhile.
+/// - **Time.** An answer is there by `answer_by`. What it says without one is its own affair.
+/// - **Concurrency.** It is asked about many chats at once, and bounds what it does at once itself.
+#[async_trait]
+pub trait Decider: Send + Sync {
+    /// What is to be done with a chat that can be sent.
+    async fn decide(&self, chat: &NewChat, preview: &Preview, answer_by: Instant) -> Opinion;
+}
+
+/// Asks deciders about each chat, in their order.
+///
+/// The key is claimed in the database first, once for all of them, so that of several replicas one asks. The verdict is
+/// remembered there, unless the chat itself is by then.
+pub struct Deciders(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    hook: HookClient,
-    links: MediaLinks,
+    deciders: Vec<Box<dyn Decider>>,
     claims: Coalescer<WantedKey, KeyState, StoreError>,
     verdicts: Coalescer<AllowedKey, (), StoreError>,
-    on_failure: OnFailure,
-    max_content_chars: usize,
 }
 
 /// What is to be done with a chat.
@@ -80,19 +108,13 @@ enum Verdict {
     Replace(Content),
 }
 
-impl BeforeSend {
-    /// The rule. `max_content_chars`: of what the back end puts in place of a content.
+impl Deciders {
+    /// The rule that asks these.
     ///
     /// # Panics
     ///
     /// Outside a Tokio runtime.
-    pub fn new(
-        store: Arc<dyn Store>,
-        hook: HookClient,
-        links: MediaLinks,
-        on_failure: OnFailure,
-        max_content_chars: usize,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, deciders: Vec<Box<dyn Decider>>) -> Self {
         let claiming = Arc::clone(&store);
         let claims = Coalescer::new(CLAIMS, move |wanted: Vec<WantedKey>| {
             let store = Arc::clone(&claiming);
@@ -107,22 +129,14 @@ impl BeforeSend {
             }
             .boxed()
         });
-        Self(Arc::new(Inner {
-            store,
-            hook,
-            links,
-            claims,
-            verdicts,
-            on_failure,
-            max_content_chars,
-        }))
+        Self(Arc::new(Inner { store, deciders, claims, verdicts }))
     }
 }
 
 #[async_trait]
-impl Rule for BeforeSend {
+impl Rule for Deciders {
     fn name(&self) -> &'static str {
-        "before_send"
+        "deciders"
     }
 
     async fn check(&self, chat: &mut NewChat) -> Result<(), ApiError> {
@@ -135,14 +149,17 @@ impl Rule for BeforeSend {
         match decided.await.map_err(|_| ApiError::internal())?? {
             Verdict::Pass => {}
             Verdict::Hold => chat.hold = true,
-            Verdict::Replace(content) => {
-                chat.asked = Some(chat.digest());
-                chat.content = content;
-                (chat.kind, chat.body, chat.media) = (ChatKind::Text, None, None);
-            }
+            Verdict::Replace(content) => replace(chat, content),
         }
         Ok(())
     }
+}
+
+/// Has a chat say something else. It is a text then: a picture would still be shown.
+fn replace(chat: &mut NewChat, content: Content) {
+    chat.asked = Some(chat.digest());
+    chat.content = content;
+    (chat.kind, chat.body, chat.media) = (ChatKind::Text, None, None);
 }
 
 impl Inner {
@@ -174,32 +191,40 @@ impl Inner {
     }
 
     async fn ask(&self, key: &Claimed<'_>, preview: &Preview) -> Result<Verdict, ApiError> {
-        let answer = self.hook.ask(self.describe(key.chat, preview)).await;
-        match answer {
-            Ok(Answer::Allow) => Ok(Verdict::Pass),
-            Ok(Answer::Hold) => Ok(Verdict::Hold),
-            Ok(Answer::Deny(detail)) => {
-                let detail = detail.filter(|detail| !detail.trim().is_empty());
-                let words = detail.as_deref().unwrap_or(REFUSED).chars();
-                let detail: String =
-                    words.filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
-                let code = ErrorCode::ContentRejected.as_str().to_owned();
-                let refusal = Refusal { code, detail };
-                let NewChat { sender, client_msg_id, .. } = key.chat;
-                self.store.refuse_key(*sender, client_msg_id, key.until, &refusal).await?;
-                Err(refusal.into())
-            }
-            Ok(Answer::Replace(content)) => {
-                match Content::parse(&content, self.max_content_chars) {
-                    Ok(content) => Ok(Verdict::Replace(content)),
-                    Err(error) => {
-                        tracing::warn!(%error, "the hook before a send gave no valid content");
-                        self.fail(key).await
-                    }
+        let answer_by = Instant::now() + DECIDE_WAIT;
+        let (mut chat, mut verdict) = (key.chat.clone(), Verdict::Pass);
+        for decider in &self.deciders {
+            match decider.decide(&chat, preview, answer_by).await {
+                Opinion::Pass => {}
+                Opinion::Hold => return Ok(Verdict::Hold),
+                Opinion::Replace(content) => {
+                    replace(&mut chat, content.clone());
+                    verdict = Verdict::Replace(content);
+                }
+                Opinion::Deny(detail) => return Err(self.refuse(key, detail).await?.into()),
+                Opinion::Unknown => {
+                    let NewChat { sender, client_msg_id, .. } = key.chat;
+                    self.store.free_key(*sender, client_msg_id, key.until).await?;
+                    let detail = "whether the chat may be sent could not be found out";
+                    return Err(ApiError::unavailable(detail));
                 }
             }
-            Err(_) => self.fail(key).await,
         }
+        Ok(verdict)
+    }
+
+    async fn refuse(
+        &self,
+        key: &Claimed<'_>,
+        detail: Option<String>,
+    ) -> Result<Refusal, StoreError> {
+        let detail = detail.filter(|detail| !detail.trim().is_empty());
+        let words = detail.as_deref().unwrap_or(REFUSED).chars();
+        let detail = words.filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
+        let refusal = Refusal { code: ErrorCode::ContentRejected.as_str().to_owned(), detail };
+        let NewChat { sender, client_msg_id, .. } = key.chat;
+        self.store.refuse_key(*sender, client_msg_id, key.until, &refusal).await?;
+        Ok(refusal)
     }
 
     /// Notes what was decided about a chat that was not sent all the same: whoever sent it has gone, or its commit
@@ -217,58 +242,12 @@ impl Inner {
         let NewChat { sender, client_msg_id: key, .. } = chat;
         unnoted(self.verdicts.call(AllowedKey { sender, key, until, content }).await);
     }
-
-    /// What the settings say of a chat about which there is no answer.
-    async fn fail(&self, key: &Claimed<'_>) -> Result<Verdict, ApiError> {
-        match self.on_failure {
-            OnFailure::Allow => Ok(Verdict::Pass),
-            OnFailure::Hold => Ok(Verdict::Hold),
-            OnFailure::Deny => {
-                let NewChat { sender, client_msg_id, .. } = key.chat;
-                self.store.free_key(*sender, client_msg_id, key.until).await?;
-                Err(ApiError::unavailable("whether the chat may be sent could not be found out"))
-            }
-        }
-    }
-
-    /// The chat as it would be.
-    fn describe(&self, chat: &NewChat, preview: &Preview) -> Value {
-        let mut data = Map::new();
-        let mut add = |key: &str, value: Value| data.insert(key.to_owned(), value);
-        let (name, external) = &preview.sender;
-        add("userId", json!(chat.sender));
-        add("externalId", json!(external));
-        add("userName", json!(name));
-        if let Some((id, name, external)) = &preview.target {
-            add("targetUserId", json!(id));
-            add("targetExternalId", json!(external));
-            add("targetUserName", json!(name));
-        }
-        if let Some(conversation) = preview.conversation {
-            add("conversationId", json!(conversation));
-        }
-        add("clientMsgId", json!(chat.client_msg_id));
-        add("kind", json!(chat.kind.as_str()));
-        add("content", json!(chat.content.as_str()));
-        if let Some(body) = &chat.body {
-            let body = self.links.fill(&chat.kind, body);
-            // What is no JSON is no payload.
-            add("body", serde_json::from_str(body.as_str()).unwrap_or(Value::Null));
-        }
-        if let Some(quoted) = chat.reply_to {
-            add("replyTo", json!({"id": quoted}));
-        }
-        if let Some(mentions) = &chat.mentions {
-            add("mentions", json!(mentions));
-        }
-        data.into()
-    }
 }
 
-/// The back end is asked again about a key whose verdict is nowhere.
+/// The deciders are asked again about a key whose verdict is nowhere.
 fn unnoted<T>(noted: Result<T, StoreError>) {
     if let Err(error) = noted {
-        tracing::debug!(%error, "a verdict of the hook before a send is not noted");
+        tracing::debug!(%error, "what was decided about a chat is not noted");
     }
 }
 

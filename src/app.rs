@@ -3,6 +3,7 @@
 mod cluster;
 mod parts;
 mod told;
+mod wechat;
 mod work;
 
 use std::{
@@ -23,6 +24,7 @@ use self::{
     cluster::Cluster,
     parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
     told::Told,
+    wechat::wechat,
     work::{own_work, shared_work},
 };
 use crate::{
@@ -194,7 +196,8 @@ impl App {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
-        let accounts = accounts(&settings, &store, auth, tokens, &standings, &limits)?;
+        let accounts =
+            accounts(&settings, &store, auth, wechat(&settings)?, tokens, &standings, &limits);
         let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
             moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),

@@ -45,4 +45,5 @@ pub mod store;
 pub mod telemetry;
 pub mod trimming;
 pub mod wechat;
+pub mod wechat_texts;
 pub mod ws;

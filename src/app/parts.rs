@@ -13,7 +13,7 @@ use crate::{
     },
     auth::Auth,
     clock::Clock,
-    config::{self, DatabaseUrl, Settings, VisibleTo, WechatApp},
+    config::{self, DatabaseUrl, Settings, VisibleTo},
     http_client::http_client,
     identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
     limits::{Limiter, Limits, Rate, Rates},
@@ -22,7 +22,7 @@ use crate::{
     signing::SigningKey,
     standing::Standings,
     store::{Acquaintance, Store, batcher},
-    wechat::WechatClient,
+    wechat::Wechat,
 };
 
 /// How long batches linger under load. A process that has its database for itself has no use for it:
@@ -102,14 +102,6 @@ pub(super) async fn media(
     Ok(MediaLibrary::open(store, storage, Worker::start()?, links, limits).await?)
 }
 
-/// The way to WeChat for each mini program. The client is made only where there is one.
-fn mini_programs(settings: &Settings) -> anyhow::Result<Vec<WechatClient>> {
-    let client = |WechatApp { appid, secret }| {
-        Ok(WechatClient::new(http_client()?, settings.wechat.base_url.clone(), appid, secret))
-    };
-    settings.wechat.mini_programs().into_iter().map(client).collect()
-}
-
 /// What checks tokens of a company's own back end; and what fetches their keys, if they are at a URL.
 pub(super) fn token_logins(
     settings: &Settings,
@@ -135,19 +127,20 @@ pub(super) fn accounts(
     settings: &Settings,
     store: &Arc<dyn Store>,
     auth: Auth,
+    wechat: Wechat,
     tokens: TokenVerifier,
     standings: &Standings,
     limits: &Limits,
-) -> anyhow::Result<Accounts> {
-    Ok(Accounts::new(
+) -> Accounts {
+    Accounts::new(
         Arc::clone(store),
         auth,
-        mini_programs(settings)?,
+        wechat,
         tokens,
         standings.clone(),
         settings.auth.demo_login,
         limits.clone(),
-    ))
+    )
 }
 
 /// The hook before a send, if there is one.

@@ -19,7 +19,7 @@ use crate::{
     protocol::fault::{ApiError, DenialReason, ErrorCode},
     standing::Standings,
     store::{Session, Store, StoreError},
-    wechat::{WechatClient, WechatError},
+    wechat::{LoginError, MiniProgram, Wechat},
 };
 
 /// How many pictures are decoded at once: each may take 200 MiB for a moment.
@@ -47,7 +47,7 @@ const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 pub struct Accounts {
     store: Arc<dyn Store>,
     auth: Auth,
-    mini_programs: Arc<[WechatClient]>,
+    wechat: Wechat,
     tokens: Arc<TokenVerifier>,
     standings: Standings,
     rules: LoginRules,
@@ -76,7 +76,7 @@ impl Accounts {
     pub fn new(
         store: Arc<dyn Store>,
         auth: Auth,
-        mini_programs: Vec<WechatClient>,
+        wechat: Wechat,
         tokens: TokenVerifier,
         standings: Standings,
         rules: LoginRules,
@@ -85,7 +85,7 @@ impl Accounts {
         Self {
             store,
             auth,
-            mini_programs: mini_programs.into(),
+            wechat,
             tokens: Arc::new(tokens),
             standings,
             rules,
@@ -121,22 +121,19 @@ impl Accounts {
         code: &str,
         appid: Option<&str>,
     ) -> Result<(User, Login), ApiError> {
-        let wechat = self.mini_program(appid)?;
-        let openid = wechat.openid(code).await.map_err(wechat_fault)?;
-        let user = self.store.user_by_identity(&wechat.identity(&openid), None).await?;
+        let program = self.mini_program(appid)?;
+        let login = program.log_in(code).await.map_err(wechat_fault)?;
+        let user = self.store.user_by_identity(&program.identity(&login), None).await?;
         self.begin(user).await
     }
 
-    fn mini_program(&self, appid: Option<&str>) -> Result<&WechatClient, ApiError> {
-        let first = self.mini_programs.first().ok_or_else(|| {
-            ApiError::new(
-                ErrorCode::NotFound,
-                "login by WeChat is not configured; set wechat.secret",
-            )
-        })?;
-        let Some(appid) = appid else { return Ok(first) };
-        let named = self.mini_programs.iter().find(|wechat| wechat.appid() == appid);
-        named.ok_or_else(|| ApiError::invalid("`appid` is no mini program of this service"))
+    fn mini_program(&self, appid: Option<&str>) -> Result<&MiniProgram, ApiError> {
+        if self.wechat.is_empty() {
+            let off = "login by WeChat is not configured; set wechat.secret";
+            return Err(ApiError::new(ErrorCode::NotFound, off));
+        }
+        let found = self.wechat.program(appid);
+        found.ok_or_else(|| ApiError::invalid("`appid` is no mini program of this service"))
     }
 
     /// Logs in whom a token of the company's own back end names. A name and a picture in it are the user's
@@ -312,19 +309,19 @@ fn token_fault(error: TokenError) -> ApiError {
     ApiError::new(code, error.to_string())
 }
 
-fn wechat_fault(error: WechatError) -> ApiError {
+fn wechat_fault(error: LoginError) -> ApiError {
     match error {
-        WechatError::CodeInvalid => {
+        LoginError::CodeInvalid => {
             ApiError::new(ErrorCode::WechatCodeInvalid, "the code is wrong, used or expired")
         }
-        WechatError::UserBlocked => {
+        LoginError::UserBlocked => {
             ApiError::new(ErrorCode::WechatUserBlocked, "WeChat sees a risk")
         }
-        WechatError::RateLimited => ApiError {
+        LoginError::RateLimited => ApiError {
             retry_after: Some(Duration::from_mins(1)),
             ..ApiError::new(ErrorCode::RateLimited, "WeChat limits this user's logins")
         },
-        WechatError::Unavailable => ApiError {
+        LoginError::Unavailable => ApiError {
             retry_after: Some(Duration::from_secs(2)),
             ..ApiError::new(ErrorCode::WechatUnavailable, "WeChat did not answer as it should")
         },

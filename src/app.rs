@@ -5,6 +5,7 @@ mod moderation;
 mod parts;
 mod subscribe;
 mod told;
+mod wechat;
 mod work;
 
 use std::{
@@ -24,12 +25,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     cluster::Cluster,
     moderation::machines,
-    parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
+    parts::{before_send, conversation_rules, door, limits, linger, media, token_logins},
     subscribe::Subscribe,
     told::Told,
+    wechat::wechat,
     work::{own_work, shared_work},
 };
 use crate::{
+    accounts::{Accounts, LoginRules},
     admin::Admin,
     admission::Rule,
     auth::{Auth, host::HostPolicy, origin::OriginPolicy},
@@ -55,7 +58,7 @@ use crate::{
         sqlite::{ServiceLock, SqliteStore},
     },
     subscribe::SubscribeSender,
-    telemetry, ws,
+    telemetry, wechat_subscribe::WechatSubscribe, wechat_texts::WechatTexts, ws,
 };
 
 /// Where metrics are, unless a setting says otherwise.
@@ -170,7 +173,9 @@ impl App {
             media(&settings, &clock, &listener, Arc::clone(&store), storage, limits.clone())
                 .await?;
 
-        let subscribe = Subscribe::new(&settings, &store, &presence, &clock, sender)?;
+        let wechat = wechat(&settings)?;
+        let sender = sender.unwrap_or_else(|| Arc::new(WechatSubscribe(wechat.clone())));
+        let subscribe = Subscribe::new(&settings, &store, &presence, &clock, sender);
         let told = Told::new(&settings, &store, media.links().clone(), &clock)?;
 
         let background = TaskTracker::new();
@@ -187,6 +192,8 @@ impl App {
         let batcher = start_batcher(&settings, &store, &delivery, &sends);
         let standings = Standings::new(Arc::clone(&store), clock.clone());
         let hook = before_send(&settings, media.links(), &clock)?;
+        let text_check = text_check
+            .unwrap_or_else(|| Arc::new(WechatTexts::new(wechat.clone(), Arc::clone(&store))));
         let machines = machines(&settings, &store, text_check)?;
         let deciders = machines.texts.into_iter().chain(hook).collect();
         let rules = machines.words.into_iter().chain(rules).collect();
@@ -211,7 +218,15 @@ impl App {
         }
 
         let accounts =
-            accounts(&settings, &store, auth, tokens, &standings, &limits, machines.names)?;
+        let accounts = Accounts::new(
+            Arc::clone(&store),
+            auth,
+            wechat,
+            tokens,
+            standings.clone(),
+            LoginRules { demo: settings.auth.demo_login, names: machines.names },
+            limits.clone(),
+        );
         let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
             moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),

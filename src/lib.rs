@@ -47,4 +47,6 @@ pub mod subscribe;
 pub mod telemetry;
 pub mod trimming;
 pub mod wechat;
+pub mod wechat_subscribe;
+pub mod wechat_texts;
 pub mod ws;

@@ -30,7 +30,7 @@ pub(super) struct Machines {
 pub(super) fn machines(
     settings: &Settings,
     store: &Arc<dyn Store>,
-    checker: Option<Arc<dyn TextCheck>>,
+    checker: Arc<dyn TextCheck>,
 ) -> anyhow::Result<Machines> {
     let moderation = &settings.moderation;
     let filter = WordFilter::load(&moderation.words);
@@ -39,7 +39,7 @@ pub(super) fn machines(
     let words = filter.clone().map(|filter| {
         Arc::new(Words::new(filter, Arc::clone(store), notes.clone())) as Arc<dyn Rule>
     });
-    let checks = text_checks(moderation, checker)?;
+    let checks = text_checks(moderation, checker);
     let texts = checks
         .clone()
         .map(|checks| Box::new(TextDecider::new(checks, notes.clone())) as Box<dyn Decider>);
@@ -48,15 +48,13 @@ pub(super) fn machines(
 
 fn text_checks(
     moderation: &Moderation,
-    checker: Option<Arc<dyn TextCheck>>,
-) -> anyhow::Result<Option<TextChecks>> {
+    checker: Arc<dyn TextCheck>,
+) -> Option<TextChecks> {
     if !moderation.wechat_text {
-        return Ok(None);
+        return None;
     }
-    let checker = checker
-        .context("setting `moderation.wechat_text`: there is nobody to ask; set it to false")?;
     let &Moderation { on_review, on_unchecked, on_failure, wechat_per_min: per_min, .. } =
         moderation;
     let rules = TextRules { on_review, on_unchecked, on_failure, per_min };
-    Ok(Some(TextChecks::new(checker, rules)))
+    Some(TextChecks::new(checker, rules))
 }

@@ -7,15 +7,13 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::{
-    accounts::{Accounts, LoginRules},
     admission::{
         BeforeSend, Decided, Decider, Deciders, Door, HookClient, MayWrite, Rule, SendLimit,
         ShownMedia, Strangers,
     },
-    auth::Auth,
     checks::names::Names,
     clock::Clock,
-    config::{self, DatabaseUrl, Settings, VisibleTo, WechatApp},
+    config::{self, DatabaseUrl, Settings, VisibleTo},
     http_client::http_client,
     identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
     limits::{Limiter, Limits, Rate, Rates},
@@ -24,7 +22,7 @@ use crate::{
     signing::SigningKey,
     standing::Standings,
     store::{Acquaintance, Store, batcher},
-    wechat::WechatClient,
+    wechat::Wechat,
 };
 
 /// How long batches linger under load. A process that has its database for itself has no use for it:
@@ -105,14 +103,6 @@ pub(super) async fn media(
     Ok(MediaLibrary::open(store, storage, Worker::start()?, links, limits).await?)
 }
 
-/// The way to WeChat for each mini program. The client is made only where there is one.
-fn mini_programs(settings: &Settings) -> anyhow::Result<Vec<WechatClient>> {
-    let client = |WechatApp { appid, secret }| {
-        Ok(WechatClient::new(http_client()?, settings.wechat.base_url.clone(), appid, secret))
-    };
-    settings.wechat.mini_programs().into_iter().map(client).collect()
-}
-
 /// What checks tokens of a company's own back end; and what fetches their keys, if they are at a URL.
 pub(super) fn token_logins(
     settings: &Settings,
@@ -131,27 +121,6 @@ pub(super) fn token_logins(
     let config::UserSig { app_id, secret } = &settings.auth.usersig;
     let usersig = app_id.map(|app_id| UserSigVerifier::new(app_id, secret, clock.clone()));
     Ok((TokenVerifier { jwt, usersig }, fresh_keys))
-}
-
-/// Logins, sessions and faces.
-pub(super) fn accounts(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    auth: Auth,
-    tokens: TokenVerifier,
-    standings: &Standings,
-    limits: &Limits,
-    names: Names,
-) -> anyhow::Result<Accounts> {
-    Ok(Accounts::new(
-        Arc::clone(store),
-        auth,
-        mini_programs(settings)?,
-        tokens,
-        standings.clone(),
-        LoginRules { demo: settings.auth.demo_login, names },
-        limits.clone(),
-    ))
 }
 
 /// The hook before a send, if there is one.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use futures_util::future::BoxFuture;
 
 use crate::{
@@ -28,16 +27,14 @@ impl Subscribe {
         store: &Arc<dyn Store>,
         presence: &Arc<dyn Presence>,
         clock: &Clock,
-        sender: Option<Arc<dyn SubscribeSender>>,
-    ) -> anyhow::Result<Self> {
+        sender: Arc<dyn SubscribeSender>,
+    ) -> Self {
         let config::Subscribe { template_id, fields, show_content, page } =
             settings.wechat.subscribe.clone();
         let app = settings.wechat.mini_programs().into_iter().next();
         let Some((id, app)) = template_id.zip(app) else {
-            return Ok(Self { subscriptions: None, work: Vec::new() });
+            return Self { subscriptions: None, work: Vec::new() };
         };
-        let sender =
-            sender.context("setting `wechat.subscribe.template_id`: nothing can send yet")?;
         let template = MessageTemplate { appid: app.appid.into(), id };
         let begin = Begin { store: Arc::clone(store), template: template.clone() };
         let (begin, pace) = (Arc::new(begin), Pace::default());
@@ -45,9 +42,9 @@ impl Subscribe {
         let wording = Wording { template: template.clone(), fields, show_content, page };
         let job = Job::new(Arc::clone(store), "wechat.subscribe", jobs::LEASE);
         let sending = Sending::new(Arc::clone(store), Arc::clone(presence), sender, wording, job);
-        Ok(Self {
+        Self {
             subscriptions: Some(Subscriptions::new(Arc::clone(store), template)),
             work: vec![Box::pin(reader.run()), Box::pin(sending.run())],
-        })
+        }
     }
 }

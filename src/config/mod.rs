@@ -269,9 +269,12 @@ pub enum VisibleTo {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wechat {
-    /// Where code2Session is.
+    /// Where WeChat's server API is.
     #[serde(deserialize_with = "http_url")]
     pub base_url: Url,
+    /// A company's own service of tokens; `None`: WeChat's.
+    #[serde(deserialize_with = "optional_http_url")]
+    pub token_url: Option<Url>,
     /// The mini program.
     pub appid: String,
     /// Its secret; empty: there is none.

@@ -27,6 +27,7 @@ use imserver::{
         batcher::{Batcher, LINGER},
         sqlite::SqliteStore,
     },
+    wechat::Wechat,
 };
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
@@ -86,7 +87,7 @@ impl World {
         let accounts = Accounts::new(
             Arc::clone(&store),
             auth,
-            Vec::new(),
+            Wechat::new(Vec::new()),
             TokenVerifier::default(),
             standings.clone(),
             true,

@@ -9,7 +9,7 @@ use std::{
 use imserver::{
     http_client::http_client,
     secret::Secret,
-    wechat::{OpenId, WechatClient, WechatError},
+    wechat::{Addresses, Login, LoginError, MiniProgram},
 };
 use tracing_subscriber::fmt::MakeWriter;
 use wiremock::{
@@ -17,16 +17,17 @@ use wiremock::{
     matchers::{method, path, query_param},
 };
 
+use super::{APPID, OPENID, SECRET, text};
 use crate::harness::DEADLINE;
 
-const APPID: &str = "wx0123456789";
-const SECRET: &str = "the-app-secret";
 const CODE: &str = "the-login-code";
-const OPENID: &str = "the-openid";
 
-fn client(base_url: &str) -> WechatClient {
-    let http = http_client().unwrap();
-    WechatClient::new(http, base_url.parse().unwrap(), APPID.into(), Secret::new(SECRET))
+fn at(base_url: &str) -> Addresses {
+    Addresses { base_url: base_url.parse().unwrap(), token_url: None }
+}
+
+fn client(base_url: &str) -> MiniProgram {
+    MiniProgram::new(http_client().unwrap(), &at(base_url), APPID, Secret::new(SECRET))
 }
 
 /// A server that gives every login this answer.
@@ -40,22 +41,17 @@ async fn answering(answer: ResponseTemplate) -> MockServer {
     server
 }
 
-/// As WeChat sends it: 200 and text/plain, whatever it says.
-fn text(body: &str) -> ResponseTemplate {
-    ResponseTemplate::new(200).set_body_raw(body, "text/plain")
-}
-
-async fn openid_of(answer: ResponseTemplate) -> Result<OpenId, WechatError> {
+async fn openid_of(answer: ResponseTemplate) -> Result<Login, LoginError> {
     let server = answering(answer).await;
-    client(&server.uri()).openid(CODE).await
+    client(&server.uri()).log_in(CODE).await
 }
 
 #[tokio::test]
 async fn a_code_is_traded_for_the_openid() {
     let body = format!(r#"{{"session_key":"k==","openid":"{OPENID}","unionid":"u"}}"#);
-    assert_eq!(openid_of(text(&body)).await.unwrap().as_str(), OPENID);
+    assert_eq!(openid_of(text(&body)).await.unwrap().openid.as_str(), OPENID);
     let body = format!(r#"{{"openid":"{OPENID}","errcode":0,"errmsg":"ok"}}"#);
-    assert_eq!(openid_of(text(&body)).await.unwrap().as_str(), OPENID);
+    assert_eq!(openid_of(text(&body)).await.unwrap().openid.as_str(), OPENID);
 }
 
 #[tokio::test]
@@ -72,7 +68,7 @@ async fn the_request_is_what_wechat_expects() {
         .await;
 
     for base in ["", "/", "/wx", "/wx/", "/wx/?a=b#c"] {
-        client(&format!("{}{base}", server.uri())).openid(code).await.unwrap();
+        client(&format!("{}{base}", server.uri())).log_in(code).await.unwrap();
     }
 
     let requests = server.received_requests().await.unwrap();
@@ -86,15 +82,15 @@ async fn the_request_is_what_wechat_expects() {
 #[tokio::test]
 async fn error_codes_have_their_meaning() {
     for (errcode, meaning) in [
-        (40_029, WechatError::CodeInvalid),
-        (40_163, WechatError::CodeInvalid),
-        (41_008, WechatError::CodeInvalid),
-        (40_226, WechatError::UserBlocked),
-        (45_011, WechatError::RateLimited),
-        (-1, WechatError::Unavailable),
-        (40_013, WechatError::Unavailable),
-        (40_125, WechatError::Unavailable),
-        (99_999, WechatError::Unavailable),
+        (40_029, LoginError::CodeInvalid),
+        (40_163, LoginError::CodeInvalid),
+        (41_008, LoginError::CodeInvalid),
+        (40_226, LoginError::UserBlocked),
+        (45_011, LoginError::RateLimited),
+        (-1, LoginError::Unavailable),
+        (40_013, LoginError::Unavailable),
+        (40_125, LoginError::Unavailable),
+        (99_999, LoginError::Unavailable),
     ] {
         // An openid beside an error is not to be trusted.
         let body = format!(r#"{{"errcode":{errcode},"errmsg":"rid: 1","openid":"{OPENID}"}}"#);
@@ -119,7 +115,7 @@ async fn an_answer_that_nobody_understands_is_unavailable() {
         ("an openid that is no text", text(r#"{"openid":7}"#)),
         ("too long", text(&long)),
     ] {
-        assert_eq!(openid_of(answer).await, Err(WechatError::Unavailable), "{what}");
+        assert_eq!(openid_of(answer).await, Err(LoginError::Unavailable), "{what}");
     }
 }
 
@@ -128,7 +124,7 @@ async fn redirects_are_not_followed() {
     let elsewhere = answering(text(&format!(r#"{{"openid":"{OPENID}"}}"#))).await;
     let target = format!("{}/sns/jscode2session", elsewhere.uri());
     let answer = ResponseTemplate::new(302).insert_header("Location", target.as_str());
-    assert_eq!(openid_of(answer).await, Err(WechatError::Unavailable));
+    assert_eq!(openid_of(answer).await, Err(LoginError::Unavailable));
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
 }
 
@@ -137,16 +133,16 @@ async fn a_silent_server_is_unavailable_in_time() {
     let late = text(&format!(r#"{{"openid":"{OPENID}"}}"#)).set_delay(Duration::from_secs(30));
     let server = answering(late).await;
     let start = Instant::now();
-    let answer = WechatClient::with_timeout(
+    let answer = MiniProgram::with_timeout(
         http_client().unwrap(),
-        server.uri().parse().unwrap(),
-        APPID.into(),
+        &at(&server.uri()),
+        APPID,
         Secret::new(SECRET),
         Duration::from_millis(100),
     )
-    .openid(CODE)
+    .log_in(CODE)
     .await;
-    assert_eq!(answer, Err(WechatError::Unavailable));
+    assert_eq!(answer, Err(LoginError::Unavailable));
     assert!(start.elapsed() < DEADLINE);
 }
 
@@ -155,15 +151,15 @@ async fn a_refused_connection_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    assert_eq!(client(&url).openid(CODE).await, Err(WechatError::Unavailable));
+    assert_eq!(client(&url).log_in(CODE).await, Err(LoginError::Unavailable));
 }
 
 #[tokio::test]
 async fn codes_that_cannot_be_any_are_not_passed_on() {
     let server = answering(text(r#"{"openid":"o"}"#)).await;
     let client = client(&server.uri());
-    assert_eq!(client.openid("").await, Err(WechatError::CodeInvalid));
-    assert_eq!(client.openid(&"x".repeat(513)).await, Err(WechatError::CodeInvalid));
+    assert_eq!(client.log_in("").await, Err(LoginError::CodeInvalid));
+    assert_eq!(client.log_in(&"x".repeat(513)).await, Err(LoginError::CodeInvalid));
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
@@ -209,7 +205,7 @@ async fn failures_are_logged_once_and_nothing_shows_a_secret() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let mut shown = String::new();
-    let mut show = |result: Result<OpenId, WechatError>| {
+    let mut show = |result: Result<Login, LoginError>| {
         let logged = log.take();
         let error = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
         shown.extend([&logged, &error, &format!("{result:?}")].map(String::as_str));
@@ -229,7 +225,7 @@ async fn failures_are_logged_once_and_nothing_shows_a_secret() {
         assert_eq!(logged.lines().count(), 1, "{logged}");
         assert!(logged.contains(word) && logged.contains("WARN"), "{logged}");
     }
-    let logged = show(client("http://127.0.0.1:1").openid(CODE).await);
+    let logged = show(client("http://127.0.0.1:1").log_in(CODE).await);
     assert!(logged.lines().count() == 1 && logged.contains("refused"), "{logged}");
     for quiet in [r#"{"errcode":40029}"#, r#"{"errcode":45011}"#, r#"{"openid":"the-openid"}"#] {
         assert_eq!(show(openid_of(text(quiet)).await), "", "nothing for the operator to do");

@@ -24,7 +24,7 @@ use self::{
     cluster::Cluster,
     parts::{accounts, before_send, conversation_rules, door, limits, linger, media, token_logins},
     told::Told,
-    wechat::wechat,
+    wechat::{check_work, checked_media, push, push_work, wechat},
     work::{own_work, shared_work},
 };
 use crate::{
@@ -130,16 +130,7 @@ impl App {
         clock: Clock,
         rules: Vec<Arc<dyn Rule>>,
     ) -> anyhow::Result<Self> {
-        let listener = bind(settings.server.listen, "server.listen").await?;
-        let admin = match settings.admin.listen {
-            Some(address) => Some(bind(address, "admin.listen").await?),
-            None => None,
-        };
-        let metrics = match bind_metrics(settings.metrics.listen).await? {
-            // Before all that has something to count.
-            Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
-            None => None,
-        };
+        let (listener, admin, metrics) = listen(&settings).await?;
         let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
         switch_outbox(&settings, &*store).await?;
@@ -177,7 +168,8 @@ impl App {
         };
         let standings = Standings::new(Arc::clone(&store), clock.clone());
         let hook = before_send(&settings, &store, media.links(), &clock)?;
-        let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules);
+        let checked = checked_media(&settings, &store);
+        let (door, decided) = door(&settings, &store, &limits, &standings, hook, rules, checked);
         let messaging = Messaging::new(
             Arc::clone(&store),
             door,
@@ -188,25 +180,30 @@ impl App {
             conversation_rules(&settings),
         );
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
-        let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
+        let decided = decided.into_iter().chain(push_work(&settings, &store, &clock)?);
+        let auth =
+            Auth::new(Arc::clone(&store), clock.clone(), settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
         let more_work = told.work.into_iter().chain(fresh_keys).chain([follow]).chain(decided);
-        for work in own_work.into_iter().chain(shared_work).chain(more_work) {
+        let wechat = wechat(&settings)?;
+        let accounts =
+            accounts(&settings, &store, auth, wechat.clone(), tokens, &standings, &limits);
+        let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
+        let moderation = Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings);
+        let checks = check_work(&settings, &clock, wechat, &media, &moderation, &store);
+        for work in own_work.into_iter().chain(shared_work).chain(more_work).chain(checks) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
-
-        let accounts =
-            accounts(&settings, &store, auth, wechat(&settings)?, tokens, &standings, &limits);
-        let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
-            moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),
+            moderation,
             accounts,
             media,
             admin: Admin::new(Arc::clone(&store)),
             exporter,
             feed: told.feed,
             webhooks: told.webhooks,
+            wechat_push: push(&settings, &store)?,
             messaging,
             delivery,
             store,
@@ -335,6 +332,23 @@ async fn in_time(what: &str, end: impl Future) {
     if tokio::time::timeout(STOP_WAIT, end).await.is_err() {
         tracing::warn!(what, "did not end in time");
     }
+}
+
+/// The listeners: the main one, that of the server API, and that of metrics.
+async fn listen(
+    settings: &Settings,
+) -> anyhow::Result<(TcpListener, Option<TcpListener>, Option<Metrics>)> {
+    let listener = bind(settings.server.listen, "server.listen").await?;
+    let admin = match settings.admin.listen {
+        Some(address) => Some(bind(address, "admin.listen").await?),
+        None => None,
+    };
+    let metrics = match bind_metrics(settings.metrics.listen).await? {
+        // Before all that has something to count.
+        Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
+        None => None,
+    };
+    Ok((listener, admin, metrics))
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

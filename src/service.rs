@@ -24,6 +24,7 @@ use crate::{
     presence::Presence,
     redis::Instances,
     store::Store,
+    wechat_events::WechatPush,
 };
 
 /// The parts of a running replica.
@@ -46,6 +47,8 @@ pub struct Service {
     pub messaging: Messaging,
     /// What whoever keeps order does.
     pub moderation: Moderation,
+    /// The way in for what WeChat pushes.
+    pub wechat_push: WechatPush,
     /// The way to the sockets.
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.

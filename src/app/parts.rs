@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use crate::{
     accounts::Accounts,
     admission::{
-        BeforeSend, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia, Strangers,
+        BeforeSend, CheckedMedia, Decided, Door, HookClient, MayWrite, Rule, SendLimit, ShownMedia,
+        Strangers,
     },
     auth::Auth,
     clock::Clock,
@@ -159,7 +160,8 @@ pub(super) fn before_send(
     Ok(Some(BeforeSend::new(store, client, links.clone(), hook.on_failure, max_chars)))
 }
 
-/// The door for sends: what was decided before, the service's rules, further ones, and then the hook. And the work
+/// The door for sends: what was decided before, the service's rules, further ones, then the hook, and the check of
+/// media, which releases nothing that another rule holds back. And the work
 /// that its rules need.
 pub(super) fn door(
     settings: &Settings,
@@ -168,6 +170,7 @@ pub(super) fn door(
     standings: &Standings,
     hook: Option<BeforeSend>,
     further: Vec<Arc<dyn Rule>>,
+    checked: Option<CheckedMedia>,
 ) -> (Door, Option<BoxFuture<'static, ()>>) {
     let who = settings.chat.who_may_write;
     let hook = hook.map(|hook| Arc::new(hook) as Arc<dyn Rule>);
@@ -181,5 +184,7 @@ pub(super) fn door(
     let decided = hook.is_none().then(|| Decided::new(Arc::clone(store)));
     let following = decided.clone().map(|decided| Box::pin(decided.follow()) as _);
     let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
-    (Door::new(decided.into_iter().chain(own).chain(further).chain(hook)), following)
+    let checked = checked.map(|checked| Arc::new(checked) as Arc<dyn Rule>);
+    let rules = decided.into_iter().chain(own).chain(further).chain(hook).chain(checked);
+    (Door::new(rules), following)
 }

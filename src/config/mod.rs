@@ -3,6 +3,7 @@
 mod check;
 mod endpoints;
 mod load;
+mod moderation;
 mod urls;
 mod values;
 
@@ -15,6 +16,7 @@ use url::Url;
 pub use endpoints::Endpoint;
 use endpoints::endpoints;
 pub use load::{Overrides, load};
+pub use moderation::{Moderation, WechatMedia};
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
     days, http_url, list, metrics_listen, millis, namespace, optional_address, optional_http_url,
@@ -70,6 +72,8 @@ pub struct Settings {
     pub groups: Groups,
     /// The company's own back end, asked before something is done.
     pub hooks: Hooks,
+    /// Checks of what people send.
+    pub moderation: Moderation,
     /// Delivery.
     pub delivery: Delivery,
     /// What is kept of timelines.
@@ -263,6 +267,13 @@ pub struct Wechat {
     pub appid: String,
     /// Its secret; empty: there is none.
     pub secret: Secret,
+    /// What pushes are signed with; empty: WeChat pushes nothing here.
+    pub push_token: Secret,
+    /// What they are encrypted with; empty: they are not.
+    pub push_aes_key: Secret,
+    /// Who is told of the pushes that nobody here wants.
+    #[serde(deserialize_with = "optional_http_url")]
+    pub forward_url: Option<Url>,
     /// Further mini programs.
     pub apps: Vec<WechatApp>,
 }

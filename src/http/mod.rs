@@ -26,6 +26,7 @@ mod reports;
 mod serve;
 mod uploads;
 mod views;
+mod wechat_push;
 
 use std::sync::Arc;
 
@@ -78,6 +79,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(uploads::upload))
         .routes(routes!(media::serve))
         .routes(routes!(events::events))
+        .routes(routes!(wechat_push::echo, wechat_push::push))
         .routes(routes!(page::service))
         .routes(routes!(page::openapi))
         .routes(routes!(health::healthz))

@@ -27,6 +27,7 @@ mod jobs;
 mod keys;
 mod managed;
 mod media;
+mod media_checks;
 mod outbox;
 mod outbox_cursor;
 pub mod postgres;
@@ -41,6 +42,7 @@ mod timelines;
 mod trimming;
 mod users;
 mod webhooks;
+mod wechat_events;
 mod wechat_users;
 
 pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage};
@@ -62,6 +64,7 @@ pub use jobs::Jobs;
 pub use keys::{AllowedKey, ChatKeys, KeyState, Preview, Refusal, VERDICT_KEPT, WantedKey};
 pub use managed::{ManagedConversation, ManagedConversations, NewConversation, NewMembers};
 pub use media::{MediaKey, MediaRecords};
+pub use media_checks::{CheckState, CheckedChat, DueCheck, MediaChecks};
 pub use outbox::{
     CHAT_CREATED, CHAT_HELD, CHAT_RECALLED, CONVERSATION_CREATED, CONVERSATION_MEMBERS_CHANGED,
     OUTBOX_KINDS, Outbox, OutboxEntry, OutboxPage, REPORT_CREATED, USER_CREATED, USER_OFFLINE,
@@ -79,6 +82,7 @@ pub use timelines::{
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
 pub use webhooks::{Delivery, Parked, ParkedLane, Webhooks};
+pub use wechat_events::{EventKept, WechatEvent, WechatEvents};
 pub use wechat_users::WechatUsers;
 
 /// Declares the trait of all these nouns, and that whoever has them all has it.
@@ -104,8 +108,8 @@ store! {
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, ChatKeys, Conversations, DeliveryStore, Erasure,
         Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs, ManagedConversations,
-        MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
-        WechatUsers
+        MediaChecks, MediaRecords, Outbox, Recalls, Reports, Sessions, Standings, Webhooks,
+        WechatEvents, WechatUsers
 }
 
 store! {

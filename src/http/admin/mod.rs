@@ -8,6 +8,7 @@ mod feed;
 mod moderation;
 mod users;
 mod webhooks;
+mod wechat;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(moderation::decide_held))
         .routes(routes!(moderation::reports))
         .routes(routes!(moderation::decide_report))
+        .routes(routes!(wechat::push))
         .routes(routes!(audit::audit_log))
         .routes(routes!(feed::feed))
         .routes(routes!(webhooks::endpoints))

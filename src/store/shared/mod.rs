@@ -17,6 +17,7 @@ mod jobs;
 mod keys;
 mod managed;
 mod media;
+mod media_checks;
 mod outbox;
 mod own;
 mod queries;
@@ -28,6 +29,7 @@ mod standings;
 mod timelines;
 mod users;
 mod webhooks;
+mod wechat_events;
 mod wechat_users;
 
 use super::dialect::{Conn, Db, DbRow, ids, sql, texts};

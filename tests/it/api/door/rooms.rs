@@ -61,7 +61,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wechat", &["checks", "domain", "http_client", "secret"]),
     ("store", &["clock", "coalescer", "domain"]),
     ("wechat_texts", &["checks", "store", "wechat"]),
-    ("config", &["domain", "identity", "secret", "signing", "store"]),
+    ("config", &["domain", "identity", "secret", "signing", "store", "wechat"]),
     ("telemetry", &["config", "output"]),
     ("bus", &["domain", "protocol", "redis"]),
     ("presence", &["clock", "domain", "redis"]),
@@ -69,6 +69,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("limits", &["domain", "redis"]),
     ("auth", &["clock", "domain", "store"]),
     ("jobs", &["domain", "store"]),
+    ("wechat_events", &["clock", "jobs", "store", "wechat"]),
     ("media", &["clock", "config", "domain", "jobs", "limits", "picture", "protocol", "store"]),
     ("export", &["clock", "domain", "media", "protocol", "store"]),
     ("delivery", &["bus", "clock", "domain", "hub", "media", "presence", "protocol", "store"]),
@@ -116,10 +117,29 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["accounts", "clock", "domain", "jobs", "messaging", "protocol", "standing", "store"],
     ),
     (
+        "media_checks",
+        &[
+            "admission",
+            "checks",
+            "clock",
+            "domain",
+            "jobs",
+            "media",
+            "moderation",
+            "protocol",
+            "store",
+            "wechat",
+            "wechat_events",
+        ],
+    ),
+    (
         "outbox",
         &["clock", "config", "domain", "http_client", "jobs", "media", "public_addresses", "store"],
     ),
-    ("api_errors", &["domain", "limits", "outbox", "presence", "protocol", "store"]),
+    (
+        "api_errors",
+        &["domain", "limits", "outbox", "presence", "protocol", "store", "wechat", "wechat_events"],
+    ),
     ("revocation", &["auth", "delivery", "store"]),
     ("trimming", &["clock", "domain", "jobs", "store"]),
     (
@@ -141,6 +161,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "presence",
             "redis",
             "store",
+            "wechat_events",
         ],
     ),
     (
@@ -158,6 +179,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol",
             "service",
             "store",
+            "wechat",
         ],
     ),
     (

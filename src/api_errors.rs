@@ -9,6 +9,8 @@ use crate::{
     presence::PresenceError,
     protocol::fault::{ApiError, ErrorCode},
     store::{Refusal, StoreError, batcher::AppendError},
+    wechat::push::PushError,
+    wechat_events::TakeError,
 };
 
 /// Logs what the client is not told: this is where such errors end.
@@ -79,6 +81,30 @@ impl From<WebhookError> for ApiError {
             ),
             WebhookError::Busy => Self::unavailable("the endpoint is being told of much just now"),
             WebhookError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Logs what the operator has to see to: this is where such errors end.
+impl From<TakeError> for ApiError {
+    fn from(error: TakeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TakeError::Push(PushError::Signature) => Self::new(ErrorCode::Forbidden, detail),
+            TakeError::Push(PushError::App) => {
+                tracing::warn!(%error, "a push of WeChat was refused");
+                Self::new(ErrorCode::Forbidden, detail)
+            }
+            TakeError::Push(_) => {
+                tracing::warn!(%error, "a push of WeChat was refused");
+                Self::invalid(detail)
+            }
+            TakeError::Off => Self::new(ErrorCode::NotFound, detail),
+            TakeError::Full => {
+                tracing::warn!(%error, "a push of WeChat was refused");
+                Self::unavailable(detail)
+            }
+            TakeError::Store(error) => error.into(),
         }
     }
 }

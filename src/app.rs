@@ -25,17 +25,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     cluster::Cluster,
     moderation::machines,
-    parts::{before_send, conversation_rules, door, limits, linger, media, token_logins},
+    parts::{
+        accounts, before_send, conversation_rules, door, handshakes, hosts, limits, linger, media,
+        origins, token_logins,
+    },
     subscribe::Subscribe,
     told::Told,
-    wechat::wechat,
+    wechat::{check_work, checked_media, push, push_work, wechat},
     work::{own_work, shared_work},
 };
 use crate::{
-    accounts::{Accounts, LoginRules},
+    accounts::LoginRules,
     admin::Admin,
     admission::Rule,
-    auth::{Auth, host::HostPolicy, origin::OriginPolicy},
+    auth::{Auth, host::HostPolicy},
     checks::TextCheck,
     clock::Clock,
     config::{DatabaseUrl, MetricsListen, Settings},
@@ -44,7 +47,6 @@ use crate::{
     drain::Drain,
     export::Exporter,
     http,
-    limits::HandshakeGate,
     media::Storage,
     messaging::{self, Messaging},
     moderation::Moderation,
@@ -58,7 +60,10 @@ use crate::{
         sqlite::{ServiceLock, SqliteStore},
     },
     subscribe::SubscribeSender,
-    telemetry, wechat_subscribe::WechatSubscribe, wechat_texts::WechatTexts, ws,
+    telemetry,
+    wechat_subscribe::WechatSubscribe,
+    wechat_texts::WechatTexts,
+    ws,
 };
 
 /// Where metrics are, unless a setting says otherwise.
@@ -148,16 +153,7 @@ impl App {
         clock: Clock,
         Further { rules, text_check, sender }: Further,
     ) -> anyhow::Result<Self> {
-        let listener = bind(settings.server.listen, "server.listen").await?;
-        let admin = match settings.admin.listen {
-            Some(address) => Some(bind(address, "admin.listen").await?),
-            None => None,
-        };
-        let metrics = match bind_metrics(settings.metrics.listen).await? {
-            // Before all that has something to count.
-            Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
-            None => None,
-        };
+        let (listener, admin, metrics) = listen(&settings).await?;
         let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
         switch_outbox(&settings, &*store).await?;
@@ -197,7 +193,9 @@ impl App {
         let machines = machines(&settings, &store, text_check)?;
         let deciders = machines.texts.into_iter().chain(hook).collect();
         let rules = machines.words.into_iter().chain(rules).collect();
-        let (door, decided) = door(&settings, &store, &limits, &standings, deciders, rules);
+        let checked = checked_media(&settings, &store);
+        let (door, decided) =
+            door(&settings, &store, &limits, &standings, deciders, rules, checked);
         let messaging = Messaging::new(
             Arc::clone(&store),
             door,
@@ -208,28 +206,25 @@ impl App {
             conversation_rules(&settings, machines.names.clone()),
         );
         let (tokens, fresh_keys) = token_logins(&settings, &clock)?;
-        let auth = Auth::new(Arc::clone(&store), clock, settings.auth.idle, settings.auth.max);
+        let pushes = push_work(&settings, &store, &clock, &subscribe)?;
+        let decided = decided.into_iter().chain(pushes);
+        let auth =
+            Auth::new(Arc::clone(&store), clock.clone(), settings.auth.idle, settings.auth.max);
         let own_work = own_work(&delivery, incoming, transitions, &auth, &store, &media, &settings);
         let follow = Box::pin(messaging::follow_standings(messaging.clone())) as _;
         let more_work = told.work.into_iter().chain(subscribe.work).chain(fresh_keys);
         let more_work = more_work.chain([follow, machines.work]).chain(decided);
-        for work in own_work.into_iter().chain(shared_work).chain(more_work) {
+        let logins = LoginRules { demo: settings.auth.demo_login, names: machines.names };
+        let accounts = accounts(&store, auth, wechat.clone(), tokens, &standings, logins, &limits);
+        let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
+        let moderation = Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings);
+        let checks = check_work(&settings, &clock, wechat, &media, &moderation, &store);
+        for work in own_work.into_iter().chain(shared_work).chain(more_work).chain(checks) {
             background.spawn(stop_background.clone().run_until_cancelled_owned(work));
         }
 
-        let accounts =
-        let accounts = Accounts::new(
-            Arc::clone(&store),
-            auth,
-            wechat,
-            tokens,
-            standings.clone(),
-            LoginRules { demo: settings.auth.demo_login, names: machines.names },
-            limits.clone(),
-        );
-        let (of_accounts, of_messaging) = (accounts.clone(), messaging.clone());
         let service = Arc::new(Service {
-            moderation: Moderation::new(Arc::clone(&store), of_accounts, of_messaging, standings),
+            moderation,
             accounts,
             media,
             admin: Admin::new(Arc::clone(&store)),
@@ -237,6 +232,7 @@ impl App {
             feed: told.feed,
             webhooks: told.webhooks,
             subscriptions: subscribe.subscriptions,
+            wechat_push: push(&settings, &store)?,
             messaging,
             delivery,
             store,
@@ -244,19 +240,9 @@ impl App {
             instances,
             presence,
             limits,
-            handshakes: HandshakeGate::new(
-                settings.server.handshakes_at_once,
-                settings.server.handshakes_waiting,
-            ),
-            hosts: HostPolicy::new(
-                settings.server.listen.ip().is_loopback(),
-                settings.server.public_url.as_ref(),
-            ),
-            origins: OriginPolicy::new(
-                settings.server.allowed_origins.clone(),
-                settings.server.public_url.as_ref(),
-                settings.server.listen.ip().is_loopback(),
-            ),
+            handshakes: handshakes(&settings),
+            hosts: hosts(&settings),
+            origins: origins(&settings),
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
             drain: Drain::new(settings.server.drain_pause, settings.server.drain, has_others),
@@ -381,6 +367,23 @@ async fn in_time(what: &str, end: impl Future) {
     if tokio::time::timeout(STOP_WAIT, end).await.is_err() {
         tracing::warn!(what, "did not end in time");
     }
+}
+
+/// The listeners: the main one, that of the server API, and that of metrics.
+async fn listen(
+    settings: &Settings,
+) -> anyhow::Result<(TcpListener, Option<TcpListener>, Option<Metrics>)> {
+    let listener = bind(settings.server.listen, "server.listen").await?;
+    let admin = match settings.admin.listen {
+        Some(address) => Some(bind(address, "admin.listen").await?),
+        None => None,
+    };
+    let metrics = match bind_metrics(settings.metrics.listen).await? {
+        // Before all that has something to count.
+        Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
+        None => None,
+    };
+    Ok((listener, admin, metrics))
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     accounts::Accounts,
     clock::Clock,
-    domain::{HeldId, ReportId, Restriction, RestrictionKind, User, UserId},
+    domain::{ChatId, HeldId, ReportId, Restriction, RestrictionKind, User, UserId},
     jobs::Job,
     messaging::Messaging,
     protocol::fault::{ApiError, ErrorCode},
@@ -130,6 +130,11 @@ impl Moderation {
         let detail = words.filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
         let refusal = Refusal { code: ErrorCode::ContentRejected.as_str().to_owned(), detail };
         if self.messaging.refuse(id, false, &refusal).await? { Ok(()) } else { Err(not_held()) }
+    }
+
+    /// Takes back what a chat says, for everybody.
+    pub async fn recall(&self, chat: ChatId) -> Result<(), ApiError> {
+        self.messaging.recall_any(chat).await.map(|_| ())
     }
 
     /// Those of these users who exist.

@@ -26,6 +26,7 @@ use crate::{
     redis::Instances,
     store::Store,
     subscribe::Subscriptions,
+    wechat_events::WechatPush,
 };
 
 /// The parts of a running replica.
@@ -50,6 +51,8 @@ pub struct Service {
     pub messaging: Messaging,
     /// What whoever keeps order does.
     pub moderation: Moderation,
+    /// The way in for what WeChat pushes.
+    pub wechat_push: WechatPush,
     /// The way to the sockets.
     pub delivery: Arc<Delivery>,
     /// The database, for the question whether it is there.

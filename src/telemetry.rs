@@ -110,6 +110,7 @@ pub const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (Kind::Gauge, "imserver_webhook_off", "Whether an endpoint is off since it said it is gone"),
     (Kind::Gauge, "imserver_webhook_waiting", "Webhooks that wait to be tried again"),
+    (Kind::Counter, "imserver_wechat_events_total", "Pushes of WeChat, by what became of them"),
 ];
 
 /// Seconds; from a commit on a fast disk to a timeout.

@@ -48,7 +48,8 @@ pub struct SubscribeEvents {
 #[async_trait]
 impl EventHandler for SubscribeEvents {
     async fn handle(&self, event: &Event, _age: Duration) -> Result<Handled, HandlerError> {
-        let appid = |user: &WechatUser| user.appid.as_deref().unwrap_or(&self.main_appid).to_owned();
+        let appid =
+            |user: &WechatUser| user.appid.as_deref().unwrap_or(&self.main_appid).to_owned();
         match event {
             // The clients' reports are counted.
             Event::SubscribePopup { .. } => {}

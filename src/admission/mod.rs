@@ -3,6 +3,7 @@
 //! The [`Door`] asks its rules about a chat. A chat that passes all of them becomes an [`Admitted`],
 //! which only the door can make, and `messaging` commits nothing else.
 
+mod checked_media;
 mod decided;
 mod deciders;
 mod door;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 
 use crate::{protocol::fault::ApiError, store::NewChat};
 
+pub use checked_media::{CheckedMedia, NOT_SHOWN};
 pub use decided::Decided;
 pub use deciders::{BeforeSend, Decider, Deciders, HookClient, Opinion, TextDecider};
 pub use door::{ADMISSION_WAIT, Admitted, Door};

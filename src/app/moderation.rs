@@ -46,10 +46,7 @@ pub(super) fn machines(
     Ok(Machines { words, texts, names: Names::new(filter, checks, notes), work: Box::pin(work) })
 }
 
-fn text_checks(
-    moderation: &Moderation,
-    checker: Arc<dyn TextCheck>,
-) -> Option<TextChecks> {
+fn text_checks(moderation: &Moderation, checker: Arc<dyn TextCheck>) -> Option<TextChecks> {
     if !moderation.wechat_text {
         return None;
     }

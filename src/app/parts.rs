@@ -7,16 +7,18 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::{
+    accounts::{Accounts, LoginRules},
     admission::{
-        BeforeSend, Decided, Decider, Deciders, Door, HookClient, MayWrite, Rule, SendLimit,
-        ShownMedia, Strangers,
+        BeforeSend, CheckedMedia, Decided, Decider, Deciders, Door, HookClient, MayWrite, Rule,
+        SendLimit, ShownMedia, Strangers,
     },
+    auth::{Auth, host::HostPolicy, origin::OriginPolicy},
     checks::names::Names,
     clock::Clock,
     config::{self, DatabaseUrl, Settings, VisibleTo},
     http_client::http_client,
     identity::{Jwks, JwksTimes, JwtRules, JwtVerifier, TokenVerifier, UserSigVerifier},
-    limits::{Limiter, Limits, Rate, Rates},
+    limits::{HandshakeGate, Limiter, Limits, Rate, Rates},
     media::{MediaLibrary, MediaLinks, Storage, Worker},
     messaging,
     signing::SigningKey,
@@ -123,6 +125,39 @@ pub(super) fn token_logins(
     Ok((TokenVerifier { jwt, usersig }, fresh_keys))
 }
 
+/// Logins, sessions and faces.
+pub(super) fn accounts(
+    store: &Arc<dyn Store>,
+    auth: Auth,
+    wechat: Wechat,
+    tokens: TokenVerifier,
+    standings: &Standings,
+    logins: LoginRules,
+    limits: &Limits,
+) -> Accounts {
+    let (store, standings, limits) = (Arc::clone(store), standings.clone(), limits.clone());
+    Accounts::new(store, auth, wechat, tokens, standings, logins, limits)
+}
+
+/// How many handshakes are worked on at once.
+pub(super) fn handshakes(settings: &Settings) -> HandshakeGate {
+    let server = &settings.server;
+    HandshakeGate::new(server.handshakes_at_once, server.handshakes_waiting)
+}
+
+/// By which names the main listener may be reached.
+pub(super) fn hosts(settings: &Settings) -> HostPolicy {
+    let server = &settings.server;
+    HostPolicy::new(server.listen.ip().is_loopback(), server.public_url.as_ref())
+}
+
+/// Which pages may use the service.
+pub(super) fn origins(settings: &Settings) -> OriginPolicy {
+    let server = &settings.server;
+    let (allowed, public_url) = (server.allowed_origins.clone(), server.public_url.as_ref());
+    OriginPolicy::new(allowed, public_url, server.listen.ip().is_loopback())
+}
+
 /// The hook before a send, if there is one.
 pub(super) fn before_send(
     settings: &Settings,
@@ -138,7 +173,8 @@ pub(super) fn before_send(
     Ok(Some(Box::new(BeforeSend::new(client, links.clone(), hook.on_failure, max_chars))))
 }
 
-/// The door for sends: what was decided before, the service's rules, further ones, and then who decides. And the work
+/// The door for sends: what was decided before, the service's rules, further ones, then who decides, and the check of
+/// media, which releases nothing that another rule holds back. And the work
 /// that its rules need.
 pub(super) fn door(
     settings: &Settings,
@@ -147,6 +183,7 @@ pub(super) fn door(
     standings: &Standings,
     deciders: Vec<Box<dyn Decider>>,
     further: Vec<Arc<dyn Rule>>,
+    checked: Option<CheckedMedia>,
 ) -> (Door, Option<BoxFuture<'static, ()>>) {
     let who = settings.chat.who_may_write;
     let deciders = (!deciders.is_empty())
@@ -161,5 +198,7 @@ pub(super) fn door(
     let decided = deciders.is_none().then(|| Decided::new(Arc::clone(store)));
     let following = decided.clone().map(|decided| Box::pin(decided.follow()) as _);
     let decided = decided.map(|decided| Arc::new(decided) as Arc<dyn Rule>);
-    (Door::new(decided.into_iter().chain(own).chain(further).chain(deciders)), following)
+    let checked = checked.map(|checked| Arc::new(checked) as Arc<dyn Rule>);
+    let rules = decided.into_iter().chain(own).chain(further).chain(deciders).chain(checked);
+    (Door::new(rules), following)
 }

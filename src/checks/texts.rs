@@ -262,7 +262,7 @@ mod tests {
     }
 
     async fn judged(checks: &TextChecks, words: &str) -> Judgement {
-        let later = Instant::now() + Duration::from_secs(60);
+        let later = Instant::now() + Duration::from_mins(1);
         checks.judge(UserId::new(1).unwrap(), Place::Chat, words, later).await
     }
 

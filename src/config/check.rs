@@ -1,7 +1,7 @@
 //! Which settings cannot work together.
 
-use super::{BusKind, ConfigError, DatabaseUrl, Jwt, Settings};
-use crate::signing::SigningKey;
+use super::{BusKind, ConfigError, DatabaseUrl, Jwt, Settings, WechatMedia};
+use crate::{signing::SigningKey, wechat::push::AesKey};
 
 impl Settings {
     /// Refuses what cannot work together.
@@ -59,7 +59,8 @@ impl Settings {
                 .map_err(|error| ConfigError::new("hooks.before_send.secret", error))?;
         }
         self.check_mini_programs()?;
-        self.check_subscribe()
+        self.check_subscribe()?;
+        self.check_push()
     }
 
     fn check_subscribe(&self) -> Result<(), ConfigError> {
@@ -80,6 +81,34 @@ impl Settings {
             )),
             _ => Ok(()),
         }
+    }
+
+    fn check_push(&self) -> Result<(), ConfigError> {
+        let wechat = &self.wechat;
+        let checks_media = self.moderation.wechat_media != WechatMedia::Off;
+        if checks_media && wechat.mini_programs().is_empty() {
+            let problem =
+                "WeChat checks for mini programs alone; set `wechat.appid` and `wechat.secret`";
+            return Err(ConfigError::new("moderation.wechat_media", problem));
+        }
+        if !wechat.push_aes_key.is_empty() {
+            AesKey::parse(wechat.push_aes_key.reveal())
+                .map_err(|error| ConfigError::new("wechat.push_aes_key", error))?;
+        }
+        if !wechat.push_token.is_empty() && wechat.mini_programs().is_empty() {
+            let problem = "there is no mini program to push anything; set `wechat.appid`";
+            return Err(ConfigError::new("wechat.push_token", problem));
+        }
+        for (key, is_set) in [
+            ("wechat.push_aes_key", !wechat.push_aes_key.is_empty()),
+            ("wechat.forward_url", wechat.forward_url.is_some()),
+        ] {
+            if is_set && wechat.push_token.is_empty() {
+                let problem = "it needs the token of the message push; set `wechat.push_token`";
+                return Err(ConfigError::new(key, problem));
+            }
+        }
+        Ok(())
     }
 
     fn check_jwt(&self) -> Result<(), ConfigError> {

@@ -17,7 +17,7 @@ use url::Url;
 pub use endpoints::Endpoint;
 use endpoints::endpoints;
 pub use load::{Overrides, load};
-pub use moderation::Moderation;
+pub use moderation::{Moderation, WechatMedia};
 pub use subscribe::Subscribe;
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
@@ -279,6 +279,13 @@ pub struct Wechat {
     pub appid: String,
     /// Its secret; empty: there is none.
     pub secret: Secret,
+    /// What pushes are signed with; empty: WeChat pushes nothing here.
+    pub push_token: Secret,
+    /// What they are encrypted with; empty: they are not.
+    pub push_aes_key: Secret,
+    /// Who is told of the pushes that nobody here wants.
+    #[serde(deserialize_with = "optional_http_url")]
+    pub forward_url: Option<Url>,
     /// Further mini programs.
     pub apps: Vec<WechatApp>,
     /// Messages to whoever is away.

@@ -25,4 +25,18 @@ pub struct Moderation {
     /// Most questions of a replica in a minute.
     #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
     pub wechat_per_min: u32,
+    /// Whether WeChat checks pictures and voice messages.
+    pub wechat_media: WechatMedia,
+}
+
+/// Whether WeChat checks pictures and voice messages, and when they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WechatMedia {
+    /// It does not.
+    Off,
+    /// They are shown at once, and recalled if they are risky.
+    Recall,
+    /// They are held back until they have passed.
+    Hold,
 }

@@ -18,7 +18,7 @@ use super::error::Problem;
 const FAULTS: [u16; 13] = [400, 401, 403, 404, 409, 410, 413, 415, 416, 422, 429, 500, 503];
 
 /// What some routes answer besides that which follows from how they are described.
-const FURTHER: [(&str, &[u16]); 24] = [
+const FURTHER: [(&str, &[u16]); 25] = [
     ("/v1/login/wechat", &[401, 404, 429, 503]),
     ("/v1/login/token", &[401, 404, 429, 503]),
     ("/v1/login/demo", &[404, 429, 503]),
@@ -43,6 +43,7 @@ const FURTHER: [(&str, &[u16]); 24] = [
     ("/v1/admin/conversations/{id}/members", &[409]),
     ("/v1/admin/feed", &[404, 410]),
     ("/push", &[404, 409, 422]),
+    ("/wechat/push", &[404, 503]),
 ];
 
 /// The bodies that hold a chat to be sent.

@@ -306,6 +306,11 @@ pub async fn user_list(request: Request) -> Result<Bytes, ApiError> {
     read(request, MAX_USER_LIST_BYTES).await
 }
 
+/// Reads a body of at most 64 KiB, whatever it is.
+pub async fn raw(request: Request) -> Result<Bytes, ApiError> {
+    read(request, MAX_MESSAGE_BYTES).await
+}
+
 /// Reads a picture of at most 256 KiB.
 pub async fn picture(request: Request) -> Result<Bytes, ApiError> {
     read(request, MAX_AVATAR_BYTES).await

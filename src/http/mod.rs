@@ -29,6 +29,7 @@ mod serve;
 mod subscriptions;
 mod uploads;
 mod views;
+mod wechat_push;
 
 use std::sync::Arc;
 
@@ -82,6 +83,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(uploads::upload))
         .routes(routes!(media::serve))
         .routes(routes!(events::events))
+        .routes(routes!(wechat_push::echo, wechat_push::push))
         .routes(routes!(page::service))
         .routes(routes!(page::openapi))
         .routes(routes!(health::healthz))

@@ -157,6 +157,7 @@ pub fn new_chat(sender: UserId, destination: Destination, contents: Contents) ->
         media,
         asked: None,
         hold: false,
+        awaits_check: false,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct NewChat {
     pub asked: Option<RequestDigest>,
     /// Whether it is held back until somebody decides, and not committed now.
     pub hold: bool,
+    /// Whether it is held back for nothing but a check of what it shows, which releases it when it ends well.
+    pub awaits_check: bool,
 }
 
 impl NewChat {
@@ -72,6 +74,7 @@ impl NewChat {
             media: None,
             asked: None,
             hold: false,
+            awaits_check: false,
         }
     }
 

@@ -29,6 +29,7 @@ mod jobs;
 mod keys;
 mod managed;
 mod media;
+mod media_checks;
 mod outbox;
 mod outbox_cursor;
 pub mod postgres;
@@ -44,6 +45,7 @@ mod timelines;
 mod trimming;
 mod users;
 mod webhooks;
+mod wechat_events;
 mod wechat_users;
 
 pub use api_keys::{ApiKeys, AuditEntry, AuditLog, AuditPage, MachineAct};
@@ -67,6 +69,7 @@ pub use jobs::Jobs;
 pub use keys::{AllowedKey, ChatKeys, KeyState, Preview, Refusal, VERDICT_KEPT, WantedKey};
 pub use managed::{ManagedConversation, ManagedConversations, NewConversation, NewMembers};
 pub use media::{MediaKey, MediaRecords};
+pub use media_checks::{CheckState, CheckedChat, DueCheck, MediaChecks};
 pub use outbox::{
     CHAT_CREATED, CHAT_HELD, CHAT_RECALLED, CONVERSATION_CREATED, CONVERSATION_MEMBERS_CHANGED,
     OUTBOX_KINDS, Outbox, OutboxEntry, OutboxPage, REPORT_CREATED, USER_CREATED, USER_OFFLINE,
@@ -85,6 +88,7 @@ pub use timelines::{
 pub use trimming::{TRIM_STEP, Trim, TrimPage};
 pub use users::{Acquaintance, Users};
 pub use webhooks::{Delivery, Parked, ParkedLane, Webhooks};
+pub use wechat_events::{EventKept, WechatEvent, WechatEvents};
 pub use wechat_users::WechatUsers;
 
 /// Declares the trait of all these nouns, and that whoever has them all has it.
@@ -110,8 +114,8 @@ store! {
     /// have committed; callers run writes to their end.
     Store: ApiKeys, Appends, AuditLog, Avatars, Backlog, ChatKeys, Conversations, DeliveryStore,
         Directory, Erasure, Exports, ExternalUsers, Facts, Groups, Holds, Identities, Jobs,
-        ManagedConversations, MediaRecords, Outbox, Recalls, Reports, Sessions, Standings,
-        Subscriptions, Webhooks, WechatUsers
+        ManagedConversations, MediaChecks, MediaRecords, Outbox, Recalls, Reports, Sessions,
+        Standings, Subscriptions, Webhooks, WechatEvents, WechatUsers
 }
 
 store! {

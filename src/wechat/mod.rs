@@ -1,10 +1,11 @@
-//! WeChat's server side, for each mini program: logins, checks, and subscribe messages.
+//! WeChat's server side, for each mini program: logins, checks, subscribe messages, and what it pushes.
 //!
 //! What of it is a secret, a token or an openid reaches no log and no error.
 
 mod calls;
 mod login;
 mod media_check;
+pub mod push;
 mod subscribe;
 mod text_check;
 mod token;

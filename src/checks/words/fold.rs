@@ -132,7 +132,9 @@ mod tests {
             let mut once = Vec::new();
             folding.fold(c, |letter| once.push(letter));
             let mut twice = Vec::new();
-            once.iter().for_each(|letter| folding.fold(*letter, |letter| twice.push(letter)));
+            for letter in &once {
+                folding.fold(*letter, |letter| twice.push(letter));
+            }
             let seen = |letters: Vec<char>| -> Vec<_> {
                 letters.into_iter().filter(|c| kind(*c) != Kind::Unseen).collect()
             };

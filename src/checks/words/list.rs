@@ -103,7 +103,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, WordsError> {
     let wrong = |number, problem| WordsError::Line { path: path.to_owned(), number, problem };
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        wrong(1 + before.iter().filter(|byte| **byte == b'\n').count(), "is not UTF-8")
+        wrong(before.split(|byte| *byte == b'\n').count(), "is not UTF-8")
     })?;
     let mut entries = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

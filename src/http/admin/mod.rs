@@ -11,6 +11,7 @@ mod people;
 mod status;
 mod users;
 mod webhooks;
+mod wechat;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(moderation::decide_held))
         .routes(routes!(moderation::reports))
         .routes(routes!(moderation::decide_report))
+        .routes(routes!(wechat::push))
         .routes(routes!(audit::audit_log))
         .routes(routes!(keys::own_key))
         .routes(routes!(keys::keys, keys::make_key))

@@ -106,6 +106,7 @@ async fn erase(connection: &mut Conn, user: UserId, now: Now) -> sqlx::Result<bo
         "DELETE FROM held_chats WHERE sender_id = $1",
         "DELETE FROM absences WHERE user_id = $1",
         "DELETE FROM subscription_grants WHERE user_id = $1",
+        "UPDATE media_checks SET sender_id = NULL WHERE sender_id = $1",
         "UPDATE reports SET detail = NULL WHERE reporter_id = $1 AND detail IS NOT NULL",
         "UPDATE reports SET chat = NULL, media_id = NULL
          WHERE reported_id = $1 AND chat IS NOT NULL",

@@ -127,13 +127,15 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     let (target, conversation) = columns(chat.destination);
     let held: Option<(HeldId, Option<ConversationId>)> = sqlx::query_as(concat!(
         "INSERT INTO held_chats (sender_id, client_msg_id, request_digest, target_id,
-             conversation_id, state, kind, content, body, reply_to, mentions, media_id, created_at)
+             conversation_id, state, kind, content, body, reply_to, mentions, media_id, created_at,
+             awaits_check)
          VALUES ($1, $2, $3, $4, $5, 'held', $6, $7, $8, $9, $10, $11, ",
         sql!(now "$12"),
-        ") ON CONFLICT (sender_id, client_msg_id) DO UPDATE SET state = 'held', until = NULL,
+        ", $13) ON CONFLICT (sender_id, client_msg_id) DO UPDATE SET state = 'held', until = NULL,
              kind = excluded.kind, content = excluded.content, body = excluded.body,
              reply_to = excluded.reply_to, mentions = excluded.mentions,
-             media_id = excluded.media_id, created_at = excluded.created_at
+             media_id = excluded.media_id, created_at = excluded.created_at,
+             awaits_check = excluded.awaits_check
          WHERE held_chats.state IN ('asked', 'allowed')
              AND held_chats.request_digest = excluded.request_digest
          RETURNING id, ",
@@ -151,6 +153,7 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
     .bind(chat.mentions.as_ref().map(Mentions::to_json))
     .bind(chat.media)
     .bind(now)
+    .bind(chat.awaits_check)
     .fetch_optional(&mut *connection)
     .await?;
     let Some((id, begun)) = held else { return state(connection, &wanted).await };
@@ -232,6 +235,7 @@ impl HeldRow {
             media: self.media_id,
             asked: Some(RequestDigest(digest)),
             hold: false,
+            awaits_check: false,
         };
         Ok(HeldChat { id: self.id, chat, created_at: self.created_at })
     }

@@ -19,6 +19,7 @@ mod jobs;
 mod keys;
 mod managed;
 mod media;
+mod media_checks;
 mod outbox;
 mod own;
 mod queries;
@@ -31,6 +32,7 @@ mod subscriptions;
 mod timelines;
 mod users;
 mod webhooks;
+mod wechat_events;
 mod wechat_users;
 
 use super::dialect::{Conn, Db, DbRow, ids, sql, texts};

@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use imserver::{
-    accounts::Accounts,
+    accounts::{Accounts, LoginRules},
     admission::{Decided, Door, MayWrite, Rule},
     auth::Auth,
     bus::local::LocalBroker,
+    checks::names::Names,
     clock::Clock,
     delivery::Delivery,
     domain::{
@@ -90,7 +91,7 @@ impl World {
             Wechat::new(Vec::new()),
             TokenVerifier::default(),
             standings.clone(),
-            true,
+            LoginRules { demo: true, names: Names::default() },
             limits,
         );
         let moderation =

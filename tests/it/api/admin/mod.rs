@@ -149,6 +149,7 @@ fn routes(chat: i64) -> Vec<(Method, &'static str, String, Value, &'static str)>
             json!({"since": "2020-01-01T00:00:00Z"}),
             "webhooks",
         ),
+        (Method::POST, "/wechat/push", at("/wechat/push"), json!({"Event": "x"}), "moderation"),
         (Method::GET, "/audit", at("/audit"), Value::Null, "audit"),
         (Method::GET, "/users", at("/users?name=甲"), Value::Null, "users"),
         (

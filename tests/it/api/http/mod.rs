@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::harness::{Server, Start};
 
 /// Every route of the main listener that takes plain requests, with its methods.
-pub const ROUTES: [(&str, &[&str]); 67] = [
+pub const ROUTES: [(&str, &[&str]); 69] = [
     ("/v1/login/wechat", &["POST"]),
     ("/v1/login/token", &["POST"]),
     ("/v1/login/demo", &["POST"]),
@@ -77,6 +77,8 @@ pub const ROUTES: [(&str, &[&str]); 67] = [
     ("/v1/admin/webhooks", &["GET"]),
     ("/v1/admin/webhooks/{endpoint}/deliveries", &["GET"]),
     ("/v1/admin/webhooks/{endpoint}/replay", &["POST"]),
+    ("/v1/admin/wechat/push", &["POST"]),
+    ("/wechat/push", &["GET", "POST"]),
     ("/v1/service", &["GET"]),
     ("/v1/openapi.json", &["GET"]),
     ("/healthz", &["GET"]),

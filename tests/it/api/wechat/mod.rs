@@ -1,6 +1,8 @@
 //! What the service does with WeChat, against a stub that answers as WeChat does, or worse.
 
 mod login;
+mod media;
+mod push;
 mod text;
 mod token;
 

@@ -44,6 +44,7 @@ mod timelines;
 mod trims;
 mod users;
 mod webhooks;
+mod wechat;
 
 use std::sync::Arc;
 
@@ -124,6 +125,10 @@ macro_rules! store_contract {
                     a_changed_chat_still_tells_a_repeat_from_another_request,
                     exactly_the_members_of_that_moment_get_a_chat,
                     crossed_changes_and_batches_do_not_deadlock,
+                ];
+                wechat: [
+                    an_event_is_kept_once_until_it_is_handled,
+                    a_check_goes_from_its_question_to_what_follows,
                 ];
                 members: [
                     a_group_begins_once_for_each_key,

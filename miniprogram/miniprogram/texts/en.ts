@@ -53,6 +53,7 @@ export const en: Texts = {
     failed: '[Failed] ',
     typing: 'Typing…',
     loading: 'Loading…',
+    group: 'Group',
   },
 
   find: {
@@ -91,10 +92,23 @@ export const en: Texts = {
     outboxFull: 'Too many messages are waiting. Wait a moment',
     storageFull: 'Not enough storage',
     empty: 'Say hello',
+    you: 'You',
+    hasRecalled: ' recalled a message',
+    isRecalled: 'Recalled',
+    held: 'Waiting for review',
     refused: {
       user_not_found: 'This person does not exist',
       invalid_content: 'This message cannot be sent',
       rate_limited: 'Too often. Try again later',
+      content_rejected: 'This message cannot be sent',
+      not_allowed: 'You may not write here',
+      conversation_not_found: 'You are no longer in this chat',
+      unsupported_media: 'This format is not supported',
+      invalid_media: 'This file cannot be used',
+    },
+    notAllowed: {
+      blocked: 'This person does not take your messages',
+      muted: 'You may not write for now',
     },
   },
 

@@ -105,7 +105,7 @@ const OLD: readonly (readonly [string, string])[] = [
 test('storage of the version before conversation keys is read, and written in the same form', async () => {
   const desk = new Desk({}, OLD);
   const { client, disk, server, time } = desk;
-  const rows = client.conversations().map(({ key, peer, unread, unsent }) => [key, peer.id, unread, unsent?.content]);
+  const rows = client.conversations().map(({ key, peer, unread, unsent }) => [key, peer?.id, unread, unsent?.content]);
   assert.deepEqual(rows, [
     [3, 3, 1, 'who?'],
     [2, 2, 1, 'are you there?'],

@@ -95,7 +95,7 @@ export const createOutbox = (
       return entry?.peerId;
     },
 
-    /** Events are lost that would have told what became of held chats: a repeat tells it too. */
+    /** Events may have been missed that tell what became of held chats: a repeat tells it too. */
     ask: (): void => replace(entries.map((one) => (one.held ? { ...one, held: false } : one))),
 
     /** Nothing is sent before `time`, in ms since 1970. */

@@ -183,6 +183,7 @@ export const createSync = (
   const handlers: Handlers = {
     ready: ({ epoch, lastSeq }) => {
       timeline.begin({ seq: lastSeq, epoch });
+      outbox.ask();
       outlet.ready();
       if (background) outlet.look(true);
       uploads.run();

@@ -1,24 +1,29 @@
 // The client that pages call, over the model and its synchronisation.
 
+import { unreadOf } from './conversations';
 import { readable, request, type Route } from './http';
 import { lastOf } from './ids';
+import { groupId, groupKey } from './keys';
 import { MOST_BYTES, MOST_WATCHED, SAVE_EVERY_MS, TELL_EVERY_MS } from './limits';
 import { createModel } from './model';
 import { itemKey } from './outbox';
-import type { Outgoing } from './saved';
+import { TEXT, type Outgoing } from './saved';
 import { createSync } from './sync';
 import { createTimer } from './timer';
-import type { Changes, ClientOptions, ConversationKey, ImClient, Platform, Report, SendRefusal, User } from './types';
+import type { Changes, ClientOptions, ConversationId, ConversationKey, Draft, GroupKey, ImClient, Platform, Report, SendRefusal, User, UserId } from './types';
 import { createVault } from './vault';
 import { createView } from './view';
 import { toJson, toUser, toUsers } from './wire';
+
+/** The query of a list that is ordered by users. */
+const page = '?limit=100&after=';
 
 /** The storage key of the device's id, which all accounts share. */
 const DEVICE = 'im2|device';
 
 /** Makes a client, which shows at once what storage has. `start` connects it. */
 export const createClient = (options: ClientOptions): ImClient => {
-  const { platform, server } = options;
+  const { platform, server, staysConnected } = options;
   const { clock, storage } = platform;
   const saving = createTimer(clock);
   const listeners = new Set<(changes: Changes) => void>();
@@ -67,7 +72,15 @@ export const createClient = (options: ClientOptions): ImClient => {
   });
   const { link, ask } = sync;
 
-  const conversation = (key: ConversationKey) => view.conversations().find((one) => one.key === key) ?? null;
+  /** An action, of which the events of the timeline tell the effect; or a list that passes through to the page. */
+  const act = ask as <T = void>(route: Route, body?: object) => Promise<T>;
+
+  /** The path of a conversation. */
+  const path = (key: ConversationKey) => {
+    const id = typeof key === 'number' ? list.rows.get(key)?.id : groupId(key);
+    return `/v1/conversations/${id ?? 0}` as const;
+  };
+  const members = (key: GroupKey) => `${path(key)}/members` as const;
 
   const changeMe = async (route: Route, body: object, contentType?: string): Promise<User> => {
     const user = readable(toUser, await ask(route, body, contentType));
@@ -79,13 +92,14 @@ export const createClient = (options: ClientOptions): ImClient => {
   const wrote = (key: ConversationKey): void => {
     touchChats(key);
     sync.pump();
+    sync.upload();
   };
 
-  /** Calls `act` with a failed item. False if there is no such item. */
-  const withFailed = (key: ConversationKey, item: string, act: (entry: Outgoing) => void): boolean => {
+  /** Calls `run` with an unsent item. False if there is no such item. */
+  const withUnsent = (key: ConversationKey, item: string, failed: boolean, run: (entry: Outgoing) => void): boolean => {
     const entry = outbox.find(key, item);
-    if (!entry) return false;
-    act(entry);
+    if (!entry || (failed && entry.failure === null)) return false;
+    run(entry);
     wrote(key);
     return true;
   };
@@ -103,6 +117,9 @@ export const createClient = (options: ClientOptions): ImClient => {
     get conversationsLoaded() {
       return list.loaded();
     },
+    get unreadTotal() {
+      return list.unreadTotal();
+    },
 
     start: () => {
       if (!ended) link.start();
@@ -111,9 +128,13 @@ export const createClient = (options: ClientOptions): ImClient => {
       link.stop();
       save();
     },
-    show: link.show,
+    show: () => {
+      if (staysConnected) sync.background(false);
+      link.show();
+    },
     hide: () => {
-      link.hide();
+      if (staysConnected) sync.background(true);
+      else link.hide();
       save();
     },
     network: link.network,
@@ -133,7 +154,7 @@ export const createClient = (options: ClientOptions): ImClient => {
     onReport: (listener) => subscribe(reporters, listener),
 
     conversations: view.conversations,
-    conversation,
+    conversation: view.conversation,
     refreshConversations: sync.refresh,
     loadMoreConversations: sync.loadMore,
 
@@ -148,34 +169,59 @@ export const createClient = (options: ClientOptions): ImClient => {
     chats: view.chats,
     loadOlder: sync.loadOlder,
 
-    send: (key, content) => {
+    send: (key, what) => {
       const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
-      if (content.trim() === '') return refuse('blank');
+      const draft: Draft = typeof what === 'string' ? { content: what } : what;
+      const entry: Outgoing = { ...TEXT, content: '', ...draft, id: newId(platform), peerId: key, time: clock.now() };
+      const { id, kind, content, body, mentions } = entry;
+      if (kind === 'text' && content.trim() === '') return refuse('blank');
       // Its UTF-8 on the wire: `toJson` escapes lone surrogates, for which `encodeURIComponent` would throw.
-      const { length } = encodeURIComponent(toJson(content)).replace(/%../g, ' ');
+      const { length } = encodeURIComponent(toJson([content, body, mentions])).replace(/%../g, ' ');
       if (length > MOST_BYTES) return refuse('too_long');
-      const id = newId(platform);
-      const code = outbox.add({ id, peerId: key, content, time: clock.now(), failure: null });
+      const code = outbox.add(entry);
       if (code) return refuse(code);
       wrote(key);
       return { ok: true, key: itemKey(true, id) };
     },
     resend: (key, item) =>
-      withFailed(key, item, (entry) => outbox.resend(entry, newId(platform), clock.now())),
-    discard: (key, item) => withFailed(key, item, outbox.remove),
+      withUnsent(key, item, true, (entry) => outbox.resend(entry, newId(platform), clock.now())),
+    discard: (key, item) =>
+      withUnsent(key, item, false, (entry) => {
+        outbox.remove(entry);
+        sync.cancel(entry.id);
+      }),
     markRead: (key) => {
       const last = lastOf(view.chats(key).items.filter(({ id }) => id !== null))?.id;
+      const row = list.rows.get(key);
       // A mark may be at one's own last chat, but is sent only if something is unread.
-      if (last && conversation(key)?.unread) sync.readUpTo(key, last);
+      if (last && row && (row.markedUnread || unreadOf(row))) sync.readUpTo(key, last);
     },
     typing: sync.typing,
     isTyping: model.isTyping,
+
+    recall: (id) => act(`POST /v1/chats/${id}/recall`),
+    remove: (id) => act(`DELETE /v1/chats/${id}`),
+    set: (key, settings) => act(`PUT ${path(key)}/settings`, settings),
+    hideConversation: (key) => act(`POST ${path(key)}/hide`),
+    clear: (key) => act(`POST ${path(key)}/clear`),
+    report: (what) => act('POST /v1/reports', what),
+
+    createGroup: async ({ id = newId(platform), ...group }) =>
+      groupKey((await act<{ readonly id: ConversationId }>('POST /v1/conversations', { kind: 'group', key: id, ...group })).id),
+    setTitle: (key, title) => act(`PUT ${path(key)}`, { title }),
+    members: (key, after = 0 as UserId) => act(`GET ${members(key)}${page}${after}`),
+    addMembers: (key, userIds) => act(`POST ${members(key)}`, { userIds }),
+    removeMember: (key, userId) => act(`DELETE ${members(key)}/${userId}`),
+    setRole: (key, userId, role) => act(`PUT ${members(key)}/${userId}`, { role }),
 
     watch: (userIds) => sync.watch([...new Set(userIds)].slice(0, MOST_WATCHED)),
     presence: (userId) => model.presences.get(userId) ?? null,
     findUsers: async (prefix) =>
       readable(toUsers, await ask(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).users,
     user: async (userId) => readable(toUser, await ask(`GET /v1/users/${userId}`)),
+    block: (userId) => act(`PUT /v1/blocks/${userId}`),
+    unblock: (userId) => act(`DELETE /v1/blocks/${userId}`),
+    blocks: (after = 0 as UserId) => act(`GET /v1/blocks${page}${after}`),
     rename: (name) => changeMe('PUT /v1/me', { name }),
     setAvatar: (image, contentType) => changeMe('PUT /v1/me/avatar', image, contentType),
   };

@@ -1,137 +1,211 @@
 // The list of conversations: merges pages of HTTP and events of the timeline, in any order.
 
 import { lastOf, later } from './ids';
-import { keyOf, keyOfChat, peerOf } from './keys';
+import { keyOf, keyOfChat } from './keys';
 import { MOST_SAVED_ROWS, MOST_UNREAD } from './limits';
 import type { Row, SavedList } from './saved';
 import type { ChatId, ConversationId, ConversationKey, UserId } from './types';
-import type { Chat, ConversationRow } from './wire';
+import { toRow, type Chat, type ConversationPart, type ConversationRow, type Deleted, type Page } from './wire';
+
+/** The rows when an answer was asked for. */
+export type Asked = ReadonlyMap<ConversationKey, Row>;
 
 export const createConversations = (me: UserId, saved: SavedList | null) => {
   const rows = new Map<ConversationKey, Row>();
   let loaded = false;
   let hasMore = false;
-  /** Where the next page begins: the id of the last chat in the last row that pages brought. */
+  /** Where the next page begins: the position of the last row that pages brought. */
   let pagedTo: ChatId | 0 = 0;
   /** A `reset` came: rows after the first page may be out of date. */
   let stale = false;
+  /** Unread chats in rows that are not loaded, by the service's last total; and whether that was too many to count. */
+  let rest = 0;
+  let capped = false;
 
-  const put = (row: Row) => rows.set(keyOf(row), row);
+  const put = (row: Row): void => {
+    const position = later(row.position, row.lastChat?.id ?? 0);
+    rows.set(keyOf(row), { ...row, position, mentioned: row.mentioned && unreadOf(row) > 0 });
+  };
   if (saved) {
-    saved.rows.forEach(put);
+    saved.rows.map(toRow).forEach(put);
     ({ pagedTo, hasMore } = saved);
   }
 
-  /** Newest first. */
-  const sorted = (): Row[] => [...rows.values()].sort((a, b) => b.lastChat.id - a.lastChat.id);
+  /** What the list shows: pinned ones first, then newest first. */
+  const sorted = (): Row[] =>
+    [...rows.values()]
+      .filter(({ left, position, hiddenUpTo }) => !left && position > hiddenUpTo)
+      .sort((a, b) => +b.pinned - +a.pinned || b.position - a.position);
 
-  /** A row from the service, which may be older than the timeline's events. */
-  const merge = (from: ConversationRow): void => {
-    const row = rows.get(keyOf(from));
-    const fresh: Row = { ...from, countedTo: from.lastChat.id, since: [] };
+  /** The sum of what is counted, muted rows aside. */
+  const total = (countOf: (row: Row) => number): number =>
+    sorted().reduce((sum, row) => (row.muted ? sum : sum + countOf(row)), 0);
+
+  const byId = (id: ConversationId): Row | undefined => [...rows.values()].find((row) => row.id === id);
+
+  /** A row from the service, which may be older than the timeline's events. False if it has to be asked for again. */
+  const merge = (from: ConversationRow, asked: Asked, listed?: boolean): boolean => {
+    const key = keyOf(from);
+    const row = rows.get(key);
+    const fresh = toRow({ ...from, countedTo: from.position });
     if (!row) {
-      put(fresh);
-      return;
+      // Only pages say that it is in the list.
+      put(listed ? fresh : { ...fresh, hiddenUpTo: fresh.position });
+      return true;
     }
-    const late = fresh.countedTo < row.countedTo;
-    const { countedTo, unread } = late ? row : fresh;
+    if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;
+    const { countedTo, unread, mentioned } = fresh.position < row.countedTo ? row : fresh;
     const readUpTo = later(row.readUpTo, fresh.readUpTo);
+    const since = after(row.since, later(countedTo, readUpTo));
     put({
       ...fresh,
-      lastChat: row.lastChat.id > fresh.lastChat.id ? row.lastChat : fresh.lastChat,
+      stamp: row.stamp,
+      hiddenUpTo: listed ? 0 : row.hiddenUpTo,
+      clearedUpTo: row.clearedUpTo,
+      position: later(row.position, fresh.position),
+      lastChat: row.lastChat && row.lastChat.id > fresh.position ? row.lastChat : fresh.lastChat,
       readUpTo,
       peerReadUpTo: later(row.peerReadUpTo, fresh.peerReadUpTo),
       unread: readUpTo >= countedTo ? 0 : unread,
+      mentioned: mentioned || (row.mentioned && since.length > 0),
       countedTo,
-      since: after(row.since, later(countedTo, readUpTo)),
+      since,
     });
+    return true;
   };
 
   return {
     rows,
     sorted,
     merge,
+    byId,
     loaded: () => loaded,
     hasMore: () => hasMore,
     pagedTo: () => pagedTo,
-
-    byId: (id: ConversationId): Row | undefined => [...rows.values()].find((row) => row.id === id),
+    /** Whether there is more unread than the service counts: then only it knows what is left after a read mark. */
+    capped: () => hasMore && capped,
+    unreadTotal: () => Math.min(total(unreadOf) + (hasMore ? rest : 0), MOST_UNREAD),
 
     /** What to store. */
     save: (): SavedList => {
       const all = sorted();
       const kept = all.slice(0, MOST_SAVED_ROWS);
       const cut = kept.length < all.length;
-      return { rows: kept, pagedTo: cut ? (lastOf(kept)?.lastChat.id ?? 0) : pagedTo, hasMore: cut || hasMore };
+      return { rows: kept, pagedTo: cut ? (lastOf(kept)?.position ?? 0) : pagedTo, hasMore: cut || hasMore };
     },
 
-    /** A `reset` came. The rows are shown until they are loaded again. */
-    unsure: (): void => {
+    /** A `reset` came. The rows are shown until they are loaded again; in another epoch they mean nothing. */
+    reset: (same: boolean): void => {
       stale = true;
-    },
-
-    /** The rows belong to an epoch that has ended. */
-    clear: (): void => {
+      if (same) return;
       rows.clear();
       pagedTo = 0;
       hasMore = loaded = false;
     },
 
-    /** A chat of the timeline. Returns the key of a row that it made: of its peer only the name is known. */
+    /**
+     * A chat of the timeline. Returns the key of a row that it made, of whose peer only the name is known, or brought
+     * back into the list: pages did not have it.
+     */
     add: (chat: Chat): ConversationKey | null => {
+      const { id, conversationId, kind, mentions, state, version } = chat;
       const mine = chat.userId === me;
       const key = keyOfChat(chat, me);
       const name = mine ? chat.targetUserName : chat.userName;
+      const direct = typeof key === 'number';
       const known = rows.get(key);
-      const row: Row = known ?? {
-        id: chat.conversationId,
-        peer: { id: peerOf(key), name, avatarUrl: null },
-        lastChat: chat,
-        readUpTo: 0,
-        peerReadUpTo: 0,
-        unread: 0,
-        countedTo: 0,
-        since: [],
-      };
-      const counts = !mine && chat.id > later(row.countedTo, row.readUpTo) && !row.since.includes(chat.id);
-      const newer = chat.id >= row.lastChat.id;
+      const peer = direct ? ({ id: key, name } as Row['peer']) : null;
+      const row = known ?? toRow({ id: conversationId, kind: direct ? 'direct' : 'group', peer });
+      const last = row.lastChat;
+      const newer = !last || id > last.id || (id === last.id && version >= last.version);
+      const counts =
+        !mine &&
+        kind !== 'system' &&
+        !state &&
+        id > later(row.countedTo, row.readUpTo) &&
+        !row.since.includes(id);
       put({
         ...row,
-        peer: newer && name !== row.peer.name ? { ...row.peer, name } : row.peer,
-        lastChat: newer ? chat : row.lastChat,
-        since: counts ? [...row.since, chat.id].slice(-MOST_UNREAD) : row.since,
+        peer: row.peer && newer ? { ...row.peer, name } : row.peer,
+        lastChat: newer && id > row.clearedUpTo ? chat : last,
+        since: counts ? [...row.since, id].slice(-MOST_UNREAD) : row.since,
+        mentioned: row.mentioned || (counts && (mentions === 'all' || !!mentions?.includes(me))),
       });
-      return known ? null : key;
+      return known && known.position > known.hiddenUpTo ? null : key;
     },
 
-    /** The page before `before`, ignored if the list ends elsewhere by now. With 0, the newest page. */
-    addPage: (entries: readonly ConversationRow[], more: boolean, before: ChatId | 0): void => {
-      if (before && before !== pagedTo) return;
-      const last = lastOf(entries)?.lastChat.id ?? before;
-      if (!before && stale) {
+    /** A chat has changed. True if only the service can say what that means for the row. */
+    change: (key: ConversationKey, chat: Chat | Deleted): boolean => {
+      const row = rows.get(key);
+      const last = row?.lastChat;
+      const isLast = last?.id === chat.id;
+      if (!row || (!isLast && chat.id <= row.readUpTo)) return false;
+      const changed = 'kind' in chat ? chat : null;
+      put({ ...row, stamp: row.stamp + 1, lastChat: isLast ? changed : row.lastChat });
+      return true;
+    },
+
+    /** An event about a conversation. Returns its row as it was; undefined if it was not known. */
+    assign: (part: ConversationPart): Row | undefined => {
+      const { id, kind, left = false } = part;
+      const known = id && byId(id);
+      const row = known ?? (kind === 'group' && !left && toRow(part));
+      if (!row) return;
+      const { lastChat, countedTo, unread, since } = row;
+      const cleared = part.clearedUpTo ?? row.clearedUpTo;
+      put({
+        ...row,
+        ...part,
+        left,
+        stamp: row.stamp + 1,
+        lastChat: lastChat && lastChat.id > cleared ? lastChat : null,
+        unread: countedTo > cleared ? unread : 0,
+        since: after(since, cleared),
+      });
+      return known;
+    },
+
+    /** The page before `before`, ignored if the list ends elsewhere by now. With 0, the newest page. Returns rows to ask for again. */
+    addPage: ({ conversations, pinned, hasMore: more, unreadTotal }: Page, before: ChatId | 0, asked: Asked): ConversationRow[] => {
+      if (before && before !== pagedTo) return [];
+      const last = lastOf(conversations)?.position ?? before;
+      const all = [...pinned, ...conversations];
+      const listed = new Map(all.map((row) => [keyOf(row), row]));
+      if (!before) {
+        for (const [key, row] of rows) {
+          if (listed.has(key)) continue;
+          // On this page, had it not been hidden or left.
+          if (asked.get(key) === row && (!more || row.position > last)) put({ ...row, hiddenUpTo: row.position });
+          else if (stale && row.position < last) rows.delete(key);
+        }
+        if (stale) pagedTo = 0;
         stale = false;
-        pagedTo = 0;
-        const kept = new Set(entries.map(keyOf));
-        for (const [key, row] of rows) if (row.lastChat.id < last && !kept.has(key)) rows.delete(key);
       }
       if (!pagedTo || last <= pagedTo) {
         pagedTo = last;
         hasMore = more;
       }
       loaded = true;
-      entries.forEach(merge);
+      const late = all.filter((row) => !merge(row, asked, true));
+      capped = unreadTotal >= MOST_UNREAD;
+      rest = Math.max(unreadTotal - total((row) => listed.get(keyOf(row))?.unread ?? unreadOf(row)), 0);
+      return late;
     },
 
     /** A user has read up to here. Only the service can count what remains unread in between. */
     read: (row: Row, userId: UserId, upTo: ChatId): void => {
-      const who = userId === me ? 'readUpTo' : 'peerReadUpTo';
+      const mine = userId === me;
+      const who = mine ? 'readUpTo' : 'peerReadUpTo';
       if (upTo <= row[who]) return;
       const unread = upTo >= row.countedTo ? 0 : row.unread;
-      const mine = who === 'readUpTo' && { unread, since: after(row.since, upTo) };
-      put({ ...row, [who]: upTo, ...mine });
+      const since = after(row.since, upTo);
+      put({ ...row, [who]: upTo, ...(mine && { unread, since }) });
     },
   };
 };
+
+/** Unread chats: 100 means more. */
+export const unreadOf = (row: Row): number => Math.min(row.unread + row.since.length, MOST_UNREAD);
 
 const after = (ids: readonly ChatId[], mark: ChatId | 0): readonly ChatId[] =>
   ids.filter((id) => id > mark);

@@ -1,15 +1,18 @@
 // Requests of HTTP, version 1: JSON both ways; failures are `ImError`.
 
 import { ImError } from './error';
-import { REQUEST_MS } from './limits';
-import type { HttpRequest, Platform, Session } from './types';
+import { REQUEST_MS, UPLOAD_MS } from './limits';
+import type { HttpRequest, HttpResponse, Platform, Session } from './types';
 import { field, parse, text, toJson, toSession, type Reader } from './wire';
 
 /** The method, and the path with its query. */
 export type Route = `${HttpRequest['method']} /v1/${string}`;
 
+/** The type of the body's bytes if it is not JSON, or what sends it. */
+type How = string | ((request: HttpRequest) => Promise<HttpResponse>);
+
 /** Resolves to the answer's JSON, undefined if it has no body; rejects with `ImError`. */
-export type Ask = (route: Route, body?: object, contentType?: string) => Promise<unknown>;
+export type Ask = (route: Route, body?: object, how?: How) => Promise<unknown>;
 
 /** Logs in by a name alone, where the service allows it. Rejects with `ImError`. */
 export const loginDemo = (platform: Platform, server: string, name: string): Promise<Session> => login(platform, server, 'POST /v1/login/demo', { name });
@@ -17,24 +20,30 @@ export const loginDemo = (platform: Platform, server: string, name: string): Pro
 /** Logs in with the code that `wx.login` gave. Rejects with `ImError`. */
 export const loginWechat = (platform: Platform, server: string, code: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code });
 
+/** Logs in with a token of the company's own back end. Rejects with `ImError`. */
+export const loginToken = (platform: Platform, server: string, token: string): Promise<Session> => login(platform, server, 'POST /v1/login/token', { token });
+
 const login = async (platform: Platform, server: string, route: Route, body: object): Promise<Session> => readable(toSession, await request(platform, server, '', route, body));
 
-/** An empty `token` sends none. A body is sent as JSON, or as bytes if its type is given. */
+/** An empty `token` sends none. */
 export const request = async (
   platform: Platform,
   server: string,
   token: string,
-  ...[route, body, contentType]: Parameters<Ask>
+  ...[route, body, how]: Parameters<Ask>
 ): Promise<unknown> => {
   const [method, path] = route.split(' ') as [HttpRequest['method'], string];
-  const headers = {
-    ...(token && { 'Authorization': `Bearer ${token}` }),
-    ...(body && { 'Content-Type': contentType ?? 'application/json' }),
+  const uploads = typeof how === 'function';
+  const sent: HttpRequest = {
+    method,
+    url: server + path,
+    headers: { ...(token && { 'Authorization': `Bearer ${token}` }), ...(body && !uploads && { 'Content-Type': how ?? 'application/json' }) },
+    timeoutMs: uploads ? UPLOAD_MS : REQUEST_MS,
+    ...(body && { body: how ? (body as ArrayBuffer) : toJson(body) }),
   };
-  const sent = body && { body: contentType ? (body as ArrayBuffer) : toJson(body) };
   let answered;
   try {
-    answered = await platform.request({ method, url: server + path, headers, timeoutMs: REQUEST_MS, ...sent });
+    answered = await (uploads ? how(sent) : platform.request(sent));
   } catch {
     throw new ImError('network', 0, 0);
   }

@@ -1,12 +1,6 @@
-// Checks ids from frames, answers, and the parameters of pages.
+// Checks and compares ids.
 
-import type { ChatId, UserId } from './types';
-
-/** Takes an integer from 1 to 2^53-1, or its decimal digits (a page's parameter). Null for anything else. */
-export const toUserId = (value: unknown): UserId | null => {
-  const id = typeof value === 'string' && /^[1-9]\d*$/.test(value) ? Number(value) : value;
-  return isId(id) ? (id as UserId) : null;
-};
+import type { ChatId } from './types';
 
 /** Whether this is a valid id. */
 export const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;

@@ -2,9 +2,11 @@
 
 export { createClient } from './client';
 export { ImError } from './error';
-export { loginDemo, loginWechat } from './http';
-export { toUserId } from './ids';
+export { loginDemo, loginToken, loginWechat } from './http';
+export { toKey, toUserId } from './keys';
 export type {
+  BlocksPage,
+  Body,
   ChatId,
   ChatItem,
   ChatList,
@@ -12,26 +14,35 @@ export type {
   ChatsChange,
   ClientOptions,
   Clock,
+  Complaint,
   Connection,
   Conversation,
   ConversationId,
   ConversationKey,
+  Draft,
   GroupKey,
   HttpRequest,
   HttpResponse,
   ImClient,
   LastChat,
   ListChange,
+  Member,
+  MembersPage,
+  Mentions,
   Platform,
   Presence,
+  Quote,
   Report,
+  Role,
   SendRefusal,
   SendResult,
   Session,
+  Settings,
   Socket,
   SocketHandlers,
   StopReason,
   Storage,
+  UploadRequest,
   User,
   UserId,
 } from './types';

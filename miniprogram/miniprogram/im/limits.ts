@@ -13,6 +13,8 @@ export const ANSWER_MS = 20_000;
 export const STABLE_MS = 60_000;
 export const LOGIN_MS = 30_000;
 export const REQUEST_MS = 10_000;
+/** The service takes an upload that arrives within two minutes. */
+export const UPLOAD_MS = 120_000;
 /** Bounds of the backoff. */
 export const FIRST_WAIT_MS = 1000;
 export const MOST_WAIT_MS = 30_000;

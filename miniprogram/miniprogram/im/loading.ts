@@ -1,11 +1,12 @@
 // Loads lists and chats over HTTP, and merges them into the model.
 
+import type { Asked } from './conversations';
 import type { Route } from './http';
-import { keyOf, parseKey, peerOf } from './keys';
+import { groupId, keyOf, toKey } from './keys';
 import type { Load } from './loads';
 import type { Model } from './model';
 import type { ChatId, ConversationId, ConversationKey } from './types';
-import { toChats, toConversations, type ConversationRow, type Reader } from './wire';
+import { toChats, toConversations, toOne, type Page, type Reader } from './wire';
 
 /** Sends a request, and applies the answer. Rejects with `ImError`. */
 export type Obtain = <T>(route: Route, read: Reader<T>, apply: (answer: T) => void) => Promise<void>;
@@ -23,53 +24,70 @@ export const createLoading = (
   /** Conversations whose older chats are being loaded. */
   const older = new Set<ConversationKey>();
 
+  /** Merges rows that came; those that changed meanwhile are asked for again. */
   const loadRows = (
-    query: string,
-    apply: (found: readonly ConversationRow[], hasMore: boolean) => void,
-  ): Promise<void> =>
-    obtain(`GET /v1/conversations?${query}`, toConversations, ({ conversations: found, hasMore }) => {
-      for (const row of found) {
+    route: Route,
+    read: Reader<Page>,
+    merge = ({ conversations }: Page, asked: Asked) => conversations.filter((row) => !list.merge(row, asked)),
+  ): Promise<void> => {
+    const asked = new Map(rows);
+    return obtain(route, read, (answer) => {
+      for (const row of [...answer.pinned, ...answer.conversations]) {
         const { id, peer, readUpTo } = row;
         const key = keyOf(row);
-        model.setPresence(peer.id, peer);
+        if (peer) model.setPresence(peer.id, peer);
         touchChats(key);
         // A read mark has no answer: if the service does not have it, it was lost.
         const known = rows.get(key)?.readUpTo;
         if (known && known > readUpTo) marks.set(id, known);
       }
-      apply(found, hasMore);
+      for (const late of merge(answer, asked)) want(`row:${keyOf(late)}`);
       model.touch('list');
     });
+  };
 
   /** The page of the list before `before`, or the newest. */
   const loadList = (before: ChatId | 0 = 0): Promise<void> =>
-    loadRows(page(before), (found, hasMore) => {
-      list.addPage(found, hasMore, before);
-      if (before) return;
-      // Rows of open conversations that are not on the page may have been read meanwhile.
-      const listed = new Set(found.map(keyOf));
-      for (const key of model.opened) if (!listed.has(key) && rows.has(key)) want(`row:${key}`);
+    loadRows(`GET /v1/conversations?${page(before)}`, toConversations, (answer, asked) => {
+      // Rows of open conversations that are not on the newest page may have been read meanwhile.
+      const listed = new Set([...answer.pinned, ...answer.conversations].map(keyOf));
+      for (const key of before ? [] : model.opened) if (!listed.has(key) && rows.has(key)) want(`row:${key}`);
+      return list.addPage(answer, before, asked);
     });
 
   const loadRow = (key: ConversationKey): Promise<void> =>
-    loadRows(`peerId=${peerOf(key)}`, (found) => found.forEach(list.merge));
+    typeof key === 'number'
+      ? loadRows(`GET /v1/conversations?peerId=${key}`, toConversations)
+      : loadRows(`GET /v1/conversations/${groupId(key)}`, toOne);
 
-  /** The page of chats before `before`, or the newest. */
-  const loadChats = async (key: ConversationKey, before?: ChatId): Promise<void> => {
+  /** The page of chats before `before`; or what is missing, or the newest page. */
+  const loadChats = async (key: ConversationKey, before: ChatId | 0 = 0): Promise<void> => {
     if (!rows.has(key)) await loadRow(key);
     const row = rows.get(key);
+    const log = model.log(key);
     // Otherwise nobody has written yet.
-    if (!row) model.addPage(key, [], false);
-    else
-      await obtain(`GET /v1/conversations/${row.id}/chats?${page(before)}`, toChats, ({ chats, hasMore }) =>
-        model.addPage(key, chats, hasMore, before),
+    if (!row) {
+      model.withLog(key, log, [], (one) => one.addPage([], false, 0, 0));
+      return;
+    }
+    const { id, version } = row;
+    const path = `GET /v1/conversations/${id}/chats?` as const;
+    const since = before ? null : (log?.missing() ?? null);
+    if (since !== null) {
+      await obtain(`${path}changedSince=${since}`, toChats, ({ chats, hasMore, version: to }) =>
+        model.withLog(key, log, chats, (one) => one.repair(chats, hasMore, to)),
       );
+      if (log?.loaded()) return;
+    }
+    await obtain(path + page(before) as Route, toChats, ({ chats, hasMore }) =>
+      model.withLog(key, log, chats, (one) => one.addPage(chats, hasMore, before, version)),
+    );
   };
 
   const load = (what: Load): Promise<void> => {
     const [kind, name = ''] = what.split(':');
-    const key = parseKey(name);
-    return kind === 'list' ? loadList() : kind === 'row' ? loadRow(key) : loadChats(key);
+    const key = toKey(name);
+    return !key ? loadList() : kind === 'row' ? loadRow(key) : loadChats(key);
   };
 
   return {
@@ -82,10 +100,9 @@ export const createLoading = (
 
     older: async (key: ConversationKey): Promise<void> => {
       const log = model.log(key);
-      const before = log?.oldest();
-      if (older.has(key) || !before || !log?.hasMore()) return;
+      if (older.has(key) || !log?.hasMore()) return;
       older.add(key);
-      await loadChats(key, before).finally(() => older.delete(key));
+      await loadChats(key, log.oldest()).finally(() => older.delete(key));
     },
   };
 };

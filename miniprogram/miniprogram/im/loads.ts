@@ -40,7 +40,8 @@ export const createLoads = (
     let wait = -1;
     const all = loads.map((what) =>
       load(what).catch((error: unknown) => {
-        wanted.add(what);
+        // What is not there does not come by asking again.
+        if ((error as ImError).status !== 404) wanted.add(what);
         if (batch !== current) return;
         wait = Math.max(wait, (error as ImError).retryAfterMs ?? 0);
         failed(error as ImError);

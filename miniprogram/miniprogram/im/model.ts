@@ -2,12 +2,13 @@
 
 import { createChatLog, type ChatLog } from './chatlog';
 import { createConversations } from './conversations';
-import { keyOfChat } from './keys';
+import { keyOf, keyOfChat } from './keys';
 import { MOST_CLOSED, MOST_SAVED_CHATS, TYPING_MS } from './limits';
 import { createOutbox } from './outbox';
-import type { ChatId, Clock, ConversationKey, Presence, Session, UserId } from './types';
+import { TEXT } from './saved';
+import type { Clock, ConversationKey, Presence, Session, UserId } from './types';
 import type { Vault } from './vault';
-import type { Chat } from './wire';
+import type { Chat, ConversationPart, Deleted } from './wire';
 
 /** What has changed since pages were last told. */
 const clean = () => ({
@@ -31,7 +32,7 @@ export const createModel = (
 ) => {
   const me = session.user.id;
   const list = createConversations(me, vault.read('list'));
-  const outbox = createOutbox(vault.read('outbox') ?? [], (entries) => vault.write('outbox', entries));
+  const outbox = createOutbox((vault.read('outbox') ?? []).map((entry) => ({ ...TEXT, ...entry })), (entries) => vault.write('outbox', entries));
   const presences = new Map<UserId, Presence>();
   const logs = new Map<ConversationKey, ChatLog>();
   /** Open conversations, once for each time that one was opened. */
@@ -47,6 +48,8 @@ export const createModel = (
     cursor,
     /** Nothing is missing before the cursor, so that it may be stored. */
     complete: !!cursor,
+    /** The unsent chat whose file is being uploaded, and the part of it that is sent. */
+    upload: null as { readonly id: string; progress: number } | null,
   };
 
   const touch = (what: 'connection' | 'list' | 'me'): void => {
@@ -61,8 +64,7 @@ export const createModel = (
   };
 
   const settle = (chat: Chat): void => {
-    const { userId, clientMsgId, content } = chat;
-    if (userId === me) outbox.settle(clientMsgId, keyOfChat(chat, me), content);
+    if (chat.userId === me) outbox.settle(chat.clientMsgId);
   };
 
   const typing = (key: ConversationKey, is: boolean): void => {
@@ -89,6 +91,13 @@ export const createModel = (
     vault.write('outbox', outbox.all());
   };
 
+  /** The chats are loaded anew. */
+  const forget = (key: ConversationKey): void => {
+    vault.forgetLog(key);
+    if (logs.has(key)) logs.set(key, createChatLog(null, true));
+    touchChats(key);
+  };
+
   return {
     me,
     state,
@@ -109,6 +118,8 @@ export const createModel = (
     },
 
     open: (key: ConversationKey): void => {
+      // Nobody is told what becomes of chats after leaving.
+      if (list.rows.get(key)?.left) forget(key);
       const saved = vault.read(`log.${key}`);
       const log = logs.get(key) ?? createChatLog(saved, state.complete && saved?.seq === state.cursor?.seq);
       // The last one is the most recently used.
@@ -140,24 +151,47 @@ export const createModel = (
       const key = keyOfChat(chat, me);
       settle(chat);
       logs.get(key)?.add(chat);
-      if (chat.userId === key) typing(key, false);
+      if (chat.userId !== me) typing(key, false);
       touchChats(key);
       return list.add(chat);
     },
 
-    /**
-     * The user's own chat, in the answer to a repeated send. It is not added to the log here:
-     * the timeline has brought it, or a page will, without a gap before it.
-     */
-    had: (chat: Chat): void => {
-      settle(chat);
-      touchChats(keyOfChat(chat, me));
+    /** A chat has changed. Returns its conversation's key if the row has to be loaded. */
+    change: (chat: Chat | Deleted): ConversationKey | null => {
+      const row = list.byId(chat.conversationId);
+      const key = 'kind' in chat ? keyOfChat(chat, me) : row && keyOf(row);
+      // A log that is only stored would not learn of it.
+      for (const one of key ? [key] : vault.logs()) {
+        const log = logs.get(one);
+        if (log) log.change(chat);
+        else vault.forgetLog(one);
+        touchChats(one);
+      }
+      return key && list.change(key, chat) ? key : null;
     },
 
-    /** The page before `before`, or the newest. */
-    addPage: (key: ConversationKey, chats: readonly Chat[], hasMore: boolean, before?: ChatId): void => {
+    /** A conversation has changed. Returns its key if there is more to load, null if it is not known which. */
+    assign: (part: ConversationPart): ConversationKey | undefined | null => {
+      const { id, left, clearedUpTo } = part;
+      const known = list.assign(part);
+      const row = id && list.byId(id);
+      // One has left a group that is not known here; or it is a direct conversation, which the list may bring.
+      if (!row) return left ? undefined : null;
+      const key = keyOf(row);
+      touchChats(key);
+      if (known?.left && !left) forget(key);
+      else if (clearedUpTo) {
+        const log = logs.get(key);
+        if (log) log.clear(clearedUpTo);
+        else vault.forgetLog(key);
+      }
+      return known && !known.left && !(clearedUpTo && row.unread) ? undefined : key;
+    },
+
+    /** Adds pages to a log that is still the one for which they were asked. */
+    withLog: (key: ConversationKey, log: ChatLog | undefined, chats: readonly Chat[], apply: (log: ChatLog) => void): void => {
       chats.forEach(settle);
-      logs.get(key)?.addPage(chats, hasMore, before);
+      if (log && logs.get(key) === log) apply(log);
       touchChats(key);
     },
 
@@ -169,22 +203,13 @@ export const createModel = (
       touch('list');
     },
 
-    /** A `reset` in the same epoch: the last chats may be missing. */
-    unsure: (): void => {
+    /** A `reset`: in another epoch, only unsent chats remain valid; in the same one, rows until they are loaded. */
+    reset: (same: boolean): void => {
       state.complete = false;
-      list.unsure();
-      logs.forEach((log) => log.unsure());
-    },
-
-    /** A `reset` to another epoch: only unsent chats remain valid. */
-    clear: (): void => {
-      state.complete = false;
-      list.clear();
-      for (const key of logs.keys()) {
-        logs.set(key, createChatLog(null, true));
-        touchChats(key);
-      }
+      list.reset(same);
+      outbox.ask();
       vault.forgetCaches();
+      for (const key of logs.keys()) forget(key);
     },
   };
 };

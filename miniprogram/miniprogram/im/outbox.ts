@@ -24,6 +24,7 @@ export const createOutbox = (
   const free = (id: string): void => {
     if (sending?.id === id) sending = null;
   };
+  const waits = ({ failure, held }: Outgoing): boolean => failure === null && !held;
 
   return {
     /** In the order of writing. */
@@ -38,22 +39,36 @@ export const createOutbox = (
       return null;
     },
 
-    /** The failed entry with this `ChatItem.key`. */
+    /** The entry with this `ChatItem.key`, unless it is in flight. */
     find: (key: ConversationKey, item: string): Outgoing | undefined =>
-      entries.find((entry) => entry.peerId === key && entry.failure !== null && itemKey(true, entry.id) === item),
+      entries.find((entry) => entry.peerId === key && entry !== sending && itemKey(true, entry.id) === item),
 
-    /** Sends a failed entry again, as the newest; under a new id if the old one cannot work. */
+    /** Sends a failed entry again, as the newest; under a new id if the old one cannot work, with a new upload. */
     resend: (entry: Outgoing, newId: string, time: number): void => {
-      const id = entry.failure === 'client_msg_id_reused' ? newId : entry.id;
-      replace([...without(entry), { ...entry, id, time, failure: null }]);
+      const id = /reused|rejected/.test(entry.failure ?? '') ? newId : entry.id;
+      const body = entry.file ? null : entry.body;
+      replace([...without(entry), { ...entry, id, time, body, failure: null, detail: '' }]);
     },
 
     remove: (entry: Outgoing): void => replace(without(entry)),
 
-    /** The entry to send now; or a time in ms since 1970 when to ask again; or null: nothing to send. */
+    /** The next file to upload. */
+    toUpload: () => entries.find((entry) => waits(entry) && entry.file && !entry.body),
+
+    /**
+     * The entry to send now; or a time in ms since 1970 when to ask again; or null: nothing to send. Chats of a
+     * conversation wait for its uploads.
+     */
     next: (now: number): Outgoing | number | null => {
       if (sending) return null;
-      const entry = entries.find(({ failure }) => failure === null);
+      const uploads = new Set<ConversationKey>();
+      const entry = entries.find((one) => {
+        const { peerId, file, body } = one;
+        if (!waits(one) || uploads.has(peerId)) return false;
+        if (!file || body) return true;
+        uploads.add(peerId);
+        return false;
+      });
       // A clock that was set back must not delay chats.
       return entry && now < notBefore && notBefore - now <= MOST_ASKED_WAIT_MS ? notBefore : (entry ?? null);
     },
@@ -63,22 +78,25 @@ export const createOutbox = (
       sending = entry;
     },
 
-    /** The service has the chat. */
-    settle: (id: string, key: ConversationKey, content: string): void => {
-      const entry = entries.find((one) => one.id === id && one.peerId === key && one.content === content);
-      if (!entry) return;
-      free(id);
-      // Not stored at once: if this change is lost, the chat is sent again, which does no harm.
-      entries = without(entry);
-    },
-
-    /** The service refused it: for now, or for good. Returns its conversation. */
-    refuse: (id: string, failure: string, forGood: boolean): ConversationKey | undefined => {
+    /** The service has the chat. Returns its conversation, if it was unsent. */
+    settle: (id: string): ConversationKey | undefined => {
       const entry = entries.find((one) => one.id === id);
       free(id);
-      if (forGood && entry) replace(entries.map((one) => (one === entry ? { ...one, failure } : one)));
+      // Not stored at once: if this change is lost, the chat is sent again, which does no harm.
+      if (entry) entries = without(entry);
       return entry?.peerId;
     },
+
+    /** It was answered, or its file was. What the answer changes for good is in `part`. Returns its conversation. */
+    answer: (id: string, part?: Partial<Outgoing> | false): ConversationKey | undefined => {
+      const entry = entries.find((one) => one.id === id);
+      free(id);
+      if (part && entry?.failure === null) replace(entries.map((one) => (one === entry ? { ...one, ...part } : one)));
+      return entry?.peerId;
+    },
+
+    /** Events may have been missed that tell what became of held chats: a repeat tells it too. */
+    ask: (): void => replace(entries.map((one) => (one.held ? { ...one, held: false } : one))),
 
     /** Nothing is sent before `time`, in ms since 1970. */
     hold: (time: number): void => {

@@ -1,9 +1,10 @@
 // What the socket sends: `hello` and pings first, then chats, then what can wait.
 
 import type { Due } from './calls';
-import { keyOf, peerOf } from './keys';
+import { target } from './keys';
 import { ANSWER_MS, READ_EVERY_MS, TYPING_EVERY_MS } from './limits';
 import type { Model } from './model';
+import type { Row } from './saved';
 import { createTimer } from './timer';
 import type { ChatId, Clock, ConversationId, ConversationKey, UserId } from './types';
 import { toJson, type Chat, type ClientFrame } from './wire';
@@ -17,8 +18,8 @@ export const createOutlet = (
   reconnect: () => void,
   /** Something is due. */
   pump: () => void,
-  /** A read mark was sent that is not at the end: only the service can count the remaining unread chats. */
-  recount: (key: ConversationKey) => void,
+  /** A read mark of this conversation was sent. */
+  marked: (row: Row) => void,
 ) => {
   /** What goes before any request. */
   const urgent: (() => void)[] = [];
@@ -37,6 +38,10 @@ export const createOutlet = (
   const timer = createTimer(clock);
 
   const send = (frame: ClientFrame): void => transmit(toJson(frame));
+  const soon = (make: () => ClientFrame): void => {
+    urgent.push(() => send(make()));
+    pump();
+  };
   const watchAgain = (): void => {
     watchDue = watched.length > 0;
     pump();
@@ -45,18 +50,16 @@ export const createOutlet = (
   return {
     marks,
 
-    greet: (): void => {
-      urgent.push(() => {
+    greet: (): void =>
+      soon(() => {
         const { cursor } = state;
-        send({ type: 'hello', ...(cursor && { since: cursor.seq, epoch: cursor.epoch }), deviceId });
-      });
-      pump();
-    },
+        return { type: 'hello', ...(cursor && { since: cursor.seq, epoch: cursor.epoch }), deviceId };
+      }),
 
-    ping: (): void => {
-      urgent.push(() => send({ type: 'ping' }));
-      pump();
-    },
+    ping: (): void => soon(() => ({ type: 'ping' })),
+
+    /** Whether anybody looks. */
+    look: (background: boolean): void => soon(() => ({ type: 'state', background })),
 
     watch: (userIds: readonly UserId[]): void => {
       watched = userIds;
@@ -98,14 +101,21 @@ export const createOutlet = (
       const now = clock.now();
       const next = outbox.next(now);
       if (next !== null && typeof next !== 'number') {
-        const { id, peerId, content } = next;
+        const { peerId, content, kind, body, replyTo, mentions } = next;
         return () => {
           outbox.send(next);
           touchChats(peerId);
           timer(ANSWER_MS, () => {
             if (outbox.sending() === next) reconnect();
           });
-          send({ type: 'send', clientMsgId: id, targetUserId: peerOf(peerId), content });
+          send({
+            type: 'send',
+            clientMsgId: next.id,
+            ...target(peerId),
+            ...(body ? { kind, body } : { content }),
+            ...(replyTo && { replyTo: replyTo.id }),
+            ...(mentions && { mentions }),
+          });
         };
       }
       if (watchDue) {
@@ -119,7 +129,7 @@ export const createOutlet = (
         return () => {
           typingIn = null;
           typedAt = now;
-          send({ type: 'typing', targetUserId: peerOf(key) });
+          send({ type: 'typing', ...target(key) });
         };
       }
       const [mark] = marks;
@@ -132,7 +142,7 @@ export const createOutlet = (
         marks.delete(conversationId);
         send({ type: 'read', conversationId, upTo });
         const row = list.byId(conversationId);
-        if (row?.unread) recount(keyOf(row));
+        if (row) marked(row);
       };
     },
   };

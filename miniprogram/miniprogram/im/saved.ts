@@ -1,7 +1,7 @@
 // What storage has. Another version of the app may have written it, or may read it.
 
-import type { ChatId, ConversationId, ConversationKey, User } from './types';
-import type { Chat } from './wire';
+import type { Body, ChatId, ConversationKey, Mentions, Quote } from './types';
+import type { Chat, ConversationRow } from './wire';
 
 /** The storage keys and their values. */
 export interface Saved {
@@ -30,20 +30,31 @@ export interface Outgoing {
   readonly time: number;
   /** The code of a final error; null while it waits or is in flight. */
   readonly failure: string | null;
+  readonly detail: string;
+  /** The service has it, and somebody has yet to allow it. */
+  readonly held: boolean;
+  readonly kind: string;
+  /** Null in a text, and until the file is uploaded. */
+  readonly body: Body | null;
+  readonly file: string | null;
+  readonly replyTo: Quote | null;
+  readonly mentions: Mentions;
 }
 
+/** An unsent text. The version before stored no more than its words, and no more than that of chats. */
+export const TEXT = { kind: 'text', body: null, file: null, replyTo: null, mentions: null, failure: null, detail: '', held: false } as const;
+
 /** A conversation. */
-export interface Row {
-  readonly id: ConversationId;
-  readonly peer: User;
-  readonly lastChat: Chat;
-  readonly readUpTo: ChatId | 0;
-  readonly peerReadUpTo: ChatId | 0;
-  /** The service's last count, made when `countedTo` was the last chat. */
-  readonly unread: number;
+export interface Row extends ConversationRow {
+  /** The service's last count, `unread`, was made when this was the last chat. */
   readonly countedTo: ChatId | 0;
-  /** The peer's chats since that count. */
+  /** The chats of others since that count. */
   readonly since: readonly ChatId[];
+  /** It is out of the list while its last chat is not after this one. */
+  readonly hiddenUpTo: ChatId | 0;
+  readonly clearedUpTo: ChatId | 0;
+  /** Rises with each event that changes more than marks and the last chat: an answer from before is out of date. */
+  readonly stamp: number;
 }
 
 export interface SavedList {
@@ -58,4 +69,6 @@ export interface SavedLog {
   readonly hasMore: boolean;
   /** The cursor up to which nothing is missing. */
   readonly seq: number;
+  /** The conversation's version up to which nothing is missing; absent if it is not known. */
+  readonly version?: number;
 }

@@ -2,17 +2,18 @@
 
 import { createCalls } from './calls';
 import { readable } from './http';
-import { keyOf } from './keys';
+import { groupKey, keyOf } from './keys';
 import { createLink } from './link';
 import { createLoading, type Obtain } from './loading';
 import { MOST_ASKED_WAIT_MS } from './limits';
 import { createLoads, type Load } from './loads';
 import type { Model } from './model';
 import { createOutlet } from './outlet';
+import type { Outgoing, Row } from './saved';
 import { createTimeline } from './timeline';
-import type { Row } from './saved';
 import type { ChatId, ClientOptions, ConversationKey, Report, UserId } from './types';
-import type { Chat, Handlers } from './wire';
+import { createUploads } from './uploads';
+import type { Chat, Frames, Handlers } from './wire';
 
 export const createSync = (
   options: ClientOptions,
@@ -27,6 +28,7 @@ export const createSync = (
   const { state, list, outbox, me, touch, touchChats } = model;
   /** Replaced by each `reset`: answers to earlier requests are then ignored. */
   let era = {};
+  let background = false;
 
   const reconnect = (): void => link.reconnect();
   const pump = (): void => calls.pump();
@@ -38,7 +40,10 @@ export const createSync = (
     (text) => link.send(text),
     reconnect,
     pump,
-    (key) => want(`row:${key}`),
+    (row) => {
+      recount(row);
+      if (list.capped()) want('list');
+    },
   );
   const timeline = createTimeline(model, clock, reconnect);
 
@@ -86,10 +91,20 @@ export const createSync = (
     () => (link.ready() && timeline.caughtUp() ? outlet.last() : null),
   );
 
+  const uploads = createUploads(model, platform, calls.ask, () => link.ready(), pump);
+
   /** Loads as soon as there is a socket. */
   const want = (...wanted: readonly Load[]): void => {
     loads.want(...wanted);
     if (link.ready()) loads.run();
+  };
+
+  const wantRow = (key: ConversationKey | null | undefined): void => {
+    if (key) want(`row:${key}`);
+  };
+  /** A part was read: only the service can count the rest. */
+  const recount = (row: Row | undefined): void => {
+    if (row?.unread) wantRow(keyOf(row));
   };
 
   const obtain: Obtain = async (route, read, apply) => {
@@ -127,11 +142,36 @@ export const createSync = (
   /** Loads what the timeline does not bring: what has no number, and everything after a `reset`. */
   const reload = (): void => want('list', ...model.opened.map((key): Load => `chats:${key}`));
 
-  const add = (chat: Chat | null): void => {
-    const stranger = chat && model.add(chat);
-    if (stranger) want(`row:${stranger}`);
-    if (chat) outlet.heard(chat);
-    applied();
+  const add = (chat: Chat): void => {
+    wantRow(model.add(chat));
+    outlet.heard(chat);
+  };
+
+  const touchIf = (key: ConversationKey | undefined): void => {
+    if (key) touchChats(key);
+  };
+
+  /** The service has decided about an unsent chat. */
+  const answer = (id: string, part?: Partial<Outgoing> | false): void => {
+    touchIf(outbox.answer(id, part));
+  };
+
+  /** The kinds of events. One that is unknown, or unreadable, only takes its number. */
+  const kinds: Readonly<Partial<Record<string, (event: Frames['event']) => void>>> = {
+    'chat': ({ chat }) => {
+      if (chat && 'kind' in chat) add(chat);
+    },
+    'changed': ({ chat }) => {
+      if (chat) wantRow(model.change(chat));
+    },
+    'conversation': ({ conversation }) => {
+      const key = conversation ? model.assign(conversation) : undefined;
+      wantRow(key);
+      if (key && model.opened.includes(key)) want(`chats:${key}`);
+      // It is not known which one that is.
+      if (key === null) want('list');
+    },
+    'refused': ({ clientMsgId, code, detail }) => answer(clientMsgId, { failure: code, held: false, detail }),
   };
 
   const read = (row: Row, userId: UserId, upTo: ChatId): void => {
@@ -143,61 +183,54 @@ export const createSync = (
   const handlers: Handlers = {
     ready: ({ epoch, lastSeq }) => {
       timeline.begin({ seq: lastSeq, epoch });
+      outbox.ask();
       outlet.ready();
+      if (background) outlet.look(true);
+      uploads.run();
       reload();
     },
 
     reset: ({ epoch, lastSeq }) => {
       era = {};
-      if (timeline.reset({ seq: lastSeq, epoch })) {
-        model.unsure();
-      } else {
-        model.clear();
-        outlet.marks.clear();
-      }
+      const same = timeline.reset({ seq: lastSeq, epoch });
+      model.reset(same);
+      if (!same) outlet.marks.clear();
       loads.stop();
       reload();
     },
 
-    event: ({ seq, event, chat }) => {
-      if (timeline.step(seq)) add(event === 'chat' ? chat : null);
-    },
-
-    sent: ({ seq, clientMsgId, chat }) => {
-      if (timeline.step(seq)) add(chat);
-      else if (chat) model.had(chat);
-      const sending = outbox.sending();
-      if (sending?.id === clientMsgId) {
-        // The service has the chat, even if its answer is unreadable or another chat.
-        outbox.remove(sending);
-        outbox.send(null);
-        touchChats(sending.peerId);
-      }
+    event: (event) => {
+      if (!timeline.step(event.seq)) return;
+      kinds[event.event]?.(event);
       applied();
     },
 
-    error: ({ code, clientMsgId, retryAfterMs }) => {
+    sent: ({ seq, clientMsgId, chat }) => {
+      // The answer to a repeat is not added here: the timeline has brought it, or a page will, without a gap before it.
+      if (timeline.step(seq) && chat) add(chat);
+      touchIf(outbox.settle(clientMsgId));
+      applied();
+    },
+
+    held: ({ clientMsgId }) => answer(clientMsgId, { held: true }),
+
+    error: ({ code, clientMsgId, retryAfterMs, detail, reason }) => {
       // A longer wait concerns this chat alone, such as too many first chats to strangers today. The others are sent,
       // and the user decides when to try this one again.
       const waits = retryAfterMs <= MOST_ASKED_WAIT_MS;
       if (waits) outbox.hold(clock.now() + retryAfterMs);
-      if (clientMsgId === null) {
-        report('service_error', code);
-        return;
-      }
-      const key = outbox.refuse(clientMsgId, code, !waits);
-      if (key) touchChats(key);
+      if (clientMsgId === null) report('service_error', code);
+      else answer(clientMsgId, !waits && { failure: code, detail: reason ?? detail });
     },
 
     read: ({ conversationId, userId, upTo }) => {
       const row = list.byId(conversationId);
       if (!row) return;
       read(row, userId, upTo);
-      // Another device has read a part: only the service can count the rest.
-      if (userId === me && list.byId(conversationId)?.unread) want(`row:${keyOf(row)}`);
+      if (userId === me) recount(list.byId(conversationId));
     },
 
-    typing: ({ userId }) => model.typing(userId, true),
+    typing: ({ userId, conversationId }) => model.typing(conversationId ? groupKey(conversationId) : userId, true),
 
     presence: (frame) => model.setPresence(frame.userId, frame),
 
@@ -214,12 +247,18 @@ export const createSync = (
     loadOlder: loading.older,
 
     watch: outlet.watch,
-
     typing: outlet.typing,
+    /** Nobody looks, or somebody does again. */
+    background: (is: boolean): void => {
+      background = is;
+      if (link.ready()) outlet.look(is);
+    },
+    upload: uploads.run,
+    cancel: uploads.cancel,
 
     readUpTo: (key: ConversationKey, upTo: ChatId): void => {
       const row = list.rows.get(key);
-      if (!row || upTo <= row.readUpTo) return;
+      if (!row || upTo < row.readUpTo || (upTo === row.readUpTo && !row.markedUnread)) return;
       outlet.marks.set(row.id, upTo);
       read(row, me, upTo);
       pump();

@@ -1,9 +1,9 @@
 // Stores an account's state, within the platform's limits: 1 MB a key, 10 MB in all.
 
 import { MOST_SAVED_CHATS, MOST_SAVED_LOGS, MOST_SAVED_UNITS } from './limits';
-import { parse, toJson } from './wire';
 import type { Saved, SavedLog } from './saved';
 import type { ConversationKey, Storage, UserId } from './types';
+import { parse, toJson } from './wire';
 
 export type Vault = ReturnType<typeof createVault>;
 
@@ -63,6 +63,12 @@ export const createVault = (
       // Making room may have removed this log's name.
       if (!logs.includes(key)) forget([key]);
     },
+
+    /** The conversations with stored chats. */
+    logs: () => logs,
+
+    /** Removes the chats of a conversation. Its name stays, as one of a log that is not there. */
+    forgetLog: (key: ConversationKey): void => forget([key]),
 
     /** Removes what can be loaded again. */
     forgetCaches: (): void => {

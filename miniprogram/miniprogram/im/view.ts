@@ -1,17 +1,17 @@
 // What pages show, as of the last `Changes`, and how it differs from the one before.
 
+import { unreadOf } from './conversations';
 import { keyOf } from './keys';
-import { MOST_UNREAD } from './limits';
 import type { Model } from './model';
 import { itemKey } from './outbox';
-import type { Outgoing, Row } from './saved';
+import { TEXT, type Outgoing, type Row } from './saved';
 import type { ChatItem, ChatList, ChatsChange, Changes, Conversation, ConversationKey, ListChange, Presence } from './types';
 import type { Chat } from './wire';
 
 const UNKNOWN: Presence = { online: false, lastSeenAt: null };
 const NOTHING: ChatList = { items: [], hasMore: false, loaded: false };
 /** The defaults of a bubble. */
-const SENT = { id: null, mine: true, status: 'sent', failure: null, read: false } as const;
+const SENT = { ...TEXT, mine: true, status: 'sent', progress: null, read: false, recalled: false } as const;
 
 export const createView = (model: Model) => {
   const { me, list, outbox, presences } = model;
@@ -28,17 +28,28 @@ export const createView = (model: Model) => {
   };
 
   const itemOf = (chat: Chat, readUpTo: number): ChatItem => {
-    const { id, content, createTime, clientMsgId } = chat;
+    const { id, state, createTime, clientMsgId } = chat;
     const mine = chat.userId === me;
     const read = mine && id <= readUpTo;
-    const key = mine ? clientMsgId : id;
-    return show(chat, [read], () => ({ ...SENT, key: itemKey(mine, key), id, mine, content, time: createTime, read }));
+    const key = itemKey(mine, mine ? clientMsgId : id);
+    return show(chat, [read], () => ({ ...SENT, ...chat, key, mine, recalled: !!state, time: createTime, read }));
   };
 
   const unsentItem = (entry: Outgoing): ChatItem => {
-    const { id, content, time, failure } = entry;
-    const status = failure !== null ? 'failed' : outbox.sending() === entry ? 'sending' : 'pending';
-    return show(entry, [status], () => ({ ...SENT, key: itemKey(true, id), content, time, status, failure }));
+    const { upload, session } = model.state;
+    const { id, failure, held } = entry;
+    const status = failure !== null ? 'failed' : held ? 'held' : outbox.sending() === entry ? 'sending' : 'pending';
+    const progress = upload?.id === id ? upload.progress : null;
+    return show(entry, [status, progress], () => ({
+      ...SENT,
+      ...entry,
+      key: itemKey(true, id),
+      id: null,
+      userId: me,
+      userName: session.user.name,
+      status,
+      progress,
+    }));
   };
 
   const listOf = (key: ConversationKey): ChatList => {
@@ -55,35 +66,36 @@ export const createView = (model: Model) => {
   };
 
   const conversationOf = (row: Row, unsent: ChatItem | null): Conversation => {
-    const { id, peer, lastChat, readUpTo, peerReadUpTo } = row;
-    const presence = presences.get(peer.id) ?? UNKNOWN;
+    const { peer, lastChat } = row;
+    const presence = (peer && presences.get(peer.id)) ?? UNKNOWN;
     return show(row, [presence, unsent], () => ({
+      ...row,
       key: keyOf(row),
-      id,
-      peer: { ...peer, ...presence },
-      lastChat: {
-        id: lastChat.id,
-        mine: lastChat.userId === me,
-        content: lastChat.content,
-        time: lastChat.createTime,
-      },
-      unread: Math.min(row.unread + row.since.length, MOST_UNREAD),
-      readUpTo,
-      peerReadUpTo,
+      peer: peer && { ...peer, ...presence },
+      title: peer ? peer.name : row.title,
+      avatarUrl: peer ? peer.avatarUrl : row.avatarUrl,
+      lastChat: lastChat && { ...lastChat, mine: lastChat.userId === me, recalled: !!lastChat.state, time: lastChat.createTime },
+      unread: unreadOf(row),
       unsent,
     }));
   };
 
-  const allConversations = (): readonly Conversation[] => {
+  /** Those of the list, or one that may not be in it. */
+  const conversations = (rows: readonly Row[]): readonly Conversation[] => {
     const unsent = new Map<ConversationKey, ChatItem>();
     for (const entry of outbox.all()) unsent.set(entry.peerId, unsentItem(entry));
-    return list.sorted().map((row) => conversationOf(row, unsent.get(keyOf(row)) ?? null));
+    return rows.map((row) => conversationOf(row, unsent.get(keyOf(row)) ?? null));
   };
+  const allConversations = () => conversations(list.sorted());
 
   let shownList = allConversations();
 
   return {
     conversations: () => shownList,
+    conversation: (key: ConversationKey): Conversation | null => {
+      const row = list.rows.get(key);
+      return (row && conversations([row])[0]) ?? null;
+    },
     chats: (key: ConversationKey) => lists.get(key) ?? NOTHING,
 
     open: (key: ConversationKey): void => {
@@ -111,12 +123,11 @@ export const createView = (model: Model) => {
         lists.set(key, now);
       }
       return {
-        connection: dirty.connection,
+        ...dirty,
         conversations: difference(before, shownList),
         chats,
         typing: [...dirty.typing],
         presence: [...dirty.presence],
-        me: dirty.me,
         session: dirty.me ? model.state.session : null,
       };
     },

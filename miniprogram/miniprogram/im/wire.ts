@@ -1,39 +1,71 @@
 // Parses and checks what the service sends, so that the rest can trust the types.
 
 import { isId } from './ids';
-import type { ChatId, ConversationId, Presence, Session, User, UserId } from './types';
+import type { Row } from './saved';
+import type { Body, ChatId, ConversationId, Draft, Mentions, Presence, Quote, Role, Session, Settings, User, UserId } from './types';
 
 /** A chat as the service knows it. `createTime` is in ms since 1970. */
 export interface Chat {
   readonly id: ChatId;
   readonly conversationId: ConversationId;
   readonly userId: UserId;
-  readonly targetUserId: UserId;
+  /** Null in a group. */
+  readonly targetUserId: UserId | null;
   readonly userName: string;
   readonly targetUserName: string;
   readonly content: string;
   readonly createTime: number;
   readonly clientMsgId: string;
   readonly kind: string;
+  readonly body: Body | null;
+  /** The higher one wins. */
+  readonly version: number;
+  /** `recalled`, or null. */
+  readonly state: string | null;
+  readonly replyTo: Quote | null;
+  readonly mentions: Mentions;
 }
 
-/** A row of `GET /v1/conversations`. */
-export interface ConversationRow {
+/** A chat that is gone for oneself. */
+export interface Deleted {
+  readonly id: ChatId;
+  readonly conversationId: ConversationId;
+  readonly state: 'deleted';
+}
+
+/** A conversation as the service knows it. */
+export interface ConversationRow extends Settings {
   readonly id: ConversationId;
-  readonly peer: User & Presence;
-  readonly lastChat: Chat;
+  readonly kind: string;
+  /** Null in a group. */
+  readonly peer: (User & Presence) | null;
+  readonly title: string;
+  readonly avatarUrl: string | null;
+  readonly role: Role | null;
+  readonly memberCount: number;
+  readonly membersVersion: number;
+  readonly version: number;
+  /** Its place in the list: the id of its newest chat. */
+  readonly position: ChatId | 0;
+  readonly left: boolean;
+  readonly mentioned: boolean;
+  readonly lastChat: Chat | null;
   readonly unread: number;
   readonly readUpTo: ChatId | 0;
   readonly peerReadUpTo: ChatId | 0;
 }
 
+/** How the wire names a conversation that one writes to. */
+export type Target = { readonly targetUserId: UserId } | { readonly conversationId: ConversationId };
+
 /** The frames that a client sends. */
 export type ClientFrame =
   | { readonly type: 'hello'; readonly since?: number; readonly epoch?: string; readonly deviceId: string }
-  | { readonly type: 'send'; readonly clientMsgId: string; readonly targetUserId: UserId; readonly content: string }
+  | (Target & Pick<Draft, 'kind' | 'content' | 'body' | 'mentions'> & { readonly type: 'send'; readonly clientMsgId: string; readonly replyTo?: ChatId })
   | { readonly type: 'read'; readonly conversationId: ConversationId; readonly upTo: ChatId }
-  | { readonly type: 'typing'; readonly targetUserId: UserId }
+  | (Target & { readonly type: 'typing' })
   | { readonly type: 'watch'; readonly userIds: readonly UserId[] }
+  | { readonly type: 'state'; readonly background: boolean }
   | { readonly type: 'ping' };
 
 /** JSON, for the wire and for storage. */
@@ -49,21 +81,25 @@ const count: Reader<number> = (json) => (json === 0 || isId(json) ? json : undef
 /** An id of any kind: `never` fits each of their types. */
 const id = ((json) => (isId(json) ? json : undefined)) as Reader<never>;
 
+/** A date's text on the wire, a number in storage. */
 const time: Reader<number> = (json) => {
-  const ms = Date.parse(text(json) ?? '');
+  const ms = json ? +new Date(json as string) : NaN;
   return Number.isNaN(ms) ? undefined : ms;
 };
 
 /** Uses `otherwise` if a value is absent or invalid. */
 const or = <T, U>(read: Reader<T>, otherwise: U): Reader<T | U> => (json) => read(json) ?? otherwise;
 
-/** An object with these keys, all valid. */
-const shape = <T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> => (json) => {
+type Readers<T> = { readonly [K in keyof T]: Reader<T[K]> };
+
+/** An object with these keys, all valid; or with those of them that it has. */
+const shape = <T extends object>(readers: Readers<T>, partial?: boolean): Reader<T> => (json) => {
   const made: Partial<T> = {};
   for (const key in readers) {
-    const value = readers[key](field(json, key));
-    if (value === undefined) return undefined;
-    made[key] = value;
+    const given = field(json, key);
+    const value = partial && given === undefined ? given : readers[key](given);
+    if (value !== undefined) made[key] = value;
+    else if (!partial) return undefined;
   }
   return made as T;
 };
@@ -72,8 +108,12 @@ const shape = <T extends object>(readers: { readonly [K in keyof T]: Reader<T[K]
 const list = <T>(read: Reader<T>): Reader<readonly T[]> => (json) =>
   Array.isArray(json) ? json.map(read).filter((entry): entry is T => entry !== undefined) : undefined;
 
+/** Something that passes through to pages, or null. */
+const any = ((json) => json ?? null) as (json: unknown) => never;
+
 const name = or(text, '');
 const word = or(text, null);
+const some = or(count, 0);
 const mark: Reader<ChatId | 0> = or(id, 0);
 const person = { id: id, name: text, avatarUrl: word };
 const presence = { online: flag, lastSeenAt: or(time, null) };
@@ -82,46 +122,105 @@ const toChat = shape<Chat>({
   id,
   conversationId: id,
   userId: id,
-  targetUserId: id,
+  targetUserId: or(id, null),
   userName: name,
   targetUserName: name,
   content: text,
   createTime: time,
   clientMsgId: name,
   kind: name,
+  body: any,
+  version: some,
+  state: word,
+  replyTo: any,
+  mentions: any,
 });
+const toDeleted = shape<Deleted>({
+  id,
+  conversationId: id,
+  state: (json) => (json === 'deleted' ? json : undefined),
+});
+const chat = or(toChat, null);
+
 export const toUser = shape<User>(person);
 export const toSession = shape<Session>({ token: text, user: toUser });
-const row = shape<ConversationRow>({
+const row: Readers<ConversationRow> = {
   id,
-  peer: shape({ ...person, ...presence }),
-  lastChat: toChat,
-  unread: or(count, 0),
+  kind: or(text, 'direct'),
+  peer: or(shape({ ...person, ...presence }), null),
+  title: name,
+  avatarUrl: word,
+  role: any,
+  memberCount: some,
+  membersVersion: some,
+  version: some,
+  position: mark,
+  left: flag,
+  pinned: flag,
+  muted: flag,
+  markedUnread: flag,
+  draft: word,
+  mentioned: flag,
+  lastChat: chat,
+  unread: some,
   readUpTo: mark,
   peerReadUpTo: mark,
-});
-export const toConversations = shape({ conversations: list(row), hasMore: flag });
-export const toChats = shape({ chats: list(toChat), hasMore: flag });
+};
+const own = { hiddenUpTo: mark, clearedUpTo: mark };
+const toConversation = shape(row);
+const rows = list(toConversation);
+export interface Page {
+  readonly conversations: readonly ConversationRow[];
+  readonly pinned: readonly ConversationRow[];
+  readonly hasMore: boolean;
+  readonly unreadTotal: number;
+}
+export const toConversations = shape<Page>({ conversations: rows, pinned: or(rows, []), hasMore: flag, unreadTotal: some });
+/** A conversation, as a page of its own. */
+export const toOne: Reader<Page> = (json) => toConversation(json) && toConversations({ conversations: [json] });
+export const toChats = shape({ chats: list(toChat), hasMore: flag, version: some });
 export const toUsers = shape({ users: list(toUser) });
+export const toMedia = shape({ mediaId: text });
 
-const chat = or(toChat, null);
+/** A row with what is given, and defaults for what the version before did not store. */
+export const toRow = shape<Row>({ ...row, ...own, countedTo: mark, since: or(list(id), []), stamp: some }) as (json: Partial<Row>) => Row;
+
+/** What an event says of a conversation. */
+export type ConversationPart = Partial<Omit<Row, 'countedTo' | 'since' | 'stamp'>>;
+const toPart: Reader<ConversationPart> = shape({ ...row, ...own }, true);
+
 const place = shape({ epoch: text, lastSeq: count });
+
+interface Typing {
+  readonly userId: UserId;
+  /** Of a group. */
+  readonly conversationId: ConversationId | null;
+}
 
 /** The frames that this client handles, by type. */
 const FRAMES = {
   ready: place,
   reset: place,
   // An unreadable chat is ignored like an unknown kind: asking again would not help.
-  event: shape({ seq: id, event: name, chat }),
+  event: shape({
+    seq: id,
+    event: name,
+    chat: or<Chat | Deleted, null>((json) => toChat(json) ?? toDeleted(json), null),
+    conversation: or(toPart, null),
+    clientMsgId: name,
+    code: name,
+    detail: name,
+  }),
   sent: shape({ seq: id, clientMsgId: text, chat }),
+  held: shape({ clientMsgId: text }),
   read: shape({ conversationId: id, userId: id, upTo: id }),
-  typing: shape({ userId: id }),
+  typing: shape<Typing>({ userId: id, conversationId: or(id, null) }),
   presence: shape({ userId: id, ...presence }),
-  error: shape({ code: name, clientMsgId: word, retryAfterMs: or(count, Infinity) }),
-  reconnect: shape({ afterMs: or(count, 0) }),
+  error: shape({ code: name, clientMsgId: word, retryAfterMs: or(count, Infinity), detail: name, reason: word }),
+  reconnect: shape({ afterMs: some }),
 };
 
-type Frames = { [T in keyof typeof FRAMES]: NonNullable<ReturnType<(typeof FRAMES)[T]>> };
+export type Frames = { [T in keyof typeof FRAMES]: NonNullable<ReturnType<(typeof FRAMES)[T]>> };
 
 /** The handler of each frame. */
 export type Handlers = { readonly [T in keyof Frames]: (frame: Frames[T]) => void };

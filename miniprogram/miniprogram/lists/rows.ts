@@ -11,7 +11,13 @@ const TIME_GAP_MS = 5 * 60_000;
 export interface ChatRow {
   readonly key: string;
   readonly mine: boolean;
+  readonly userId: number;
+  readonly name: string;
+  /** A `line` is shown in the middle: it says what has happened. */
+  readonly kind: 'bubble' | 'line';
   readonly text: string;
+  /** The chat that it quotes, or empty. */
+  readonly quoted: string;
   /** Empty if it follows the one before closely. */
   readonly time: string;
   readonly status: 'pending' | 'failed' | 'sent';
@@ -24,21 +30,30 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
   if (!item) throw new RangeError(`there is no chat ${index}`);
   const previous = items[index - 1];
   const isApart = !previous || item.time - previous.time > TIME_GAP_MS;
+  const { key, mine, userId, userName, kind, status, recalled, replyTo } = item;
+  const isLine = recalled || kind === 'system';
+  const who = mine ? say.chat.you : userName;
+  const quoted = replyTo && !isLine ? `${replyTo.userName}: ${replyTo.state ? say.chat.isRecalled : replyTo.content}` : '';
   return {
-    key: item.key,
-    mine: item.mine,
-    text: item.content,
+    key,
+    mine,
+    userId,
+    name: userName,
+    kind: isLine ? 'line' : 'bubble',
+    text: recalled ? who + say.chat.hasRecalled : item.content,
+    quoted,
     time: isApart ? longTime(item.time, now, say) : '',
-    status: item.status === 'sending' ? 'pending' : item.status,
+    status: status === 'sending' ? 'pending' : status === 'held' ? 'sent' : status,
     note: note(item, say),
   };
 }
 
 /** With `not_allowed` the detail is the reason, with `content_rejected` it is words for the user. */
-function note(item: ChatItem & { readonly detail?: string }, { chat }: Texts): string {
-  const { failure, detail = '' } = item;
-  if (failure === 'not_allowed') return chat.denied[detail] ?? chat.refused[failure] ?? '';
-  if (failure === 'content_rejected' && detail) return detail;
+function note(item: ChatItem, { chat }: Texts): string {
+  if (item.status === 'held') return chat.held;
+  const { failure } = item;
+  if (failure === 'content_rejected' && item.detail) return item.detail;
+  if (failure === 'not_allowed') return chat.denied[item.detail] ?? chat.refused[failure] ?? '';
   if (failure !== null) return chat.refused[failure] ?? '';
   if (!item.mine || item.status !== 'sent') return '';
   return item.read ? chat.read : chat.unread;
@@ -65,22 +80,29 @@ export function conversationRow(
   now: number,
   say: Texts,
 ): ConversationRow {
-  const { key, peer, lastChat, unsent } = conversation;
+  const { key, peer, lastChat, unsent, kind } = conversation;
   const hasFailed = unsent?.status === 'failed';
   const mark = hasFailed ? say.conversations.failed : say.conversations.unsent;
-  const last = lastChat.content;
+  const words = lastChat?.recalled ? (lastChat.mine ? say.chat.you : lastChat.userName) + say.chat.hasRecalled : lastChat?.content;
+  const isSaid = kind === 'group' && lastChat && !lastChat.mine && !lastChat.recalled && lastChat.kind !== 'system';
+  const last = (isSaid ? `${lastChat.userName}: ` : '') + (words ?? '');
   return {
     key,
-    peerId: peer.id,
-    name: peer.name,
-    avatarUrl: peer.avatarUrl ?? '',
-    online: peer.online,
+    peerId: peer?.id ?? 0,
+    name: titleOf(conversation, say),
+    avatarUrl: conversation.avatarUrl ?? '',
+    online: peer?.online === true,
     preview: isTyping ? say.conversations.typing : unsent ? mark + unsent.content : last,
     isTyping,
     hasFailed,
-    time: shortTime(unsent?.time ?? lastChat.time, now, say),
+    time: shortTime(unsent?.time ?? lastChat?.time ?? now, now, say),
     unread: badge(conversation.unread),
   };
+}
+
+/** The name of the other side, or of the group. */
+export function titleOf({ title, kind, memberCount }: Conversation, say: Texts): string {
+  return title || (kind === 'group' ? `${say.conversations.group}(${memberCount})` : '');
 }
 
 /** A number as a badge shows it. */

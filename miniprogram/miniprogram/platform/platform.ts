@@ -1,6 +1,6 @@
 // The client core's platform, made of `wx`.
 
-import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers } from '../im/index';
+import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from '../im/index';
 
 /** Milliseconds that a socket may take to open. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -73,10 +73,46 @@ function request({ method, url, headers, body, timeoutMs }: HttpRequest): Promis
   });
 }
 
+function upload({ url, headers, file, fields, timeoutMs, progress }: UploadRequest) {
+  let cancel = () => {
+    // Replaced once it has begun.
+  };
+  const done = new Promise<HttpResponse>((resolve, reject) => {
+    const task = wx.uploadFile({
+      url,
+      header: { ...headers },
+      filePath: file,
+      name: 'file',
+      formData: { ...fields },
+      timeout: timeoutMs,
+      success: ({ statusCode, data }) => {
+        resolve({ status: statusCode, headers: {}, body: data });
+      },
+      fail: ({ errMsg }) => {
+        if (errMsg.includes('not found')) resolve({ status: 404, headers: {}, body: '' });
+        else reject(new Error(errMsg));
+      },
+    });
+    task.onProgressUpdate((sent) => {
+      progress(sent.progress / 100);
+    });
+    cancel = () => {
+      task.abort();
+    };
+  });
+  return {
+    done,
+    cancel: () => {
+      cancel();
+    },
+  };
+}
+
 /** The phone. */
 export const platform: Platform = {
   connect,
   request,
+  upload,
   storage: {
     get: (key) => {
       const value: unknown = wx.getStorageSync(key);

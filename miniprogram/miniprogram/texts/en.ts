@@ -53,6 +53,7 @@ export const en: Texts = {
     failed: '[Failed] ',
     typing: 'Typing…',
     loading: 'Loading…',
+    group: 'Group',
   },
 
   find: {
@@ -91,12 +92,19 @@ export const en: Texts = {
     outboxFull: 'Too many messages are waiting. Wait a moment',
     storageFull: 'Not enough storage',
     empty: 'Say hello',
+    you: 'You',
+    hasRecalled: ' recalled a message',
+    isRecalled: 'Recalled',
+    held: 'Waiting for review',
     refused: {
       user_not_found: 'This person does not exist',
       invalid_content: 'This message cannot be sent',
       content_rejected: 'Not sent: the content is against the rules',
       not_allowed: 'You cannot write to this person now',
       rate_limited: 'Too often. Try again later',
+      conversation_not_found: 'You are no longer in this chat',
+      unsupported_media: 'This format is not supported',
+      invalid_media: 'This file cannot be used',
     },
     denied: {
       blocked: 'This person does not take your messages',

@@ -49,6 +49,7 @@ export const zh = {
     failed: '[发送失败] ',
     typing: '对方正在输入…',
     loading: '加载中…',
+    group: '群聊',
   },
 
   find: {
@@ -87,12 +88,19 @@ export const zh = {
     outboxFull: '还有太多消息没发出去，请等一等',
     storageFull: '存储空间不足',
     empty: '打个招呼吧',
+    you: '你',
+    hasRecalled: '撤回了一条消息',
+    isRecalled: '已撤回',
+    held: '等待审核',
     refused: {
       user_not_found: '对方不存在',
       invalid_content: '这条消息的内容不能发送',
       content_rejected: '内容不合规，没有发送',
       not_allowed: '现在不能给对方发消息',
       rate_limited: '太频繁了，请过一会儿再试',
+      conversation_not_found: '你已不在这个聊天里',
+      unsupported_media: '不支持这种格式',
+      invalid_media: '这个文件不能用',
     } as Record<string, string>,
     /** Why somebody may not write. */
     denied: {

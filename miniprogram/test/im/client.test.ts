@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { UserId } from '../../miniprogram/im/index';
+import type { ConversationId, GroupKey, UserId } from '../../miniprogram/im/index';
 import { Desk, LI, ME } from './desk';
 
 test('a send waits for retryAfterMs, and keeps the order of writing', async () => {
@@ -33,8 +33,8 @@ test('many read marks, and typing on each key, are sent as few frames', async ()
   assert.ok(desk.sent('read').length <= 22, `${desk.sent('read').length} read marks in 10 s`);
   const typing = desk.sent('typing').length;
   assert.ok(typing >= 2 && typing <= 5, `${typing} times typing`);
-  const { readUpTo, chats } = desk.server.conversation(ME, LI)!;
-  assert.equal(readUpTo.get(ME), chats[chats.length - 1]!.id);
+  const { people, chats } = desk.server.conversation(ME, LI)!;
+  assert.equal(people.get(ME)?.readUpTo, chats[chats.length - 1]!.id);
   assert.equal(desk.client.conversation(LI)?.unread, 0);
 });
 
@@ -114,7 +114,128 @@ test('unknown frames and kinds are ignored', async () => {
   desk.server.strange(ME);
   desk.server.store(LI, ME, 'after it', 'k');
   await desk.time.pass(1000);
-  assert.equal(desk.client.conversation(LI)?.lastChat.content, 'after it');
+  assert.equal(desk.client.conversation(LI)?.lastChat?.content, 'after it');
   assert.equal(desk.connects.length, 1);
   assert.deepEqual(desk.reports, []);
+});
+
+const GROUP: GroupKey = `g${1 as ConversationId}`;
+
+async function inGroup(): Promise<Desk> {
+  const desk = new Desk();
+  desk.server.group(LI, 'climbing', [ME, 3]);
+  await desk.online();
+  desk.client.open(GROUP);
+  await desk.time.pass(1000);
+  return desk;
+}
+
+test('a group is shown by its title, and its chats by who wrote them', async () => {
+  const desk = await inGroup();
+  desk.server.say(3, 1, 'who comes?', 'a', { mentions: [ME] });
+  desk.client.send(GROUP, 'me');
+  await desk.time.pass(1000);
+  const row = desk.client.conversation(GROUP)!;
+  assert.deepEqual([row.kind, row.title, row.role, row.memberCount, row.peer, row.mentioned, row.unread], ['group', 'climbing', 'member', 3, null, true, 1]);
+  const shown = desk.client.chats(GROUP).items.map(({ kind, userName, content }) => [kind, userName, content]);
+  assert.deepEqual(shown.slice(1), [['text', 'user 3', 'who comes?'], ['text', 'user 1', 'me']]);
+  desk.client.typing(GROUP);
+  desk.server.notify(ME, { type: 'typing', userId: 3, conversationId: 1 });
+  await desk.time.pass(500);
+  assert.equal(desk.sent('typing')[0]?.['conversationId'], 1);
+  assert.equal(desk.client.isTyping(GROUP), true);
+});
+
+test('a group is made, named, filled and left', async () => {
+  const desk = await new Desk().online();
+  const made = desk.client.createGroup({ title: 'tea', userIds: [LI], id: 'once' });
+  const again = desk.client.createGroup({ title: 'tea', userIds: [LI], id: 'once' });
+  await desk.time.pass(1000);
+  const key = await made;
+  assert.equal(await again, key);
+  assert.equal(desk.client.conversations()[0]?.key, key);
+  const left = desk.client.removeMember(key, ME);
+  await desk.time.pass(1000);
+  await left;
+  assert.deepEqual(desk.client.conversations(), []);
+  assert.equal(desk.client.conversation(key)?.left, true);
+});
+
+test('a chat of an unknown kind is shown by its words', async () => {
+  const desk = await inGroup();
+  desk.server.say(LI, 1, '[a poll]', 'p', { kind: 'poll', body: { options: 3 } });
+  await desk.time.pass(500);
+  const { kind, content, body } = desk.client.chats(GROUP).items.slice(-1)[0]!;
+  assert.deepEqual([kind, content, body], ['poll', '[a poll]', { options: 3 }]);
+});
+
+test('reading takes the mark of the unread back, also where nothing is unread', async () => {
+  const desk = await inGroup();
+  desk.client.markRead(GROUP);
+  desk.server.keep(ME, desk.server.byId(1), { markedUnread: true });
+  await desk.time.pass(1000);
+  assert.equal(desk.client.conversation(GROUP)?.markedUnread, true);
+  desk.client.markRead(GROUP);
+  await desk.time.pass(2000);
+  assert.equal(desk.client.conversation(GROUP)?.markedUnread, false);
+});
+
+test('the total counts conversations that are not loaded, and what comes later', async () => {
+  const desk = new Desk();
+  for (let peer = 2; peer < 22; peer += 1) desk.server.store(peer, ME, 'hello', `${peer}`);
+  await desk.online();
+  assert.deepEqual([desk.client.conversations().length, desk.client.unreadTotal], [8, 20]);
+  desk.server.store(21, ME, 'and again', 'again');
+  await desk.time.pass(500);
+  assert.equal(desk.client.unreadTotal, 21);
+  desk.client.open(21 as UserId);
+  await desk.time.pass(500);
+  desk.client.markRead(21 as UserId);
+  await desk.time.pass(500);
+  assert.equal(desk.client.unreadTotal, 19);
+});
+
+test('what may not be sent says why', async () => {
+  const desk = await new Desk().online();
+  desk.server.blockedBy.add(LI);
+  desk.client.open(LI);
+  desk.client.send(LI, 'please');
+  await desk.time.pass(1000);
+  const [item] = desk.client.chats(LI).items;
+  assert.deepEqual([item?.status, item?.failure, item?.detail], ['failed', 'not_allowed', 'blocked']);
+});
+
+test('a file is uploaded with progress, and can be cancelled', async () => {
+  const desk = await new Desk().online();
+  desk.app.faults = { ...desk.app.faults, delayMs: 2000 };
+  desk.client.open(LI);
+  const progress = new Set<number | null>();
+  desk.client.subscribe(() => {
+    for (const item of desk.client.chats(LI).items) progress.add(item.progress);
+  });
+  desk.client.send(LI, { kind: 'image', content: '[图片]', file: 'a.jpg' });
+  desk.client.send(LI, 'after it');
+  await desk.time.pass(20_000);
+  assert.ok(progress.has(0.5));
+  assert.deepEqual(desk.server.said.map(({ content }) => content), ['a.jpg', 'after it']);
+  desk.client.send(LI, { kind: 'image', content: '[图片]', file: 'b.jpg' });
+  desk.client.send(LI, 'without it');
+  await desk.time.pass(10);
+  const waiting = desk.client.chats(LI).items.find(({ status, kind }) => status !== 'sent' && kind === 'image')!;
+  assert.equal(desk.client.discard(LI, waiting.key), true);
+  await desk.time.pass(20_000);
+  assert.deepEqual(desk.server.said.map(({ content }) => content), ['a.jpg', 'after it', 'without it']);
+});
+
+test('a client that stays connected says when nobody looks, on each socket', async () => {
+  const desk = await new Desk({ staysConnected: true }).online();
+  desk.client.hide();
+  await desk.time.pass(1000);
+  assert.deepEqual([desk.client.connection.phase, desk.server.isAway(ME)], ['online', true]);
+  desk.app.cut(false);
+  await desk.time.pass(5000);
+  assert.equal(desk.server.isAway(ME), true);
+  desk.client.show();
+  await desk.time.pass(1000);
+  assert.equal(desk.server.isAway(ME), false);
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { parseKey, peerOf } from '../../miniprogram/im/keys';
+import { target, toKey } from '../../miniprogram/im/keys';
 import type { ConversationId, ConversationKey, UserId } from '../../miniprogram/im/types';
 import { createVault } from '../../miniprogram/im/vault';
 import { Disk } from './sim/phone';
@@ -12,18 +12,19 @@ const PEER = 7 as UserId;
 const GROUP: ConversationKey = `g${7 as ConversationId}`;
 
 test('a key is what its text says', () => {
-  for (const key of [PEER, GROUP]) assert.equal(parseKey(`${key}`), key);
+  for (const key of [PEER, GROUP]) assert.equal(toKey(`${key}`), key);
+  for (const text of ['', '0', 'g', 'g0', 'x7', '7g', '-7', undefined]) assert.equal(toKey(text), null);
 });
 
-test('only a direct conversation has a peer', () => {
-  assert.equal(peerOf(PEER), PEER);
-  assert.throws(() => peerOf(GROUP), /g7 has no peer/);
+test('the wire names a direct conversation by its peer, and a group by its id', () => {
+  assert.deepEqual(target(PEER), { targetUserId: PEER });
+  assert.deepEqual(target(GROUP), { conversationId: 7 });
 });
 
 test('storage keeps a group beside the peer of the same number', () => {
   const disk = new Disk();
   const vault = () => createVault(disk, 'http://server', 1 as UserId, () => assert.fail());
-  const logOf = (seq: number) => ({ chats: [], hasMore: false, seq });
+  const logOf = (seq: number) => ({ chats: [], hasMore: false, seq, version: 0 });
   const written = vault();
   written.saveLog(PEER, logOf(1));
   written.saveLog(GROUP, logOf(2));

@@ -1,6 +1,9 @@
 // The client under Node against the real service, over real sockets.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import type { ImClient, Session } from '../../miniprogram/im/index';
@@ -125,3 +128,53 @@ test('a session that was revoked is followed by a login', { timeout: 600_000 }, 
   await eventually('online again with another token', () => sessions.length > 0 && person.client.connection.phase === 'online');
   assert.notEqual(sessions[0]?.token, token);
 });
+
+test('a group with a picture, a quote, a recall and a deletion looks the same to all', { timeout: 600_000 }, async (t) => {
+  const zhang = await signIn('周八');
+  const li = await signIn('吴九');
+  const folder = await mkdtemp(join(tmpdir(), 'im-picture-'));
+  t.after(async () => {
+    zhang.client.stop();
+    li.client.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  await eventually('both are online', () => [zhang, li].every(({ client }) => client.connection.phase === 'online'));
+  const key = await zhang.client.createGroup({ title: '爬山', userIds: [li.session.user.id] });
+  for (const { client } of [zhang, li]) client.open(key);
+  await eventually('the group is in the list of the other', () => li.client.conversation(key)?.title === '爬山');
+
+  const file = join(folder, 'dot.png');
+  await writeFile(file, DOT);
+  zhang.client.send(key, { kind: 'image', content: '[图片]', file });
+  zhang.client.send(key, { content: '哪里?', mentions: 'all' });
+  const shown = ({ client }: Person) => client.chats(key).items.filter(({ kind, status }) => kind !== 'system' && status === 'sent');
+  await eventually('the picture and the words after it have arrived', () => shown(li).length === 2 && shown(zhang).length === 2);
+  const [picture, words] = shown(li);
+  assert.deepEqual([picture?.kind, picture?.content, picture?.body?.width], ['image', '[图片]', 1]);
+  assert.equal((await fetch(picture!.body!.url!)).status, 200);
+  assert.equal(li.client.conversation(key)?.mentioned, true);
+  assert.equal(li.client.unreadTotal, 2);
+
+  const { id, userId, userName, kind, content } = words!;
+  li.client.send(key, { content: '山上', replyTo: { id: id!, userId, userName, kind, content, state: null } });
+  await eventually('the quote has arrived', () => shown(zhang)[2]?.replyTo?.content === '哪里?');
+  await zhang.client.recall(id!);
+  await eventually('nobody sees the words, in the quote neither', () =>
+    [zhang, li].every((one) => shown(one)[1]?.recalled === true && shown(one)[2]?.replyTo?.content === ''));
+  await li.client.remove(picture!.id!);
+  await eventually('one does not see it any more', () => shown(li).length === 2);
+  assert.equal(shown(zhang).length, 3);
+
+  await li.client.set(key, { pinned: true, muted: true, draft: '回头' });
+  await eventually('the settings are there', () => li.client.conversation(key)?.draft === '回头');
+  assert.equal(li.client.unreadTotal, 0);
+  await li.client.hideConversation(key);
+  await eventually('it is hidden', () => li.client.conversations().every((one) => one.key !== key));
+  zhang.client.send(key, '走吧');
+  await eventually('it is back', () => li.client.conversations()[0]?.key === key);
+  await li.client.removeMember(key, li.session.user.id);
+  await eventually('it is left', () => li.client.conversation(key)?.left === true);
+});
+
+/** A PNG of one pixel. */
+const DOT = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==', 'base64');

@@ -1,17 +1,17 @@
-// A conversation with one person.
+// A conversation, with one person or a group.
 
 import { client } from '../../account';
 import {
   ImError,
-  toUserId,
+  toKey,
   type Changes,
+  type ConversationKey,
   type ImClient,
   type SendRefusal,
   type User,
-  type UserId,
 } from '../../im/index';
 import { patch } from '../../lists/patch';
-import { chatRow, type ChatRow } from '../../lists/rows';
+import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
 import { longTime } from '../../texts/time';
 import { sayError, texts } from '../../texts/index';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
@@ -40,6 +40,7 @@ Page({
     say: say.chat,
     me: { id: 0, name: '', avatarUrl: '' },
     peer: { id: 0, name: '', avatarUrl: '' },
+    isGroup: false,
     rows: [] as ChatRow[],
     isLoaded: false,
     hasMore: false,
@@ -55,7 +56,8 @@ Page({
     scrollInto: '',
   },
 
-  peerId: null as UserId | null,
+  /** The conversation: a person, or a group. */
+  peerId: null as ConversationKey | null,
   isShown: false,
   timer: 0,
 
@@ -65,7 +67,7 @@ Page({
 
   onLoad(options: Record<string, string | undefined>) {
     const current = client();
-    const peerId = toUserId(options['peer']);
+    const peerId = toKey(options['peer']);
     this.peerId = peerId;
     if (!current || peerId === null) return;
     const unsubscribe = current.subscribe((changes) => {
@@ -76,7 +78,7 @@ Page({
       unsubscribe();
       current.close(peerId);
     };
-    this.setData({ me: face(current.me), draftOf: String(peerId) });
+    this.setData({ me: face(current.me), draftOf: String(peerId), isGroup: typeof peerId === 'string' });
     this.draw(current, peerId);
     void this.meet(current, peerId);
   },
@@ -100,7 +102,7 @@ Page({
     }
     this.isShown = true;
     this.setTitle();
-    current.watch([this.peerId]);
+    current.watch(typeof this.peerId === 'number' ? [this.peerId] : []);
     this.markRead();
   },
 
@@ -119,7 +121,11 @@ Page({
   },
 
   /** Finds the peer: the list of conversations may not have them yet. */
-  async meet(current: ImClient, peerId: UserId) {
+  async meet(current: ImClient, peerId: ConversationKey) {
+    if (typeof peerId === 'string') {
+      this.rename(current, peerId);
+      return;
+    }
     try {
       const peer = current.conversation(peerId)?.peer ?? (await current.user(peerId));
       this.setData({ peer: face(peer) });
@@ -139,11 +145,11 @@ Page({
     if (this.isShown) void wx.setNavigationBarTitle({ title: this.data.peer.name });
   },
 
-  follow(current: ImClient, peerId: UserId, changes: Changes) {
+  follow(current: ImClient, peerId: ConversationKey, changes: Changes) {
     if (changes.me) this.setData({ me: face(current.me) });
     if (changes.conversations) this.rename(current, peerId);
-    const isAbout = changes.typing.includes(peerId) || changes.presence.includes(peerId);
-    if (isAbout || changes.connection) this.drawPeer(current, peerId);
+    const isThere = typeof peerId === 'number' && changes.presence.includes(peerId);
+    if (changes.typing.includes(peerId) || isThere || changes.connection) this.drawPeer(current, peerId);
     const chats = changes.chats.get(peerId);
     if (!chats) return;
     const { items, hasMore, loaded } = current.chats(peerId);
@@ -158,24 +164,26 @@ Page({
     this.markRead();
   },
 
-  rename(current: ImClient, peerId: UserId) {
-    const peer = current.conversation(peerId)?.peer;
-    const { name, avatarUrl } = this.data.peer;
-    if (!peer || (peer.name === name && (peer.avatarUrl ?? '') === avatarUrl)) return;
-    this.setData({ peer: face(peer) });
+  rename(current: ImClient, peerId: ConversationKey) {
+    const known = current.conversation(peerId);
+    if (!known) return;
+    const peer = { id: known.peer?.id ?? 0, name: titleOf(known, say), avatarUrl: known.avatarUrl ?? '' };
+    if (peer.name === this.data.peer.name && peer.avatarUrl === this.data.peer.avatarUrl) return;
+    this.setData({ peer });
     this.setTitle();
   },
 
-  draw(current: ImClient, peerId: UserId) {
+  draw(current: ImClient, peerId: ConversationKey) {
     const { items, hasMore, loaded } = current.chats(peerId);
     const rows = items.map((_, index) => chatRow(items, index, Date.now(), say));
     this.setData({ rows, hasMore, isLoaded: loaded });
     this.drawPeer(current, peerId);
   },
 
-  drawPeer(current: ImClient, peerId: UserId) {
+  drawPeer(current: ImClient, peerId: ConversationKey) {
     // Without a connection nobody knows.
-    const known = current.connection.phase === 'online' ? current.presence(peerId) : null;
+    const isKnown = current.connection.phase === 'online' && typeof peerId === 'number';
+    const known = isKnown ? current.presence(peerId) : null;
     const isOnline = known?.online === true;
     const lastSeen = known?.lastSeenAt;
     const away = lastSeen ? say.chat.lastSeen + longTime(lastSeen, Date.now(), say) : say.chat.offline;

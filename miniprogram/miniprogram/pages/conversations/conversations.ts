@@ -24,6 +24,8 @@ Page({
 
   /** Whether the page is on the screen: only then it watches people and sets the badge. */
   isShown: false,
+  /** The badge that is set; null if that is not known. */
+  badge: null as string | null,
 
   leave() {
     // Replaced when the page follows a client.
@@ -45,6 +47,7 @@ Page({
       return;
     }
     this.isShown = true;
+    this.badge = null;
     void wx.setNavigationBarTitle({ title: say.conversations.title });
     say.tabs.forEach((text, index) => {
       void wx.setTabBarItem({ index, text });
@@ -68,7 +71,8 @@ Page({
       this.patch(current, changes.conversations);
       this.watch(current);
     }
-    // The list may be loaded without any other change.
+    // The list may be loaded, and the total change, without any other change.
+    this.setBadge(current);
     const rest = this.rest(current);
     const { isEmpty, hasMore, isOnline } = this.data;
     if (rest.isEmpty !== isEmpty || rest.hasMore !== hasMore || rest.isOnline !== isOnline) this.setData(rest);
@@ -110,7 +114,9 @@ Page({
 
   setBadge(current: ImClient) {
     if (!this.isShown) return;
-    const text = badge(current.conversations().reduce((sum, { unread }) => sum + unread, 0));
+    const text = badge(current.unreadTotal);
+    if (text === this.badge) return;
+    this.badge = text;
     if (text) void wx.setTabBarBadge({ index: 0, text });
     else void wx.removeTabBarBadge({ index: 0 });
   },
@@ -121,7 +127,7 @@ Page({
       current
         .conversations()
         .slice(0, MAX_WATCHED)
-        .map(({ peer }) => peer.id),
+        .flatMap(({ peer }) => (peer ? [peer.id] : [])),
     );
   },
 

@@ -1,7 +1,7 @@
 // Signs in: with WeChat, or with a name if the service offers demo login.
 
 import { client, signIn, type Login } from '../../account';
-import { toUserId } from '../../im/index';
+import { toKey } from '../../im/index';
 import { canChooseServer, chooseServer, server } from '../../platform/server';
 import { offers } from '../../platform/offers';
 import { sayError, texts } from '../../texts/index';
@@ -27,11 +27,11 @@ Page({
   name: '',
 
   /** Whose chat to open next, by `peer` in the page's URL. */
-  peer: toUserId(''),
+  peer: toKey(''),
 
   /** `name` in the page's URL signs in with it at once, if nobody is signed in. */
   async onLoad(options: Record<string, string | undefined>) {
-    this.peer = toUserId(options['peer']);
+    this.peer = toKey(options['peer']);
     const name = decodeURIComponent(options['name'] ?? '');
     if (client()) {
       this.enter();

@@ -29,8 +29,9 @@ export class Page {
 
   private apply({ conversations, chats }: Changes): void {
     patch(this.rows, conversations, this.client.conversations());
-    const times = this.rows.map(({ lastChat }) => lastChat.id);
-    assert.deepEqual(times, [...times].sort((a, b) => b - a), 'the list is newest first');
+    const keys = new Set(this.rows.map(({ key }) => key));
+    assert.equal(keys.size, this.rows.length, 'a conversation is listed once');
+    for (const { pinned, left } of this.rows) assert.ok(!left && Number(pinned) <= Number(this.rows[0]!.pinned), 'pinned ones first');
     for (const [key, change] of chats) {
       const items = this.client.chats(key).items;
       const shown = this.chats.get(key);

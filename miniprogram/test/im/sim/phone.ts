@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 
-import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers } from '../../../miniprogram/im/index';
+import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from '../../../miniprogram/im/index';
 import type { Chance } from './chance';
-import type { FakeServer, Wire } from './server';
+import type { Answer, FakeServer, Wire } from './server';
 import type { VirtualTime } from './time';
 
 /** Probabilities of faults. */
@@ -78,7 +78,27 @@ export class App implements Platform {
     return tunnel;
   }
 
-  request({ url, headers, timeoutMs }: HttpRequest): Promise<HttpResponse> {
+  request({ method, url, headers, body, timeoutMs }: HttpRequest): Promise<HttpResponse> {
+    const path = url.slice(url.indexOf('/v1/'));
+    return this.call(headers, timeoutMs, (token) => this.server.answer(method, path, token, body as string | undefined));
+  }
+
+  upload({ headers, timeoutMs, file, fields, progress }: UploadRequest) {
+    assert.equal(fields['kind'], 'image');
+    this.clock.after(this.delay() / 2, () => {
+      progress(0.5);
+    });
+    let cancel!: () => void;
+    const cancelled = new Promise<never>((_, reject) => {
+      cancel = () => {
+        reject(new Error('cancelled'));
+      };
+    });
+    const done = Promise.race([cancelled, this.call(headers, timeoutMs, (token) => this.server.upload(token, file))]);
+    return { done, cancel };
+  }
+
+  private call(headers: HttpRequest['headers'], timeoutMs: number, ask: (token: string) => Answer): Promise<HttpResponse> {
     this.called();
     return new Promise((resolve, reject) => {
       const fail = (after: number) =>
@@ -97,13 +117,12 @@ export class App implements Platform {
       }
       this.clock.after(this.delay(), () => {
         if (!this.server.up) return;
-        const path = url.slice(url.indexOf('/v1/'));
         const busy = failed && this.chance.is(0.5);
         const { status, json } = busy
           ? { status: 503, json: { code: 'unavailable' } }
-          : this.server.answer(path, (headers['Authorization'] ?? '').slice('Bearer '.length));
+          : ask((headers['Authorization'] ?? '').slice('Bearer '.length));
         if (failed && !busy) return;
-        const answer = { status, headers: busy ? { 'Retry-After': '1' } : {}, body: JSON.stringify(json) };
+        const answer = { status, headers: busy ? { 'Retry-After': '1' } : {}, body: json === undefined ? '' : JSON.stringify(json) };
         this.clock.after(this.delay(), () => {
           resolve(answer);
         });

@@ -3,20 +3,24 @@
 
 import assert from 'node:assert/strict';
 
-import type { ImClient, Session, UserId, createClient } from '../../../miniprogram/im/index';
+import type { ChatItem, ConversationId, ConversationKey, Draft, GroupKey, ImClient, Quote, Session, UserId, createClient } from '../../../miniprogram/im/index';
 import { Chance } from './chance';
 import { Page } from './page';
 import { App, CALM, Disk, type Faults } from './phone';
-import { FakeServer, REFUSED } from './server';
+import { BAD, FakeServer, HELD, REFUSED } from './server';
 import { VirtualTime } from './time';
 
 const ME = 1 as UserId;
 const PEERS = [2, 3, 4, ME] as UserId[];
+/** Two groups, which begin with the run. */
+const GROUPS: readonly GroupKey[] = [`g${1 as ConversationId}`, `g${2 as ConversationId}`];
+const KEYS: readonly ConversationKey[] = [...PEERS, ...GROUPS];
 
 interface Sent {
-  readonly peerId: UserId;
+  readonly key: ConversationKey;
+  /** The words, or the file. */
   readonly content: string;
-  /** Discarded by the user. */
+  /** Discarded by the user, who may have been too late. */
   discarded: boolean;
   /** Sent again after a failure, so at a later place. */
   resent: boolean;
@@ -57,7 +61,9 @@ class World {
   private readonly server: FakeServer;
   private readonly disk = new Disk();
   private readonly sent: Sent[] = [];
-  private readonly opened = new Set<UserId>();
+  private readonly opened = new Set<ConversationKey>();
+  /** Groups that one has left for a while. */
+  private readonly wasLeft = new Set<ConversationKey>();
   private watched: readonly UserId[] = [];
   private app!: App;
   private client!: ImClient;
@@ -73,6 +79,8 @@ class World {
     this.chance = new Chance(seed);
     this.server = new FakeServer(this.time, this.chance);
     this.session = this.logIn();
+    this.server.group(ME, 'friends', [2, 3]);
+    this.server.group(2, 'climbing', [ME, 4]);
     for (let count = this.chance.below(40); count > 0; count -= 1) this.peerWrites();
     if (weather.rough) this.server.busy = 0.1;
     if (weather.rough && this.chance.is(0.3)) this.disk.room = 8000 + this.chance.below(20_000);
@@ -97,18 +105,22 @@ class World {
   private step(): void {
     const { chance, client } = this;
     const at = chance.next();
-    if (at < 0.25) this.write();
-    else if (at < 0.45) this.peerWrites();
-    else if (at < 0.5) this.peerReads();
-    else if (at < 0.6) this.openOrClose();
-    else if (at < 0.65) client.markRead(chance.pick(PEERS));
-    else if (at < 0.68) client.typing(chance.pick(PEERS));
-    else if (at < 0.7) client.watch((this.watched = PEERS.slice(chance.below(3))));
-    else if (at < 0.73) client.loadOlder(chance.pick(PEERS)).catch(() => undefined);
-    else if (at < 0.75) this.giveUpOrRetry();
-    else if (at < 0.76) client.refreshConversations().catch(() => undefined);
-    else if (at < 0.78) this.otherDevice();
-    else if (at < 0.79) this.server.strange(ME);
+    if (at < 0.21) this.write();
+    else if (at < 0.38) this.peerWrites();
+    else if (at < 0.42) this.peerReads();
+    else if (at < 0.5) this.openOrClose();
+    else if (at < 0.55) client.markRead(chance.pick(KEYS));
+    else if (at < 0.57) client.typing(chance.pick(KEYS));
+    else if (at < 0.59) client.watch((this.watched = PEERS.slice(chance.below(3))));
+    else if (at < 0.61) client.loadOlder(chance.pick(KEYS)).catch(() => undefined);
+    else if (at < 0.64) this.giveUpOrRetry();
+    else if (at < 0.65) client.refreshConversations().catch(() => undefined);
+    else if (at < 0.67) this.otherDevice();
+    else if (at < 0.68) this.server.strange(ME);
+    else if (at < 0.73) this.takeBack();
+    else if (at < 0.77) this.arrange();
+    else if (at < 0.79) this.regroup();
+    else if (at < 0.8) this.server.decide();
     else if (this.weather.rough) this.trouble();
     else this.hideOrShow();
   }
@@ -200,23 +212,99 @@ class World {
   }
 
   private write(): void {
-    const peerId = this.chance.pick(PEERS);
-    const content = `${this.chance.is(0.05) ? REFUSED : 'mine'} ${(this.count += 1)}`;
-    const result = this.client.send(peerId, content);
-    this.note(`writes to ${peerId}: ${content} ${JSON.stringify(result)}`);
-    if (result.ok) this.sent.push({ peerId, content, discarded: false, resent: false });
+    const { chance } = this;
+    const key = chance.pick(KEYS);
+    const kind = chance.next();
+    const number = (this.count += 1);
+    const words = kind < 0.05 ? REFUSED : kind < 0.1 ? HELD : kind < 0.13 ? BAD : 'mine';
+    const isFile = kind > 0.85;
+    const content = `${isFile && kind > 0.97 ? REFUSED : words} ${number}`;
+    const quoted = chance.is(0.2) ? this.client.chats(key).items.filter(({ id }) => id !== null) : [];
+    const replyTo = quoted.length > 0 ? ({ ...chance.pick(quoted), state: null } as Quote) : undefined;
+    const draft: Draft = isFile ? { kind: 'image', content: '[图片]', file: content } : { content, ...(replyTo && { replyTo }) };
+    const result = this.client.send(key, replyTo || isFile ? draft : content);
+    this.note(`writes to ${key}: ${content} ${JSON.stringify(result)}`);
+    if (result.ok) this.sent.push({ key, content, discarded: false, resent: false });
     else assert.ok(result.code === 'storage_full' && this.disk.room < Infinity, 'a send is taken');
   }
 
+  private conversationOf(key: ConversationKey) {
+    return typeof key === 'number' ? this.server.conversation(ME, key) : this.server.byId(Number(key.slice(1)));
+  }
+
   private peerWrites(): void {
-    const peer = this.chance.pick(PEERS.slice(0, 3));
-    this.server.store(peer, ME, `from ${peer}: ${(this.count += 1)}`, `peer-${this.count}`);
+    const { chance, server } = this;
+    const number = (this.count += 1);
+    if (chance.is(0.6)) {
+      const peer = chance.pick(PEERS.slice(0, 3));
+      const old = chance.pick(server.conversation(peer, ME)?.chats ?? [null]);
+      if (old && chance.is(0.2)) server.say(peer, old.conversationId, `quotes ${number}`, `peer-${number}`, { replyTo: old.id });
+      else server.store(peer, ME, `from ${peer}: ${number}`, `peer-${number}`);
+      return;
+    }
+    const group = this.conversationOf(chance.pick(GROUPS))!;
+    const peer = chance.pick([...group.people.keys()].filter((id) => id !== ME));
+    const replyTo = chance.is(0.3) ? chance.pick(group.chats).id : undefined;
+    const mentions = chance.is(0.2) ? chance.pick(['all', [ME]]) : undefined;
+    server.say(peer, group.id, `${peer} in ${group.title}: ${number}`, `peer-${number}`, { ...(replyTo && { replyTo }), mentions });
   }
 
   private peerReads(): void {
     const peer = this.chance.pick(PEERS.slice(0, 3));
     const conversation = this.server.conversation(peer, ME);
     if (conversation) this.server.read(peer, conversation.id, this.chance.pick(conversation.chats).id);
+  }
+
+  /** Chats are recalled or deleted, here or elsewhere. */
+  private takeBack(): void {
+    const { chance, client, server } = this;
+    const key = chance.pick(KEYS);
+    const chats = server.visible(ME, this.conversationOf(key));
+    if (chats.length === 0) return;
+    // More often one of the last ones.
+    const chat = chance.is(0.5) ? chats[chats.length - 1]! : chance.pick(chats);
+    this.note(`takes back ${chat.id} of ${key}`);
+    const how = chance.next();
+    if (how < 0.3) server.remove(ME, chat);
+    else if (how < 0.45) client.remove(chat.id as never).catch(() => undefined);
+    else if (how < 0.6) client.recall(chat.id as never).catch(() => undefined);
+    else if (chat.kind !== 'system') server.recall(chat);
+  }
+
+  /** Conversations are pinned, muted, hidden and so on, here or elsewhere. */
+  private arrange(): void {
+    const { chance, client, server } = this;
+    const key = chance.pick(KEYS);
+    const conversation = this.conversationOf(key);
+    if (!conversation || this.isLeft(key)) return;
+    const is = chance.is(0.5);
+    const own = chance.pick([{ pinned: is }, { muted: is }, { markedUnread: is }, { draft: is ? 'draft' : null }]);
+    const last = conversation.chats[conversation.chats.length - 1]?.id ?? 0;
+    const at = chance.below(6);
+    this.note(`arranges ${key}: ${at} ${JSON.stringify(own)}`);
+    if (at < 2) server.keep(ME, conversation, own);
+    else if (at < 3) client.set(key, own).catch(() => undefined);
+    else if (at < 4) server.keep(ME, conversation, { hiddenUpTo: last });
+    else if (at < 5) server.keep(ME, conversation, { clearedUpTo: last });
+    else client.hideConversation(key).catch(() => undefined);
+  }
+
+  private isLeft(key: ConversationKey): boolean {
+    return typeof key === 'string' && !this.server.listed(ME).some(({ id }) => `g${id}` === key) && this.wasLeft.has(key);
+  }
+
+  /** One leaves a group, or comes back; or it is renamed. */
+  private regroup(): void {
+    const { chance, server } = this;
+    const key = chance.pick(GROUPS);
+    const group = this.conversationOf(key)!;
+    this.note(`regroups ${key}`);
+    if (chance.is(0.4)) server.rename(group, `title ${(this.count += 1)}`);
+    else if (this.isLeft(key)) server.join(group, [ME]);
+    else if (chance.is(0.5)) {
+      this.wasLeft.add(key);
+      server.leave(group, ME);
+    }
   }
 
   /** The same user on another device writes and reads. */
@@ -228,24 +316,30 @@ class World {
   }
 
   private openOrClose(): void {
-    const peerId = this.chance.pick(PEERS);
-    this.note(`opens or closes ${peerId}`);
-    if (this.opened.delete(peerId)) {
-      this.page.close(peerId);
+    const key = this.chance.pick(KEYS);
+    this.note(`opens or closes ${key}`);
+    if (this.opened.delete(key)) {
+      this.page.close(key);
     } else {
-      this.opened.add(peerId);
-      this.page.open(peerId);
+      this.opened.add(key);
+      this.page.open(key);
     }
   }
 
   private giveUpOrRetry(): void {
-    for (const peerId of this.opened) {
-      const failed = this.client.chats(peerId).items.find(({ status }) => status === 'failed');
-      const sent = this.sent.find(({ content, discarded }) => content === failed?.content && !discarded);
-      if (!failed || !sent) continue;
-      if (this.chance.is(0.5)) sent.discarded = this.client.discard(peerId, failed.key);
-      else sent.resent = this.client.resend(peerId, failed.key);
+    for (const key of this.opened) {
+      const failed = this.client.chats(key).items.find(({ status }) => status !== 'sent' && (status === 'failed' || this.chance.is(0.1)));
+      const sent = failed && this.sentBy(key, failed);
+      if (!sent) continue;
+      if (this.chance.is(0.5)) sent.discarded = this.client.discard(key, failed.key) || sent.discarded;
+      else sent.resent = this.client.resend(key, failed.key) || sent.resent;
     }
+  }
+
+  /** What was sent as this item. */
+  private sentBy(key: ConversationKey, item: ChatItem): Sent | undefined {
+    const { content, file = null } = item as ChatItem & { file?: string };
+    return this.sent.find((one) => one.key === key && one.content === (file ?? content) && !one.discarded);
   }
 
   /** Ends the faults, and lets time pass. */
@@ -260,6 +354,8 @@ class World {
     client.show();
     this.disk.room = Infinity;
     await this.time.pass(120_000);
+    server.decide();
+    await this.time.pass(5000);
     if (weather.faults.drop > 0) {
       // What was lost silently is noticed when the next socket opens.
       client.hide();
@@ -272,12 +368,21 @@ class World {
 
   /** Every accepted chat is at the service once, in the order of writing; or the user knows. */
   private checkSent(): void {
-    for (const peerId of PEERS) {
-      const stored = (this.server.conversation(ME, peerId)?.chats ?? []).map(({ content }) => content);
-      const mine = this.sent.filter((one) => one.peerId === peerId);
-      const good = mine.filter(({ content }) => !content.startsWith(REFUSED)).map(({ content }) => content);
-      const here = stored.filter((content) => content.startsWith('mine'));
-      assert.deepEqual(here, good, 'each once, in the order of writing');
+    for (const key of KEYS) {
+      const id = this.conversationOf(key)?.id;
+      const mine = this.sent.filter((one) => one.key === key);
+      const stored = this.server.said
+        .filter(({ conversationId, userId, content }) => conversationId === id && userId === ME && /^(mine|refused|held)/.test(content))
+        .map(({ content }) => content);
+      assert.equal(new Set(stored).size, stored.length, 'each once');
+      assert.ok(!stored.some((content) => content.startsWith(REFUSED) || content.startsWith(BAD)), 'nothing that is refused');
+      const inOrder = mine.filter(({ content, resent }) => !resent && stored.includes(content) && !content.startsWith(HELD));
+      const order = stored.filter((content) => inOrder.some((one) => one.content === content));
+      assert.deepEqual(order, inOrder.map(({ content }) => content), 'in the order of writing');
+      const isFine = ({ content }: Sent) => stored.includes(content) || content.startsWith(REFUSED) || content.startsWith(BAD);
+      // What is written into a group that one has left fails.
+      const lost = mine.filter((one) => !isFine(one) && !one.discarded && !this.wasLeft.has(key));
+      assert.deepEqual(lost, [], 'each one arrives');
     }
   }
 
@@ -290,35 +395,57 @@ class World {
   private async checkShown(): Promise<void> {
     const { client, server } = this;
     while (client.hasMoreConversations) await this.during(client.loadMoreConversations());
-    const rows = server.conversations.map((conversation) => server.row(ME, conversation)).sort((a, b) => b.lastChat.id - a.lastChat.id);
-    const brief = (one: { id: number; unread: number; readUpTo: number; peerReadUpTo: number; lastChat: { id: number } }) => {
-      const { id, unread, readUpTo, peerReadUpTo, lastChat } = one;
-      return { id, unread, readUpTo, peerReadUpTo, lastChat: lastChat.id };
-    };
-    // The other side of a conversation with oneself is oneself.
-    const marks = (row: ReturnType<typeof brief>) => ({ ...row, peerReadUpTo: Math.max(row.peerReadUpTo, row.readUpTo) });
     const own = server.conversation(ME, ME)?.id;
-    const list = (all: readonly ReturnType<typeof brief>[]) => all.map((row) => (row.id === own ? marks(row) : row));
-    assert.deepEqual(list(this.page.rows.map(brief)), list(rows.map(brief)), 'the list is the service’s');
-    for (const peerId of PEERS) {
-      const chats = server.conversation(ME, peerId)?.chats ?? [];
-      if (this.opened.has(peerId)) this.checkEnd(peerId, chats.map(({ id }) => id));
-      else this.page.open(peerId);
+    const listed = server.listed(ME);
+    const rows = listed.map((row) => ({
+      ...row,
+      title: 'title' in row ? row.title : row.peer.name,
+      role: 'role' in row ? row.role : null,
+      memberCount: 'memberCount' in row ? row.memberCount : 0,
+      lastChat: row.lastChat && { ...row.lastChat, recalled: row.lastChat.state !== undefined },
+    }));
+    const brief = (one: Omit<(typeof rows)[number], 'peer' | 'kind' | 'version' | 'position' | 'lastChat'> & { lastChat: { id: number; content: string; recalled: boolean } | null; peerReadUpTo?: number }) => {
+      const { id, title, role, memberCount, unread, readUpTo, pinned, muted, markedUnread, draft, mentioned, lastChat } = one;
+      // The other side of a conversation with oneself is oneself.
+      const peerReadUpTo = Math.max(one.peerReadUpTo ?? 0, id === own ? readUpTo : 0);
+      const last = lastChat && [lastChat.id, lastChat.content, lastChat.recalled];
+      return { id, title, role, memberCount, unread, readUpTo, peerReadUpTo, pinned, muted, markedUnread, draft, mentioned, last };
+    };
+    assert.deepEqual(this.page.rows.map(brief), rows.map(brief), 'the list is the service’s');
+    const total = listed.reduce((sum, { muted, unread }) => sum + (muted ? 0 : unread), 0);
+    assert.equal(client.unreadTotal, Math.min(total, 100), 'the total is the service’s');
+    for (const key of KEYS) {
+      const chats = server.visible(ME, this.conversationOf(key));
+      // Nobody is told what becomes of a group after leaving.
+      if (this.isLeft(key) && this.opened.delete(key)) this.page.close(key);
+      if (this.opened.has(key)) this.checkEnd(key, chats.map(({ id }) => id));
+      else this.page.open(key);
       await this.time.pass(5000);
-      while (client.chats(peerId).hasMore) await this.during(client.loadOlder(peerId));
-      const items = this.page.chats.get(peerId)!;
-      const ids = items.map(({ id }) => id).filter((id) => id !== null);
-      assert.deepEqual(ids, chats.map(({ id }) => id), 'all is shown, once, in order');
+      while (client.chats(key).hasMore) await this.during(client.loadOlder(key));
+      const items = this.page.chats.get(key)!;
+      const words = ({ id, content, state, replyTo }: { id: number; content: string; state?: string | null; replyTo?: { content: string } | null | undefined }) =>
+        `${id}: ${content} ${state ?? ''} ${replyTo ? `“${replyTo.content}”` : ''}`;
+      const shown = items.filter(({ id }) => id !== null) as (ChatItem & { id: number })[];
+      assert.deepEqual(shown.map(words), chats.map((chat) => words(server.shown(chat))), 'all is shown as it is, once, in order');
       const rest = items.filter(({ id }) => id === null);
-      const failed = this.sent.filter((one) => one.peerId === peerId && one.content.startsWith(REFUSED) && !one.discarded);
-      assert.deepEqual(new Set(rest.map(({ content }) => content)), new Set(failed.map(({ content }) => content)));
-      assert.ok(rest.every(({ status }) => status === 'failed'), 'the outbox is empty');
+      const failed = this.sent.filter((one) => one.key === key && this.isRefused(one));
+      const isHere = (one: Sent) => rest.some((item) => this.sentBy(key, item) === one);
+      assert.deepEqual(failed.filter((one) => !isHere(one)), [], 'what is refused is shown');
+      if (!this.wasLeft.has(key)) assert.equal(rest.length, failed.length, 'nothing else is left');
+      for (const { content, status, failure, detail } of rest) {
+        assert.equal(status, 'failed', 'the outbox is empty');
+        if (content.startsWith(BAD) && !this.wasLeft.has(key)) assert.deepEqual([failure, detail], ['content_rejected', 'not this'], 'it says why');
+      }
     }
   }
 
+  private isRefused({ content, discarded, key }: Sent): boolean {
+    return !discarded && !this.wasLeft.has(key) && (content.startsWith(REFUSED) || content.startsWith(BAD));
+  }
+
   /** An open conversation shows the newest chats without a gap. */
-  private checkEnd(peerId: UserId, stored: readonly number[]): void {
-    const shown = this.page.chats.get(peerId)!.map(({ id }) => id).filter((id) => id !== null);
+  private checkEnd(key: ConversationKey, stored: readonly number[]): void {
+    const shown = this.page.chats.get(key)!.map(({ id }) => id).filter((id) => id !== null);
     assert.deepEqual(shown, shown.length === 0 ? [] : stored.slice(-shown.length), 'the newest ones, without a gap');
     assert.ok(shown.length >= Math.min(stored.length, 1), 'something is shown');
   }

@@ -219,8 +219,8 @@ test('only the last privacy listener is asked, and an agreement needs a tap on i
     const { wx } = window as unknown as Runner;
     const heard = (window as unknown as Runner).getCurrentPages()[0]?.told ?? [];
     type Decide = (decision: object) => void;
-    wx['onNeedPrivacyAuthorization']?.(() => heard.push({ type: 'first' }));
-    wx['onNeedPrivacyAuthorization']?.((decide: Decide) => {
+    wx.onNeedPrivacyAuthorization?.(() => heard.push({ type: 'first' }));
+    wx.onNeedPrivacyAuthorization?.((decide: Decide) => {
       heard.push({ type: 'asked' });
       Object.assign(window, { decide });
     });

@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_value_is_cut_to_the_kind_of_its_field() {
-        assert_eq!(value("thing1", "preview"), "第一行 第二行:今天晚上七点钟在老地方");
+        assert_eq!(value("thing1", "preview"), "第一行 第二行:今天晚上七点钟在老地方见");
         assert_eq!(value("name2", "sender"), "张三和他的十二个非常");
         assert_eq!(value("name2", "conversation"), "Weekend hikers of Sh");
         assert_eq!(value("phrase3", "sender"), "张三和他的");

@@ -67,7 +67,7 @@ fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(blocks::blocked))
         .routes(routes!(blocks::block, blocks::unblock))
         .routes(routes!(reports::report))
-        .routes(routes!(subscriptions::report))
+        .routes(routes!(subscriptions::report_answers))
         .routes(routes!(conversations::list, groups::begin))
         .routes(routes!(conversations::one, groups::change))
         .routes(routes!(groups::members, groups::add_members))

@@ -17,18 +17,18 @@ const MAX_IDS: usize = 20;
 pub(super) struct Subscribed {
     /// The templates that were accepted, each as often as it was: one grant each.
     #[serde(default)]
-    #[schema(max_items = 20)]
+    #[schema(min_items = 0, max_items = 20)]
     accepted: Vec<String>,
     /// Those that were rejected, of which no grant is left.
     #[serde(default)]
-    #[schema(max_items = 20)]
+    #[schema(min_items = 0, max_items = 20)]
     rejected: Vec<String>,
 }
 
 /// Tell what I let WeChat send me
 #[utoipa::path(post, path = "/v1/wechat/subscriptions", tag = "me", request_body = Subscribed,
     responses((status = 204)))]
-pub(super) async fn report(
+pub(super) async fn report_answers(
     State(service): State<Arc<Service>>,
     actor: Actor,
     body: JsonBody,

@@ -47,7 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(moderation::decide_held))
         .routes(routes!(moderation::reports))
         .routes(routes!(moderation::decide_report))
-        .routes(routes!(wechat::push))
+        .routes(routes!(wechat::take_push))
         .routes(routes!(audit::audit_log))
         .routes(routes!(keys::own_key))
         .routes(routes!(keys::keys, keys::make_key))

@@ -18,7 +18,7 @@ use crate::{domain::Scope, protocol::fault::ApiError, service::Service};
     params(("appid" = Option<String>, Query, description = "The mini program; without it, the main one")),
     request_body(content = Object, content_type = "application/json"),
     responses((status = 204)))]
-pub(super) async fn push(
+pub(super) async fn take_push(
     State(service): State<Arc<Service>>,
     key: Key,
     params: Params,

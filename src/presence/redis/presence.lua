@@ -108,8 +108,9 @@ function commands.close(incarnation, grace)
 end
 
 -- Writes what an incarnation has of users, and announces who comes or goes by it: (user, what)… `what` is the
--- user's sockets ("id,id,…", and behind a bar those that nobody looks at); nothing while the grace runs; or "-" and the milliseconds since the last socket
--- closed, when the grace is over. Answers whether the lease stands; nothing is written if not.
+-- user's sockets ("id,id,…", and behind a bar those that nobody looks at); nothing while the grace runs; or "-" and
+-- the milliseconds since the last socket closed, when the grace is over. Answers whether the lease stands; nothing is
+-- written if not.
 function commands.write(incarnation, ...)
   if not is_current(incarnation) then
     return 0
@@ -117,11 +118,6 @@ function commands.write(incarnation, ...)
   local users, sockets, args = users_of(incarnation), sockets_of(incarnation), { ... }
   for i = 1, #args, 2 do
     local user, what, background = args[i], string.match(args[i + 1], '^([^|]*)|?(.*)$')
-    if background == '' then
-      redis.call('HDEL', sockets, 'background:' .. user)
-    else
-      redis.call('HSET', sockets, 'background:' .. user, background)
-    end
     local left = string.match(what, '^-(%d+)$')
     if left then
       local was_here = redis.call('ZREM', users, user) == 1
@@ -140,6 +136,12 @@ function commands.write(incarnation, ...)
       if what ~= '' and not was_announced then
         announce(user, 1, now)
       end
+    end
+    -- After the first write that needs memory: a script that has deleted something is not refused for want of it.
+    if background == '' then
+      redis.call('HDEL', sockets, 'background:' .. user)
+    else
+      redis.call('HSET', sockets, 'background:' .. user, background)
     end
   end
   return 1

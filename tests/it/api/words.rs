@@ -122,7 +122,7 @@ async fn what_was_sent_before_the_list_came_is_answered_as_before() {
     assert_eq!(zhang.post("/v1/chats", &chat("a", &li, "赌博")).await.status(), 201);
     assert_eq!(zhang.post("/v1/chats", &chat("b", &li, "加微信")).await.status(), 201);
     std::fs::write(&path, LIST).unwrap();
-    server.kill();
+    server.terminate().await;
     server.start_again();
     let zhang = zhang.at(&server);
     for (key, content) in [("a", "赌博"), ("b", "加微信")] {

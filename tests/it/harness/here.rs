@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{Arc, mpsc},
     thread::JoinHandle,
 };
@@ -28,7 +27,7 @@ pub struct Here {
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    home: TempDir,
+    _home: TempDir,
 }
 
 /// What sends subscribe messages in place of WeChat.
@@ -73,12 +72,7 @@ impl Here {
             });
         });
         let addr = starts.recv_timeout(DEADLINE).expect("the service did not start");
-        Self { addr, http: http_client(), stop: Some(stop), thread: Some(thread), home }
-    }
-
-    /// The folder of its database.
-    pub fn folder(&self) -> &Path {
-        self.home.path()
+        Self { addr, http: http_client(), stop: Some(stop), thread: Some(thread), _home: home }
     }
 
     /// Somebody who is logged in by the code that WeChat takes for this openid.

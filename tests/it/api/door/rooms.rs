@@ -204,6 +204,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("wechat_subscribe", &["domain", "subscribe", "wechat", "wechat_events"]),
 ];
 
 /// The rooms that a program names: the word behind each `crate::`, and in braces the first word of each path.

@@ -101,6 +101,8 @@ async fn a_token_is_needed_wherever_something_is_somebodys() {
         "/demo",
         "/page/{file}",
         "/v1/service",
+        // WeChat signs.
+        "/wechat/push",
     ];
     let server = crate::harness::Start::default()
         .set("auth.anonymous", false)

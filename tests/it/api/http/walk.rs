@@ -359,7 +359,8 @@ fn wrong_values(schema: &Value, clamped: bool, in_url: bool) -> Vec<Value> {
     }
     if is_type(schema, "array") {
         let most = schema["maxItems"].as_u64().unwrap();
-        wrong.extend([json!([]), json!(vec![1; usize::try_from(most).unwrap() + 1])]);
+        wrong.extend((schema["minItems"] != 0).then(|| json!([])));
+        wrong.push(json!(vec![1; usize::try_from(most).unwrap() + 1]));
     }
     wrong
 }

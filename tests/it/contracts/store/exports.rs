@@ -83,6 +83,7 @@ pub(super) async fn a_user_is_read_with_profile_identities_and_restriction<D: Da
         "identities": [{"provider": "external", "subject": "u1"}],
         "restriction": {"kind": "muted", "until": "1970-01-01T00:00:02.000Z", "reason": "spam",
             "createTime": "1970-01-01T00:00:01.000Z"},
+        "subscriptions": [],
     });
     assert_eq!(record, expected);
     assert_eq!(exported.avatar, None);
@@ -280,7 +281,7 @@ pub(super) async fn uploads_come_in_pages<D: Database>() {
 }
 
 /// Where a user's id stands, and what the export and the erasure do with the row.
-const COLUMNS: [(&str, &str); 26] = [
+const COLUMNS: [(&str, &str); 27] = [
     ("absences.user_id", "not exported: which messages are due; erased"),
     ("blocks.blocked_id", "not exported: it is the blocker's; erased"),
     ("blocks.blocker_id", "exported; erased"),
@@ -296,6 +297,7 @@ const COLUMNS: [(&str, &str); 26] = [
     ("identities.user_id", "exported; erased"),
     ("last_seen.user_id", "exported; erased"),
     ("media.owner_id", "exported; collected once no chat shows it"),
+    ("media_checks.sender_id", "not exported: while a medium is checked; erased"),
     ("member_stretches.user_id", "exported; stays"),
     ("members.user_id", "exported; left, and the draft erased"),
     ("reports.reported_id", "not exported: it is the reporter's; the copy is erased"),
@@ -310,7 +312,7 @@ const COLUMNS: [(&str, &str); 26] = [
 ];
 
 /// Tables of nobody.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "api_keys",
     "audit_log",
     "avatars",
@@ -322,10 +324,11 @@ const OTHERS: [&str; 11] = [
     "service",
     "webhook_deliveries",
     "webhook_switched_off",
+    "wechat_events",
 ];
 
 /// What ids of other things are called.
-const OTHER_IDS: [&str; 12] = [
+const OTHER_IDS: [&str; 13] = [
     "change_id",
     "chat_id",
     "client_msg_id",
@@ -338,6 +341,7 @@ const OTHER_IDS: [&str; 12] = [
     "next_connection_id",
     "next_user_id",
     "template_id",
+    "trace_id",
 ];
 
 pub(super) async fn every_table_with_a_users_id_is_thought_of<D: Database>() {

@@ -130,9 +130,10 @@ export class Router {
     this.showTitle();
   }
 
-  /** In the browser's tab: the title, after the number of the first badge. */
+  /** In the browser's tab: the title, after the number of the first badge, which is kept on pages with tabs alone. */
   private showTitle(): void {
-    const count = [...this.badges.values()].find((text) => text !== '');
+    const isTab = this.tabBar?.has(this.top.path) ?? false;
+    const count = isTab && [...this.badges.values()].find((text) => text !== '');
     document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
   }
 

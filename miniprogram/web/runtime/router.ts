@@ -130,9 +130,10 @@ export class Router {
     this.showTitle();
   }
 
-  /** In the browser's tab: the title, after the number of the first badge. */
+  /** In the browser's tab: the title, after the number of the first badge while the bar with it is on the screen. */
   private showTitle(): void {
-    const count = [...this.badges.values()].find((text) => text !== '');
+    const hasBar = this.tabBar?.has(this.top.path) ?? false;
+    const count = hasBar ? [...this.badges.values()].find((text) => text !== '') : '';
     document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
   }
 

@@ -67,6 +67,8 @@ function begin(kept: Kept): ImClient {
     platform,
     session: kept.session,
     login: () => logInAgain(kept),
+    // A browser does not stop a page that is hidden, as WeChat does.
+    staysConnected: wx.getAccountInfoSync().miniProgram.appId === 'browser',
   });
   started.subscribe(({ session, connection }: Changes) => {
     if (current !== started) return;

@@ -198,6 +198,20 @@ test('the app is at the service of releases, if there is one, in a development v
   assert.equal(pick('http://192.168.1.5:8080', false, real), real);
 });
 
+test('a hidden tab stays connected and says so, and like WeChat it does not', async (t) => {
+  const tab = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await tab.signIn();
+  await tab.find('.row', '李四');
+  tab.hide();
+  await tab.until('state', () => socket.sent.some(({ type, background }) => type === 'state' && background === true));
+  assert.equal(socket.readyState, 1);
+  const app = phone(t, talk([chat(1, LI, '在吗')]), '?like=wechat');
+  const closing = await app.signIn();
+  await app.find('.row', '李四');
+  app.hide();
+  await app.until('closed', () => closing.readyState === 3);
+});
+
 test('a replaced connection says so, and reconnects when tapped', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')]));
   const socket = await opened.signIn();

@@ -193,6 +193,12 @@ export class Phone {
     element.dispatchEvent(new MouseEvent('pointerup', { bubbles: true, cancelable: true }));
   }
 
+  /** Another tab of the browser comes before this one. */
+  hide(): void {
+    Object.defineProperty(this.document, 'hidden', { value: true });
+    this.document.dispatchEvent(new this.dom.window.Event('visibilitychange'));
+  }
+
   async type(selector: string, text: string): Promise<void> {
     const field = (await this.find(selector)) as HTMLInputElement;
     field.value = text;

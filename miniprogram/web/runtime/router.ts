@@ -130,10 +130,10 @@ export class Router {
     this.showTitle();
   }
 
-  /** In the browser's tab: the title, after the number of the first badge, which is kept on pages with tabs alone. */
+  /** In the browser's tab: the title, after the number of the first badge while the bar with it is on the screen. */
   private showTitle(): void {
-    const isTab = this.tabBar?.has(this.top.path) ?? false;
-    const count = isTab && [...this.badges.values()].find((text) => text !== '');
+    const hasBar = this.tabBar?.has(this.top.path) ?? false;
+    const count = hasBar ? [...this.badges.values()].find((text) => text !== '') : '';
     document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
   }
 

@@ -74,7 +74,8 @@ export function createWx(router: Router) {
     /** The guideline is in WeChat's console: a browser has none to show. */
     openPrivacyContract: answer('openPrivacyContract', () => ({})),
     getAppBaseInfo: () => ({ language: navigator.language.replace('-', '_'), theme: theme() }),
-    getAccountInfoSync: () => ({ miniProgram: { appId: 'browser', envVersion: 'release', version: '' } }),
+    /** The app id `browser` tells the app that it goes on in the background. */
+    getAccountInfoSync: () => ({ miniProgram: { appId: isLikeWechat ? 'wechat' : 'browser', envVersion: 'release', version: '' } }),
     /** The page talks to the service that it came from. */
     getExtConfigSync: () => ({ server: location.origin }),
     getFileSystemManager: () => ({

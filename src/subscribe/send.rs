@@ -266,10 +266,12 @@ fn lost(what: &str) -> StoreError {
     StoreError::Corrupt(format!("{what} that was there is lost"))
 }
 
-/// The page with its ids. A group has no peer.
+/// The page with its ids. `{peer}` is what the mini program's chat page takes: the other side of a direct
+/// conversation, or `g` and the id of a group.
 fn page_of(page: &str, chat: &Chat, is_direct: bool) -> String {
-    let peer = if is_direct { chat.user_id.to_string() } else { String::new() };
-    page.replace("{conversation}", &chat.conversation_id.to_string()).replace("{peer}", &peer)
+    let conversation = chat.conversation_id;
+    let peer = if is_direct { chat.user_id.to_string() } else { format!("g{conversation}") };
+    page.replace("{conversation}", &conversation.to_string()).replace("{peer}", &peer)
 }
 
 /// Whether a user looks at a client.

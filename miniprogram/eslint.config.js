@@ -27,7 +27,7 @@ export default defineConfig(
   },
   {
     // Callbacks of one call, written as one.
-    files: ['miniprogram/im/**/*.ts'],
+    files: ['miniprogram/imkit/core/**/*.ts'],
     rules: { '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }] },
   },
   {

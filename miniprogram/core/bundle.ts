@@ -8,7 +8,7 @@ import { build, transform } from 'esbuild';
 import ts from 'typescript';
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
-const CORE = here('../miniprogram/im/');
+const CORE = here('../miniprogram/imkit/core/');
 
 /** What base libraries of WeChat from 3.0 on, and browsers of 2021, understand. */
 const TARGET = 'es2020';

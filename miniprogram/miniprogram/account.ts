@@ -8,8 +8,9 @@ import {
   type Changes,
   type ImClient,
   type Session,
-} from './im/index';
-import { platform } from './platform/platform';
+} from './imkit/core/index';
+import { client, show } from './imkit/current';
+import { platform } from './imkit/platform';
 import { server } from './platform/server';
 
 /** How the user signed in: the app can do it again without asking. */
@@ -23,14 +24,6 @@ interface Kept {
 }
 
 const KEY = 'account';
-
-/** The client of whoever is signed in. */
-let current: ImClient | null = null;
-
-/** The client of whoever is signed in. */
-export function client(): ImClient | null {
-  return current;
-}
 
 /** Continues the stored session. False if nobody is signed in. */
 export function resume(): boolean {
@@ -54,14 +47,14 @@ export async function signIn(login: Login): Promise<ImClient> {
 
 /** Ends the session here and at the service. Unsent chats wait for the next sign-in. */
 export async function signOut(): Promise<void> {
-  const leaving = current;
-  current = null;
+  const leaving = client();
+  show(null);
   platform.storage.remove(KEY);
   await leaving?.signOut('keep');
 }
 
 function begin(kept: Kept): ImClient {
-  current?.stop();
+  client()?.stop();
   const started = createClient({
     server: kept.server,
     platform,
@@ -71,11 +64,11 @@ function begin(kept: Kept): ImClient {
     staysConnected: wx.getAccountInfoSync().miniProgram.appId === 'browser',
   });
   started.subscribe(({ session, connection }: Changes) => {
-    if (current !== started) return;
+    if (client() !== started) return;
     if (session) keep({ ...kept, session });
     if (connection && started.connection.phase === 'stopped') leave(started.connection.reason);
   });
-  current = started;
+  show(started);
   started.start();
   return started;
 }
@@ -83,7 +76,7 @@ function begin(kept: Kept): ImClient {
 /** Opens the sign-in page when the user has to sign in by hand. */
 function leave(reason: string): void {
   if (reason !== 'signed_out' && reason !== 'other_account') return;
-  current = null;
+  show(null);
   platform.storage.remove(KEY);
   void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
 }

@@ -1,6 +1,7 @@
 // The app: passes the phone's lifecycle events to the client.
 
-import { client, resume } from './account';
+import { resume } from './account';
+import { client } from './imkit/current';
 
 App({
   onLaunch() {

@@ -1,6 +1,6 @@
 // What the service offers, by `GET /v1/service`.
 
-import { platform } from './platform';
+import { platform } from '../imkit/platform';
 
 export interface Offers {
   readonly demoLogin: boolean;

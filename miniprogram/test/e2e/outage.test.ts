@@ -93,8 +93,8 @@ test('a reload without a connection keeps unsent chats', async () => {
   await zhang.row('李四').locator('.preview', { hasText: '[未发送] 还没发出去' }).waitFor();
 });
 
-test('a background tab has no socket, and shows the missed chats in the foreground', async () => {
-  const { zhang, li } = await pair();
+test('in WeChat, the background has no socket, and the foreground shows the missed chats', async () => {
+  const { zhang, li } = await pair('/?like=wechat');
   await zhang.send('你好');
   await li.openChat('张三');
   await li.sees('你好');
@@ -105,6 +105,22 @@ test('a background tab has no socket, and shows the missed chats in the foregrou
   await setHidden(li, false);
   await li.sees('你走开时发的');
   await zhang.noted('你走开时发的', '已读');
+  zhang.assertQuiet();
+  li.assertQuiet();
+});
+
+test('a hidden tab stays connected, and what comes is unread until it is seen', async () => {
+  const { zhang, li } = await pair();
+  await zhang.send('你好');
+  await li.openChat('张三');
+  await zhang.noted('你好', '已读');
+  await setHidden(li, true);
+  await zhang.send('你没在看');
+  await li.sees('你没在看');
+  await zhang.noted('你没在看', '未读');
+  await zhang.screen.locator('.presence', { hasText: '在线' }).waitFor();
+  await setHidden(li, false);
+  await zhang.noted('你没在看', '已读');
   zhang.assertQuiet();
   li.assertQuiet();
 });

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core';
@@ -10,6 +11,9 @@ import { chromium, type Browser, type BrowserContext, type Locator, type Page } 
 export const DEADLINE = 90_000;
 
 export const SHOTS = fileURLToPath(new URL('../../../test-output/screenshots/', import.meta.url));
+
+/** A folder with the page, compiled by `npm run build`, that is tried instead of the program's own. */
+const DIST = process.env.IMSERVER_PAGE;
 
 export const PHONE = { width: 375, height: 812 };
 export const DESKTOP = { width: 1280, height: 800 };
@@ -65,6 +69,12 @@ export class Phone {
       permissions: ['clipboard-read', 'clipboard-write'],
     });
     await context.addInitScript(keepToasts);
+    if (DIST) {
+      await context.route('**/page/app.*', (route) => {
+        const { pathname } = new URL(route.request().url());
+        return route.fulfill({ path: path.join(DIST, path.basename(pathname)) });
+      });
+    }
     const phone = new Phone(context, await context.newPage());
     await phone.page.goto(url);
     return phone;

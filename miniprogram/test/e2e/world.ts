@@ -9,8 +9,8 @@ export interface World {
   readonly server: Server;
   /** Opens a new phone at the sign-in page, and closes it after the test. */
   readonly phone: (look?: Parameters<typeof Phone.open>[2], path?: string) => Promise<Phone>;
-  /** Two people who have found each other: 张三's phone shows the chat, 李四's the list. */
-  readonly pair: () => Promise<{ zhang: Phone; li: Phone }>;
+  /** Two people who have found each other: 张三's phone shows the chat, 李四's the list, from `path`. */
+  readonly pair: (path?: string) => Promise<{ zhang: Phone; li: Phone }>;
 }
 
 export async function world(...settings: string[]): Promise<World> {
@@ -29,8 +29,8 @@ export async function world(...settings: string[]): Promise<World> {
   return {
     server,
     phone,
-    async pair() {
-      const [zhang, li] = [await phone(), await phone()];
+    async pair(path) {
+      const [zhang, li] = [await phone(), await phone(undefined, path)];
       await zhang.signIn('张三');
       await li.signIn('李四');
       await zhang.find('李四');

@@ -10,7 +10,7 @@ import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { bundle } from '../../core/bundle';
-import * as source from '../../miniprogram/im/index';
+import * as source from '../../miniprogram/imkit/core/index';
 import { run, type Create } from './sim/run';
 
 const folder = await mkdtemp(join(tmpdir(), 'im-bundle-'));

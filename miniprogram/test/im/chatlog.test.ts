@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { createChatLog } from '../../miniprogram/im/chatlog';
-import { toChats, type Chat } from '../../miniprogram/im/wire';
+import { createChatLog } from '../../miniprogram/imkit/core/chatlog';
+import { toChats, type Chat } from '../../miniprogram/imkit/core/wire';
 
 function chat(id: number, more: object = {}): Chat {
   const all = { id, conversationId: 1, userId: 2, targetUserId: 1, content: `words ${id}`, createTime: 1, version: 1, ...more };

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { ConversationId, GroupKey, UserId } from '../../miniprogram/im/index';
+import type { ConversationId, GroupKey, UserId } from '../../miniprogram/imkit/core/index';
 import { Desk, LI, ME } from './desk';
 
 test('a send waits for retryAfterMs, and keeps the order of writing', async () => {

@@ -2,10 +2,10 @@
 
 import { pathToFileURL } from 'node:url';
 
-import type * as source from '../../miniprogram/im/index';
+import type * as source from '../../miniprogram/imkit/core/index';
 
 const named = process.env['IM_CORE'];
 
 export const core = (
-  named === undefined ? await import('../../miniprogram/im/index') : await import(pathToFileURL(named).href)
+  named === undefined ? await import('../../miniprogram/imkit/core/index') : await import(pathToFileURL(named).href)
 ) as typeof source;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { ClientOptions, ImClient, Report, Session, UserId } from '../../miniprogram/im/index';
+import type { ClientOptions, ImClient, Report, Session, UserId } from '../../miniprogram/imkit/core/index';
 import { core } from './core';
 import { Chance } from './sim/chance';
 import { App, Disk } from './sim/phone';

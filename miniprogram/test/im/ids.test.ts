@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { toUserId } from '../../miniprogram/im/keys';
+import { toUserId } from '../../miniprogram/imkit/core/keys';
 
 test('an id is an integer from 1 to 2^53-1, or its digits', () => {
   assert.equal(toUserId(1), 1);

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { target, toKey } from '../../miniprogram/im/keys';
-import type { ConversationId, ConversationKey, UserId } from '../../miniprogram/im/types';
-import { createVault } from '../../miniprogram/im/vault';
+import { target, toKey } from '../../miniprogram/imkit/core/keys';
+import type { ConversationId, ConversationKey, UserId } from '../../miniprogram/imkit/core/types';
+import { createVault } from '../../miniprogram/imkit/core/vault';
 import { Disk } from './sim/phone';
 
 const PEER = 7 as UserId;

@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 
 import { WebSocket } from 'ws';
 
-import type { Platform } from '../../miniprogram/im/index';
+import type { Platform } from '../../miniprogram/imkit/core/index';
 
 export function nodePlatform(texts = new Map<string, string>()): Platform {
   return {

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 import { bundle } from '../../core/bundle';
-import * as im from '../../miniprogram/im/index';
+import * as im from '../../miniprogram/imkit/core/index';
 import { nodePlatform } from './node';
 import { eventually, Service } from './service';
 

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 
 import { build } from 'esbuild';
 
-import type { createClient } from '../../miniprogram/im/index';
+import type { createClient } from '../../miniprogram/imkit/core/index';
 import { run } from './sim/run';
 
 interface Mistake {
@@ -225,7 +225,7 @@ async function plant({ file, right, wrong }: Mistake, name: string): Promise<typ
   const outfile = join(folder, `${name}.mjs`);
   let planted = 0;
   await build({
-    entryPoints: [join(import.meta.dirname, '../../miniprogram/im/index.ts')],
+    entryPoints: [join(import.meta.dirname, '../../miniprogram/imkit/core/index.ts')],
     bundle: true,
     format: 'esm',
     target: 'es2020',

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import type { ImClient, Session } from '../../miniprogram/im/index';
+import type { ImClient, Session } from '../../miniprogram/imkit/core/index';
 import { core } from './core';
 import { nodePlatform } from './node';
 import { eventually, Service } from './service';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { UserId } from '../../miniprogram/im/index';
+import type { UserId } from '../../miniprogram/imkit/core/index';
 import { Desk, LI, ME } from './desk';
 
 test('two accounts on one phone do not see each other', async () => {

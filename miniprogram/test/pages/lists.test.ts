@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { patch } from '../../miniprogram/lists/patch';
-import { badge } from '../../miniprogram/lists/rows';
-import { insert, removeBefore } from '../../miniprogram/components/composer/draft';
+import { patch } from '../../miniprogram/imkit/lists/patch';
+import { badge } from '../../miniprogram/imkit/lists/rows';
+import { insert, removeBefore } from '../../miniprogram/imkit/components/composer/draft';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen } from '../../miniprogram/pages/chat/end';
-import { en } from '../../miniprogram/texts/en';
-import { longTime, shortTime } from '../../miniprogram/texts/time';
-import { zh } from '../../miniprogram/texts/zh';
+import { en } from '../../miniprogram/imkit/texts/en';
+import { longTime, shortTime } from '../../miniprogram/imkit/texts/time';
+import { zh } from '../../miniprogram/imkit/texts/zh';
 
 const none = { index: 0, removed: 0, inserted: 0, changed: [] };
 const row = (index: number) => `row ${index}`;

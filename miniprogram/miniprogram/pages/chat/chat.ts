@@ -1,6 +1,6 @@
 // A conversation, with one person or a group.
 
-import { client } from '../../account';
+import { client } from '../../imkit/current';
 import {
   ImError,
   toKey,
@@ -9,11 +9,11 @@ import {
   type ImClient,
   type SendRefusal,
   type User,
-} from '../../im/index';
-import { patch } from '../../lists/patch';
-import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
-import { longTime } from '../../texts/time';
-import { sayError, texts } from '../../texts/index';
+} from '../../imkit/core/index';
+import { patch } from '../../imkit/lists/patch';
+import { chatRow, titleOf, type ChatRow } from '../../imkit/lists/rows';
+import { longTime } from '../../imkit/texts/time';
+import { sayError, texts } from '../../imkit/texts/index';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
 import { choices, offer } from './menu';
 

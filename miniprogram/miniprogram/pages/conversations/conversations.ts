@@ -1,10 +1,10 @@
 // The list of conversations, newest first.
 
-import { client } from '../../account';
-import type { Changes, ConversationKey, ImClient, ListChange } from '../../im/index';
-import { patch } from '../../lists/patch';
-import { badge, conversationRow, type ConversationRow } from '../../lists/rows';
-import { sayError, texts } from '../../texts/index';
+import { client } from '../../imkit/current';
+import type { Changes, ConversationKey, ImClient, ListChange } from '../../imkit/core/index';
+import { patch } from '../../imkit/lists/patch';
+import { badge, conversationRow, type ConversationRow } from '../../imkit/lists/rows';
+import { sayError, texts } from '../../imkit/texts/index';
 
 /** The service sends the presence of at most this many people. */
 const MAX_WATCHED = 100;

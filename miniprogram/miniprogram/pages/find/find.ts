@@ -1,10 +1,10 @@
 // Finds people by the beginning of their name, or by their id if the service has no directory.
 
-import { client } from '../../account';
-import { ImError, toUserId, type User } from '../../im/index';
+import { client } from '../../imkit/current';
+import { ImError, toUserId, type User } from '../../imkit/core/index';
 import { offers } from '../../platform/offers';
 import { server } from '../../platform/server';
-import { sayError, texts } from '../../texts/index';
+import { sayError, texts } from '../../imkit/texts/index';
 
 /** Milliseconds without a key before the search starts. */
 const TYPING_PAUSE_MS = 250;

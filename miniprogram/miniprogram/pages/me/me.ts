@@ -1,7 +1,8 @@
 // The user's profile, and signing out.
 
-import { client, signOut } from '../../account';
-import { texts } from '../../texts/index';
+import { signOut } from '../../account';
+import { client } from '../../imkit/current';
+import { texts } from '../../imkit/texts/index';
 
 const say = texts();
 

@@ -1,10 +1,11 @@
 // Signs in: with WeChat, or with a name if the service offers demo login.
 
-import { client, signIn, type Login } from '../../account';
-import { toKey } from '../../im/index';
+import { signIn, type Login } from '../../account';
+import { client } from '../../imkit/current';
+import { toKey } from '../../imkit/core/index';
 import { canChooseServer, chooseServer, server } from '../../platform/server';
 import { offers } from '../../platform/offers';
-import { sayError, texts } from '../../texts/index';
+import { sayError, texts } from '../../imkit/texts/index';
 
 const say = texts();
 

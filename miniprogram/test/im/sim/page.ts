@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { ChatItem, Changes, Conversation, ConversationKey, ImClient, ListChange } from '../../../miniprogram/im/index';
+import type { ChatItem, Changes, Conversation, ConversationKey, ImClient, ListChange } from '../../../miniprogram/imkit/core/index';
 
 /** Renders the list and the open conversations from changes alone. */
 export class Page {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from '../../../miniprogram/im/index';
+import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from '../../../miniprogram/imkit/core/index';
 import type { Chance } from './chance';
 import type { Answer, FakeServer, Wire } from './server';
 import type { VirtualTime } from './time';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { ChatItem, ConversationId, ConversationKey, Draft, GroupKey, ImClient, Quote, Session, UserId, createClient } from '../../../miniprogram/im/index';
+import type { ChatItem, ConversationId, ConversationKey, Draft, GroupKey, ImClient, Quote, Session, UserId, createClient } from '../../../miniprogram/imkit/core/index';
 import { Chance } from './chance';
 import { Page } from './page';
 import { App, CALM, Disk, type Faults } from './phone';

@@ -1,6 +1,6 @@
 // Virtual time: no real waits, and the same seed gives the same order of events.
 
-import type { Clock } from '../../../miniprogram/im/index';
+import type { Clock } from '../../../miniprogram/imkit/core/index';
 
 interface Event {
   readonly at: number;

@@ -1,6 +1,6 @@
 // The app's texts, in the phone's language.
 
-import { ImError } from '../im/index';
+import { ImError } from '../core/index';
 import { en } from './en';
 import { zh, type Texts } from './zh';
 

@@ -1,6 +1,6 @@
 // Shows and changes the user's own picture and name.
 
-import { client } from '../../account';
+import { client } from '../../current';
 import { sayError, texts } from '../../texts/index';
 
 /** Maximum characters of a name; 😀 is one. */

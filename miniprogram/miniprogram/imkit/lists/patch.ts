@@ -1,6 +1,6 @@
 // Turns a change of a list into a small `setData`.
 
-import type { ListChange } from '../im/index';
+import type { ListChange } from '../core/index';
 
 /**
  * The argument of `setData` that updates the rendered list at `path`. `before` is its old length,

@@ -1,6 +1,6 @@
 // The client core's platform, made of `wx`.
 
-import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from '../im/index';
+import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from './core/index';
 
 /** Milliseconds that a socket may take to open. */
 const CONNECT_TIMEOUT_MS = 10_000;

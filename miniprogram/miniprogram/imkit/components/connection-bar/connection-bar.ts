@@ -1,7 +1,7 @@
 // A bar that says what is wrong with the connection, while something is. Emits `resize` when it comes or goes.
 
-import { client } from '../../account';
-import type { Connection } from '../../im/index';
+import { client } from '../../current';
+import type { Connection } from '../../core/index';
 import { texts } from '../../texts/index';
 
 /** Milliseconds after which the bar shows that the client is still connecting. */

@@ -1,6 +1,6 @@
 // The rows that pages draw for chats and conversations, as texts.
 
-import type { ChatItem, Conversation, ConversationKey } from '../im/index';
+import type { ChatItem, Conversation, ConversationKey } from '../core/index';
 import { longTime, shortTime } from '../texts/time';
 import type { Texts } from '../texts/zh';
 

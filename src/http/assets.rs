@@ -1,7 +1,7 @@
 //! Files that pages refer to, each under the version of its content.
 
 use axum::{
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
@@ -14,10 +14,20 @@ pub(super) const ASK_AGAIN: &str = "no-cache";
 pub(super) const STYLE: &str = "text/css; charset=utf-8";
 pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// A text that the build of `miniprogram/web` made.
+/// A text that the build of `miniprogram/web` made, and what `build.rs` made of it.
+pub(super) struct Built {
+    pub(super) text: &'static str,
+    pub(super) brotli: &'static [u8],
+    pub(super) gzip: &'static [u8],
+}
+
 macro_rules! built {
     ($name:literal) => {
-        include_str!(concat!("../../miniprogram/web/dist/", $name))
+        $crate::http::assets::Built {
+            text: include_str!(concat!("../../miniprogram/web/dist/", $name)),
+            brotli: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".br")),
+            gzip: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz")),
+        }
     };
 }
 pub(super) use built;
@@ -31,52 +41,75 @@ pub(super) struct Assets {
 struct File {
     name: &'static str,
     content_type: &'static str,
-    text: &'static str,
+    built: Built,
     /// The query under which a page asks for it.
     version: String,
 }
 
 impl Assets {
-    /// Files by name, type and text, all served with this content security policy.
-    pub(super) fn new(
+    /// Files by name, type and content, all served with this content security policy.
+    pub(super) fn new<const N: usize>(
         policy: &'static str,
-        files: &[(&'static str, &'static str, &'static str)],
+        files: [(&'static str, &'static str, Built); N],
     ) -> Self {
-        let file = |&(name, content_type, text)| {
-            let digest = Sha256::digest(text);
+        let file = |(name, content_type, built): (_, _, Built)| {
+            let digest = Sha256::digest(built.text);
             let bytes = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
             let version = format!("v={}", bytes.collect::<String>());
-            File { name, content_type, text, version }
+            File { name, content_type, built, version }
         };
-        Self { policy, files: files.iter().map(file).collect() }
+        Self { policy, files: files.into_iter().map(file).collect() }
     }
 
     /// A page.
-    pub(super) fn page(&self, text: &'static str) -> Response {
-        self.served("text/html; charset=utf-8", ASK_AGAIN, text)
+    pub(super) fn page(&self, asked: &HeaderMap, built: &Built) -> Response {
+        self.served(asked, "text/html; charset=utf-8", ASK_AGAIN, built)
     }
 
     /// A file of the pages. Under the version that it has it may be kept for ever; while replicas differ in
     /// their version, an answer for another one may not.
-    pub(super) fn file(&self, name: &str, query: Option<&str>) -> Result<Response, ApiError> {
+    pub(super) fn file(
+        &self,
+        asked: &HeaderMap,
+        name: &str,
+        query: Option<&str>,
+    ) -> Result<Response, ApiError> {
         let found = self.files.iter().find(|file| file.name == name);
         let file =
             found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such file"))?;
         let caching = if query == Some(&*file.version) { FOR_EVER } else { ASK_AGAIN };
-        Ok(self.served(file.content_type, caching, file.text))
+        Ok(self.served(asked, file.content_type, caching, &file.built))
     }
 
     fn served(
         &self,
+        asked: &HeaderMap,
         content_type: &'static str,
         caching: &'static str,
-        text: &'static str,
+        built: &Built,
     ) -> Response {
         let headers = [
             (header::CONTENT_TYPE, content_type),
             (header::CONTENT_SECURITY_POLICY, self.policy),
             (header::CACHE_CONTROL, caching),
+            (header::VARY, "accept-encoding"),
         ];
-        (headers, text).into_response()
+        if takes(asked, "br") {
+            (headers, [(header::CONTENT_ENCODING, "br")], built.brotli).into_response()
+        } else if takes(asked, "gzip") {
+            (headers, [(header::CONTENT_ENCODING, "gzip")], built.gzip).into_response()
+        } else {
+            (headers, built.text).into_response()
+        }
     }
+}
+
+/// Whether the client names this coding, and not with a weight of 0: RFC 9110, 12.5.3.
+fn takes(asked: &HeaderMap, coding: &str) -> bool {
+    let lists = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|entry| {
+        let (name, weight) = entry.split_once(';').unwrap_or((entry, "q=1"));
+        let weight = weight.trim().trim_start_matches("q=").parse();
+        name.trim().eq_ignore_ascii_case(coding) && weight.is_ok_and(|weight: f32| weight > 0.0)
+    })
 }

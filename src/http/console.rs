@@ -5,23 +5,26 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Router,
     extract::{Path, RawQuery},
+    http::HeaderMap,
     response::Response,
     routing::get,
 };
 
-use super::assets::{Assets, SCRIPT, STYLE, built};
+use super::assets::{Assets, Built, SCRIPT, STYLE, built};
 use crate::{protocol::fault::ApiError, service::Service};
 
 /// Nothing from elsewhere, no code but its own, and in no frame: nobody can lay anything over it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const PAGE: Built = built!("console.html");
+
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let files = [
         ("console.css", STYLE, built!("console.css")),
         ("console.js", SCRIPT, built!("console.js")),
     ];
-    Assets::new(POLICY, &files)
+    Assets::new(POLICY, files)
 });
 
 /// The page and its files; nothing where it is off.
@@ -30,10 +33,14 @@ pub(super) fn router(service: &Service) -> Router<Arc<Service>> {
         return Router::new();
     }
     Router::new()
-        .route("/console", get(async || ASSETS.page(built!("console.html"))))
+        .route("/console", get(async |asked: HeaderMap| ASSETS.page(&asked, &PAGE)))
         .route("/console/{file}", get(asset))
 }
 
-async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    ASSETS.file(&file, query.as_deref())
+async fn asset(
+    Path(file): Path<String>,
+    RawQuery(query): RawQuery,
+    asked: HeaderMap,
+) -> Result<Response, ApiError> {
+    ASSETS.file(&asked, &file, query.as_deref())
 }

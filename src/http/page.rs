@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Extension, Json, Router,
     extract::{Path, RawQuery, State},
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    assets::{ASK_AGAIN, Assets, SCRIPT, STYLE, built},
+    assets::{ASK_AGAIN, Assets, Built, SCRIPT, STYLE, built},
     document,
 };
 use crate::{
@@ -29,8 +29,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; connect-src 'self' blob:; frame-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-const INDEX: &str = built!("index.html");
-const DEMO: &str = built!("demo.html");
+const INDEX: Built = built!("index.html");
+const DEMO: Built = built!("demo.html");
 
 /// The files that the pages refer to.
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
@@ -40,28 +40,32 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
         ("demo.css", STYLE, built!("demo.css")),
         ("demo.js", SCRIPT, built!("demo.js")),
     ];
-    Assets::new(POLICY, &files)
+    Assets::new(POLICY, files)
 });
 
 /// The pages' routes.
 pub(super) fn router() -> Router<Arc<Service>> {
     Router::new()
-        .route("/", get(async || ASSETS.page(INDEX)))
+        .route("/", get(async |asked: HeaderMap| ASSETS.page(&asked, &INDEX)))
         .route("/demo", get(demo))
         .route("/page/{file}", get(asset))
 }
 
 /// Two phones, which sign in by their names.
-async fn demo(State(service): State<Arc<Service>>) -> Result<Response, ApiError> {
+async fn demo(State(service): State<Arc<Service>>, asked: HeaderMap) -> Result<Response, ApiError> {
     if service.settings.auth.demo_login {
-        Ok(ASSETS.page(DEMO))
+        Ok(ASSETS.page(&asked, &DEMO))
     } else {
         Err(ApiError::new(ErrorCode::NotFound, "demo login is off"))
     }
 }
 
-async fn asset(Path(file): Path<String>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    ASSETS.file(&file, query.as_deref())
+async fn asset(
+    Path(file): Path<String>,
+    RawQuery(query): RawQuery,
+    asked: HeaderMap,
+) -> Result<Response, ApiError> {
+    ASSETS.file(&asked, &file, query.as_deref())
 }
 
 /// What the service offers to somebody who has not logged in.

@@ -264,6 +264,12 @@ async fn what_nginx_refuses_is_a_problem_document_and_its_query_is_not_logged() 
         (Framing::Chunks.request(&picture, 256 * 1024), "401"),
         (bytes(head("GET /v1/me?token=s3cret-in-a-query") + "\r\n\r\n"), "400"),
         (bytes(head("GET /v1/me") + "\r\nx: " + &"x".repeat(13_000) + "\r\n\r\n"), "401"),
+        (bytes(head("GET /wechat/push?signature=s3cret-in-a-query") + "\r\n\r\n"), "404"),
+        (
+            Framing::Length
+                .request(&head("POST /wechat/push?signature=s3cret-in-a-query"), 64 * 1024),
+            "404",
+        ),
         (
             bytes(
                 HANDSHAKE

@@ -1,6 +1,8 @@
 //! The pages at `/` and `/demo`, and what tells clients what the service offers.
 
-use reqwest::{Response, StatusCode};
+use std::io::Read;
+
+use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::harness::{
@@ -62,6 +64,43 @@ async fn a_file_is_kept_for_ever_only_under_its_own_version() {
     }
     for file in ["app.ts", "index.html", "..%2f..%2fCargo.toml", "%00"] {
         assert_problem(server.get(&format!("/page/{file}")).await, 404, "not_found").await;
+    }
+}
+
+#[tokio::test]
+async fn files_are_compressed_for_who_takes_that() {
+    let server = Server::start();
+    let ask = async |path: &str, accepted: &str| {
+        let request = server.request(Method::GET, path).header("accept-encoding", accepted);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["vary"], "accept-encoding");
+        let coding = answer.headers().get("content-encoding").cloned();
+        let coding = coding.map(|coding| coding.to_str().unwrap().to_owned());
+        (coding, answer.bytes().await.unwrap().to_vec())
+    };
+    for path in ["/", "/page/app.js", "/page/app.css"] {
+        let (coding, plain) = ask(path, "").await;
+        assert_eq!(coding, None);
+        for (accepted, expected) in [
+            ("gzip, deflate, br, zstd", "br"),
+            ("gzip;q=1.0, BR;q=0", "gzip"),
+            ("gzip", "gzip"),
+            ("br;q=0.1", "br"),
+        ] {
+            let (coding, bytes) = ask(path, accepted).await;
+            assert_eq!(coding.as_deref(), Some(expected), "{accepted}");
+            assert!(bytes.len() < plain.len(), "{path} {accepted}");
+            let mut read = Vec::new();
+            match expected {
+                "br" => brotli::Decompressor::new(&*bytes, 4096).read_to_end(&mut read),
+                _ => flate2::read::GzDecoder::new(&*bytes).read_to_end(&mut read),
+            }
+            .unwrap();
+            assert!(read == plain, "{path} {accepted}");
+        }
+        for accepted in ["identity", "zstd", "br;q=0", "gzip;q=0, br;q=0.000", "brx", "br;q=x"] {
+            assert_eq!(ask(path, accepted).await, (None, plain.clone()), "{accepted}");
+        }
     }
 }
 

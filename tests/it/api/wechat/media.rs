@@ -1,5 +1,7 @@
 //! Pictures and voice messages that WeChat checks: shown and recalled, or held back and released.
 
+use std::time::Instant;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::Connection;
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     api::media::{form, form_type},
     harness::{
-        Person, Server, Start, eventually,
+        Figures, Person, Server, Start, eventually,
         server::{assert_problem, json_of},
     },
 };
@@ -44,7 +46,7 @@ fn checked(stub: &Stub, mode: &str) -> Start {
 }
 
 /// Somebody who comes from the mini program.
-async fn from_wechat(server: &Server, openid: &str) -> Person {
+pub async fn from_wechat(server: &Server, openid: &str) -> Person {
     let login = server.post("/v1/login/wechat", &json!({"code": openid})).await;
     Person::logged_in(login, server.addr, &server.http).await
 }
@@ -95,7 +97,7 @@ async fn say(server: &Server, media: &Value, suggest: &str) {
 }
 
 /// Changes what is in the database of a service.
-async fn tamper(server: &Server, statement: &'static str) {
+pub async fn tamper(server: &Server, statement: &'static str) {
     let url = format!("sqlite://{}", server.database().display());
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
     sqlx::query(statement).execute(&mut connection).await.unwrap();
@@ -116,6 +118,7 @@ async fn what_is_risky_is_recalled_and_not_sent_again() {
     let stub = Stub::start(answer).await;
     let server = checked(&stub, "recall").run();
     let (zhang, li) = (from_wechat(&server, "o-zhang").await, server.person("李四").await);
+    let mut at_li = li.online().await;
     let (good, bad) =
         (uploaded(&zhang, "voice", MP3).await, uploaded(&zhang, "image", &picture(1)).await);
     for (media, key, kind) in [(&good, "good", 1), (&bad, "bad", 2)] {
@@ -130,7 +133,16 @@ async fn what_is_risky_is_recalled_and_not_sent_again() {
     }
     let conversation = zhang.get_json("/v1/conversations").await["conversations"][0]["id"].clone();
     say(&server, &good, "pass").await;
+    let begun = Instant::now();
     say(&server, &bad, "risky").await;
+    loop {
+        let frame = at_li.until("event").await;
+        if frame["event"] == "changed" {
+            break;
+        }
+    }
+    Figures::of("risky_until_recalled")
+        .time("from WeChat's word until the other phone has the recall", begun.elapsed());
     is_recalled(&li, &conversation).await;
 
     // Not under another key, not as another upload of the same, and by nobody.

@@ -5,6 +5,7 @@ mod media;
 mod push;
 mod text;
 mod token;
+mod whole;
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 
 use imserver::{
     clock::Timestamp,
-    domain::{ApiKeyId, ApiKeyName, Scope, Scopes},
-    store::{AuditEntry, Store, TokenHash},
+    domain::{ApiKeyId, ApiKeyName, Scope, Scopes, UserId},
+    store::{AuditEntry, MachineAct, Store, TokenHash},
 };
 
 use super::Database;
@@ -139,4 +139,30 @@ pub(super) async fn the_log_comes_in_pages_newest_first<D: Database>() {
     }
     assert_eq!(seen.len(), 6);
     assert!(seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
+}
+
+pub(super) async fn acts_of_machines_are_noted_as_ended_with_how_often<D: Database>() {
+    let database = D::create().await;
+    let store = database.open().await;
+    let act = |machine, action, user| {
+        MachineAct::new(machine, action, UserId::new(user).unwrap(), "list:words")
+    };
+    store.note_machine_acts(&[]).await.unwrap();
+    store.note_machine_acts(&[(act("words", "chat.deny", 7), 1)]).await.unwrap();
+    let acts = [(act("words", "chat.mask", 7), 3), (act("wechat", "chat.hold", 8), 1)];
+    store.note_machine_acts(&acts).await.unwrap();
+    let mut entries = log(&*store).await;
+    // Within one call the order is not said.
+    entries[..2].sort_by_key(|entry| entry.action.clone());
+    assert_eq!(
+        entries.iter().map(line).collect::<Vec<_>>(),
+        [
+            "chat.hold user:8 list:words ok",
+            "chat.mask user:7 list:words times:3 ok",
+            "chat.deny user:7 list:words ok",
+        ]
+    );
+    let machines = entries.iter().map(|entry| entry.machine.as_deref());
+    assert_eq!(machines.collect::<Vec<_>>(), [Some("wechat"), Some("words"), Some("words")]);
+    assert!(entries.iter().all(|entry| entry.key.is_none() && entry.reason.is_none()));
 }

@@ -334,6 +334,7 @@ macro_rules! store_contract {
                     the_use_of_a_key_is_noted_once_a_minute,
                     an_act_is_in_the_log_from_its_beginning,
                     the_log_comes_in_pages_newest_first,
+                    acts_of_machines_are_noted_as_ended_with_how_often,
                 ];
                 sessions: [
                     a_session_is_found_by_its_token,

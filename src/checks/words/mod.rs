@@ -10,8 +10,8 @@ mod table;
 use std::{collections::BTreeSet, path::PathBuf};
 
 use aho_corasick::{
-    Input,
-    automaton::{Automaton, OverlappingState},
+    Anchored, PatternID,
+    automaton::{Automaton, StateID},
     nfa::contiguous::NFA,
 };
 
@@ -27,6 +27,8 @@ pub const MASK: char = '*';
 pub struct WordFilter {
     table: Table,
     automaton: NFA,
+    /// Where the automaton begins.
+    start: StateID,
     words: Vec<Word>,
 }
 
@@ -91,26 +93,22 @@ impl WordFilter {
         });
         let automaton = NFA::builder().dense_depth(4).build(patterns);
         let automaton = automaton.map_err(|_| WordsError::TooMany)?;
+        let start = automaton.start_state(Anchored::No).expect("an automaton that is not anchored");
         let word = |(entry, letters): (Entry, Vec<Letter>)| {
             let gaps: Box<[_]> = letters.iter().map(|letter| letter.has_gap).collect();
             let gaps = gaps.contains(&true).then_some(gaps);
             Word { action: entry.action, line: entry.line, gaps }
         };
-        Ok(Self { table, automaton, words: words.into_iter().map(word).collect() })
+        Ok(Self { table, automaton, start, words: words.into_iter().map(word).collect() })
     }
 
     /// Looks for the words in a text. `None`: there are none.
     pub fn find(&self, text: &str) -> Option<Found> {
         let letters = self.table.read(text);
-        let input = Input::new(&letters.bytes);
-        let mut state = OverlappingState::start();
         let mut found: Option<Found> = None;
-        loop {
-            // Fails for anchored searches only.
-            self.automaton.try_find_overlapping(&input, &mut state).ok()?;
-            let Some(hit) = state.get_match() else { return found };
-            let word = &self.words[hit.pattern().as_usize()];
-            let (start, end) = (hit.start() / 2, hit.end() / 2);
+        for (pattern, end) in self.hits(&letters.bytes) {
+            let word = &self.words[pattern.as_usize()];
+            let (start, end) = ((end - self.automaton.pattern_len(pattern)) / 2, end / 2);
             if !counts(text, &letters, start, end, word.gaps.as_deref()) {
                 continue;
             }
@@ -131,6 +129,19 @@ impl WordFilter {
                 WordAction::Hold => {}
             }
         }
+        found
+    }
+
+    /// The words in these letters, each with where it ends, in bytes. Stepping the automaton here is faster than its own
+    /// search for overlapping words, which may also be anchored or skip ahead.
+    fn hits<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (PatternID, usize)> + 'a {
+        let automaton = &self.automaton;
+        let mut state = self.start;
+        (1..).zip(bytes).flat_map(move |(end, byte)| {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            let count = if automaton.is_match(state) { automaton.match_len(state) } else { 0 };
+            (0..count).map(move |index| (automaton.match_pattern(state, index), end))
+        })
     }
 }
 

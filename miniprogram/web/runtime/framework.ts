@@ -26,6 +26,31 @@ declare global {
   }
 }
 
+/** An instance of a component, in its own methods. */
+interface Self {
+  _$: { $$: HTMLElement | null };
+}
+
+interface Definition {
+  lifetimes?: { attached?: (this: Self) => void; ready?: (this: Self) => void };
+}
+
+/** Calls `ready` when a component that was attached is drawn: the framework does not. */
+function withReady(definition: Definition): Definition {
+  const { attached, ready } = definition.lifetimes ?? {};
+  if (!ready) return definition;
+  const lifetimes = {
+    ...definition.lifetimes,
+    attached(this: Self) {
+      attached?.call(this);
+      requestAnimationFrame(() => {
+        if (this._$.$$?.isConnected) ready.call(this);
+      });
+    },
+  };
+  return { ...definition, lifetimes };
+}
+
 export interface Framework {
   /** Runs the script of each page and component, which registers it. */
   register: () => void;
@@ -83,7 +108,9 @@ export function loadFramework(program: Program): Framework {
         code.componentEnv(path, (part) => {
           const registrar = part as unknown as Registrar;
           window.Page = registrar.Page.bind(registrar);
-          window.Component = registrar.Component.bind(registrar);
+          window.Component = (definition: Definition) => {
+            registrar.Component(withReady(definition));
+          };
           program.scripts[path]?.();
         });
       }

@@ -26,26 +26,30 @@ declare global {
   }
 }
 
-/** An instance of a component, in its own methods. */
-interface Self {
-  _$: { $$: HTMLElement | null };
-}
-
+/** What registers a component. */
 interface Definition {
-  lifetimes?: { attached?: (this: Self) => void; ready?: (this: Self) => void };
+  lifetimes?: Partial<Record<'attached' | 'ready' | 'detached', (this: object) => void>>;
 }
 
-/** Calls `ready` when a component that was attached is drawn: the framework does not. */
-function withReady(definition: Definition): Definition {
-  const { attached, ready } = definition.lifetimes ?? {};
-  if (!ready) return definition;
-  const lifetimes = {
+/** Components that were removed. */
+const gone = new WeakSet();
+
+/** Has a component live as in WeChat: it hears when it is drawn, by `ready`, and draws nothing once it is removed. */
+function living(definition: Definition): Definition {
+  const { attached, ready, detached } = definition.lifetimes ?? {};
+  const lifetimes: Definition['lifetimes'] = {
     ...definition.lifetimes,
-    attached(this: Self) {
+    attached() {
+      gone.delete(this);
       attached?.call(this);
+      if (!ready) return;
       requestAnimationFrame(() => {
-        if (this._$.$$?.isConnected) ready.call(this);
+        if (!gone.has(this)) ready.call(this);
       });
+    },
+    detached() {
+      detached?.call(this);
+      gone.add(this);
     },
   };
   return { ...definition, lifetimes };
@@ -61,7 +65,7 @@ export interface Framework {
 /** The most characters of the JSON of one `setData`: 1,024 KB. */
 const MOST_DATA = 1024 * 1024;
 
-/** Has `setData` refuse what is too much for WeChat. */
+/** Has `setData` refuse what is too much for WeChat, and ignore what comes too late. */
 function limitData(): void {
   interface Caller {
     setData: (this: object, data: object, callback?: () => void) => void;
@@ -69,6 +73,7 @@ function limitData(): void {
   const caller = component.ComponentCaller.prototype as unknown as Caller;
   const { setData } = caller;
   caller.setData = function (data, callback) {
+    if (gone.has(this)) return;
     const { length } = JSON.stringify(data);
     if (length > MOST_DATA) throw new RangeError(`setData of ${length} characters: at most ${MOST_DATA}`);
     setData.call(this, data, callback);
@@ -109,7 +114,7 @@ export function loadFramework(program: Program): Framework {
           const registrar = part as unknown as Registrar;
           window.Page = registrar.Page.bind(registrar);
           window.Component = (definition: Definition) => {
-            registrar.Component(withReady(definition));
+            registrar.Component(living(definition));
           };
           program.scripts[path]?.();
         });

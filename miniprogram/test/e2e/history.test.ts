@@ -141,12 +141,12 @@ test('a thousand bubbles stay usable', async () => {
   await atEnd(reading);
   const times = await reading.page.evaluate(() => {
     type Row = Record<string, unknown>;
-    interface ChatPage {
+    interface Chat {
       data: { rows: Row[] };
       setData: (data: Row) => void;
     }
-    const app = window as unknown as { getCurrentPages: () => ChatPage[] };
-    const [chat] = app.getCurrentPages().slice(-1);
+    const app = window as unknown as { getCurrentPages: () => { selectComponent: (selector: string) => Chat }[] };
+    const chat = app.getCurrentPages().at(-1)?.selectComponent('#chat');
     if (!chat) return [];
     return Array.from({ length: 60 }, () => {
       const at = chat.data.rows.length;

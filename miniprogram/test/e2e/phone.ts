@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core';
 
+import { inAnyPart } from '../selectors';
+
 /** Milliseconds that anything may take on a busy machine; a client alone may wait for 30 s between two attempts. */
 export const DEADLINE = 90_000;
 
@@ -43,6 +45,7 @@ export class Phone {
     readonly page: Page,
   ) {
     page.setDefaultTimeout(DEADLINE);
+    lookIntoComponents(page);
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') this.complaints.push(message.text());
@@ -182,6 +185,20 @@ export class Phone {
 
   assertQuiet(): void {
     assert.deepEqual(this.complaints, []);
+  }
+}
+
+/** Has `locator` of what is on a page find the classes of components. */
+function lookIntoComponents(page: Page): void {
+  type Finder = Pick<Locator, 'locator'> & { looks?: true };
+  for (const each of [page.locator('*'), page.frameLocator('*')]) {
+    const finder = Object.getPrototypeOf(each) as Finder;
+    if (finder.looks) continue;
+    const locator = finder.locator as (this: Finder, what: unknown, options?: object) => Locator;
+    finder.locator = function (what, options) {
+      return locator.call(this, typeof what === 'string' ? inAnyPart(what) : what, options);
+    };
+    finder.looks = true;
   }
 }
 

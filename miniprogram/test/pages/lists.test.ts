@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { patch } from '../../miniprogram/imkit/lists/patch';
 import { badge } from '../../miniprogram/imkit/lists/rows';
 import { insert, removeBefore } from '../../miniprogram/imkit/components/composer/draft';
-import { arrived, asked, OPENED, rested, restMs, scrolled, seen } from '../../miniprogram/pages/chat/end';
+import { arrived, asked, OPENED, rested, restMs, scrolled, seen } from '../../miniprogram/imkit/components/im-chat/end';
 import { en } from '../../miniprogram/imkit/texts/en';
 import { longTime, shortTime } from '../../miniprogram/imkit/texts/time';
 import { zh } from '../../miniprogram/imkit/texts/zh';

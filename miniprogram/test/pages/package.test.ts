@@ -45,7 +45,7 @@ test('every named page, component and icon exists', () => {
     tabBar: { list: { iconPath: string; selectedIconPath: string }[] };
   };
   const icons = app.tabBar.list.flatMap(({ iconPath, selectedIconPath }) => [iconPath, selectedIconPath]);
-  const parts = app.pages.flatMap((page) => ['ts', 'json', 'wxml', 'wxss'].map((suffix) => `${page}.${suffix}`));
+  const parts = app.pages.flatMap((page) => ['ts', 'json', 'wxml'].map((suffix) => `${page}.${suffix}`));
   for (const name of [...icons, ...parts]) assert.ok(fs.existsSync(path.join(root, name)), name);
   for (const name of files(root).filter((each) => each.endsWith('.json'))) {
     const { usingComponents = {} } = JSON.parse(fs.readFileSync(path.join(root, name), 'utf8')) as {

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 
 import { JSDOM } from 'jsdom';
 
+import { inAnyPart } from '../selectors';
+
 const script = fs.readFileSync(fileURLToPath(new URL('../../web/dist/app.js', import.meta.url)), 'utf8');
 
 /** Timeout in milliseconds. */
@@ -163,9 +165,9 @@ export class Phone {
     return this.until(`${selector} with ${text}`, found);
   }
 
-  /** What is on the screen now. */
-  all(selector: string): Element[] {
-    return [...this.document.querySelectorAll(selector)].filter((element) => !element.closest('[hidden]'));
+  /** What is on the screen now, or in an element there. */
+  all(selector: string, within: ParentNode = this.document): Element[] {
+    return [...within.querySelectorAll(inAnyPart(selector))].filter((element) => !element.closest('[hidden]'));
   }
 
   async until<T>(what: string, holds: () => T | undefined | null | false): Promise<T> {

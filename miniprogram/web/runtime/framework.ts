@@ -26,6 +26,35 @@ declare global {
   }
 }
 
+/** What registers a component. */
+interface Definition {
+  lifetimes?: Partial<Record<'attached' | 'ready' | 'detached', (this: object) => void>>;
+}
+
+/** Components that were removed. */
+const gone = new WeakSet();
+
+/** Has a component live as in WeChat: it hears when it is drawn, by `ready`, and draws nothing once it is removed. */
+function living(definition: Definition): Definition {
+  const { attached, ready, detached } = definition.lifetimes ?? {};
+  const lifetimes: Definition['lifetimes'] = {
+    ...definition.lifetimes,
+    attached() {
+      gone.delete(this);
+      attached?.call(this);
+      if (!ready) return;
+      requestAnimationFrame(() => {
+        if (!gone.has(this)) ready.call(this);
+      });
+    },
+    detached() {
+      detached?.call(this);
+      gone.add(this);
+    },
+  };
+  return { ...definition, lifetimes };
+}
+
 export interface Framework {
   /** Runs the script of each page and component, which registers it. */
   register: () => void;
@@ -36,7 +65,7 @@ export interface Framework {
 /** The most characters of the JSON of one `setData`: 1,024 KB. */
 const MOST_DATA = 1024 * 1024;
 
-/** Has `setData` refuse what is too much for WeChat. */
+/** Has `setData` refuse what is too much for WeChat, and ignore what comes too late. */
 function limitData(): void {
   interface Caller {
     setData: (this: object, data: object, callback?: () => void) => void;
@@ -44,6 +73,7 @@ function limitData(): void {
   const caller = component.ComponentCaller.prototype as unknown as Caller;
   const { setData } = caller;
   caller.setData = function (data, callback) {
+    if (gone.has(this)) return;
     const { length } = JSON.stringify(data);
     if (length > MOST_DATA) throw new RangeError(`setData of ${length} characters: at most ${MOST_DATA}`);
     setData.call(this, data, callback);
@@ -83,7 +113,9 @@ export function loadFramework(program: Program): Framework {
         code.componentEnv(path, (part) => {
           const registrar = part as unknown as Registrar;
           window.Page = registrar.Page.bind(registrar);
-          window.Component = registrar.Component.bind(registrar);
+          window.Component = (definition: Definition) => {
+            registrar.Component(living(definition));
+          };
           program.scripts[path]?.();
         });
       }

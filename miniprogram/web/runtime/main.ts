@@ -51,17 +51,19 @@ export function start(program: Program): void {
   app.onLaunch?.({});
   app.onShow?.({});
   router.start(firstPages());
-  window.addEventListener('resize', () => router.top.page.onResize?.());
+  window.addEventListener('resize', () => {
+    router.top.resize();
+  });
   let timer: ReturnType<typeof setTimeout> | undefined;
   document.addEventListener('visibilitychange', () => {
     clearTimeout(timer);
     if (document.hidden) {
       if (isLikeWechat) timer = setTimeout(interrupt, BACKGROUND_MS);
-      router.top.page.onHide?.();
+      router.top.leave();
       app.onHide?.();
     } else {
       app.onShow?.({});
-      router.top.page.onShow?.();
+      router.top.enter();
     }
   });
 }

@@ -11,7 +11,7 @@ export interface PageInstance {
   onLoad?(options: Record<string, string>): void;
   onShow?(): void;
   onReady?(): void;
-  onResize?(): void;
+  onResize?(size: object): void;
   onHide?(): void;
   onUnload?(): void;
   [member: string]: unknown;
@@ -96,14 +96,29 @@ export class Screen {
 
   show(): void {
     this.element.hidden = false;
+    this.enter();
+  }
+
+  hide(): void {
+    this.leave();
+    this.element.hidden = true;
+  }
+
+  /** The page comes before the user, by itself or with the app. */
+  enter(): void {
     this.page.onShow?.();
     this.root.getComponent().triggerPageLifetime('show', []);
   }
 
-  hide(): void {
+  leave(): void {
     this.page.onHide?.();
     this.root.getComponent().triggerPageLifetime('hide', []);
-    this.element.hidden = true;
+  }
+
+  resize(): void {
+    const size = { size: { windowWidth: window.innerWidth, windowHeight: window.innerHeight } };
+    this.page.onResize?.(size);
+    this.root.getComponent().triggerPageLifetime('resize', [size]);
   }
 
   unload(): void {

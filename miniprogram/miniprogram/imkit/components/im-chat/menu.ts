@@ -1,8 +1,8 @@
 // The menu of a bubble.
 
-import type { ConversationKey, ImClient } from '../../imkit/core/index';
-import type { ChatRow } from '../../imkit/lists/rows';
-import { texts } from '../../imkit/texts/index';
+import type { ConversationKey, ImClient } from '../../core/index';
+import type { ChatRow } from '../../lists/rows';
+import { texts } from '../../texts/index';
 
 interface Choice {
   readonly text: string;

@@ -1,0 +1,335 @@
+// A conversation, with one person or a group. Emits `title` with the name when its page is shown and when
+// the name changes.
+
+import { client } from '../../current';
+import {
+  ImError,
+  toKey,
+  type Changes,
+  type ConversationKey,
+  type ImClient,
+  type SendRefusal,
+  type User,
+} from '../../core/index';
+import { patch } from '../../lists/patch';
+import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
+import { longTime } from '../../texts/time';
+import { sayError, texts } from '../../texts/index';
+import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
+import { choices, offer } from './menu';
+
+const say = texts();
+
+/** A scroll position beyond the end of any list, in pixels. */
+const BOTTOM = 10_000_000;
+
+/** The end counts as visible up to this many pixels below the screen. */
+const NEAR_END_PX = 80;
+
+interface Face {
+  id: number;
+  name: string;
+  avatarUrl: string;
+}
+
+function face({ id, name, avatarUrl }: User): Face {
+  return { id, name, avatarUrl: avatarUrl ?? '' };
+}
+
+Component({
+  properties: {
+    /** A user's id, or a group's, as text. */
+    conversation: { type: String, value: '' },
+  },
+
+  data: {
+    say: say.chat,
+    me: { id: 0, name: '', avatarUrl: '' },
+    peer: { id: 0, name: '', avatarUrl: '' },
+    isGroup: false,
+    rows: [] as ChatRow[],
+    isLoaded: false,
+    hasMore: false,
+    isLoading: false,
+    /** Whether older chats were loaded. The page says that there are no more only if so. */
+    hasLoadedOlder: false,
+    end: OPENED,
+    isTyping: false,
+    isOnline: false,
+    presence: '',
+    draftOf: '',
+    scrollTop: 0,
+    scrollInto: '',
+    /** Whether the page is on the screen; null before that is known. */
+    isShown: null as boolean | null,
+    timer: 0,
+  },
+
+  observers: {
+    conversation() {
+      this.begin();
+    },
+  },
+
+  lifetimes: {
+    ready() {
+      this.createIntersectionObserver({})
+        .relativeTo('#list', { top: 0, right: 0, bottom: NEAR_END_PX, left: 0 })
+        .observe('#end', ({ intersectionRatio, intersectionRect }) => {
+          // The ratio is always 0 for an element that is thinner than a pixel.
+          this.see(intersectionRatio > 0 || intersectionRect.height > 0);
+        });
+      this.toEnd();
+      // A component that comes onto a page which is there already hears of no `show`.
+      if (this.data.isShown === null) this.enter();
+    },
+
+    detached() {
+      this.data.isShown = false;
+      clearTimeout(this.data.timer);
+      this.leave();
+    },
+  },
+
+  pageLifetimes: {
+    show() {
+      this.enter();
+    },
+
+    hide() {
+      this.data.isShown = false;
+    },
+
+    resize() {
+      this.onLayout();
+    },
+  },
+
+  methods: {
+    leave() {
+      // Replaced when it follows a client.
+    },
+
+    key(): ConversationKey | null {
+      return toKey(this.data.conversation);
+    },
+
+    /** Follows the conversation. */
+    begin() {
+      this.leave();
+      const current = client();
+      const key = this.key();
+      if (!current || key === null) return;
+      const unsubscribe = current.subscribe((changes) => {
+        this.follow(current, key, changes);
+      });
+      current.open(key);
+      this.leave = () => {
+        unsubscribe();
+        current.close(key);
+      };
+      this.setData({
+        me: face(current.me),
+        draftOf: String(key),
+        isGroup: typeof key === 'string',
+        hasLoadedOlder: false,
+        end: OPENED,
+      });
+      this.draw(current, key);
+      void this.meet(current, key);
+      if (this.data.isShown) this.enter();
+    },
+
+    /** The page comes onto the screen. */
+    enter() {
+      const current = client();
+      const key = this.key();
+      this.data.isShown = true;
+      if (!current || key === null) return;
+      this.setTitle();
+      current.watch(typeof key === 'number' ? [key] : []);
+      this.markRead();
+    },
+
+    /** Finds the peer: the list of conversations may not have them yet. */
+    async meet(current: ImClient, key: ConversationKey) {
+      if (typeof key === 'string') {
+        this.rename(current, key);
+        return;
+      }
+      try {
+        const peer = current.conversation(key)?.peer ?? (await current.user(key));
+        this.setData({ peer: face(peer) });
+        this.setTitle();
+      } catch (error) {
+        if (error instanceof ImError && error.status === 404) {
+          // A stranger, or no such user: the first chat will show.
+          this.setData({ peer: { id: key, name: String(key), avatarUrl: '' } });
+          this.setTitle();
+          return;
+        }
+        void wx.showToast({ title: sayError(error, say.chat.refused), icon: 'none' });
+      }
+    },
+
+    setTitle() {
+      if (this.data.isShown) this.triggerEvent('title', { title: this.data.peer.name });
+    },
+
+    follow(current: ImClient, key: ConversationKey, changes: Changes) {
+      if (changes.me) this.setData({ me: face(current.me) });
+      if (changes.conversations) this.rename(current, key);
+      const isThere = typeof key === 'number' && changes.presence.includes(key);
+      if (changes.typing.includes(key) || isThere || changes.connection) this.drawPeer(current, key);
+      const chats = changes.chats.get(key);
+      if (!chats) return;
+      const { items, hasMore, loaded } = current.chats(key);
+      const before = this.data.rows.length;
+      const render = (at: number) => chatRow(items, at, Date.now(), say);
+      const rows = chats.items ? patch('rows', chats.items, before, items.length, render, true) : {};
+      const grown = chats.items && chats.items.index + chats.items.removed >= before ? chats.items.inserted : 0;
+      const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
+      this.setData({ ...rows, hasMore, isLoaded: loaded, end: arrived(this.data.end, count) }, () => {
+        this.onLayout();
+      });
+      this.markRead();
+    },
+
+    rename(current: ImClient, key: ConversationKey) {
+      const known = current.conversation(key);
+      if (!known) return;
+      const peer = { id: known.peer?.id ?? 0, name: titleOf(known, say), avatarUrl: known.avatarUrl ?? '' };
+      if (peer.name === this.data.peer.name && peer.avatarUrl === this.data.peer.avatarUrl) return;
+      this.setData({ peer });
+      this.setTitle();
+    },
+
+    draw(current: ImClient, key: ConversationKey) {
+      const { items, hasMore, loaded } = current.chats(key);
+      const rows = items.map((_, index) => chatRow(items, index, Date.now(), say));
+      this.setData({ rows, hasMore, isLoaded: loaded });
+      this.drawPeer(current, key);
+    },
+
+    drawPeer(current: ImClient, key: ConversationKey) {
+      // Without a connection nobody knows.
+      const isKnown = current.connection.phase === 'online' && typeof key === 'number';
+      const known = isKnown ? current.presence(key) : null;
+      const isOnline = known?.online === true;
+      const lastSeen = known?.lastSeenAt;
+      const away = lastSeen ? say.chat.lastSeen + longTime(lastSeen, Date.now(), say) : say.chat.offline;
+      const presence = known ? (isOnline ? say.chat.online : away) : '';
+      this.setData({ isTyping: current.isTyping(key), isOnline, presence });
+    },
+
+    // ---- The list
+
+    /** Scrolls to the newest chat. */
+    toEnd(end?: End) {
+      // The value has to change each time, or the list does not scroll.
+      const scrollTop = this.data.scrollTop === BOTTOM ? BOTTOM + 1 : BOTTOM;
+      this.setData({ scrollTop, end: scrolled(end ?? this.data.end, Date.now()) });
+    },
+
+    /** The end of the list entered or left the screen. */
+    see(isVisible: boolean) {
+      clearTimeout(this.data.timer);
+      this.setData({ end: seen(this.data.end, isVisible) });
+      if (isVisible) {
+        this.markRead();
+        return;
+      }
+      const settle = () => {
+        this.setData({ end: rested(this.data.end) });
+      };
+      this.data.timer = setTimeout(settle, restMs(this.data.end, Date.now()));
+    },
+
+    markRead() {
+      const key = this.key();
+      if (this.data.isShown && this.data.end.isFollowing && key !== null) client()?.markRead(key);
+    },
+
+    onLayout() {
+      if (this.data.end.isFollowing) this.toEnd();
+    },
+
+    onNewest() {
+      this.toEnd(asked(this.data.end));
+      this.markRead();
+    },
+
+    async onOlder() {
+      const current = client();
+      const key = this.key();
+      if (!current || key === null || this.data.isLoading || !this.data.hasMore) return;
+      const first = this.data.rows[0]?.key ?? '';
+      this.setData({ isLoading: true });
+      try {
+        await current.loadOlder(key);
+        // `Changes` come after the call: scroll once the older chats are on the screen above the former first one.
+        wx.nextTick(() => {
+          this.setData({ isLoading: false, hasLoadedOlder: true, scrollInto: '' });
+          if (!this.data.end.isFollowing) this.setData({ scrollInto: first });
+        });
+      } catch (error) {
+        this.setData({ isLoading: false });
+        void wx.showToast({ title: sayError(error), icon: 'none' });
+      }
+    },
+
+    onList() {
+      this.composer().rest();
+    },
+
+    onBubble({ currentTarget }: WechatMiniprogram.TouchEvent) {
+      this.offer(currentTarget, true);
+    },
+
+    onFailed({ currentTarget }: WechatMiniprogram.TouchEvent) {
+      this.offer(currentTarget, false);
+    },
+
+    offer({ dataset }: WechatMiniprogram.Target, isText: boolean) {
+      const row = this.data.rows[(dataset as { index: number }).index];
+      const current = client();
+      const key = this.key();
+      if (row && current && key !== null) void offer(choices(current, key, row, isText));
+    },
+
+    // ---- The bar at the bottom
+
+    composer() {
+      return this.selectComponent('#composer') as unknown as { rest(): void; clear(): void };
+    },
+
+    onTyping() {
+      const key = this.key();
+      if (key !== null) client()?.typing(key);
+    },
+
+    onSend({ detail }: WechatMiniprogram.CustomEvent<{ text: string }>) {
+      const current = client();
+      const key = this.key();
+      if (!current || key === null) return;
+      const result = current.send(key, detail.text);
+      if (!result.ok) {
+        void wx.showToast({ title: refusal(result.code), icon: 'none' });
+        return;
+      }
+      this.composer().clear();
+      this.onNewest();
+    },
+  },
+});
+
+function refusal(code: SendRefusal): string {
+  const { tooLong, outboxFull, storageFull } = say.chat;
+  const words: Record<SendRefusal, string> = {
+    blank: say.unknownError,
+    too_long: tooLong,
+    outbox_full: outboxFull,
+    storage_full: storageFull,
+  };
+  return words[code];
+}

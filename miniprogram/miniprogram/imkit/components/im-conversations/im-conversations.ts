@@ -1,0 +1,166 @@
+// The list of conversations, newest first. Emits `open` with the conversation that was tapped, `start` for a new one,
+// and `total` with the number of unread chats when its page is shown and when that number changes.
+
+import { client } from '../../current';
+import type { Changes, ConversationKey, ImClient, ListChange } from '../../core/index';
+import { patch } from '../../lists/patch';
+import { conversationRow, type ConversationRow } from '../../lists/rows';
+import { sayError, texts } from '../../texts/index';
+
+/** The service sends the presence of at most this many people. */
+const MAX_WATCHED = 100;
+
+const say = texts();
+
+Component({
+  data: {
+    say: say.conversations,
+    rows: [] as ConversationRow[],
+    isEmpty: false,
+    hasMore: false,
+    /** Whether oneself is online: otherwise nobody knows who else is. */
+    isOnline: false,
+    isRefreshing: false,
+    /** Whether the page is on the screen: only then it watches people. Null before that is known. */
+    isShown: null as boolean | null,
+    /** The total that was emitted last; null if none was since the page is shown. */
+    total: null as number | null,
+  },
+
+  lifetimes: {
+    attached() {
+      const current = client();
+      if (!current) return;
+      this.leave = current.subscribe((changes) => {
+        this.follow(current, changes);
+      });
+      this.draw(current);
+    },
+
+    ready() {
+      // A component that comes onto a page which is there already hears of no `show`.
+      if (this.data.isShown === null) this.enter();
+    },
+
+    detached() {
+      this.data.isShown = false;
+      this.leave();
+    },
+  },
+
+  pageLifetimes: {
+    show() {
+      this.enter();
+    },
+
+    hide() {
+      this.data.isShown = false;
+    },
+  },
+
+  methods: {
+    leave() {
+      // Replaced when it follows a client.
+    },
+
+    /** The page comes onto the screen. */
+    enter() {
+      const current = client();
+      this.data.isShown = true;
+      this.data.total = null;
+      if (!current) return;
+      // The day may have changed since the times were drawn.
+      this.draw(current);
+      this.watch(current);
+    },
+
+    follow(current: ImClient, changes: Changes) {
+      if (changes.conversations) {
+        this.patch(current, changes.conversations);
+        this.watch(current);
+      }
+      // The list may be loaded, and the total change, without any other change.
+      this.emitTotal(current);
+      const rest = this.rest(current);
+      const { isEmpty, hasMore, isOnline } = this.data;
+      if (rest.isEmpty !== isEmpty || rest.hasMore !== hasMore || rest.isOnline !== isOnline) this.setData(rest);
+      if (changes.typing.length > 0) this.patch(current, this.rowsOf(current, changes.typing));
+    },
+
+    /** A change of the rows of these conversations. */
+    rowsOf(current: ImClient, keys: readonly ConversationKey[]): ListChange {
+      const list = current.conversations();
+      const changed = list.flatMap(({ key }, index) => (keys.includes(key) ? [index] : []));
+      return { index: list.length, removed: 0, inserted: 0, changed };
+    },
+
+    draw(current: ImClient) {
+      const list = current.conversations();
+      const rows = list.map((_, index) => this.row(current, index));
+      this.setData({ rows, ...this.rest(current) });
+      this.emitTotal(current);
+    },
+
+    patch(current: ImClient, change: ListChange) {
+      const after = current.conversations().length;
+      const data = patch('rows', change, this.data.rows.length, after, (at) => this.row(current, at));
+      this.setData({ ...data, ...this.rest(current) });
+      this.emitTotal(current);
+    },
+
+    row(current: ImClient, index: number): ConversationRow {
+      const conversation = current.conversations()[index];
+      if (!conversation) throw new RangeError(`there is no conversation ${index}`);
+      const isTyping = current.isTyping(conversation.key);
+      return conversationRow(conversation, isTyping, Date.now(), say);
+    },
+
+    rest(current: ImClient) {
+      const isEmpty = current.conversationsLoaded && current.conversations().length === 0;
+      return { isEmpty, hasMore: current.hasMoreConversations, isOnline: current.connection.phase === 'online' };
+    },
+
+    emitTotal({ unreadTotal: total }: ImClient) {
+      if (!this.data.isShown || total === this.data.total) return;
+      this.data.total = total;
+      this.triggerEvent('total', { total });
+    },
+
+    watch(current: ImClient) {
+      if (!this.data.isShown) return;
+      current.watch(
+        current
+          .conversations()
+          .slice(0, MAX_WATCHED)
+          .flatMap(({ peer }) => (peer ? [peer.id] : [])),
+      );
+    },
+
+    onOpen({ currentTarget }: WechatMiniprogram.TouchEvent) {
+      const { key } = currentTarget.dataset as { key: ConversationKey };
+      this.triggerEvent('open', { conversation: key });
+    },
+
+    onStart() {
+      this.triggerEvent('start');
+    },
+
+    async onRefresh() {
+      this.setData({ isRefreshing: true });
+      try {
+        await client()?.refreshConversations();
+      } catch (error) {
+        void wx.showToast({ title: sayError(error), icon: 'none' });
+      }
+      this.setData({ isRefreshing: false });
+    },
+
+    onLower() {
+      const current = client();
+      if (!current?.hasMoreConversations) return;
+      current.loadMoreConversations().catch((error: unknown) => {
+        void wx.showToast({ title: sayError(error), icon: 'none' });
+      });
+    },
+  },
+});

@@ -13,7 +13,7 @@ import * as im from '../../miniprogram/imkit/core/index';
 import { nodePlatform } from './node';
 import { eventually, Service } from './service';
 
-const folder = join(import.meta.dirname, '../../miniprogram/im');
+const folder = join(import.meta.dirname, '../../miniprogram/imkit/core');
 
 /** Of the file that `npm run core` writes, and compressed by gzip. */
 const MOST_BYTES = 30_000;

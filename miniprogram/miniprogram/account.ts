@@ -88,7 +88,9 @@ function keep(kept: Kept): void {
 async function logIn(at: string, login: Login): Promise<Session> {
   if (login.kind === 'demo') return loginDemo(platform, at, login.name);
   const { code } = await wx.login();
-  return loginWechat(platform, at, code);
+  // A browser has no app id of WeChat's, and the developer tools have one of their own for tourists.
+  const { appId } = wx.getAccountInfoSync().miniProgram;
+  return loginWechat(platform, at, code, appId.startsWith('wx') ? appId : undefined);
 }
 
 /** Replaces a session that ended, in the same way as before; null if the service refuses that. */

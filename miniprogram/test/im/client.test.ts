@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ConversationId, GroupKey, UserId } from '../../miniprogram/imkit/core/index';
+import { core } from './core';
 import { Desk, LI, ME } from './desk';
 
 test('a send waits for retryAfterMs, and keeps the order of writing', async () => {
@@ -106,6 +107,58 @@ test('typing is shown for a while, or until the chat comes', async () => {
   desk.server.store(LI, ME, 'done', 'k');
   await desk.time.pass(500);
   assert.equal(desk.client.isTyping(LI), false);
+});
+
+test('typing is told again at once after a chat, which ends what the other side shows', async () => {
+  const desk = await new Desk().online();
+  const begun = desk.time.now();
+  const told = () => desk.sent('typing').map(({ at }) => at - begun);
+  desk.client.typing(LI);
+  await desk.time.pass(400);
+  desk.client.send(LI, 'first');
+  await desk.time.pass(100);
+  for (let at = 500; at < 5500; at += 100) {
+    desk.client.typing(LI);
+    await desk.time.pass(100);
+  }
+  // The service may have dropped the early one, which is why it does not delay the next.
+  assert.deepEqual(told(), [0, 500, 2500, 5000]);
+});
+
+test('an unsent chat tells since when it waits, also after a restart and once it is resent', async () => {
+  const desk = new Desk();
+  await desk.online();
+  desk.client.open(LI);
+  desk.app.setNetwork(false);
+  desk.client.network(false);
+  const written = desk.time.now();
+  desk.client.send(LI, 'hello');
+  const shown = () => desk.client.chats(LI).items.map(({ status, time }) => [status, time - written]);
+  await desk.time.pass(20_000);
+  assert.deepEqual(shown(), [['pending', 0]]);
+  desk.app.kill();
+  desk.launch();
+  desk.server.blockedBy.add(LI);
+  desk.client.open(LI);
+  assert.deepEqual(shown(), [['pending', 0]]);
+  await desk.time.pass(5000);
+  assert.deepEqual(shown(), [['failed', 0]]);
+  desk.client.resend(LI, desk.client.chats(LI).items[0]!.key);
+  await desk.time.pass(10);
+  assert.deepEqual(shown().map(([, time]) => time), [25_000]);
+});
+
+test('a login by WeChat names the mini program, if it is told which', async () => {
+  const { app, session } = new Desk();
+  const bodies: unknown[] = [];
+  app.request = ({ url, body }) => {
+    bodies.push(url, JSON.parse(String(body)));
+    return Promise.resolve({ status: 200, headers: {}, body: JSON.stringify(session) });
+  };
+  assert.deepEqual(await core.loginWechat(app, 'http://server', 'a code'), session);
+  await core.loginWechat(app, 'http://server', 'a code', 'wx1');
+  const url = 'http://server/v1/login/wechat';
+  assert.deepEqual(bodies, [url, { code: 'a code' }, url, { code: 'a code', appid: 'wx1' }]);
 });
 
 test('unknown frames and kinds are ignored', async () => {

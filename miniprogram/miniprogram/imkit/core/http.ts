@@ -17,8 +17,8 @@ export type Ask = (route: Route, body?: object, how?: How) => Promise<unknown>;
 /** Logs in by a name alone, where the service allows it. Rejects with `ImError`. */
 export const loginDemo = (platform: Platform, server: string, name: string): Promise<Session> => login(platform, server, 'POST /v1/login/demo', { name });
 
-/** Logs in with the code that `wx.login` gave. Rejects with `ImError`. */
-export const loginWechat = (platform: Platform, server: string, code: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code });
+/** Logs in with the code that `wx.login` gave in the mini program `appid`, by default the service's first. Rejects with `ImError`. */
+export const loginWechat = (platform: Platform, server: string, code: string, appid?: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code, appid });
 
 /** Logs in with a token of the company's own back end. Rejects with `ImError`. */
 export const loginToken = (platform: Platform, server: string, token: string): Promise<Session> => login(platform, server, 'POST /v1/login/token', { token });

@@ -34,6 +34,8 @@ export const createOutlet = (
   /** The conversation for which `typing` is due. */
   let typingIn: ConversationKey | null = null;
   let typedAt = -Infinity;
+  /** A chat was sent since, which ends what the other side shows: one more `typing` may go at once. */
+  let typesAgain = false;
   /** Expires if a send is not answered. */
   const timer = createTimer(clock);
 
@@ -85,8 +87,8 @@ export const createOutlet = (
     },
 
     typing: (key: ConversationKey): void => {
-      const now = clock.now();
-      if (Math.abs(now - typedAt) < TYPING_EVERY_MS) return;
+      if (Math.abs(clock.now() - typedAt) >= TYPING_EVERY_MS) typesAgain = false;
+      else if (!typesAgain) return;
       typingIn = key;
       pump();
       // If it cannot be sent at once, it is dropped.
@@ -104,6 +106,7 @@ export const createOutlet = (
         const { peerId, content, kind, body, replyTo, mentions } = next;
         return () => {
           outbox.send(next);
+          typesAgain = true;
           touchChats(peerId);
           timer(ANSWER_MS, () => {
             if (outbox.sending() === next) reconnect();
@@ -128,7 +131,9 @@ export const createOutlet = (
       if (key) {
         return () => {
           typingIn = null;
-          typedAt = now;
+          // The service may drop the additional one, so that it does not delay the next.
+          if (typesAgain) typesAgain = false;
+          else typedAt = now;
           send({ type: 'typing', ...target(key) });
         };
       }

@@ -472,7 +472,7 @@ export interface ImClient {
   discard(key: ConversationKey, item: string): boolean;
   /** The user has seen all chats that are shown. The read mark is sent soon. */
   markRead(key: ConversationKey): void;
-  /** Call it on each input: it is sent at most every 2.5 s. */
+  /** Call it on each input: it is sent at most every 2.5 s, and once more after a chat. */
   typing(key: ConversationKey): void;
   isTyping(key: ConversationKey): boolean;
 

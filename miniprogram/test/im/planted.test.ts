@@ -99,6 +99,12 @@ const MISTAKES: readonly Mistake[] = [
     wrong: '',
   },
   {
+    what: 'a quote of a recalled chat keeps its words',
+    file: 'chatlog.ts',
+    right: "changes.get(replyTo.id)?.state === 'recalled'",
+    wrong: 'false',
+  },
+  {
     what: 'the lower version of a chat wins',
     file: 'chatlog.ts',
     right: 'rank(change) > rank(chat) ?',
@@ -129,6 +135,12 @@ const MISTAKES: readonly Mistake[] = [
     wrong: '',
   },
   {
+    what: 'who comes back into a group sees what was there before',
+    file: 'model.ts',
+    right: 'if (known?.left && !left) forget(key);',
+    wrong: 'if (false) forget(key);',
+  },
+  {
     what: 'a late answer overwrites settings',
     file: 'conversations.ts',
     right: 'if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;',
@@ -157,6 +169,12 @@ const MISTAKES: readonly Mistake[] = [
     file: 'conversations.ts',
     right: '(row.muted ? sum : sum + countOf(row))',
     wrong: '(sum + countOf(row))',
+  },
+  {
+    what: 'system lines count as unread',
+    file: 'conversations.ts',
+    right: "kind !== 'system' &&",
+    wrong: '',
   },
   {
     what: 'a recall leaves the unread count as it is',

@@ -50,7 +50,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
     const fresh = toRow({ ...from, countedTo: from.position });
     if (!row) {
       // Only pages say that it is in the list.
-      put(listed ? fresh : { ...fresh, hiddenUpTo: fresh.position });
+      put(listed ? fresh : hide(fresh));
       return true;
     }
     if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;
@@ -128,6 +128,8 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
         ...row,
         peer: row.peer && newer ? { ...row.peer, name } : row.peer,
         lastChat: newer && id > row.clearedUpTo ? chat : last,
+        // If it was hidden after this chat, the event that says so is yet to come.
+        hiddenUpTo: 0,
         since: counts ? [...row.since, id].slice(-MOST_UNREAD) : row.since,
         mentioned: row.mentioned || (counts && (mentions === 'all' || !!mentions?.includes(me))),
       });
@@ -175,7 +177,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
         for (const [key, row] of rows) {
           if (listed.has(key)) continue;
           // On this page, had it not been hidden or left.
-          if (asked.get(key) === row && (!more || row.position > last)) put({ ...row, hiddenUpTo: row.position });
+          if (asked.get(key) === row && (!more || row.position > last)) put(hide(row));
           else if (stale && row.position < last) rows.delete(key);
         }
         if (stale) pagedTo = 0;
@@ -206,6 +208,9 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
 
 /** Unread chats: 100 means more. */
 export const unreadOf = (row: Row): number => Math.min(row.unread + row.since.length, MOST_UNREAD);
+
+/** A row that is not in the list. How far it is hidden is not known: its next chat brings it back, or a page. */
+const hide = (row: Row): Row => ({ ...row, hiddenUpTo: Infinity as ChatId });
 
 const after = (ids: readonly ChatId[], mark: ChatId | 0): readonly ChatId[] =>
   ids.filter((id) => id > mark);

@@ -176,7 +176,12 @@ export const createModel = (
       const known = list.assign(part);
       const row = id && list.byId(id);
       // One has left a group that is not known here; or it is a direct conversation, which the list may bring.
-      if (!row) return left ? undefined : null;
+      if (!row) {
+        if (left) return;
+        // Chats may be stored whose row is not. Only the row says whose they are.
+        if (clearedUpTo) for (const one of [...logs.keys(), ...vault.logs()]) if (!list.rows.has(one)) forget(one);
+        return null;
+      }
       const key = keyOf(row);
       touchChats(key);
       if (known?.left && !left) forget(key);

@@ -50,7 +50,7 @@ export interface Row extends ConversationRow {
   readonly countedTo: ChatId | 0;
   /** The chats of others since that count. */
   readonly since: readonly ChatId[];
-  /** It is out of the list while its last chat is not after this one. */
+  /** It is out of the list while its last chat is not after this one; Infinity if that one is not known. */
   readonly hiddenUpTo: ChatId | 0;
   readonly clearedUpTo: ChatId | 0;
   /** Rises with each event that changes more than marks and the last chat: an answer from before is out of date. */

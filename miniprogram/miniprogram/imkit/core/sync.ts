@@ -169,7 +169,7 @@ export const createSync = (
       wantRow(key);
       if (key && model.opened.includes(key)) want(`chats:${key}`);
       // It is not known which one that is.
-      if (key === null) want('list');
+      if (key === null) reload();
     },
     'refused': ({ clientMsgId, code, detail }) => answer(clientMsgId, { failure: code, held: false, detail }),
   };

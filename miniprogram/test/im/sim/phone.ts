@@ -184,7 +184,7 @@ class Tunnel implements Socket, Wire {
       return;
     }
     app.clock.after(app.delay(), () => {
-      if (this.dead) return;
+      if (this.dead || this.over) return;
       this.accepted = app.server.accept(this, token);
       if (!this.accepted) this.closeClient(1006, '');
       else this.down(() => {

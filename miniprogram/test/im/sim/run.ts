@@ -261,8 +261,9 @@ class World {
     const key = chance.pick(KEYS);
     const chats = server.visible(ME, this.conversationOf(key));
     if (chats.length === 0) return;
-    // More often one of the last ones.
-    const chat = chance.is(0.5) ? chats[chats.length - 1]! : chance.pick(chats);
+    // More often the last one, or one that is quoted.
+    const quoted = chats.filter(({ id }) => chats.some(({ replyTo }) => replyTo === id));
+    const chat = chance.is(0.4) ? chats[chats.length - 1]! : chance.pick(quoted.length > 0 && chance.is(0.6) ? quoted : chats);
     this.note(`takes back ${chat.id} of ${key}`);
     const how = chance.next();
     if (how < 0.3) server.remove(ME, chat);
@@ -300,7 +301,12 @@ class World {
     const group = this.conversationOf(key)!;
     this.note(`regroups ${key}`);
     if (chance.is(0.4)) server.rename(group, `title ${(this.count += 1)}`);
-    else if (this.isLeft(key)) server.join(group, [ME]);
+    else if (this.isLeft(key)) {
+      // Of which one is not told.
+      const chats = server.visible(ME, group).filter(({ kind }) => kind !== 'system');
+      if (chats.length > 0) server.recall(chance.pick(chats));
+      server.join(group, [ME]);
+    }
     else if (chance.is(0.5)) {
       this.wasLeft.add(key);
       server.leave(group, ME);

@@ -289,6 +289,7 @@ export class FakeServer {
   rename(group: Stored, title: string): void {
     group.title = title;
     this.changed(group);
+    this.line(group, 'renamed');
   }
 
   /** Changes what a member keeps of a conversation. */

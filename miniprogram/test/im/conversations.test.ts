@@ -1,0 +1,75 @@
+// What the list shows when answers and events come late, one case at a time, in virtual time.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Desk, LI, ME } from './desk';
+
+/** LI has written, and the conversation is open. */
+async function talking(): Promise<Desk> {
+  const desk = new Desk();
+  desk.server.store(LI, ME, 'hello', 'first');
+  await desk.online();
+  desk.client.open(LI);
+  await desk.time.pass(1000);
+  assert.equal(desk.client.conversations().length, 1);
+  return desk;
+}
+
+const last = ({ server }: Desk): number => server.conversation(ME, LI)!.chats.slice(-1)[0]!.id;
+
+test('a conversation that was hidden elsewhere stays hidden when its row is loaded after the list', async () => {
+  const desk = await talking();
+  const { server, client, time } = desk;
+  client.hide();
+  // More than the service replays, so that no event tells it.
+  for (let count = 0; count < 50; count += 1) server.store(LI, ME, `${count}`, `${count}`);
+  server.keep(ME, server.conversation(ME, LI)!, { hiddenUpTo: last(desk) });
+  client.show();
+  await time.pass(10_000);
+  assert.equal(client.conversation(LI)?.lastChat?.content, '49');
+  assert.deepEqual(client.conversations(), []);
+  server.store(LI, ME, 'and again', 'again');
+  await time.pass(1000);
+  assert.equal(client.conversations()[0]?.lastChat?.content, 'and again');
+});
+
+test('a chat brings a hidden conversation back, also if its row has the chat first', async () => {
+  const desk = await talking();
+  const { server, time, app } = desk;
+  server.keep(ME, server.conversation(ME, LI)!, { hiddenUpTo: last(desk) });
+  await time.pass(3000);
+  app.kill();
+  desk.launch();
+  // Its row is not stored. Events take longer than answers.
+  const late = desk.app;
+  const { connect } = late;
+  let delay = 0;
+  late.connect = (url, protocols, handlers) =>
+    connect(url, protocols, { ...handlers, message: (text) => time.after(delay, () => { handlers.message(text); }) });
+  desk.client.hide();
+  desk.client.show();
+  await desk.online();
+  delay = 3000;
+  server.store(LI, ME, 'and again', 'again');
+  desk.client.open(LI);
+  await time.pass(1000);
+  assert.equal(desk.client.conversation(LI)?.lastChat?.content, 'and again');
+  await time.pass(5000);
+  assert.equal(desk.client.conversations().length, 1);
+});
+
+test('chats that were cleared elsewhere are gone, also if their row is not known', async () => {
+  const desk = await talking();
+  const { server, time, app } = desk;
+  // Rows that are hidden are not stored; their chats are.
+  server.keep(ME, server.conversation(ME, LI)!, { hiddenUpTo: last(desk) });
+  await time.pass(3000);
+  app.kill();
+  server.keep(ME, server.conversation(ME, LI)!, { clearedUpTo: last(desk) });
+  desk.launch();
+  await desk.online();
+  desk.client.open(LI);
+  await time.pass(3000);
+  assert.deepEqual(desk.client.chats(LI).items, []);
+});

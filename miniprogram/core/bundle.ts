@@ -14,7 +14,7 @@ const CORE = here('../miniprogram/imkit/core/');
 const TARGET = 'es2020';
 
 /** The files whose names are used outside: by importers of the core, on the wire, and in storage. */
-const KNOWN = ['types.ts', 'wire.ts', 'saved.ts', 'error.ts'];
+const KNOWN = ['types.ts', 'platform.ts', 'shown.ts', 'api.ts', 'wire.ts', 'saved.ts', 'error.ts'];
 
 /** The names of all properties that a file declares. */
 function declared(file: string): string[] {

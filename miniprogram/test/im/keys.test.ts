@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { target, toKey } from '../../miniprogram/imkit/core/keys';
-import type { ConversationId, ConversationKey, UserId } from '../../miniprogram/imkit/core/types';
+import type { ConversationId, ConversationKey, UserId } from '../../miniprogram/imkit/core/index';
 import { createVault } from '../../miniprogram/imkit/core/vault';
 import { Disk } from './sim/phone';
 

@@ -45,6 +45,12 @@ const MISTAKES: readonly Mistake[] = [
     wrong: '        more = hasMore;\n      }\n      put(entries);',
   },
   {
+    what: 'a page ahead of the timeline makes a gap',
+    file: 'chatlog.ts',
+    right: 'if (hasMore && oldest() && first > newest()) return;',
+    wrong: '',
+  },
+  {
     what: 'a repair that is not all is taken for all',
     file: 'chatlog.ts',
     right: '      if (hasMore) {\n        chats = [];',
@@ -55,6 +61,12 @@ const MISTAKES: readonly Mistake[] = [
     file: 'model.ts',
     right: 'state.complete && saved?.seq === state.cursor?.seq',
     wrong: 'true',
+  },
+  {
+    what: 'a log with a gap is stored',
+    file: 'chatlog.ts',
+    right: 'if (!unsaved || stale) return null;',
+    wrong: 'if (!unsaved) return null;',
   },
   {
     what: 'a refusal for now is one for good',
@@ -97,6 +109,12 @@ const MISTAKES: readonly Mistake[] = [
     file: 'outlet.ts',
     right: 'if (spoke.size < spoke.add(`${userId}-${targetUserId}`).size) watchAgain();',
     wrong: '',
+  },
+  {
+    what: 'a recalled chat is shown by a page that comes later',
+    file: 'chatlog.ts',
+    right: 'changes.set(id, change);',
+    wrong: "if (change.state === 'deleted') changes.set(id, change);\n    chats = chats.map((chat) => (chat.id === id ? { ...chat, ...(change as Partial<Chat>) } : chat));",
   },
   {
     what: 'a quote of a recalled chat keeps its words',
@@ -183,10 +201,22 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'if (chat) model.change(chat);',
   },
   {
+    what: 'reading leaves the mark of the unread',
+    file: 'sync.ts',
+    right: '(upTo === row.readUpTo && !row.markedUnread)',
+    wrong: 'upTo === row.readUpTo',
+  },
+  {
     what: 'a held chat is sent again and again',
     file: 'sync.ts',
     right: 'answer(clientMsgId, { held: true })',
     wrong: 'answer(clientMsgId)',
+  },
+  {
+    what: 'a held chat is forgotten with a reset',
+    file: 'model.ts',
+    right: 'outbox.ask();',
+    wrong: '',
   },
   {
     what: 'a held chat waits for ever for an event that was missed',

@@ -1,7 +1,7 @@
 // Waits between attempts: full jitter, with a bound from 1 s to 30 s.
 
 import { FIRST_WAIT_MS, MOST_WAIT_MS } from './limits';
-import type { Platform } from './types';
+import type { Platform } from './platform';
 
 export const createBackoff = (platform: Platform) => {
   let bound = FIRST_WAIT_MS;

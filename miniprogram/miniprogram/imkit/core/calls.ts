@@ -4,7 +4,7 @@ import { ImError } from './error';
 import { request, type Ask } from './http';
 import { MOST_REQUESTS } from './limits';
 import { createPace } from './pace';
-import type { Platform } from './types';
+import type { Platform } from './platform';
 
 /** Sends something now; or when to ask again, in ms since 1970; or null: not before `pump` is called. */
 export type Due = (() => void) | number | null;

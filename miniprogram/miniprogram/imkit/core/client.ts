@@ -1,5 +1,6 @@
 // The client that pages call, over the model and its synchronisation.
 
+import type { ImClient } from './api';
 import { unreadOf } from './conversations';
 import { readable, request, type Route } from './http';
 import { lastOf } from './ids';
@@ -7,10 +8,12 @@ import { groupId, groupKey } from './keys';
 import { MOST_BYTES, MOST_WATCHED, SAVE_EVERY_MS, TELL_EVERY_MS } from './limits';
 import { createModel } from './model';
 import { itemKey } from './outbox';
+import type { ClientOptions, Platform } from './platform';
 import { TEXT, type Outgoing } from './saved';
+import type { Changes, Report } from './shown';
 import { createSync } from './sync';
 import { createTimer } from './timer';
-import type { Changes, ClientOptions, ConversationId, ConversationKey, Draft, GroupKey, ImClient, Platform, Report, SendRefusal, User, UserId } from './types';
+import type { ConversationId, ConversationKey, Draft, GroupKey, User, UserId } from './types';
 import { createVault } from './vault';
 import { createView } from './view';
 import { toJson, toUser, toUsers } from './wire';
@@ -170,16 +173,14 @@ export const createClient = (options: ClientOptions): ImClient => {
     loadOlder: sync.loadOlder,
 
     send: (key, what) => {
-      const refuse = (code: SendRefusal) => ({ ok: false, code }) as const;
       const draft: Draft = typeof what === 'string' ? { content: what } : what;
       const entry: Outgoing = { ...TEXT, content: '', ...draft, id: newId(platform), peerId: key, time: clock.now() };
       const { id, kind, content, body, mentions } = entry;
-      if (kind === 'text' && content.trim() === '') return refuse('blank');
       // Its UTF-8 on the wire: `toJson` escapes lone surrogates, for which `encodeURIComponent` would throw.
       const { length } = encodeURIComponent(toJson([content, body, mentions])).replace(/%../g, ' ');
-      if (length > MOST_BYTES) return refuse('too_long');
-      const code = outbox.add(entry);
-      if (code) return refuse(code);
+      const isBlank = kind === 'text' && !content.trim();
+      const code = isBlank ? 'blank' : length > MOST_BYTES ? 'too_long' : outbox.add(entry);
+      if (code) return { ok: false, code };
       wrote(key);
       return { ok: true, key: itemKey(true, id) };
     },

@@ -112,10 +112,9 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       const mine = chat.userId === me;
       const key = keyOfChat(chat, me);
       const name = mine ? chat.targetUserName : chat.userName;
-      const direct = typeof key === 'number';
       const known = rows.get(key);
-      const peer = direct ? ({ id: key, name } as Row['peer']) : null;
-      const row = known ?? toRow({ id: conversationId, kind: direct ? 'direct' : 'group', peer });
+      const face = typeof key === 'number' ? { peer: { id: key, name } as Row['peer'] } : { kind: 'group' };
+      const row = known ?? toRow({ id: conversationId, ...face });
       const last = row.lastChat;
       const newer = !last || id > last.id || (id === last.id && version >= last.version);
       const counts =

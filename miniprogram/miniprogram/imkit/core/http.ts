@@ -2,7 +2,8 @@
 
 import { ImError } from './error';
 import { REQUEST_MS, UPLOAD_MS } from './limits';
-import type { HttpRequest, HttpResponse, Platform, Session } from './types';
+import type { HttpRequest, HttpResponse, Platform } from './platform';
+import type { Session } from './types';
 import { field, parse, text, toJson, toSession, type Reader } from './wire';
 
 /** The method, and the path with its query. */
@@ -63,7 +64,5 @@ export const readable = <T>(read: Reader<T>, json: unknown): T => {
 };
 
 /** Milliseconds. */
-const retryAfter = (headers: Readonly<Record<string, string>>): number => {
-  const name = Object.keys(headers).find((key) => key.toLowerCase() === 'retry-after');
-  return Number(headers[name ?? '']) * 1000 || 1000;
-};
+const retryAfter = (headers: Readonly<Record<string, string>>): number =>
+  Number(/"retry-after":"(\d+)/i.exec(toJson(headers))?.[1]) * 1000 || 1000;

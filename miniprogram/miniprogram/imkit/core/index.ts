@@ -1,48 +1,52 @@
 // Everything that a page may import from the client core.
 
+export type { ImClient } from './api';
 export { createClient } from './client';
 export { ImError } from './error';
 export { loginDemo, loginToken, loginWechat } from './http';
 export { toKey, toUserId } from './keys';
 export type {
-  BlocksPage,
-  Body,
-  ChatId,
+  ClientOptions,
+  Clock,
+  HttpRequest,
+  HttpResponse,
+  Platform,
+  Socket,
+  SocketHandlers,
+  Storage,
+  UploadRequest,
+} from './platform';
+export type {
   ChatItem,
   ChatList,
   Changes,
   ChatsChange,
-  ClientOptions,
-  Clock,
-  Complaint,
   Connection,
   Conversation,
+  LastChat,
+  ListChange,
+  Report,
+  SendRefusal,
+  SendResult,
+  StopReason,
+} from './shown';
+export type {
+  BlocksPage,
+  Body,
+  ChatId,
+  Complaint,
   ConversationId,
   ConversationKey,
   Draft,
   GroupKey,
-  HttpRequest,
-  HttpResponse,
-  ImClient,
-  LastChat,
-  ListChange,
   Member,
   MembersPage,
   Mentions,
-  Platform,
   Presence,
   Quote,
-  Report,
   Role,
-  SendRefusal,
-  SendResult,
   Session,
   Settings,
-  Socket,
-  SocketHandlers,
-  StopReason,
-  Storage,
-  UploadRequest,
   User,
   UserId,
 } from './types';

@@ -2,8 +2,10 @@
 
 import { createBackoff } from './backoff';
 import { CONNECT_MS, LOGIN_MS, MOST_ASKED_WAIT_MS, PING_EVERY_MS, PONG_MS, STABLE_MS } from './limits';
+import type { Platform, Socket } from './platform';
+import type { Connection, StopReason } from './shown';
 import { createTimer } from './timer';
-import type { Connection, Platform, Session, Socket, StopReason } from './types';
+import type { Session } from './types';
 import { toFrame } from './wire';
 
 /** Close reasons of 1000 and 1001 that come from WeChat itself, not from the service. */
@@ -204,8 +206,10 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
         } else if (stop && !(stop === 'closed' && WECHAT_CLOSED.test(reason))) {
           stopped = stop;
           if (stop === 'protocol') owner.report('protocol_close', `${code}`);
+        } else if (returnAt) {
+          wait(returnAt - clock.now());
         } else {
-          wait(returnAt ? returnAt - clock.now() : backoff.next());
+          wait();
         }
       }),
     });

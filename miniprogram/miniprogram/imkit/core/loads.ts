@@ -2,8 +2,9 @@
 
 import { createBackoff } from './backoff';
 import type { ImError } from './error';
+import type { Platform } from './platform';
 import { createTimer } from './timer';
-import type { ConversationKey, Platform } from './types';
+import type { ConversationKey } from './types';
 
 /** What to load: the list, the chats of an open conversation, or a conversation's row. */
 export type Load = 'list' | `chats:${ConversationKey}` | `row:${ConversationKey}`;

@@ -5,8 +5,9 @@ import { createConversations } from './conversations';
 import { keyOf, keyOfChat } from './keys';
 import { MOST_CLOSED, MOST_SAVED_CHATS, TYPING_MS } from './limits';
 import { createOutbox } from './outbox';
+import type { Clock } from './platform';
 import { TEXT } from './saved';
-import type { Clock, ConversationKey, Presence, Session, UserId } from './types';
+import type { ConversationKey, Presence, Session, UserId } from './types';
 import type { Vault } from './vault';
 import type { Chat, ConversationPart, Deleted } from './wire';
 

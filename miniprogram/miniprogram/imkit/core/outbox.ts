@@ -21,8 +21,10 @@ export const createOutbox = (
     save(entries);
   };
   const without = (entry: Outgoing) => entries.filter((one) => one !== entry);
-  const free = (id: string): void => {
+  /** The entry, which is no longer in flight. */
+  const take = (id: string): Outgoing | undefined => {
     if (sending?.id === id) sending = null;
+    return entries.find((entry) => entry.id === id);
   };
   const waits = ({ failure, held }: Outgoing): boolean => failure === null && !held;
 
@@ -80,8 +82,7 @@ export const createOutbox = (
 
     /** The service has the chat. Returns its conversation, if it was unsent. */
     settle: (id: string): ConversationKey | undefined => {
-      const entry = entries.find((one) => one.id === id);
-      free(id);
+      const entry = take(id);
       // Not stored at once: if this change is lost, the chat is sent again, which does no harm.
       if (entry) entries = without(entry);
       return entry?.peerId;
@@ -89,8 +90,7 @@ export const createOutbox = (
 
     /** It was answered, or its file was. What the answer changes for good is in `part`. Returns its conversation. */
     answer: (id: string, part?: Partial<Outgoing> | false): ConversationKey | undefined => {
-      const entry = entries.find((one) => one.id === id);
-      free(id);
+      const entry = take(id);
       if (part && entry?.failure === null) replace(entries.map((one) => (one === entry ? { ...one, ...part } : one)));
       return entry?.peerId;
     },

@@ -4,9 +4,10 @@ import type { Due } from './calls';
 import { target } from './keys';
 import { ANSWER_MS, READ_EVERY_MS, TYPING_EVERY_MS } from './limits';
 import type { Model } from './model';
+import type { Clock } from './platform';
 import type { Row } from './saved';
 import { createTimer } from './timer';
-import type { ChatId, Clock, ConversationId, ConversationKey, UserId } from './types';
+import type { ChatId, ConversationId, ConversationKey, UserId } from './types';
 import { toJson, type Chat, type ClientFrame } from './wire';
 
 export const createOutlet = (
@@ -102,7 +103,7 @@ export const createOutlet = (
     last: (): Due => {
       const now = clock.now();
       const next = outbox.next(now);
-      if (next !== null && typeof next !== 'number') {
+      if (next && typeof next === 'object') {
         const { peerId, content, kind, body, replyTo, mentions } = next;
         return () => {
           outbox.send(next);

@@ -1,8 +1,8 @@
 // The platform's limit on calls: five a second, frames and requests together.
 
 import { CALLS, WINDOW_MS } from './limits';
+import type { Clock } from './platform';
 import { createTimer } from './timer';
-import type { Clock } from './types';
 
 /** Counts calls, and wakes its owner when the next one may be made. */
 export const createPace = (clock: Clock, wake: () => void) => {

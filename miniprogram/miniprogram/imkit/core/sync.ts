@@ -3,15 +3,17 @@
 import { createCalls } from './calls';
 import { readable } from './http';
 import { groupKey, keyOf } from './keys';
+import { MOST_ASKED_WAIT_MS } from './limits';
 import { createLink } from './link';
 import { createLoading, type Obtain } from './loading';
-import { MOST_ASKED_WAIT_MS } from './limits';
 import { createLoads, type Load } from './loads';
 import type { Model } from './model';
 import { createOutlet } from './outlet';
+import type { ClientOptions } from './platform';
 import type { Outgoing, Row } from './saved';
+import type { Report } from './shown';
 import { createTimeline } from './timeline';
-import type { ChatId, ClientOptions, ConversationKey, Report, UserId } from './types';
+import type { ChatId, ConversationKey, UserId } from './types';
 import { createUploads } from './uploads';
 import type { Chat, Frames, Handlers } from './wire';
 

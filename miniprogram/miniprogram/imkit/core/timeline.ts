@@ -2,9 +2,9 @@
 
 import { ANSWER_MS } from './limits';
 import type { Model } from './model';
+import type { Clock } from './platform';
 import type { Cursor } from './saved';
 import { createTimer } from './timer';
-import type { Clock } from './types';
 
 export const createTimeline = (
   { state }: Model,
@@ -20,8 +20,7 @@ export const createTimeline = (
 
   /** Waits for the next event, until the replay has ended. */
   const expect = (): void => {
-    if (caughtUp()) timer();
-    else timer(ANSWER_MS, reconnect);
+    timer(ANSWER_MS, caughtUp() ? undefined : reconnect);
   };
 
   /** Whether the timeline continues from the cursor. If its numbers went back it does not, even in the same epoch. */

@@ -1,6 +1,6 @@
 // A timer that replaces its last timeout.
 
-import type { Clock } from './types';
+import type { Clock } from './platform';
 
 /** Cancels the last timeout; then calls `run` once after `ms`, if it is given. */
 export type Timer = (ms?: number, run?: () => void) => void;

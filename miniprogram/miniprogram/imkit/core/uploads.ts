@@ -5,8 +5,8 @@ import type { ImError } from './error';
 import { readable, type Ask } from './http';
 import { MOST_ASKED_WAIT_MS } from './limits';
 import type { Model } from './model';
+import type { Platform } from './platform';
 import type { Outgoing } from './saved';
-import type { Platform } from './types';
 import { toMedia } from './wire';
 
 export const createUploads = (

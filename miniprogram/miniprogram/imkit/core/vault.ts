@@ -1,8 +1,9 @@
 // Stores an account's state, within the platform's limits: 1 MB a key, 10 MB in all.
 
 import { MOST_SAVED_CHATS, MOST_SAVED_LOGS, MOST_SAVED_UNITS } from './limits';
+import type { Storage } from './platform';
 import type { Saved, SavedLog } from './saved';
-import type { ConversationKey, Storage, UserId } from './types';
+import type { ConversationKey, UserId } from './types';
 import { parse, toJson } from './wire';
 
 export type Vault = ReturnType<typeof createVault>;

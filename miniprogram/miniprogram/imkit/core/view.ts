@@ -5,7 +5,8 @@ import { keyOf } from './keys';
 import type { Model } from './model';
 import { itemKey } from './outbox';
 import { TEXT, type Outgoing, type Row } from './saved';
-import type { ChatItem, ChatList, ChatsChange, Changes, Conversation, ConversationKey, ListChange, Presence } from './types';
+import type { Changes, ChatItem, ChatList, ChatsChange, Conversation, ListChange } from './shown';
+import type { ConversationKey, Presence } from './types';
 import type { Chat } from './wire';
 
 const UNKNOWN: Presence = { online: false, lastSeenAt: null };
@@ -136,13 +137,12 @@ export const createView = (model: Model) => {
 
 /** How `next` differs from `old`: the entries between their common ends were replaced. */
 const difference = <T extends { readonly key: unknown }>(old: readonly T[], next: readonly T[]): ListChange | null => {
-  const was = old.map(({ key }) => key);
-  const is = next.map(({ key }) => key);
-  const shift = is.length - was.length;
+  const shift = next.length - old.length;
+  const same = (at: number, before: number): boolean => next[at]?.key === old[before]?.key;
   let index = 0;
-  while (index < is.length && is[index] === was[index]) index += 1;
-  let end = is.length;
-  while (end > index && end - shift > index && is[end - 1] === was[end - 1 - shift]) end -= 1;
+  while (index < next.length && same(index, index)) index += 1;
+  let end = next.length;
+  while (end > index && end - shift > index && same(end - 1, end - 1 - shift)) end -= 1;
   const changed = next.flatMap((entry, at) => {
     const before = old[at < index ? at : at - shift];
     return (at < index || at >= end) && before !== entry ? [at] : [];

@@ -229,10 +229,10 @@ export type Handlers = { readonly [T in keyof Frames]: (frame: Frames[T]) => voi
 export const toFrame = (line: string): { readonly type: string; readonly frame: object } | undefined => {
   const json = parse(line);
   const type = text(field(json, 'type'));
-  // A `pong`, or a frame of a later version.
-  if (type && !Object.keys(FRAMES).includes(type)) return { type, frame: {} };
-  const frame = type && FRAMES[type as keyof Frames](json);
-  return frame ? { type, frame } : undefined;
+  if (!type) return;
+  // A `pong`, or a frame of a later version, has nothing to read.
+  const frame = Object.keys(FRAMES).includes(type) ? FRAMES[type as keyof Frames](json) : {};
+  return frame && { type, frame };
 };
 
 /** The value at a key; undefined if this is not an object. */

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 
 import type { HttpRequest, HttpResponse, Platform, Socket, SocketHandlers, UploadRequest } from '../../../miniprogram/imkit/core/index';
 import type { Chance } from './chance';
-import type { Answer, FakeServer, Wire } from './server';
+import type { Answer } from './routes';
+import type { FakeServer, Wire } from './server';
 import type { VirtualTime } from './time';
 
 /** Probabilities of faults. */

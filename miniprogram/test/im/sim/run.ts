@@ -7,7 +7,8 @@ import type { ChatItem, ConversationId, ConversationKey, Draft, GroupKey, ImClie
 import { Chance } from './chance';
 import { Page } from './page';
 import { App, CALM, Disk, type Faults } from './phone';
-import { BAD, FakeServer, HELD, REFUSED } from './server';
+import { FakeServer } from './server';
+import { BAD, HELD, REFUSED } from './store';
 import { VirtualTime } from './time';
 
 const ME = 1 as UserId;
@@ -64,6 +65,8 @@ class World {
   private readonly opened = new Set<ConversationKey>();
   /** Groups that one has left for a while. */
   private readonly wasLeft = new Set<ConversationKey>();
+  /** What is used more than the others, so that some conversations are long. */
+  private readonly favourite: ConversationKey;
   private watched: readonly UserId[] = [];
   private app!: App;
   private client!: ImClient;
@@ -77,6 +80,7 @@ class World {
     private readonly weather: Weather,
   ) {
     this.chance = new Chance(seed);
+    this.favourite = this.chance.pick(KEYS);
     this.server = new FakeServer(this.time, this.chance);
     this.session = this.logIn();
     this.server.group(ME, 'friends', [2, 3]);
@@ -90,12 +94,14 @@ class World {
   async run(): Promise<void> {
     for (let steps = 30 + this.chance.below(40); steps > 0; steps -= 1) {
       this.step();
+      this.checkGaps();
       await this.time.pass(this.chance.pick([0, 20, 200, 1000, 4000, this.weather.rough ? 30_000 : 0]));
     }
     await this.calmDown();
     this.checkSent();
     this.checkWatched();
     await this.checkShown();
+    await this.checkRead();
   }
 
   private note(what: string): void {
@@ -109,10 +115,10 @@ class World {
     else if (at < 0.38) this.peerWrites();
     else if (at < 0.42) this.peerReads();
     else if (at < 0.5) this.openOrClose();
-    else if (at < 0.55) client.markRead(chance.pick(KEYS));
+    else if (at < 0.55) client.markRead(this.anyKey());
     else if (at < 0.57) client.typing(chance.pick(KEYS));
     else if (at < 0.59) client.watch((this.watched = PEERS.slice(chance.below(3))));
-    else if (at < 0.61) client.loadOlder(chance.pick(KEYS)).catch(() => undefined);
+    else if (at < 0.61) client.loadOlder(this.anyKey()).catch(() => undefined);
     else if (at < 0.64) this.giveUpOrRetry();
     else if (at < 0.65) client.refreshConversations().catch(() => undefined);
     else if (at < 0.67) this.otherDevice();
@@ -123,6 +129,10 @@ class World {
     else if (at < 0.8) this.server.decide();
     else if (this.weather.rough) this.trouble();
     else this.hideOrShow();
+  }
+
+  private anyKey(): ConversationKey {
+    return this.chance.is(0.4) ? this.favourite : this.chance.pick(KEYS);
   }
 
   private trouble(): void {
@@ -213,7 +223,7 @@ class World {
 
   private write(): void {
     const { chance } = this;
-    const key = chance.pick(KEYS);
+    const key = this.anyKey();
     const kind = chance.next();
     const number = (this.count += 1);
     const words = kind < 0.05 ? REFUSED : kind < 0.1 ? HELD : kind < 0.13 ? BAD : 'mine';
@@ -235,14 +245,15 @@ class World {
   private peerWrites(): void {
     const { chance, server } = this;
     const number = (this.count += 1);
-    if (chance.is(0.6)) {
-      const peer = chance.pick(PEERS.slice(0, 3));
+    const key = chance.is(0.4) ? this.favourite : chance.pick([...PEERS.slice(0, 3), ...GROUPS]);
+    if (typeof key === 'number') {
+      const peer = key;
       const old = chance.pick(server.conversation(peer, ME)?.chats ?? [null]);
       if (old && chance.is(0.2)) server.say(peer, old.conversationId, `quotes ${number}`, `peer-${number}`, { replyTo: old.id });
       else server.store(peer, ME, `from ${peer}: ${number}`, `peer-${number}`);
       return;
     }
-    const group = this.conversationOf(chance.pick(GROUPS))!;
+    const group = this.conversationOf(key)!;
     const peer = chance.pick([...group.people.keys()].filter((id) => id !== ME));
     const replyTo = chance.is(0.3) ? chance.pick(group.chats).id : undefined;
     const mentions = chance.is(0.2) ? chance.pick(['all', [ME]]) : undefined;
@@ -258,7 +269,7 @@ class World {
   /** Chats are recalled or deleted, here or elsewhere. */
   private takeBack(): void {
     const { chance, client, server } = this;
-    const key = chance.pick(KEYS);
+    const key = this.anyKey();
     const chats = server.visible(ME, this.conversationOf(key));
     if (chats.length === 0) return;
     // More often the last one, or one that is quoted.
@@ -322,7 +333,7 @@ class World {
   }
 
   private openOrClose(): void {
-    const key = this.chance.pick(KEYS);
+    const key = this.anyKey();
     this.note(`opens or closes ${key}`);
     if (this.opened.delete(key)) {
       this.page.close(key);
@@ -442,6 +453,32 @@ class World {
         assert.equal(status, 'failed', 'the outbox is empty');
         if (content.startsWith(BAD) && !this.wasLeft.has(key)) assert.deepEqual([failure, detail], ['content_rejected', 'not this'], 'it says why');
       }
+    }
+  }
+
+  /** What is read is read, here and at the service, and no mark says otherwise. */
+  private async checkRead(): Promise<void> {
+    const { client, server } = this;
+    const read = KEYS.filter((key) => !this.isLeft(key) && server.visible(ME, this.conversationOf(key)).length > 0);
+    for (const key of read) client.markRead(key);
+    await this.time.pass(10_000);
+    for (const key of read) {
+      const { unread, markedUnread } = server.row(ME, this.conversationOf(key)!);
+      assert.deepEqual([key, unread, markedUnread], [key, 0, false], 'it is read');
+      const shown = client.conversation(key)!;
+      assert.deepEqual([key, shown.unread, shown.markedUnread], [key, 0, false], 'it is shown as read');
+    }
+  }
+
+  /** What is shown has no gap, at any time, once it is loaded. */
+  private checkGaps(): void {
+    for (const key of this.opened) {
+      const { items, loaded } = this.client.chats(key);
+      const shown = new Set(items.map(({ id }) => id as number | null).filter((id) => id !== null));
+      const ends = [Math.min(...shown), Math.max(...shown)] as const;
+      if (!loaded || this.isLeft(key)) continue;
+      const missing = this.server.visible(ME, this.conversationOf(key)).filter(({ id }) => id > ends[0] && id < ends[1] && !shown.has(id));
+      assert.deepEqual(missing.map(({ id }) => id), [], 'no gap in what is shown');
     }
   }
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import type { ConversationId, GroupKey } from '../../miniprogram/imkit/core/index';
 import { Desk, LI, ME } from './desk';
 
 /** LI has written, and the conversation is open. */
@@ -72,4 +73,47 @@ test('chats that were cleared elsewhere are gone, also if their row is not known
   desk.client.open(LI);
   await time.pass(3000);
   assert.deepEqual(desk.client.chats(LI).items, []);
+});
+
+test('a group that one left and came back to is loaded anew, also if nothing told of the leaving', async () => {
+  const desk = new Desk();
+  const { server, client, time } = desk;
+  const group = server.group(LI, 'climbing', [ME, 3]);
+  server.say(LI, group.id, 'a secret', 'first');
+  await desk.online();
+  client.hide();
+  // More than the service replays.
+  for (let count = 0; count < 50; count += 1) server.store(LI, ME, `${count}`, `${count}`);
+  server.leave(group, ME);
+  client.show();
+  await time.pass(5000);
+  const key: GroupKey = `g${group.id as ConversationId}`;
+  client.open(key);
+  await time.pass(1000);
+  assert.equal(client.conversation(key)?.left, true);
+  const words = () => client.chats(key).items.filter(({ kind }) => kind !== 'system').map(({ content }) => content);
+  assert.deepEqual(words(), ['a secret']);
+  server.recall(group.chats.find(({ content }) => content === 'a secret')!);
+  for (let count = 0; count < 10; count += 1) server.say(3, group.id, `unseen ${count}`, `unseen-${count}`);
+  server.join(group, [ME]);
+  for (let count = 0; count < 10; count += 1) server.say(3, group.id, `seen ${count}`, `seen-${count}`);
+  await time.pass(3000);
+  while (client.chats(key).hasMore) await Promise.all([client.loadOlder(key), time.pass(1000)]);
+  assert.deepEqual(words(), ['', ...Array.from({ length: 10 }, (_, count) => `seen ${count}`)]);
+});
+
+test('a group that one left and came back to is counted anew, also if nothing told of the leaving', async () => {
+  const desk = new Desk();
+  const { server, client, time } = desk;
+  const group = server.group(LI, 'climbing', [ME, 3]);
+  await desk.online();
+  client.hide();
+  for (let count = 0; count < 50; count += 1) server.store(LI, ME, `${count}`, `${count}`);
+  server.say(LI, group.id, 'hello', 'first');
+  server.leave(group, ME);
+  client.show();
+  await time.pass(5000);
+  server.join(group, [ME]);
+  await time.pass(3000);
+  assert.equal(client.conversations().find(({ kind }) => kind === 'group')?.unread, 1);
 });

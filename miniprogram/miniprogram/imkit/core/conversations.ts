@@ -211,5 +211,8 @@ export const unreadOf = (row: Row): number => Math.min(row.unread + row.since.le
 /** A row that is not in the list. How far it is hidden is not known: its next chat brings it back, or a page. */
 const hide = (row: Row): Row => ({ ...row, hiddenUpTo: Infinity as ChatId });
 
+/** Whether it is not in the list, and may have been left. */
+export const isGone = ({ left, hiddenUpTo }: Row): boolean => left || hiddenUpTo === Infinity;
+
 const after = (ids: readonly ChatId[], mark: ChatId | 0): readonly ChatId[] =>
   ids.filter((id) => id > mark);

@@ -48,12 +48,13 @@ export const request = async (
   } catch {
     throw new ImError('network', 0, 0);
   }
-  const { status } = answered;
+  const { status, headers } = answered;
   const answer = parse(answered.body);
   if (status >= 200 && status < 300) return answer;
   // A proxy's 502 or 504 is as temporary as the service's 503.
   const passes = status === 429 || status > 500;
-  throw new ImError(text(field(answer, 'code')) ?? `http_${status}`, status, passes ? retryAfter(answered.headers) : null);
+  const seconds = Number(/"retry-after":"(\d+)/i.exec(toJson(headers))?.[1]);
+  throw new ImError(text(field(answer, 'code')) ?? `http_${status}`, status, passes ? seconds * 1000 || 1000 : null);
 };
 
 /** Reads an answer, or throws `unreadable_answer`. */
@@ -62,7 +63,3 @@ export const readable = <T>(read: Reader<T>, json: unknown): T => {
   if (value === undefined) throw new ImError('unreadable_answer', 200, null);
   return value;
 };
-
-/** Milliseconds. */
-const retryAfter = (headers: Readonly<Record<string, string>>): number =>
-  Number(/"retry-after":"(\d+)/i.exec(toJson(headers))?.[1]) * 1000 || 1000;

@@ -1,6 +1,6 @@
 // Loads lists and chats over HTTP, and merges them into the model.
 
-import type { Asked } from './conversations';
+import { isGone, type Asked } from './conversations';
 import type { Route } from './http';
 import { groupId, keyOf, toKey } from './keys';
 import type { Load } from './loads';
@@ -62,7 +62,8 @@ export const createLoading = (
 
   /** The page of chats before `before`; or what is missing, or the newest page. */
   const loadChats = async (key: ConversationKey, before: ChatId | 0 = 0): Promise<void> => {
-    if (!rows.has(key)) await loadRow(key);
+    const known = rows.get(key);
+    if (!known || isGone(known)) await loadRow(key);
     const row = rows.get(key);
     const log = model.log(key);
     // Otherwise nobody has written yet.

@@ -1,7 +1,7 @@
 // The state of one account: conversations, chats, unsent chats, presence.
 
 import { createChatLog, type ChatLog } from './chatlog';
-import { createConversations } from './conversations';
+import { createConversations, isGone } from './conversations';
 import { keyOf, keyOfChat } from './keys';
 import { MOST_CLOSED, MOST_SAVED_CHATS, TYPING_MS } from './limits';
 import { createOutbox } from './outbox';
@@ -191,7 +191,7 @@ export const createModel = (
         if (log) log.clear(clearedUpTo);
         else vault.forgetLog(key);
       }
-      return known && !known.left && !(clearedUpTo && row.unread) ? undefined : key;
+      return known && !isGone(known) && !(clearedUpTo && row.unread) ? undefined : key;
     },
 
     /** Adds pages to a log that is still the one for which they were asked. */

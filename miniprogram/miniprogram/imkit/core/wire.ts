@@ -82,10 +82,7 @@ const count: Reader<number> = (json) => (json === 0 || isId(json) ? json : undef
 const id = ((json) => (isId(json) ? json : undefined)) as Reader<never>;
 
 /** A date's text on the wire, a number in storage. */
-const time: Reader<number> = (json) => {
-  const ms = json ? +new Date(json as string) : NaN;
-  return Number.isNaN(ms) ? undefined : ms;
-};
+const time: Reader<number> = (json) => +new Date(json as string) || undefined;
 
 /** Uses `otherwise` if a value is absent or invalid. */
 const or = <T, U>(read: Reader<T>, otherwise: U): Reader<T | U> => (json) => read(json) ?? otherwise;

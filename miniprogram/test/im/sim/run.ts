@@ -73,6 +73,8 @@ class World {
   private page!: Page;
   private session: Session;
   private count = 0;
+  /** The faults have ended. */
+  private calm = false;
 
   constructor(
     private readonly create: typeof createClient,
@@ -124,7 +126,7 @@ class World {
     else if (at < 0.67) this.otherDevice();
     else if (at < 0.68) this.server.strange(ME);
     else if (at < 0.73) this.takeBack();
-    else if (at < 0.77) this.arrange();
+    else if (at < 0.76) this.arrange();
     else if (at < 0.79) this.regroup();
     else if (at < 0.8) this.server.decide();
     else if (this.weather.rough) this.trouble();
@@ -148,9 +150,13 @@ class World {
         break;
       case 2:
       case 3:
-        this.note('app killed');
-        app.kill();
-        this.launch();
+        this.restart();
+        // And again, maybe before what was missed is loaded.
+        if (chance.is(0.3)) {
+          this.time.after(chance.below(25_000), () => {
+            if (!this.calm) this.restart();
+          });
+        }
         break;
       case 4:
         this.note('session ends');
@@ -189,6 +195,20 @@ class World {
       this.note('show');
       this.client.show();
     }
+  }
+
+  /** The app is killed and comes back, maybe to the pages that it showed. */
+  private restart(): void {
+    this.note('app killed');
+    this.app.kill();
+    const pages = this.chance.is(0.6) ? [...this.opened] : [];
+    this.launch();
+    for (const key of pages) this.open(key);
+  }
+
+  private open(key: ConversationKey): void {
+    this.opened.add(key);
+    this.page.open(key);
   }
 
   private launch(): void {
@@ -307,18 +327,18 @@ class World {
 
   /** One leaves a group, or comes back; or it is renamed. */
   private regroup(): void {
-    const { chance, server } = this;
-    const key = chance.pick(GROUPS);
+    const { chance, server, favourite } = this;
+    const key = typeof favourite === 'string' && chance.is(0.6) ? favourite : chance.pick(GROUPS);
     const group = this.conversationOf(key)!;
     this.note(`regroups ${key}`);
     if (chance.is(0.4)) server.rename(group, `title ${(this.count += 1)}`);
     else if (this.isLeft(key)) {
       // Of which one is not told.
       const chats = server.visible(ME, group).filter(({ kind }) => kind !== 'system');
-      if (chats.length > 0) server.recall(chance.pick(chats));
+      for (let many = chance.below(4); many > 0 && chats.length > 0; many -= 1) server.recall(chance.pick(chats));
       server.join(group, [ME]);
     }
-    else if (chance.is(0.5)) {
+    else if (chance.is(0.8)) {
       this.wasLeft.add(key);
       server.leave(group, ME);
     }
@@ -338,8 +358,7 @@ class World {
     if (this.opened.delete(key)) {
       this.page.close(key);
     } else {
-      this.opened.add(key);
-      this.page.open(key);
+      this.open(key);
     }
   }
 
@@ -363,6 +382,7 @@ class World {
   private async calmDown(): Promise<void> {
     const { app, server, client, weather } = this;
     this.note('calm');
+    this.calm = true;
     app.faults = CALM;
     server.busy = 0;
     server.up = true;
@@ -461,7 +481,12 @@ class World {
     const { client, server } = this;
     const read = KEYS.filter((key) => !this.isLeft(key) && server.visible(ME, this.conversationOf(key)).length > 0);
     for (const key of read) client.markRead(key);
-    await this.time.pass(10_000);
+    await this.time.pass(5000);
+    // On another device: then the mark alone says so.
+    for (const key of read) server.keep(ME, this.conversationOf(key)!, { markedUnread: true });
+    await this.time.pass(1000);
+    for (const key of read) client.markRead(key);
+    await this.time.pass(5000);
     for (const key of read) {
       const { unread, markedUnread } = server.row(ME, this.conversationOf(key)!);
       assert.deepEqual([key, unread, markedUnread], [key, 0, false], 'it is read');

@@ -5,6 +5,8 @@ import { test } from 'node:test';
 
 import type { ConversationId, GroupKey } from '../../miniprogram/imkit/core/index';
 import { Desk, LI, ME } from './desk';
+import type { App } from './sim/phone';
+import type { VirtualTime } from './sim/time';
 
 /** LI has written, and the conversation is open. */
 async function talking(): Promise<Desk> {
@@ -15,6 +17,22 @@ async function talking(): Promise<Desk> {
   await desk.time.pass(1000);
   assert.equal(desk.client.conversations().length, 1);
   return desk;
+}
+
+/** Frames of the next sockets take longer than answers, by `ms`. */
+function later(app: App, time: VirtualTime): { ms: number } {
+  const delay = { ms: 0 };
+  const { connect } = app;
+  app.connect = (url, protocols, handlers) =>
+    connect(url, protocols, {
+      ...handlers,
+      message: (text) => {
+        time.after(delay.ms, () => {
+          handlers.message(text);
+        });
+      },
+    });
+  return delay;
 }
 
 const last = ({ server }: Desk): number => server.conversation(ME, LI)!.chats.slice(-1)[0]!.id;
@@ -42,16 +60,12 @@ test('a chat brings a hidden conversation back, also if its row has the chat fir
   await time.pass(3000);
   app.kill();
   desk.launch();
-  // Its row is not stored. Events take longer than answers.
-  const late = desk.app;
-  const { connect } = late;
-  let delay = 0;
-  late.connect = (url, protocols, handlers) =>
-    connect(url, protocols, { ...handlers, message: (text) => time.after(delay, () => { handlers.message(text); }) });
+  // Its row is not stored.
+  const delay = later(desk.app, time);
   desk.client.hide();
   desk.client.show();
   await desk.online();
-  delay = 3000;
+  delay.ms = 3000;
   server.store(LI, ME, 'and again', 'again');
   desk.client.open(LI);
   await time.pass(1000);
@@ -116,4 +130,30 @@ test('a group that one left and came back to is counted anew, also if nothing to
   server.join(group, [ME]);
   await time.pass(3000);
   assert.equal(client.conversations().find(({ kind }) => kind === 'group')?.unread, 1);
+});
+
+test('a group that one left and came back to is loaded anew, also if its row tells of it before the event', async () => {
+  const desk = new Desk();
+  const { server, client, time, app } = desk;
+  const group = server.group(LI, 'climbing', [ME, 3]);
+  server.say(LI, group.id, 'a secret', 'first');
+  await desk.online();
+  const key: GroupKey = `g${group.id as ConversationId}`;
+  client.open(key);
+  await time.pass(1000);
+  const delay = later(app, time);
+  client.hide();
+  client.show();
+  await desk.online();
+  server.leave(group, ME);
+  await time.pass(1000);
+  assert.equal(client.conversation(key)?.left, true);
+  server.recall(group.chats.find(({ content }) => content === 'a secret')!);
+  delay.ms = 3000;
+  server.join(group, [ME]);
+  for (let count = 0; count < 10; count += 1) server.say(3, group.id, `${count}`, `${count}`);
+  await Promise.all([client.refreshConversations(), time.pass(10_000)]);
+  while (client.chats(key).hasMore) await Promise.all([client.loadOlder(key), time.pass(1000)]);
+  assert.ok(client.chats(key).items.every(({ content }) => content !== 'a secret'));
+  assert.equal(client.chats(key).items.filter(({ recalled }) => recalled).length, 1);
 });

@@ -77,7 +77,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'a lost read mark is not repeated',
     file: 'loading.ts',
-    right: 'if (known && known > readUpTo)',
+    right: 'if (known && known.readUpTo > readUpTo)',
     wrong: 'if (false)',
   },
   {
@@ -95,7 +95,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'an answered send stays in the outbox',
     file: 'model.ts',
-    right: 'outbox.settle(chat.clientMsgId);',
+    right: 'outbox.answer(chat.clientMsgId, null);',
     wrong: 'void 0;',
   },
   {

@@ -50,7 +50,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
     const fresh = toRow({ ...from, countedTo: from.position });
     if (!row) {
       // Only pages say that it is in the list.
-      put(listed ? fresh : hide(fresh));
+      put(listed ? fresh : { ...fresh, hiddenUpTo: Infinity as ChatId });
       return true;
     }
     if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;
@@ -169,14 +169,14 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
     /** The page before `before`, ignored if the list ends elsewhere by now. With 0, the newest page. Returns rows to ask for again. */
     addPage: ({ conversations, pinned, hasMore: more, unreadTotal }: Page, before: ChatId | 0, asked: Asked): ConversationRow[] => {
       if (before && before !== pagedTo) return [];
-      const last = lastOf(conversations)?.position ?? before;
       const all = [...pinned, ...conversations];
+      const last = lastOf(conversations)?.position ?? before;
       const listed = new Map(all.map((row) => [keyOf(row), row]));
       if (!before) {
         for (const [key, row] of rows) {
           if (listed.has(key)) continue;
           // On this page, had it not been hidden or left.
-          if (asked.get(key) === row && (!more || row.position > last)) put(hide(row));
+          if (asked.get(key) === row && (!more || row.position > last)) put({ ...row, hiddenUpTo: Infinity as ChatId });
           else if (stale && row.position < last) rows.delete(key);
         }
         if (stale) pagedTo = 0;
@@ -198,9 +198,11 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       const mine = userId === me;
       const who = mine ? 'readUpTo' : 'peerReadUpTo';
       if (upTo <= row[who]) return;
-      const unread = upTo >= row.countedTo ? 0 : row.unread;
-      const since = after(row.since, upTo);
-      put({ ...row, [who]: upTo, ...(mine && { unread, since }) });
+      put({
+        ...row,
+        [who]: upTo,
+        ...(mine && { unread: upTo >= row.countedTo ? 0 : row.unread, since: after(row.since, upTo) }),
+      });
     },
   };
 };
@@ -208,10 +210,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
 /** Unread chats: 100 means more. */
 export const unreadOf = (row: Row): number => Math.min(row.unread + row.since.length, MOST_UNREAD);
 
-/** A row that is not in the list. How far it is hidden is not known: its next chat brings it back, or a page. */
-const hide = (row: Row): Row => ({ ...row, hiddenUpTo: Infinity as ChatId });
-
-/** Whether it is not in the list, and may have been left. */
+/** Whether it is not in the list, and may have been left. Its next chat brings it back, or a page. */
 export const isGone = ({ left, hiddenUpTo }: Row): boolean => left || hiddenUpTo === Infinity;
 
 const after = (ids: readonly ChatId[], mark: ChatId | 0): readonly ChatId[] =>

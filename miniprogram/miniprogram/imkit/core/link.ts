@@ -235,13 +235,11 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
       cancel();
       if (session === undefined) {
         wait();
-      } else if (session === null) {
-        stopped = 'signed_out';
-      } else if (!owner.signedIn(session)) {
-        stopped = 'other_account';
-      } else {
+      } else if (session && owner.signedIn(session)) {
         needsLogin = false;
         loginAt = clock.now();
+      } else {
+        stopped = session ? 'other_account' : 'signed_out';
       }
       advance();
     };

@@ -33,13 +33,18 @@ export const createLoading = (
     const asked = new Map(rows);
     return obtain(route, read, (answer) => {
       for (const row of [...answer.pinned, ...answer.conversations]) {
-        const { id, peer, readUpTo } = row;
+        const { id, peer, readUpTo, left } = row;
         const key = keyOf(row);
         if (peer) model.setPresence(peer.id, peer);
         touchChats(key);
         // A read mark has no answer: if the service does not have it, it was lost.
-        const known = rows.get(key)?.readUpTo;
-        if (known && known > readUpTo) marks.set(id, known);
+        const known = rows.get(key);
+        if (known && known.readUpTo > readUpTo) marks.set(id, known.readUpTo as ChatId);
+        // Nobody was told what became of its chats in between.
+        if (known?.left && !left) {
+          model.forget(key);
+          want(`chats:${key}`);
+        }
       }
       for (const late of merge(answer, asked)) want(`row:${keyOf(late)}`);
       model.touch('list');

@@ -9,7 +9,7 @@ import type { Clock } from './platform';
 import { TEXT } from './saved';
 import type { ConversationKey, Presence, Session, UserId } from './types';
 import type { Vault } from './vault';
-import type { Chat, ConversationPart, Deleted } from './wire';
+import { toJson, type Chat, type ConversationPart, type Deleted } from './wire';
 
 /** What has changed since pages were last told. */
 const clean = () => ({
@@ -65,7 +65,7 @@ export const createModel = (
   };
 
   const settle = (chat: Chat): void => {
-    if (chat.userId === me) outbox.settle(chat.clientMsgId);
+    if (chat.userId === me) outbox.answer(chat.clientMsgId, null);
   };
 
   const typing = (key: ConversationKey, is: boolean): void => {
@@ -109,6 +109,7 @@ export const createModel = (
     touchChats,
     typing,
     save,
+    forget,
     isTyping: (key: ConversationKey) => typists.has(key),
 
     /** What has changed since the last call. */
@@ -202,9 +203,9 @@ export const createModel = (
     },
 
     setPresence: (userId: UserId, { online, lastSeenAt }: Presence): void => {
-      const known = presences.get(userId);
-      if (known?.online === online && known.lastSeenAt === lastSeenAt) return;
-      presences.set(userId, { online, lastSeenAt });
+      const now = { online, lastSeenAt };
+      if (toJson(presences.get(userId)) === toJson(now)) return;
+      presences.set(userId, now);
       dirty.presence.add(userId);
       touch('list');
     },

@@ -21,11 +21,6 @@ export const createOutbox = (
     save(entries);
   };
   const without = (entry: Outgoing) => entries.filter((one) => one !== entry);
-  /** The entry, which is no longer in flight. */
-  const take = (id: string): Outgoing | undefined => {
-    if (sending?.id === id) sending = null;
-    return entries.find((entry) => entry.id === id);
-  };
   const waits = ({ failure, held }: Outgoing): boolean => failure === null && !held;
 
   return {
@@ -80,17 +75,15 @@ export const createOutbox = (
       sending = entry;
     },
 
-    /** The service has the chat. Returns its conversation, if it was unsent. */
-    settle: (id: string): ConversationKey | undefined => {
-      const entry = take(id);
+    /**
+     * It was answered, or its file was. What the answer changes for good is in `part`; null: the service has the chat.
+     * Returns its conversation, if it was unsent.
+     */
+    answer: (id: string, part?: Partial<Outgoing> | null | false): ConversationKey | undefined => {
+      if (sending?.id === id) sending = null;
+      const entry = entries.find((one) => one.id === id);
       // Not stored at once: if this change is lost, the chat is sent again, which does no harm.
-      if (entry) entries = without(entry);
-      return entry?.peerId;
-    },
-
-    /** It was answered, or its file was. What the answer changes for good is in `part`. Returns its conversation. */
-    answer: (id: string, part?: Partial<Outgoing> | false): ConversationKey | undefined => {
-      const entry = take(id);
+      if (part === null && entry) entries = without(entry);
       if (part && entry?.failure === null) replace(entries.map((one) => (one === entry ? { ...one, ...part } : one)));
       return entry?.peerId;
     },

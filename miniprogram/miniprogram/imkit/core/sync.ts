@@ -149,13 +149,10 @@ export const createSync = (
     outlet.heard(chat);
   };
 
-  const touchIf = (key: ConversationKey | undefined): void => {
+  /** The service has decided about an unsent chat; null: it has it. */
+  const answer = (id: string, part?: Partial<Outgoing> | null | false): void => {
+    const key = outbox.answer(id, part);
     if (key) touchChats(key);
-  };
-
-  /** The service has decided about an unsent chat. */
-  const answer = (id: string, part?: Partial<Outgoing> | false): void => {
-    touchIf(outbox.answer(id, part));
   };
 
   /** The kinds of events. One that is unknown, or unreadable, only takes its number. */
@@ -210,7 +207,7 @@ export const createSync = (
     sent: ({ seq, clientMsgId, chat }) => {
       // The answer to a repeat is not added here: the timeline has brought it, or a page will, without a gap before it.
       if (timeline.step(seq) && chat) add(chat);
-      touchIf(outbox.settle(clientMsgId));
+      answer(clientMsgId, null);
       applied();
     },
 

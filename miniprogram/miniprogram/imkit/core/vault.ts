@@ -56,9 +56,9 @@ export const createVault = (
       let chats = log.chats.slice(-MOST_SAVED_CHATS);
       while (toJson(chats).length > MOST_SAVED_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
       // First the name, then the chats: without its name a log would never be removed.
-      const others = logs.filter((other) => other !== key);
-      forget(others.slice(0, 1 - MOST_SAVED_LOGS));
-      logs = [...others.slice(1 - MOST_SAVED_LOGS), key];
+      logs = [...logs.filter((other) => other !== key), key];
+      forget(logs.slice(0, -MOST_SAVED_LOGS));
+      logs = logs.slice(-MOST_SAVED_LOGS);
       const hasMore = log.hasMore || chats.length < log.chats.length;
       if (write('logs', logs)) write(`log.${key}`, { ...log, chats, hasMore });
       // Making room may have removed this log's name.

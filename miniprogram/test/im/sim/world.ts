@@ -119,13 +119,7 @@ export class World {
         break;
       case 2:
       case 3:
-        this.restart();
-        // And again, maybe before what was missed is loaded.
-        if (chance.is(0.3)) {
-          this.time.after(chance.below(25_000), () => {
-            if (!this.calm) this.restart();
-          });
-        }
+        this.restart(chance.is(0.6));
         break;
       case 4:
         this.note('session ends');
@@ -150,6 +144,7 @@ export class World {
         break;
       case 8:
         for (let many = chance.below(60); many > 0; many -= 1) this.peerWrites();
+        if (chance.is(0.5)) this.comeBack();
         break;
       default:
         this.hideOrShow();
@@ -166,16 +161,38 @@ export class World {
     }
   }
 
-  /** The app is killed and comes back, maybe to the pages that it showed. */
-  private restart(): void {
+  /** The app is killed and comes back, with the pages that it showed or without. */
+  private restart(withPages: boolean): void {
     this.note('app killed');
     this.app.kill();
-    const pages = this.chance.is(0.6) ? [...this.opened] : [];
+    const pages = withPages ? [...this.opened] : [];
     this.launch();
     for (const key of pages) this.open(key);
   }
 
+  /** A busy conversation is opened some time after a start, and the app killed again, maybe before all is loaded. */
+  private comeBack(): void {
+    const { chance, favourite } = this;
+    this.restart(false);
+    for (let many = 12; many > 0; many -= 1) this.peerWrites(favourite);
+    this.later(chance.below(25_000), () => {
+      this.open(favourite);
+      this.peerWrites(favourite);
+      this.later(chance.below(8000), () => {
+        this.restart(true);
+      });
+    });
+  }
+
+  /** Something that happens unless the faults have ended by then. */
+  private later(ms: number, run: () => void): void {
+    this.time.after(ms, () => {
+      if (!this.calm) run();
+    });
+  }
+
   private open(key: ConversationKey): void {
+    if (this.opened.has(key)) return;
     this.opened.add(key);
     this.page.open(key);
   }
@@ -231,10 +248,9 @@ export class World {
     return typeof key === 'number' ? this.server.conversation(ME, key) : this.server.byId(Number(key.slice(1)));
   }
 
-  private peerWrites(): void {
+  private peerWrites(key = this.chance.is(0.4) ? this.favourite : this.chance.pick([...PEERS.slice(0, 3), ...GROUPS])): void {
     const { chance, server } = this;
     const number = (this.count += 1);
-    const key = chance.is(0.4) ? this.favourite : chance.pick([...PEERS.slice(0, 3), ...GROUPS]);
     if (typeof key === 'number') {
       const peer = key;
       const old = chance.pick(server.conversation(peer, ME)?.chats ?? [null]);
@@ -360,6 +376,8 @@ export class World {
     client.show();
     this.disk.room = Infinity;
     await this.time.pass(120_000);
+    // These lines are told live, and nothing is loaded after them.
+    for (const key of GROUPS) server.rename(this.conversationOf(key)!, 'the end');
     server.decide();
     await this.time.pass(5000);
     if (weather.faults.drop > 0) {

@@ -152,7 +152,7 @@ test('a login by WeChat names the mini program, if it is told which', async () =
   const { app, session } = new Desk();
   const bodies: unknown[] = [];
   app.request = ({ url, body }) => {
-    bodies.push(url, JSON.parse(String(body)));
+    bodies.push(url, JSON.parse(body as string));
     return Promise.resolve({ status: 200, headers: {}, body: JSON.stringify(session) });
   };
   assert.deepEqual(await core.loginWechat(app, 'http://server', 'a code'), session);

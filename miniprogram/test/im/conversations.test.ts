@@ -22,7 +22,7 @@ async function talking(): Promise<Desk> {
 /** Frames of the next sockets take longer than answers, by `ms`. */
 function later(app: App, time: VirtualTime): { ms: number } {
   const delay = { ms: 0 };
-  const { connect } = app;
+  const connect = app.connect.bind(app);
   app.connect = (url, protocols, handlers) =>
     connect(url, protocols, {
       ...handlers,

@@ -7,6 +7,7 @@ export const TAGS: ReadonlySet<string> = new Set([
   'input',
   'page-meta',
   'scroll-view',
+  'switch',
   'text',
   'textarea',
   'view',

@@ -41,6 +41,14 @@ function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   return at?.__wxElement;
 }
 
+/** Whether this element, or one around it, listens for long presses. */
+function listensForPress(node: Hosting | null): boolean {
+  for (let at = node; at; at = at.parentNode as Hosting | null) {
+    if (at.__wxElement?._$eventTarget?.listeners?.longpress) return true;
+  }
+  return false;
+}
+
 export function listenToGestures(backend: Backend): void {
   let isLongPressed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -74,14 +82,12 @@ export function listenToGestures(backend: Backend): void {
     Event.dispatchEvent(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
   });
 
-  const press = (event: PointerEvent) => {
+  const press = (event: MouseEvent) => {
     const node = event.target as Hosting | null;
     const host = hostOf(node);
     if (!host) return;
     // A long press replaces the tap only if something listens for it.
-    for (let at: Hosting | null = node; at; at = at.parentNode) {
-      if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true;
-    }
+    if (listensForPress(node)) isLongPressed = true;
     const detail = { x: event.clientX, y: event.clientY };
     const points = touches(event);
     const options = { originalEvent: event, bubbles: true, composed: true, capturePhase: true };
@@ -97,7 +103,8 @@ export function listenToGestures(backend: Backend): void {
       isLongPressed = false;
       start = event;
       clearTimeout(timer);
-      timer = setTimeout(press, LONG_PRESS_MS, event);
+      // The other buttons of a mouse have a menu at once.
+      if (event.button === 0) timer = setTimeout(press, LONG_PRESS_MS, event);
     },
     true,
   );
@@ -111,8 +118,13 @@ export function listenToGestures(backend: Backend): void {
   );
   document.addEventListener('pointerup', cancel, true);
   document.addEventListener('pointercancel', cancel, true);
-  // On a long press, phones' browsers show a menu of their own over the page's.
+  // On a long press, phones' browsers show a menu of their own over the page's. A mouse has its right button for a long
+  // press, and a keyboard the key for menus: then the event is at the element with the focus.
   document.addEventListener('contextmenu', (event) => {
-    if (isLongPressed) event.preventDefault();
+    const isPressed = isLongPressed;
+    if (!isPressed && listensForPress(event.target as Hosting | null)) press(event);
+    if (isPressed || isLongPressed) event.preventDefault();
+    // No click ends this press.
+    isLongPressed = isPressed;
   });
 }

@@ -66,12 +66,21 @@ export interface ConversationRow {
   readonly name: string;
   readonly avatarUrl: string;
   readonly online: boolean;
+  readonly pinned: boolean;
+  readonly muted: boolean;
+  /** Before the preview, in red: a draft, or that somebody calls one by name. */
+  readonly mark: string;
   readonly preview: string;
   readonly isTyping: boolean;
-  readonly hasFailed: boolean;
+  /** Of the newest unsent chat: it is shown as a sign before the preview. */
+  readonly unsent: '' | 'waiting' | 'failed';
   readonly time: string;
   /** Empty, `1` to `99`, or `99+`. */
   readonly unread: string;
+  /** Something is unread, but no number is shown: it is muted, or was marked by hand. */
+  readonly hasDot: boolean;
+  /** What a screen reader says. */
+  readonly label: string;
 }
 
 export function conversationRow(
@@ -80,24 +89,45 @@ export function conversationRow(
   now: number,
   say: Texts,
 ): ConversationRow {
-  const { key, peer, lastChat, unsent, kind } = conversation;
-  const hasFailed = unsent?.status === 'failed';
-  const mark = hasFailed ? say.conversations.failed : say.conversations.unsent;
-  const words = lastChat?.recalled ? (lastChat.mine ? say.chat.you : lastChat.userName) + say.chat.hasRecalled : lastChat?.content;
-  const isSaid = kind === 'group' && lastChat && !lastChat.mine && !lastChat.recalled && lastChat.kind !== 'system';
-  const last = (isSaid ? `${lastChat.userName}: ` : '') + (words ?? '');
+  const { key, peer, lastChat, unsent, unread, mentioned, draft, pinned, muted, markedUnread } = conversation;
+  const count = badge(unread);
+  const isDraft = !mentioned && !!draft;
+  const mark = mentioned ? say.list.mentioned : isDraft ? say.list.draft : '';
+  const heap = muted && count && !mentioned ? say.list.count(count) : '';
+  const words = isDraft ? draft : unsent ? unsent.content : heap + lastWords(conversation, say);
+  const name = titleOf(conversation, say);
+  const preview = isTyping ? say.conversations.typing : words;
+  const time = shortTime(unsent?.time ?? lastChat?.time ?? now, now, say);
+  const hasDot = muted ? count !== '' || markedUnread : markedUnread && count === '';
+  const state = !unsent || isDraft ? '' : unsent.status === 'failed' ? 'failed' : 'waiting';
+  const sayState = { '': '', failed: say.conversations.failed, waiting: say.conversations.unsent }[state];
+  const signs = [muted ? say.list.muted : '', hasDot ? say.list.hasUnread : muted ? '' : count && say.list.count(count).trim()];
   return {
     key,
     peerId: peer?.id ?? 0,
-    name: titleOf(conversation, say),
+    name,
     avatarUrl: conversation.avatarUrl ?? '',
     online: peer?.online === true,
-    preview: isTyping ? say.conversations.typing : unsent ? mark + unsent.content : last,
+    pinned,
+    muted,
+    mark: isTyping ? '' : mark,
+    preview,
     isTyping,
-    hasFailed,
-    time: shortTime(unsent?.time ?? lastChat?.time ?? now, now, say),
-    unread: badge(conversation.unread),
+    unsent: isTyping ? '' : state,
+    time: lastChat || unsent ? time : '',
+    unread: muted ? '' : count,
+    hasDot,
+    label: [name, ...signs, sayState + mark + preview, time].filter((part) => part !== '').join('，'),
   };
+}
+
+/** What the last chat says, with its sender in a group. */
+function lastWords({ lastChat, kind }: Conversation, say: Texts): string {
+  if (!lastChat) return '';
+  const { mine, userName, recalled, content } = lastChat;
+  if (recalled) return (mine ? say.chat.you : userName) + say.chat.hasRecalled;
+  const isSaid = kind === 'group' && !mine && lastChat.kind !== 'system';
+  return (isSaid ? `${userName}: ` : '') + content;
 }
 
 /** The name of the other side, or of the group. */

@@ -6,6 +6,7 @@ import { button, buttonProperties } from './button';
 import { attribute, definePart, type Setup } from './define';
 import { field, fieldProperties, textareaProperties } from './field';
 import { scrollView, scrollViewProperties } from './scroll-view';
+import { switcher, switchProperties } from './switch';
 
 const plain: Setup = () => ({});
 
@@ -48,4 +49,5 @@ export function defineParts(space: glassEasel.ComponentSpace): void {
   definePart(space, 'input', { ...fieldProperties, password: Boolean }, field('input'));
   definePart(space, 'textarea', textareaProperties, field('textarea'));
   definePart(space, 'scroll-view', scrollViewProperties, scrollView);
+  definePart(space, 'switch', switchProperties, switcher);
 }

@@ -1,0 +1,88 @@
+// The profile page of a person. Emits `write` with `{userId}`, and `title`, the name.
+
+import { complain } from '../../complain';
+import { ImError, toUserId, type ImClient, type UserId } from '../../core/index';
+import { client } from '../../current';
+import { block, isBlocked, meet, unblock } from '../../people';
+import { sayError, texts } from '../../texts/index';
+
+const say = texts();
+
+Component({
+  properties: {
+    userId: String,
+  },
+
+  data: {
+    say: say.person,
+    retry: say.info.notLoaded,
+    id: 0,
+    name: '',
+    avatarUrl: '',
+    isMe: false,
+    isBlocked: false,
+    /** Why nothing is shown. */
+    failure: '',
+    canRetry: false,
+  },
+
+  lifetimes: {
+    attached() {
+      this.with((current, userId) => this.load(current, userId));
+    },
+  },
+
+  methods: {
+    /** Calls `run` with the client and the user. */
+    with(run: (current: ImClient, userId: UserId) => unknown) {
+      const current = client();
+      const userId = toUserId(this.data.userId);
+      if (current && userId !== null) void run(current, userId);
+    },
+
+    async load(current: ImClient, userId: UserId) {
+      const isMe = userId === current.me.id;
+      this.setData({ isMe, failure: '' });
+      try {
+        const { id, name, avatarUrl } = await meet(current, userId);
+        this.setData({ id, name, avatarUrl: avatarUrl ?? '' });
+        this.triggerEvent('title', { title: name });
+        if (!isMe) this.setData({ isBlocked: await isBlocked(current, userId) });
+      } catch (error) {
+        const isGone = error instanceof ImError && error.status === 404;
+        // What is shown stays.
+        if (this.data.name === '') {
+          this.setData({ failure: isGone ? say.person.notFound : sayError(error), canRetry: !isGone });
+        }
+      }
+    },
+
+    onRetry() {
+      this.with((current, userId) => this.load(current, userId));
+    },
+
+    onLook() {
+      const { avatarUrl } = this.data;
+      if (avatarUrl && wx.canIUse('previewImage')) void wx.previewImage({ urls: [avatarUrl] });
+    },
+
+    onWrite() {
+      this.with((_, userId) => {
+        this.triggerEvent('write', { userId });
+      });
+    },
+
+    onBlock({ detail }: WechatMiniprogram.SwitchChange) {
+      this.with(async (current, userId) => {
+        const { value } = detail;
+        // The switch has moved already: it moves back only if the page has had its value.
+        this.setData({ isBlocked: value });
+        if (!(await (value ? block(current, userId) : unblock(current, userId)))) this.setData({ isBlocked: !value });
+      });
+    },
+
+    onReport() {
+      this.with((current, userId) => complain(current, { reportedUserId: userId }));
+    },
+  },
+});

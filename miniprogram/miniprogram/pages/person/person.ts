@@ -1,0 +1,37 @@
+// The profile of a person, by `id` in the URL.
+
+import { toUserId } from '../../imkit/core/index';
+import { client } from '../../imkit/current';
+import { texts } from '../../imkit/texts/index';
+import { shareOf } from '../share';
+
+Page({
+  data: { userId: '', name: '' },
+
+  onLoad(options: Record<string, string | undefined>) {
+    const id = toUserId(options['id']);
+    if (!client() || id === null) void wx.reLaunch({ url: '/pages/conversations/conversations' });
+    else this.setData({ userId: String(id) });
+  },
+
+  onShow() {
+    void wx.setNavigationBarTitle({ title: texts().person.title });
+  },
+
+  onName({ detail }: WechatMiniprogram.CustomEvent<{ title: string }>) {
+    this.setData({ name: detail.title });
+  },
+
+  onWrite({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {
+    const url = `/pages/chat/chat?peer=${detail.userId}`;
+    const pages = getCurrentPages();
+    const { route, options } = pages[pages.length - 2] ?? {};
+    // The chat from which the profile was opened is there already.
+    if (route === 'pages/chat/chat' && options?.['peer'] === String(detail.userId)) void wx.navigateBack();
+    else void wx.redirectTo({ url });
+  },
+
+  onShareAppMessage() {
+    return shareOf(this.data.userId, this.data.name);
+  },
+});

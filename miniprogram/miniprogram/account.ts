@@ -11,6 +11,7 @@ import {
 } from './imkit/core/index';
 import { client, show } from './imkit/current';
 import { platform } from './imkit/platform';
+import { offers } from './platform/offers';
 import { server } from './platform/server';
 
 /** How the user signed in: the app can do it again without asking. */
@@ -25,24 +26,61 @@ interface Kept {
 
 const KEY = 'account';
 
+/** Stored while the user has signed out by hand: then the app does not sign in by itself. */
+const LEFT = 'signedOut';
+
 /** Continues the stored session. False if nobody is signed in. */
 export function resume(): boolean {
-  const text = platform.storage.get(KEY);
-  if (text === undefined) return false;
-  const kept = JSON.parse(text) as Kept;
+  const account = kept();
   // A session is valid only at the service that gave it.
-  if (kept.server !== server()) return false;
-  begin(kept);
+  if (account?.server !== server()) return false;
+  begin(account);
   return true;
+}
+
+/** A sign-in without questions that is under way. */
+let entering: Promise<boolean> | null = null;
+
+/** Signs in by WeChat without asking, where the service offers that. False if the user has to sign in by hand. */
+export function enter(): Promise<boolean> {
+  if (client()) return Promise.resolve(true);
+  const forget = () => {
+    entering = null;
+  };
+  entering ??= enterQuietly().finally(forget);
+  return entering;
+}
+
+async function enterQuietly(): Promise<boolean> {
+  if (!wx.canIUse('login') || platform.storage.get(LEFT) !== undefined) return false;
+  try {
+    const { wechatLogin } = await offers(server());
+    if (wechatLogin) await signIn({ kind: 'wechat' });
+    return wechatLogin;
+  } catch {
+    // The sign-in page says why, and tries again.
+    return false;
+  }
+}
+
+/** How the user signed in; null if nobody has. */
+export function loginKind(): Login['kind'] | null {
+  return kept()?.login.kind ?? null;
+}
+
+/** The token of the session; empty if nobody is signed in. */
+export function token(): string {
+  return kept()?.session.token ?? '';
 }
 
 /** Signs in. Rejects with `ImError`, or if WeChat gives no code. */
 export async function signIn(login: Login): Promise<ImClient> {
   const at = server();
   const session = await logIn(at, login);
-  const kept: Kept = { server: at, login, session };
-  keep(kept);
-  return begin(kept);
+  const account: Kept = { server: at, login, session };
+  keep(account);
+  platform.storage.remove(LEFT);
+  return begin(account);
 }
 
 /** Ends the session here and at the service. Unsent chats wait for the next sign-in. */
@@ -50,22 +88,28 @@ export async function signOut(): Promise<void> {
   const leaving = client();
   show(null);
   platform.storage.remove(KEY);
+  platform.storage.set(LEFT, 'true');
   await leaving?.signOut('keep');
 }
 
-function begin(kept: Kept): ImClient {
+function kept(): Kept | null {
+  const text = platform.storage.get(KEY);
+  return text === undefined ? null : (JSON.parse(text) as Kept);
+}
+
+function begin(account: Kept): ImClient {
   client()?.stop();
   const started = createClient({
-    server: kept.server,
+    server: account.server,
     platform,
-    session: kept.session,
-    login: () => logInAgain(kept),
+    session: account.session,
+    login: () => logInAgain(account),
     // A browser does not stop a page that is hidden, as WeChat does.
     staysConnected: wx.getAccountInfoSync().miniProgram.appId === 'browser',
   });
   started.subscribe(({ session, connection }: Changes) => {
     if (client() !== started) return;
-    if (session) keep({ ...kept, session });
+    if (session) keep({ ...account, session });
     if (connection && started.connection.phase === 'stopped') leave(started.connection.reason);
   });
   show(started);
@@ -81,8 +125,8 @@ function leave(reason: string): void {
   void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
 }
 
-function keep(kept: Kept): void {
-  platform.storage.set(KEY, JSON.stringify(kept));
+function keep(account: Kept): void {
+  platform.storage.set(KEY, JSON.stringify(account));
 }
 
 async function logIn(at: string, login: Login): Promise<Session> {

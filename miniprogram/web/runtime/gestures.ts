@@ -41,6 +41,23 @@ function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   return at?.__wxElement;
 }
 
+let tapping = false;
+
+/** Whether a tap is being handled: some functions of `wx` may be called only then. */
+export function isTapping(): boolean {
+  return tapping;
+}
+
+/** Dispatches an event; a tap is one until its handlers have returned. */
+function dispatch(target: glassEasel.Element, event: glassEasel.Event<unknown>): void {
+  tapping = event.getEventName() === 'tap';
+  try {
+    Event.dispatchEvent(target, event);
+  } finally {
+    tapping = false;
+  }
+}
+
 /** Whether this element, or one around it, listens for long presses. */
 function listensForPress(node: Hosting | null): boolean {
   for (let at = node; at; at = at.parentNode as Hosting | null) {
@@ -63,7 +80,7 @@ export function listenToGestures(backend: Backend): void {
         ? { touches: touches(original), changedTouches: touches(original) }
         : {};
     const event = new Event(type, detail, { ...options, extraFields: extra });
-    Event.dispatchEvent(target, event);
+    dispatch(target, event);
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
   });
 
@@ -79,7 +96,7 @@ export function listenToGestures(backend: Backend): void {
     const host = event.detail === 0 ? hostOf(event.target as Hosting | null) : undefined;
     if (!host || (event.target as Element).closest('wx-button[disabled]')) return;
     const detail = { x: event.clientX, y: event.clientY };
-    Event.dispatchEvent(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
+    dispatch(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
   });
 
   const press = (event: MouseEvent) => {

@@ -76,7 +76,7 @@ export const en: Texts = {
     tooManyPinned: 'Too many chats are pinned',
     startGroup: 'New group',
     people: 'People',
-    conversations: 'Chats',
+    groups: 'Groups',
   },
 
   info: {
@@ -146,6 +146,16 @@ export const en: Texts = {
     shared: (name: string) => `Chat with ${name}`,
   },
 
+  update: {
+    question: 'A new version is ready. Restart now?',
+    restart: 'Restart',
+  },
+
+  introduce: {
+    offer: 'Set your picture and name, so that friends know you',
+    close: 'Later',
+  },
+
   notify: {
     offer: 'Notify me of a reply',
     hint: 'Away now: WeChat can tell you of a reply',
@@ -160,6 +170,7 @@ export const en: Texts = {
     prompt: 'Name',
     promptId: 'Number',
     idHint: 'This service has no search by name. Enter the number that is shown under “Me”',
+    retry: 'Try again',
     none: 'Nobody found',
     myself: 'You',
     id: 'Number',

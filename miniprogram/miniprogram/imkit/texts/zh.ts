@@ -72,7 +72,7 @@ export const zh = {
     tooManyPinned: '置顶的聊天太多了',
     startGroup: '发起群聊',
     people: '联系人',
-    conversations: '聊天记录',
+    groups: '群聊',
   },
 
   info: {
@@ -142,6 +142,16 @@ export const zh = {
     shared: (name: string) => `和${name}聊天`,
   },
 
+  update: {
+    question: '新版本已经准备好，是否重启应用？',
+    restart: '重启',
+  },
+
+  introduce: {
+    offer: '完善头像和名字，让朋友认出你',
+    close: '以后再说',
+  },
+
   notify: {
     offer: '有回复时通知我',
     hint: '对方不在线，回复后用微信通知你',
@@ -156,6 +166,7 @@ export const zh = {
     prompt: '输入对方的名字',
     promptId: '输入对方的编号',
     idHint: '这个服务不能按名字查找，请输入编号（在“我”里能看到）',
+    retry: '重试',
     none: '没有找到',
     myself: '自己',
     id: '编号',

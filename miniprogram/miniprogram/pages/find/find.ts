@@ -1,25 +1,42 @@
-// Finds people by the beginning of their name, or by their id if the service has no directory.
+// Finds people and conversations by a part of their name; people by their id if the service has no directory.
 
 import { client } from '../../imkit/current';
-import { ImError, toUserId, type User } from '../../imkit/core/index';
+import type { ConversationKey, ImClient } from '../../imkit/core/index';
+import { titleOf } from '../../imkit/lists/rows';
+import { findConversations, findPeople, together, TYPING_PAUSE_MS } from '../../imkit/lists/search';
+import { sayError, texts } from '../../imkit/texts/index';
 import { offers } from '../../platform/offers';
 import { server } from '../../platform/server';
-import { sayError, texts } from '../../imkit/texts/index';
-
-/** Milliseconds without a key before the search starts. */
-const TYPING_PAUSE_MS = 250;
 
 interface Person {
   id: number;
   name: string;
   avatarUrl: string;
-  isMe: boolean;
+  /** Under the name. */
+  note: string;
+}
+
+interface Found {
+  key: ConversationKey;
+  id: number;
+  name: string;
+  avatarUrl: string;
 }
 
 const say = texts();
 
 Page({
-  data: { say: say.find, byId: false, people: [] as Person[], isNone: false },
+  data: {
+    say: say.find,
+    list: say.list,
+    byId: false,
+    people: [] as Person[],
+    found: [] as Found[],
+    isNone: false,
+    isEmpty: true,
+    /** Why the service was not asked. */
+    failure: '',
+  },
 
   /** What was typed last: the answer to an earlier search is ignored. */
   typed: '',
@@ -44,6 +61,7 @@ Page({
 
   onInput({ detail }: WechatMiniprogram.Input) {
     this.typed = detail.value.trim();
+    this.look(this.typed);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.search(this.typed), TYPING_PAUSE_MS);
   },
@@ -53,38 +71,48 @@ Page({
     void this.search(this.typed);
   },
 
-  async search(text: string) {
-    const current = client();
-    if (!current) return;
-    try {
-      const found = text === '' ? [] : await this.look(text);
-      if (text !== this.typed) return;
-      const people = found.map(({ id, name, avatarUrl }) => {
-        return { id, name, avatarUrl: avatarUrl ?? '', isMe: id === current.me.id };
-      });
-      this.setData({ people, isNone: text !== '' && people.length === 0 });
-    } catch (error) {
-      if (text === this.typed) void wx.showToast({ title: sayError(error), icon: 'none' });
-    }
+  onRetry() {
+    void this.search(this.typed);
   },
 
-  async look(text: string): Promise<readonly User[]> {
+  /** Shows at once what is found on the phone. */
+  look(text: string) {
     const current = client();
-    if (!current) return [];
-    if (!this.data.byId) return current.findUsers(text);
-    const id = toUserId(text);
-    if (id === null) return [];
+    if (!current) return;
+    const conversations = text === '' ? [] : findConversations(current, text, say);
+    const people = conversations.flatMap(({ peer }) => (peer ? [personOf(current, peer)] : []));
+    const found = conversations.flatMap((each) => {
+      const { key, id, peer, avatarUrl } = each;
+      return peer ? [] : [{ key, id, name: titleOf(each, say), avatarUrl: avatarUrl ?? '' }];
+    });
+    this.setData({ people, found, isEmpty: text === '', isNone: false, failure: '' });
+  },
+
+  /** Adds the people whom the service finds. */
+  async search(text: string) {
+    const current = client();
+    if (!current || text === '') return;
+    this.setData({ failure: '' });
     try {
-      return [await current.user(id)];
+      const found = await findPeople(current, text, !this.data.byId);
+      if (text !== this.typed) return;
+      const people = [...together(this.data.people, found.map((user) => personOf(current, user)))];
+      this.setData({ people, isNone: people.length === 0 && this.data.found.length === 0 });
     } catch (error) {
-      // Without a directory the service does not show strangers: the first chat will show whether the user exists.
-      if (error instanceof ImError && error.status === 404) return [{ id, name: String(id), avatarUrl: null }];
-      throw error;
+      if (text === this.typed) this.setData({ failure: sayError(error) });
     }
   },
 
   onOpen({ currentTarget }: WechatMiniprogram.TouchEvent) {
-    const { peer } = currentTarget.dataset as { peer: number };
+    const { peer } = currentTarget.dataset as { peer: ConversationKey };
     void wx.redirectTo({ url: `/pages/chat/chat?peer=${peer}` });
   },
+
+  onGroup() {
+    void wx.redirectTo({ url: '/pages/pick/pick' });
+  },
 });
+
+function personOf({ me }: ImClient, { id, name, avatarUrl }: { id: number; name: string; avatarUrl: string | null }): Person {
+  return { id, name, avatarUrl: avatarUrl ?? '', note: id === me.id ? say.find.myself : `${say.find.id} ${id}` };
+}

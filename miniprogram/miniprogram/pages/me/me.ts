@@ -7,7 +7,7 @@ import { texts } from '../../imkit/texts/index';
 const say = texts();
 
 Page({
-  data: { say: say.me },
+  data: { say: say.me, blocks: say.person.blocks },
 
   onShow() {
     if (!client()) {
@@ -15,6 +15,10 @@ Page({
       return;
     }
     void wx.setNavigationBarTitle({ title: say.me.title });
+  },
+
+  onBlocks() {
+    void wx.navigateTo({ url: '/pages/blocked/blocked' });
   },
 
   async onSignOut() {

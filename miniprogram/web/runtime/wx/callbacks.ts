@@ -6,6 +6,16 @@ export interface Options {
   complete?: (result: object) => void;
 }
 
+/** A failure with a number, as some functions have them. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly errCode: number,
+  ) {
+    super(message);
+  }
+}
+
 type Async<Given, Result> = (options?: Given & Options) => Promise<Result & { errMsg: string }> | undefined;
 
 /** Makes a function of `wx` from one that returns its result or throws. */
@@ -20,6 +30,7 @@ export function answer<Given extends object, Result extends object>(
       .then((value) => ({ ...value, errMsg: `${name}:ok` }));
     const failed = (error: unknown) => ({
       errMsg: `${name}:fail ${error instanceof Error ? error.message : String(error)}`,
+      ...(error instanceof Refusal && { errCode: error.errCode }),
     });
     if (!success && !fail && !complete) {
       return result.catch((error: unknown) => {

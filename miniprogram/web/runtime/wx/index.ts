@@ -8,6 +8,7 @@ import { createDialogs } from './dialogs';
 import { connectSocket, onNetworkStatusChange, request } from './network';
 import { DECLARED, Privacy } from './privacy';
 import { getStorageSync, removeStorageSync, setStorageSync } from './storage';
+import { requestSubscribeMessage, subscriptionsSetting } from './subscribe';
 
 interface Target {
   url: string;
@@ -15,6 +16,16 @@ interface Target {
 
 /** The gate of the app. */
 export const privacy = new Privacy(DECLARED, !isLikeWechat);
+
+/** What only WeChat has: a login, and messages to who is away. */
+const LIKE_WECHAT = {
+  login: answer('login', () => ({ code: 'pretended' })),
+  requestSubscribeMessage,
+  getSetting: answer('getSetting', ({ withSubscriptions }: { withSubscriptions?: boolean }) => ({
+    authSetting: {},
+    ...(withSubscriptions && { subscriptionsSetting: subscriptionsSetting() }),
+  })),
+};
 
 export function createWx(router: Router) {
   const go = (name: string, open: (url: string) => boolean) =>
@@ -84,10 +95,23 @@ export function createWx(router: Router) {
         return { data: await response.arrayBuffer() };
       }),
     }),
+    ...(isLikeWechat && LIKE_WECHAT),
+    hideShareMenu: answer('hideShareMenu', () => ({})),
+    /** A browser always has the newest version. */
+    getUpdateManager: () => ({
+      onCheckForUpdate: (listener: (result: { hasUpdate: boolean }) => void) => {
+        setTimeout(listener, 0, { hasUpdate: false });
+      },
+      onUpdateReady: () => undefined,
+      onUpdateFailed: () => undefined,
+      applyUpdate: () => {
+        location.reload();
+      },
+    }),
     nextTick: (run: () => void) => {
       queueMicrotask(run);
     },
-    /** The functions that exist in a browser: there is no login by WeChat. */
+    /** The functions that exist here: a browser has no login by WeChat. */
     canIUse: (name: string) => Object.hasOwn(wx, name.split('.')[0] ?? ''),
   };
   return wx;

@@ -72,8 +72,8 @@ export interface ConversationRow {
   readonly mark: string;
   readonly preview: string;
   readonly isTyping: boolean;
-  /** Of the newest unsent chat: it is shown as a sign before the preview. */
-  readonly unsent: '' | 'waiting' | 'failed';
+  /** The newest unsent chat has failed for good: a sign before the preview says so. */
+  readonly hasFailed: boolean;
   readonly time: string;
   /** Empty, `1` to `99`, or `99+`. */
   readonly unread: string;
@@ -94,13 +94,13 @@ export function conversationRow(
   const isDraft = !mentioned && !!draft;
   const mark = mentioned ? say.list.mentioned : isDraft ? say.list.draft : '';
   const heap = muted && count && !mentioned ? say.list.count(count) : '';
-  const words = isDraft ? draft : unsent ? unsent.content : heap + lastWords(conversation, say);
+  const hasFailed = !isDraft && unsent?.status === 'failed';
+  const waiting = unsent && !hasFailed ? say.conversations.unsent : '';
+  const words = isDraft ? draft : unsent ? waiting + unsent.content : heap + lastWords(conversation, say);
   const name = titleOf(conversation, say);
   const preview = isTyping ? say.conversations.typing : words;
   const time = shortTime(unsent?.time ?? lastChat?.time ?? now, now, say);
   const hasDot = muted ? count !== '' || markedUnread : markedUnread && count === '';
-  const state = !unsent || isDraft ? '' : unsent.status === 'failed' ? 'failed' : 'waiting';
-  const sayState = { '': '', failed: say.conversations.failed, waiting: say.conversations.unsent }[state];
   const signs = [muted ? say.list.muted : '', hasDot ? say.list.hasUnread : muted ? '' : count && say.list.count(count).trim()];
   return {
     key,
@@ -113,11 +113,11 @@ export function conversationRow(
     mark: isTyping ? '' : mark,
     preview,
     isTyping,
-    unsent: isTyping ? '' : state,
+    hasFailed: !isTyping && hasFailed,
     time: lastChat || unsent ? time : '',
     unread: muted ? '' : count,
     hasDot,
-    label: [name, ...signs, sayState + mark + preview, time].filter((part) => part !== '').join('，'),
+    label: [name, ...signs, (hasFailed ? say.conversations.failed : '') + mark + preview, time].filter((part) => part !== '').join('，'),
   };
 }
 

@@ -34,6 +34,12 @@ function touches(event: PointerEvent | MouseEvent): Touch[] {
   return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
 
+/** What a handler reads of an event, besides its type and detail. */
+function fields(event: MouseEvent | TouchEvent): Record<string, unknown> {
+  if ('touches' in event) return { touches: [...event.touches], changedTouches: [...event.changedTouches] };
+  return 'clientX' in event ? { touches: touches(event), changedTouches: touches(event) } : {};
+}
+
 /** The component of an element. */
 function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   let at = node;
@@ -75,10 +81,7 @@ export function listenToGestures(backend: Backend): void {
     const original = (options as { originalEvent?: MouseEvent }).originalEvent;
     const isDead = original?.target instanceof Element && original.target.closest('wx-button[disabled]');
     if (type === 'tap' && (isLongPressed || isDead)) return NORMAL;
-    const extra =
-      original && 'clientX' in original
-        ? { touches: touches(original), changedTouches: touches(original) }
-        : {};
+    const extra = original ? fields(original) : {};
     const event = new Event(type, detail, { ...options, extraFields: extra });
     dispatch(target, event);
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;

@@ -39,9 +39,6 @@ export const en: Texts = {
     badServer: 'This is no address',
     failed: 'Signing in failed. Try again',
     blocked: 'This WeChat account may not sign in',
-    profile: 'Your profile',
-    profileHint: 'So that friends know you',
-    skip: 'Skip',
   },
 
   conversations: {
@@ -177,6 +174,7 @@ export const en: Texts = {
   },
 
   chat: {
+    info: 'Chat info',
     online: 'Online',
     offline: 'Offline',
     lastSeen: 'Last seen ',

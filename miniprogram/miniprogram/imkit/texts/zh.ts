@@ -35,9 +35,6 @@ export const zh = {
     badServer: '地址不对',
     failed: '登录失败，请重试',
     blocked: '这个微信号暂时不能登录',
-    profile: '完善资料',
-    profileHint: '让朋友认出你',
-    skip: '跳过',
   },
 
   conversations: {
@@ -173,6 +170,7 @@ export const zh = {
   },
 
   chat: {
+    info: '聊天信息',
     online: '在线',
     offline: '离线',
     lastSeen: '最后在线 ',

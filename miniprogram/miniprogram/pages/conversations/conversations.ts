@@ -1,5 +1,6 @@
 // The list of conversations, with their unread total at the tab.
 
+import { enter } from '../../account';
 import type { ConversationKey } from '../../imkit/core/index';
 import { client } from '../../imkit/current';
 import { badge } from '../../imkit/lists/rows';
@@ -8,10 +9,16 @@ import { texts } from '../../imkit/texts/index';
 const say = texts();
 
 Page({
+  data: { isSignedIn: false },
+
   onShow() {
-    if (!client()) {
-      void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
-      return;
+    if (client()) this.setData({ isSignedIn: true });
+    else {
+      // Blank until then: whoever is new sees no list that goes away again.
+      void enter().then((isSignedIn) => {
+        if (isSignedIn) this.setData({ isSignedIn });
+        else void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
+      });
     }
     void wx.setNavigationBarTitle({ title: say.conversations.title });
     say.tabs.forEach((text, index) => {

@@ -31,7 +31,7 @@ Page({
     else void wx.redirectTo({ url });
   },
 
-  onShareAppMessage() {
+  onShareAppMessage(): WechatMiniprogram.Page.ICustomShareContent {
     return shareOf(this.data.userId, this.data.name);
   },
 });

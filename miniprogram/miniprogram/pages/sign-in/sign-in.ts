@@ -12,7 +12,6 @@ const say = texts();
 Page({
   data: {
     say: say.signIn,
-    done: say.done,
     step: 'loading',
     hasWechat: false,
     hasDemo: false,
@@ -92,10 +91,8 @@ Page({
     if (this.data.isBusy) return;
     this.setData({ isBusy: true });
     try {
-      const { me } = await signIn(login);
-      // WeChat gives neither name nor picture: the app asks for them once.
-      if (login.kind === 'wechat' && me.avatarUrl === null) this.setData({ step: 'profile' });
-      else this.enter();
+      await signIn(login);
+      this.enter();
     } catch (error) {
       const { failed, blocked } = say.signIn;
       const title = sayError(error, {
@@ -107,10 +104,6 @@ Page({
       void wx.showToast({ title, icon: 'none' });
     }
     this.setData({ isBusy: false });
-  },
-
-  onDone() {
-    this.enter();
   },
 
   enter() {

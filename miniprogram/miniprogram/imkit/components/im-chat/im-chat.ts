@@ -1,5 +1,6 @@
-// A conversation, with one person or a group. Emits `title` with the name when its page is shown and when
-// the name changes.
+// A conversation, with one person or a group. Emits `title` with the name when its page is shown and when the name
+// changes, `info` for its info page, `person` with `{userId}` for a profile, and `grants` of subscribe messages. Its
+// slot is above the composer.
 
 import { client } from '../../current';
 import {
@@ -40,6 +41,8 @@ Component({
   properties: {
     /** A user's id, or a group's, as text. */
     conversation: { type: String, value: '' },
+    /** The templates of subscribe messages that the service has. */
+    templates: Array,
   },
 
   data: {
@@ -57,6 +60,8 @@ Component({
     isTyping: false,
     isOnline: false,
     presence: '',
+    /** The peer is known to be away. */
+    isAway: false,
     draftOf: '',
     scrollTop: 0,
     scrollInto: '',
@@ -219,7 +224,7 @@ Component({
       const lastSeen = known?.lastSeenAt;
       const away = lastSeen ? say.chat.lastSeen + longTime(lastSeen, Date.now(), say) : say.chat.offline;
       const presence = known ? (isOnline ? say.chat.online : away) : '';
-      this.setData({ isTyping: current.isTyping(key), isOnline, presence });
+      this.setData({ isTyping: current.isTyping(key), isOnline, presence, isAway: known !== null && !isOnline });
     },
 
     // ---- The list
@@ -319,6 +324,26 @@ Component({
       }
       this.composer().clear();
       this.onNewest();
+      this.renewNotice();
+    },
+
+    // ---- What the page does
+
+    /** While the tap that has sent a chat is handled. */
+    renewNotice() {
+      (this.selectComponent('#notify') as unknown as { renew(): void } | null)?.renew();
+    },
+
+    onGrants({ detail }: WechatMiniprogram.CustomEvent) {
+      this.triggerEvent('grants', detail);
+    },
+
+    onInfo() {
+      this.triggerEvent('info');
+    },
+
+    onPicture({ currentTarget }: WechatMiniprogram.TouchEvent) {
+      this.triggerEvent('person', currentTarget.dataset);
     },
   },
 });

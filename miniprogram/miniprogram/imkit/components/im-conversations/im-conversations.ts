@@ -3,7 +3,10 @@
 
 import { client } from '../../current';
 import type { Changes, ConversationKey, ImClient, ListChange } from '../../core/index';
+import { choose } from '../../ask';
+import { actionsOf, swiped, type Action } from '../../lists/actions';
 import { patch } from '../../lists/patch';
+import { swipeOf, type Point } from './swipe';
 import { conversationRow, type ConversationRow } from '../../lists/rows';
 import { sayError, texts } from '../../texts/index';
 
@@ -21,6 +24,13 @@ Component({
     /** Whether oneself is online: otherwise nobody knows who else is. */
     isOnline: false,
     isRefreshing: false,
+    /** The row that is swiped to the left, and what it uncovers. */
+    swiped: '' as ConversationKey | '',
+    actions: [] as Pick<Action, 'id' | 'short'>[],
+    /** Where the finger came down; null once it has swiped. */
+    start: null as Point | null,
+    /** The touch was a swipe: a click that ends it is no tap. */
+    hasSwiped: false,
     /** Whether the page is on the screen: only then it watches people. Null before that is known. */
     isShown: null as boolean | null,
     /** The total that was emitted last; null if none was since the page is shown. */
@@ -138,7 +148,61 @@ Component({
 
     onOpen({ currentTarget }: WechatMiniprogram.TouchEvent) {
       const { key } = currentTarget.dataset as { key: ConversationKey };
-      this.triggerEvent('open', { conversation: key });
+      if (this.data.hasSwiped) return;
+      // A tap on a swiped row puts it back.
+      if (this.data.swiped === key) this.close();
+      else this.triggerEvent('open', { conversation: key });
+    },
+
+    // ---- What can be done to a conversation
+
+    actionsOf(key: ConversationKey): readonly Action[] {
+      const current = client();
+      const conversation = current?.conversation(key);
+      return current && conversation ? actionsOf(current, conversation) : [];
+    },
+
+    async onMenu({ currentTarget }: WechatMiniprogram.TouchEvent) {
+      const { key } = currentTarget.dataset as { key: ConversationKey };
+      this.close();
+      const actions = this.actionsOf(key);
+      const chosen = await choose(actions.map(({ text }) => text));
+      if (chosen !== null) void actions[chosen]?.run();
+    },
+
+    onTouch({ currentTarget, touches }: WechatMiniprogram.TouchEvent) {
+      const { key } = currentTarget.dataset as { key: ConversationKey };
+      const [touch] = touches;
+      this.data.hasSwiped = false;
+      this.data.start = touch ? { x: touch.clientX, y: touch.clientY } : null;
+      if (this.data.swiped !== key) this.close();
+    },
+
+    onMove({ currentTarget, touches }: WechatMiniprogram.TouchEvent) {
+      const { key } = currentTarget.dataset as { key: ConversationKey };
+      const [touch] = touches;
+      const direction = touch && swipeOf(this.data.start, { x: touch.clientX, y: touch.clientY });
+      if (!direction) return;
+      // One swipe a touch.
+      this.data.start = null;
+      this.data.hasSwiped = true;
+      if (direction === 'right') this.close();
+      else {
+        const actions = swiped(this.actionsOf(key)).map(({ id, short }) => ({ id, short }));
+        this.setData({ swiped: key, actions });
+      }
+    },
+
+    close() {
+      if (this.data.swiped !== '') this.setData({ swiped: '' });
+    },
+
+    onAction({ currentTarget }: WechatMiniprogram.TouchEvent) {
+      const { id } = currentTarget.dataset as { id: string };
+      const { swiped: key } = this.data;
+      if (key === '') return;
+      this.close();
+      void this.actionsOf(key).find((action) => action.id === id)?.run();
     },
 
     onStart() {

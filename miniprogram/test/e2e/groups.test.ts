@@ -48,7 +48,7 @@ test('a group from making to leaving', async () => {
   await li.row('群聊(3)').click();
   await li.sees('周末去爬山吗？');
   assert.equal(await li.bubble('周末去爬山吗？').locator('.who').textContent(), '张三');
-  await li.bubble('周末去爬山吗？').locator('.avatar').click();
+  await li.bubble('周末去爬山吗？').locator('avatar').click();
   await li.screen.locator('im-profile .title', { hasText: '张三' }).waitFor();
   await li.shoot('profile');
   await li.back();

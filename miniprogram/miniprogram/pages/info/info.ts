@@ -18,8 +18,8 @@ Page({
   },
 
   onTitle({ detail }: WechatMiniprogram.CustomEvent<{ title: string }>) {
-    this.setData(detail);
-    void wx.setNavigationBarTitle(detail);
+    this.data.title = detail.title;
+    void wx.setNavigationBarTitle({ title: detail.title });
   },
 
   onPerson({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {

@@ -19,7 +19,7 @@ Page({
   },
 
   onName({ detail }: WechatMiniprogram.CustomEvent<{ title: string }>) {
-    this.setData({ name: detail.title });
+    this.data.name = detail.title;
   },
 
   onWrite({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {

@@ -238,6 +238,8 @@ Component({
 
     /** The end of the list entered or left the screen. */
     see(isVisible: boolean) {
+      // Leaving the page is no scrolling.
+      if (this.data.isShown === false) return;
       clearTimeout(this.data.timer);
       this.setData({ end: seen(this.data.end, isVisible) });
       if (isVisible) {

@@ -17,11 +17,11 @@ async function choose(of: Phone, name: string, text: string): Promise<void> {
 const names = (of: Phone) => of.screen.locator('.row .name').allTextContents();
 const yes = (of: Phone) => of.page.locator('.mp-modal .mp-confirm').click();
 
-/** 李四's list with three people in it, 王五 on top. */
+/** 吴九's list with three people in it, 王五 on top. */
 async function three(): Promise<{ li: Phone; id: number; send: (name: string, text: string) => Promise<void> }> {
   const li = await phone({ touch: true });
-  await li.signIn('李四');
-  const { id } = await server.person('李四');
+  await li.signIn('吴九');
+  const { id } = await server.person('吴九');
   const send = async (name: string, text: string) => (await server.person(name)).send(id, text);
   for (const name of ['赵六', '张三', '王五']) await send(name, `我是${name}`);
   await li.row('我是王五').waitFor();
@@ -108,6 +108,8 @@ test('somebody is blocked, reported and unblocked', async () => {
   await li.screen.locator('im-direct .row', { hasText: '加入黑名单' }).locator('wx-switch').click();
   await yes(li);
   await li.toasted('已加入黑名单');
+  const on = () => li.screen.locator('wx-switch').evaluateAll((all) => all.map((each) => each.ariaChecked));
+  assert.deepEqual(await on(), ['false', 'false', 'true']);
   await li.screen.locator('im-direct .row', { hasText: '举报' }).click();
   await li.page.locator('.mp-sheet button', { hasText: '辱骂或骚扰' }).click();
   await li.page.locator('.mp-modal input').fill('一直骂人');

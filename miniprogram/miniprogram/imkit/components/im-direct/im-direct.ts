@@ -26,6 +26,8 @@ Component({
     muted: false,
     pinned: false,
     isBlocked: false,
+    /** The user has moved the switch: a late answer of the service says nothing new. */
+    hasDecided: false,
   },
 
   lifetimes: {
@@ -66,7 +68,8 @@ Component({
       const { name, avatarUrl } = await meet(current, userId).catch(() => ({ name: String(userId), avatarUrl: null }));
       this.setData({ peer: { id: userId, name, avatarUrl: avatarUrl ?? '' } });
       try {
-        this.setData({ isBlocked: await isBlocked(current, userId) });
+        const isBlockedNow = await isBlocked(current, userId);
+        if (!this.data.hasDecided) this.setData({ isBlocked: isBlockedNow });
       } catch (error) {
         tell(sayError(error));
       }
@@ -103,6 +106,7 @@ Component({
     onBlock({ detail }: WechatMiniprogram.SwitchChange) {
       this.with(async (current, userId) => {
         const { value } = detail;
+        this.data.hasDecided = true;
         this.setData({ isBlocked: value });
         if (!(await (value ? block(current, userId) : unblock(current, userId)))) this.setData({ isBlocked: !value });
       });

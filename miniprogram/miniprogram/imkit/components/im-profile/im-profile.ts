@@ -21,6 +21,8 @@ Component({
     avatarUrl: '',
     isMe: false,
     isBlocked: false,
+    /** The user has moved the switch: a late answer of the service says nothing new. */
+    hasDecided: false,
     /** Why nothing is shown. */
     failure: '',
     canRetry: false,
@@ -47,7 +49,8 @@ Component({
         const { id, name, avatarUrl } = await meet(current, userId);
         this.setData({ id, name, avatarUrl: avatarUrl ?? '' });
         this.triggerEvent('title', { title: name });
-        if (!isMe) this.setData({ isBlocked: await isBlocked(current, userId) });
+        const isBlockedNow = !isMe && (await isBlocked(current, userId));
+        if (!this.data.hasDecided) this.setData({ isBlocked: isBlockedNow });
       } catch (error) {
         const isGone = error instanceof ImError && error.status === 404;
         // What is shown stays.
@@ -75,6 +78,7 @@ Component({
     onBlock({ detail }: WechatMiniprogram.SwitchChange) {
       this.with(async (current, userId) => {
         const { value } = detail;
+        this.data.hasDecided = true;
         // The switch has moved already: it moves back only if the page has had its value.
         this.setData({ isBlocked: value });
         if (!(await (value ? block(current, userId) : unblock(current, userId)))) this.setData({ isBlocked: !value });

@@ -62,3 +62,148 @@ test('a switch that the service refuses goes back, and says why', async (t) => {
   await opened.find('.mp-toast', '已加入黑名单');
   assert.deepEqual(switches(opened), ['false', 'false', 'true']);
 });
+
+/** A service of WeChat's users, to whom it can send messages. */
+function wechat(more: Routes = {}): Routes {
+  return {
+    'GET /v1/service': () => ({ demoLogin: false, wechatLogin: true, directory: true, subscribeTemplates: ['T1', 'T2'] }),
+    'POST /v1/login/wechat': () => ({ token: 'T', user: ME }),
+    'POST /v1/wechat/subscriptions': () => ({ status: 204 }),
+    ...more,
+  };
+}
+
+test('whoever is new is signed in by WeChat without a question, and asked for a profile in the first chat', async (t) => {
+  const opened = phone(t, wechat(talk()), '?like=wechat');
+  const pages = new Set<string | null>();
+  const look = () => {
+    for (const page of opened.all('wx-page')) pages.add(page.getAttribute('is'));
+    return opened.all('.place .row').length > 0;
+  };
+  look();
+  assert.equal(opened.all('.list').length, 0, 'nor a list that goes away again');
+  await opened.connect(1);
+  await opened.until('the list', look);
+  assert.deepEqual([...pages], ['pages/conversations/conversations'], 'no other page was shown');
+  opened.tap(await opened.find('.row', '李四'));
+  await opened.find('.introduce', '完善头像和名字');
+  opened.tap(await opened.find('.introduce .close'));
+  await opened.until('it is gone', () => opened.all('.introduce').length === 0);
+});
+
+test('where silent sign-in fails, the sign-in page says why', async (t) => {
+  const opened = phone(t, { ...wechat(), 'POST /v1/login/wechat': () => ({ status: 403, code: 'wechat_user_blocked' }) }, '?like=wechat');
+  opened.tap(await opened.find('wx-button', '微信登录'));
+  await opened.find('.mp-toast', '这个微信号暂时不能登录');
+});
+
+test('a chat with somebody who is away offers a message of WeChat, and reports the answer', async (t) => {
+  const away = { peer: { ...LI, online: false, lastSeenAt: '2026-11-20T03:00:00Z' } };
+  const opened = phone(t, wechat(talk(away)), '?like=wechat');
+  const socket = await opened.connect(1);
+  opened.tap(await opened.find('.row', '李四'));
+  await opened.until('watch', () => socket.sent.some(({ type }) => type === 'watch'));
+  socket.receive({ type: 'presence', userId: LI.id, online: false, lastSeenAt: null });
+  opened.tap(await opened.find('im-notify .offer', '有回复时通知我'));
+  const always = (await opened.find('.mp-subscribe input')) as HTMLInputElement;
+  always.checked = true;
+  opened.tap(await opened.find('.mp-subscribe button', '允许'));
+  const grants = () => opened.asked.filter(({ route }) => route === 'POST /v1/wechat/subscriptions');
+  await opened.find('.mp-toast', '有回复时会通知你');
+  assert.deepEqual(grants().map(({ body }) => body), [{ accepted: ['T1', 'T2'], rejected: [] }]);
+  assert.equal(opened.all('im-notify .offer').length, 0);
+
+  // The answer is kept: each chat that is sent asks for one more message, without a question.
+  await opened.type('textarea', '在吗');
+  opened.tap(await opened.find('composer .send'));
+  await opened.until('a second grant', () => grants().length === 2);
+  assert.equal(opened.all('.mp-subscribe').length, 0);
+});
+
+test('a browser, which WeChat cannot reach, offers no such message', async (t) => {
+  const offers = { demoLogin: true, wechatLogin: false, directory: true, subscribeTemplates: ['T1'] };
+  const opened = phone(t, { ...talk(), 'GET /v1/service': () => offers });
+  const socket = await opened.signIn();
+  opened.tap(await opened.find('.row', '李四'));
+  await opened.find('textarea');
+  socket.receive({ type: 'presence', userId: LI.id, online: false, lastSeenAt: null });
+  await opened.find('.presence', '离线');
+  assert.equal(opened.all('im-notify .offer').length, 0);
+});
+
+test('a preview begins with what matters most', async (t) => {
+  const preview = async (more: Record<string, unknown>) => {
+    const opened = phone(t, talk({ unread: 3, ...more }));
+    await opened.signIn();
+    const row = await opened.find('.place .row', '李四');
+    return [opened.all('.preview', row)[0]?.textContent, opened.all('.mark', row)[0]?.textContent, row.getAttribute('aria-label')?.split('，')[1]];
+  };
+  assert.deepEqual(await preview({ draft: '写到一半' }), ['[草稿] 写到一半', '[草稿] ', '[3条]']);
+  assert.deepEqual(await preview({ draft: '写到一半', mentioned: true }), ['[有人@我] 在吗', '[有人@我] ', '[3条]']);
+  assert.deepEqual(await preview({ muted: true }), ['[3条] 在吗', undefined, '消息免打扰']);
+});
+
+test('a search that fails shows what the phone knows, and can be repeated', async (t) => {
+  let isDown = true;
+  const opened = phone(t, {
+    ...talk(),
+    'GET /v1/users': () => (isDown ? { status: 503, code: 'unavailable' } : { users: [LI, WANG] }),
+  });
+  await opened.signIn();
+  await opened.find('.place .row', '李四');
+  opened.tap(await opened.find('.start'));
+  await opened.type('.search input', '四');
+  await opened.find('.row', '李四');
+  await opened.find('.hint', '网络不通');
+  isDown = false;
+  opened.tap(await opened.find('.again', '重试'));
+  await opened.find('.row', '王五');
+  assert.equal(opened.all('.row .name').length, 2, 'nobody twice');
+});
+
+test('people are chosen for a group, which is made once', async (t) => {
+  let made = 0;
+  const keys = new Set<unknown>();
+  const group = { id: 9, kind: 'group', title: null, avatarUrl: null, memberCount: 3, membersVersion: 1, role: 'owner' };
+  const opened = phone(t, {
+    ...talk(),
+    'GET /v1/users': () => ({ users: [WANG, ME] }),
+    'POST /v1/conversations': (body) => {
+      keys.add((body as { key: unknown }).key);
+      made += 1;
+      return made === 1 ? { status: 503, code: 'unavailable' } : group;
+    },
+    'GET /v1/conversations/9': () => group,
+    'GET /v1/conversations/9/chats': () => ({ chats: [], hasMore: false }),
+  });
+  await opened.signIn();
+  await opened.find('.place .row', '李四');
+  opened.tap(await opened.find('.start'));
+  opened.tap(await opened.find('.row', '发起群聊'));
+  await opened.find('.mp-nav h1', '选择联系人');
+  opened.tap(await opened.find('im-people-picker .row', '李四'));
+  await opened.type('im-people-picker input', '王');
+  opened.tap(await opened.find('im-people-picker .row', '王五'));
+  assert.equal(opened.all('im-people-picker .row').length, 1, 'oneself is not in the list');
+  const done = await opened.find('.done', '完成(2)');
+  opened.tap(done);
+  await opened.find('.mp-toast', '网络不通');
+  opened.tap(done);
+  await opened.find('textarea');
+  const last = opened.asked.findLast(({ route }) => route === 'POST /v1/conversations');
+  assert.deepEqual((last?.body as { userIds: number[] }).userIds, [LI.id, WANG.id]);
+  assert.equal(keys.size, 1, 'a repeat names the same group');
+});
+
+test('a profile says when there is no such person, and English is complete', async (t) => {
+  const opened = phone(t, { [`GET /v1/users/${WANG.id}`]: () => ({ status: 404, code: 'user_not_found' }), ...talk() }, '', 'en-GB');
+  await opened.type('.field input', '张三');
+  opened.tap(await opened.find('wx-button', 'Enter'));
+  await opened.connect(1);
+  opened.tap(await opened.find('.row', '李四'));
+  opened.tap(await opened.find('.info'));
+  opened.tap(await opened.find('.tile', '李四'));
+  await opened.find('im-profile .title', '李四');
+  const words = opened.all('im-profile').map(({ textContent }) => textContent).join();
+  assert.doesNotMatch(words.replaceAll('李四', '').replaceAll('李', ''), /[一-鿿]/);
+});

@@ -141,10 +141,8 @@ export function listenToGestures(backend: Backend): void {
   // On a long press, phones' browsers show a menu of their own over the page's. A mouse has its right button for a long
   // press, and a keyboard the key for menus: then the event is at the element with the focus.
   document.addEventListener('contextmenu', (event) => {
-    const isPressed = isLongPressed;
-    if (!isPressed && listensForPress(event.target as Hosting | null)) press(event);
-    if (isPressed || isLongPressed) event.preventDefault();
-    // No click ends this press.
-    isLongPressed = isPressed;
+    if (!isLongPressed && listensForPress(event.target as Hosting | null)) press(event);
+    // Nor is the end of this press a tap.
+    if (isLongPressed) event.preventDefault();
   });
 }

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
+import type { Conversation } from '../../miniprogram/imkit/core/index';
+import { ordered } from '../../miniprogram/imkit/lists/unlisted';
 import { chat, conversation, EMPTY, LI, ME, Phone, type Routes } from './phone';
 
 const WANG = { id: 1000002, name: '王五', avatarUrl: null };
@@ -206,4 +208,39 @@ test('a profile says when there is no such person, and English is complete', asy
   await opened.find('im-profile .title', '李四');
   const words = opened.all('im-profile').map(({ textContent }) => textContent).join();
   assert.doesNotMatch(words.replaceAll('李四', '').replaceAll('李', ''), /[一-鿿]/);
+});
+
+test('a first chat to somebody new is in the list while it waits, and when it is refused', async (t) => {
+  const opened = phone(t, { ...talk(), 'GET /v1/users': () => ({ users: [WANG] }), [`GET /v1/users/${WANG.id}`]: () => WANG });
+  const socket = await opened.signIn();
+  await opened.find('.place .row', '李四');
+  opened.tap(await opened.find('.start'));
+  await opened.type('.search input', '王');
+  opened.tap(await opened.find('.row', '王五'));
+  await opened.type('textarea', '你好');
+  opened.tap(await opened.find('composer .send'));
+  const frame = await opened.until('send', () => socket.sent.find(({ type }) => type === 'send'));
+  opened.tap(await opened.find('.mp-back'));
+  const names = () => opened.all('.place .name').map(({ textContent }) => textContent);
+  await opened.find('.place .preview', '[未发送] 你好');
+  assert.deepEqual(names(), ['王五', '李四']);
+  socket.receive({ type: 'error', code: 'not_allowed', detail: 'policy', clientMsgId: frame.clientMsgId });
+  await opened.find('.place .failed', '!');
+  await opened.press(await opened.find('.place .row', '王五'));
+  opened.tap(await opened.find('.mp-sheet button', '删除该聊天'));
+  await opened.until('it is gone', () => names().join() === '李四');
+});
+
+test('unsent chats move their conversation up, and pinned ones stay on top', () => {
+  const row = (key: number, time: number, more: object = {}) => {
+    return { key, lastChat: { time }, unsent: null, pinned: false, ...more } as unknown as Conversation;
+  };
+  const unsent = (time: number) => ({ unsent: { time } });
+  const keys = (list: Conversation[], unlisted: Conversation[] = []) => ordered(list, unlisted).map(({ key }) => key);
+  const list = [row(1, 5, { pinned: true }), row(2, 9), row(3, 7), row(4, 3, unsent(8))];
+  assert.deepEqual(keys(list), [1, 2, 4, 3]);
+  assert.deepEqual(keys(list, [row(5, 0, unsent(10))]), [1, 5, 2, 4, 3]);
+  assert.deepEqual(keys([row(1, 5, { pinned: true }), row(2, 4, { pinned: true, ...unsent(6) }), row(3, 9)]), [2, 1, 3]);
+  assert.deepEqual(keys([row(1, 9, { ...unsent(20) })]), [1]);
+  assert.deepEqual(keys([row(1, 5), row(2, 1, { pinned: true, ...unsent(1) })]), [2, 1]);
 });

@@ -138,6 +138,13 @@ export function listenToGestures(backend: Backend): void {
   );
   document.addEventListener('pointerup', cancel, true);
   document.addEventListener('pointercancel', cancel, true);
+  document.addEventListener(
+    'keydown',
+    () => {
+      isLongPressed = false;
+    },
+    true,
+  );
   // On a long press, phones' browsers show a menu of their own over the page's. A mouse has its right button for a long
   // press, and a keyboard the key for menus: then the event is at the element with the focus.
   document.addEventListener('contextmenu', (event) => {

@@ -37,6 +37,16 @@ export function actionsOf(client: ImClient, conversation: Conversation): readonl
   ];
 }
 
+/** Of a row that the service does not know: it goes with its unsent chats. */
+export function actionsOfUnsent(client: ImClient, key: ConversationKey): readonly Action[] {
+  const { list: say } = texts();
+  const run = () => {
+    for (const { key: item, status } of client.chats(key).items) if (status !== 'sent') client.discard(key, item);
+    return Promise.resolve();
+  };
+  return [{ id: 'remove', text: say.remove, short: say.removeShort, run }];
+}
+
 /** The ones that a swipe uncovers. */
 export function swiped(actions: readonly Action[]): readonly Action[] {
   return actions.filter(({ id }) => id === 'unread' || id === 'hide' || id === 'remove');

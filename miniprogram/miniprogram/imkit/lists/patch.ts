@@ -27,3 +27,11 @@ export function patch(
   for (const at of rows) if (at < after) data[`${path}[${at}]`] = render(at);
   return data;
 }
+
+/** The argument of `setData` that turns the rendered rows at `path` into others, of which most are the same. */
+export function replace(path: string, before: readonly object[], after: readonly object[]): Record<string, unknown> {
+  if (after.length < before.length) return { [path]: after };
+  const same = (one: object | undefined, other: object) => JSON.stringify(one) === JSON.stringify(other);
+  const changed = after.flatMap((row, at) => (same(before[at], row) ? [] : [[`${path}[${at}]`, row] as const]));
+  return Object.fromEntries(changed);
+}

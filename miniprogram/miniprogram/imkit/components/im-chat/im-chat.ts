@@ -14,6 +14,7 @@ import {
 } from '../../core/index';
 import { patch } from '../../lists/patch';
 import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
+import { remember } from '../../lists/unlisted';
 import { longTime } from '../../texts/time';
 import { sayError, texts } from '../../texts/index';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
@@ -188,6 +189,8 @@ Component({
       if (changes.typing.includes(key) || isThere || changes.connection) this.drawPeer(current, key);
       const chats = changes.chats.get(key);
       if (!chats) return;
+      const { name, avatarUrl } = this.data.peer;
+      remember(current, key, name, avatarUrl || null);
       const { items, hasMore, loaded } = current.chats(key);
       const before = this.data.rows.length;
       const render = (at: number) => chatRow(items, at, Date.now(), say);

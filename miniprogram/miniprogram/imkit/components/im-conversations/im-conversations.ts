@@ -2,12 +2,13 @@
 // and `total` with the number of unread chats when its page is shown and when that number changes.
 
 import { client } from '../../current';
-import type { Changes, ConversationKey, ImClient, ListChange } from '../../core/index';
+import type { Changes, ConversationKey, ImClient } from '../../core/index';
 import { choose } from '../../ask';
-import { actionsOf, swiped, type Action } from '../../lists/actions';
-import { patch } from '../../lists/patch';
+import { actionsOf, actionsOfUnsent, swiped, type Action } from '../../lists/actions';
+import { replace } from '../../lists/patch';
 import { swipeOf, type Point } from './swipe';
 import { conversationRow, type ConversationRow } from '../../lists/rows';
+import { openUnlisted, ordered } from '../../lists/unlisted';
 import { sayError, texts } from '../../texts/index';
 
 /** The service sends the presence of at most this many people. */
@@ -41,9 +42,15 @@ Component({
     attached() {
       const current = client();
       if (!current) return;
-      this.leave = current.subscribe((changes) => {
+      const unlisted = openUnlisted(current);
+      const unsubscribe = current.subscribe((changes) => {
         this.follow(current, changes);
       });
+      this.unlisted = unlisted.rows;
+      this.leave = () => {
+        unsubscribe();
+        unlisted.close();
+      };
       this.draw(current);
     },
 
@@ -84,49 +91,33 @@ Component({
       this.watch(current);
     },
 
+    /** Conversations that the client does not list; replaced when it follows a client. */
+    unlisted(): ReturnType<ReturnType<typeof openUnlisted>['rows']> {
+      return [];
+    },
+
     follow(current: ImClient, changes: Changes) {
-      if (changes.conversations) {
-        this.patch(current, changes.conversations);
-        this.watch(current);
-      }
+      if (changes.conversations) this.watch(current);
+      if (changes.conversations || changes.chats.size > 0 || changes.typing.length > 0) this.draw(current);
       // The list may be loaded, and the total change, without any other change.
       this.emitTotal(current);
       const rest = this.rest(current);
       const { isEmpty, hasMore, isOnline } = this.data;
       if (rest.isEmpty !== isEmpty || rest.hasMore !== hasMore || rest.isOnline !== isOnline) this.setData(rest);
-      if (changes.typing.length > 0) this.patch(current, this.rowsOf(current, changes.typing));
-    },
-
-    /** A change of the rows of these conversations. */
-    rowsOf(current: ImClient, keys: readonly ConversationKey[]): ListChange {
-      const list = current.conversations();
-      const changed = list.flatMap(({ key }, index) => (keys.includes(key) ? [index] : []));
-      return { index: list.length, removed: 0, inserted: 0, changed };
     },
 
     draw(current: ImClient) {
-      const list = current.conversations();
-      const rows = list.map((_, index) => this.row(current, index));
-      this.setData({ rows, ...this.rest(current) });
+      const rows = ordered(current.conversations(), this.unlisted()).map((each): ConversationRow => {
+        return conversationRow(each, current.isTyping(each.key), Date.now(), say);
+      });
+      const data = replace('rows', this.data.rows, rows);
+      if (Object.keys(data).length > 0) this.setData(data);
+      this.setData(this.rest(current));
       this.emitTotal(current);
-    },
-
-    patch(current: ImClient, change: ListChange) {
-      const after = current.conversations().length;
-      const data = patch('rows', change, this.data.rows.length, after, (at) => this.row(current, at));
-      this.setData({ ...data, ...this.rest(current) });
-      this.emitTotal(current);
-    },
-
-    row(current: ImClient, index: number): ConversationRow {
-      const conversation = current.conversations()[index];
-      if (!conversation) throw new RangeError(`there is no conversation ${index}`);
-      const isTyping = current.isTyping(conversation.key);
-      return conversationRow(conversation, isTyping, Date.now(), say);
     },
 
     rest(current: ImClient) {
-      const isEmpty = current.conversationsLoaded && current.conversations().length === 0;
+      const isEmpty = current.conversationsLoaded && this.data.rows.length === 0;
       return { isEmpty, hasMore: current.hasMoreConversations, isOnline: current.connection.phase === 'online' };
     },
 
@@ -158,8 +149,9 @@ Component({
 
     actionsOf(key: ConversationKey): readonly Action[] {
       const current = client();
-      const conversation = current?.conversation(key);
-      return current && conversation ? actionsOf(current, conversation) : [];
+      if (!current) return [];
+      const conversation = current.conversation(key);
+      return conversation ? actionsOf(current, conversation) : actionsOfUnsent(current, key);
     },
 
     async onMenu({ currentTarget }: WechatMiniprogram.TouchEvent) {

@@ -51,6 +51,9 @@ test('a group from making to leaving', async () => {
   await li.bubble('周末去爬山吗？').locator('avatar').click();
   await li.screen.locator('im-profile .title', { hasText: '张三' }).waitFor();
   await li.shoot('profile');
+  await li.screen.locator('.share').click();
+  await li.toasted('内容已复制');
+  assert.match(await li.page.evaluate(() => navigator.clipboard.readText()), /^和张三聊天 http.*#pages\/chat\/chat\?peer=\d+$/);
   await li.back();
 
   // The title is for the owner and admins.

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
 import type { Conversation } from '../../miniprogram/imkit/core/index';
-import { ordered } from '../../miniprogram/imkit/lists/unlisted';
+import { ordered } from '../../miniprogram/imkit/lists/order';
 import { chat, conversation, EMPTY, LI, ME, Phone, type Routes } from './phone';
 
 const WANG = { id: 1000002, name: '王五', avatarUrl: null };
@@ -192,7 +192,7 @@ test('people are chosen for a group, which is made once', async (t) => {
   await opened.find('.mp-toast', '网络不通');
   opened.tap(done);
   await opened.find('textarea');
-  const last = opened.asked.findLast(({ route }) => route === 'POST /v1/conversations');
+  const last = opened.asked.filter(({ route }) => route === 'POST /v1/conversations').at(-1);
   assert.deepEqual((last?.body as { userIds: number[] }).userIds, [LI.id, WANG.id]);
   assert.equal(keys.size, 1, 'a repeat names the same group');
 });

@@ -1,5 +1,6 @@
-// <button>, with `open-type="chooseAvatar"` and the agreement button of WeChat's privacy gate.
+// <button>, with `open-type` `chooseAvatar` and `share`, and the agreement button of WeChat's privacy gate.
 
+import { share } from '../share';
 import { privacy } from '../wx/index';
 import { attribute, type Property, type Setup } from './define';
 
@@ -23,6 +24,7 @@ export const button: Setup = (part, element, emit) => {
       privacy.tap(element.id);
       emit('agreeprivacyauthorization', {});
     }
+    if (part.data.openType === 'share') share();
     if (part.data.openType !== 'chooseAvatar') return;
     void privacy
       .allow('头像', 'button.chooseAvatar')

@@ -5,10 +5,11 @@ import { client } from '../../current';
 import type { Changes, ConversationKey, ImClient } from '../../core/index';
 import { choose } from '../../ask';
 import { actionsOf, actionsOfUnsent, swiped, type Action } from '../../lists/actions';
+import { ordered } from '../../lists/order';
 import { replace } from '../../lists/patch';
 import { swipeOf, type Point } from './swipe';
 import { conversationRow, type ConversationRow } from '../../lists/rows';
-import { openUnlisted, ordered } from '../../lists/unlisted';
+import { openUnlisted } from '../../lists/unlisted';
 import { sayError, texts } from '../../texts/index';
 
 /** The service sends the presence of at most this many people. */

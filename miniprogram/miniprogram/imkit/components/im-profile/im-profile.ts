@@ -1,4 +1,5 @@
-// The profile page of a person. Emits `write` with `{userId}`, and `title`, the name.
+// The profile page of a person. Emits `write` with `{userId}`, and `title`, the name. Its page says in
+// `onShareAppMessage` what is shared.
 
 import { complain } from '../../complain';
 import { ImError, toUserId, type ImClient, type UserId } from '../../core/index';

@@ -17,6 +17,9 @@ const MAX_WATCHED = 100;
 
 const say = texts();
 
+/** The row that is swiped to the left, and what it uncovers: none. */
+const CLOSED: { swiped: ConversationKey | ''; actions: Pick<Action, 'id' | 'short'>[] } = { swiped: '', actions: [] };
+
 Component({
   data: {
     say: say.conversations,
@@ -26,9 +29,7 @@ Component({
     /** Whether oneself is online: otherwise nobody knows who else is. */
     isOnline: false,
     isRefreshing: false,
-    /** The row that is swiped to the left, and what it uncovers. */
-    swiped: '' as ConversationKey | '',
-    actions: [] as Pick<Action, 'id' | 'short'>[],
+    ...CLOSED,
     /** Where the finger came down; null once it has swiped. */
     start: null as Point | null,
     /** The touch was a swipe: a click that ends it is no tap. */

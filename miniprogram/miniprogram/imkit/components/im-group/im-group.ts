@@ -23,6 +23,9 @@ const REFUSED = {
   invalid_name: say.me.unfitName,
 };
 
+/** Nobody is to be chosen. */
+const LOOKING: { mode: Mode; hint: string } = { mode: 'look', hint: '' };
+
 Component({
   properties: {
     /** `g` and the id of the group. */
@@ -36,8 +39,7 @@ Component({
     faces: [] as Face[],
     hasMore: false,
     hasFailed: false,
-    mode: 'look' as Mode,
-    hint: '',
+    ...LOOKING,
     canRemove: false,
     isOwner: false,
     muted: false,

@@ -244,3 +244,22 @@ test('unsent chats move their conversation up, and pinned ones stay on top', () 
   assert.deepEqual(keys([row(1, 9, { ...unsent(20) })]), [1]);
   assert.deepEqual(keys([row(1, 5), row(2, 1, { pinned: true, ...unsent(1) })]), [2, 1]);
 });
+
+test('pictures of the members of a group stand beside what they write, and no read marks', async (t) => {
+  const group = { id: 9, kind: 'group', title: '爬山', avatarUrl: null, memberCount: 2, membersVersion: 1, role: 'member', unread: 0, readUpTo: 0 };
+  const say = (id: number, from: typeof ME) => {
+    const { targetUserId: _, targetUserName: __, ...said } = { ...chat(id, from, `第${id}句`), conversationId: 9 } as Record<string, unknown>;
+    return said;
+  };
+  const members = [{ user: { ...LI, avatarUrl: 'http://chat.test/li.png' }, role: 'owner' }, { user: ME, role: 'member' }];
+  const opened = phone(t, {
+    'GET /v1/conversations': () => ({ conversations: [{ ...group, lastChat: say(2, ME) }], hasMore: false }),
+    'GET /v1/conversations/9/chats': () => ({ chats: [say(1, LI), say(2, ME)], hasMore: false }),
+    'GET /v1/conversations/9/members': () => ({ members, hasMore: false, membersVersion: 1 }),
+  });
+  await opened.signIn();
+  opened.tap(await opened.find('.place .row', '爬山'));
+  await opened.find('.who', '李四');
+  await opened.until('the picture', () => opened.all('.theirs img').some((each) => each.getAttribute('src') === 'http://chat.test/li.png'));
+  assert.equal(opened.all('.note').length, 0);
+});

@@ -13,6 +13,7 @@ import {
   type User,
 } from '../../core/index';
 import { patch } from '../../lists/patch';
+import { picturesOf } from '../../lists/pictures';
 import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
 import { remember } from '../../lists/unlisted';
 import { longTime } from '../../texts/time';
@@ -51,6 +52,8 @@ Component({
     me: { id: 0, name: '', avatarUrl: '' },
     peer: { id: 0, name: '', avatarUrl: '' },
     isGroup: false,
+    /** Of the members of a group, by user id. */
+    pictures: {} as Record<number, string>,
     rows: [] as ChatRow[],
     isLoaded: false,
     hasMore: false,
@@ -161,6 +164,9 @@ Component({
     async meet(current: ImClient, key: ConversationKey) {
       if (typeof key === 'string') {
         this.rename(current, key);
+        // Without an answer, letters stand for the pictures.
+        const pictures = await picturesOf(current, key).catch(() => ({}));
+        if (Object.keys(pictures).length > 0) this.setData({ pictures });
         return;
       }
       try {

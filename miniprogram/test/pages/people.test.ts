@@ -217,6 +217,7 @@ test('a first chat to somebody new is in the list while it waits, and when it is
   opened.tap(await opened.find('.start'));
   await opened.type('.search input', '王');
   opened.tap(await opened.find('.row', '王五'));
+  await opened.find('.mp-nav h1', '王五');
   await opened.type('textarea', '你好');
   opened.tap(await opened.find('composer .send'));
   const frame = await opened.until('send', () => socket.sent.find(({ type }) => type === 'send'));

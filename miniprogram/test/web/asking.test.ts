@@ -148,8 +148,16 @@ test('a subscribe message is asked for in a tap alone, and answers can be kept',
   }
 });
 
-test('a browser has no login by WeChat, and no message of its', async () => {
+test('a browser has no login by WeChat, no message of its, and the newest version', async () => {
   const page = await open('');
   const has = await page.evaluate(() => ['login', 'requestSubscribeMessage'].map((name) => name in (window as unknown as Runner).wx));
   assert.deepEqual(has, [false, false]);
+  const update = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const manager = (window as unknown as Runner).wx.getUpdateManager?.({}) as { onCheckForUpdate: (told: unknown) => void };
+        manager.onCheckForUpdate(resolve);
+      }),
+  );
+  assert.deepEqual(update, { hasUpdate: false });
 });

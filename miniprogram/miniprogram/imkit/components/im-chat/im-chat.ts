@@ -173,6 +173,7 @@ Component({
         const peer = current.conversation(key)?.peer ?? (await current.user(key));
         this.setData({ peer: face(peer) });
         this.setTitle();
+        this.remember(current, key);
       } catch (error) {
         if (error instanceof ImError && error.status === 404) {
           // A stranger, or no such user: the first chat will show.
@@ -182,6 +183,12 @@ Component({
         }
         void wx.showToast({ title: sayError(error, say.chat.refused), icon: 'none' });
       }
+    },
+
+    /** The list needs a name for somebody new, whose first chat is not sent yet. */
+    remember(current: ImClient, key: ConversationKey) {
+      const { name, avatarUrl } = this.data.peer;
+      remember(current, key, name || String(key), avatarUrl || null);
     },
 
     setTitle() {
@@ -195,8 +202,7 @@ Component({
       if (changes.typing.includes(key) || isThere || changes.connection) this.drawPeer(current, key);
       const chats = changes.chats.get(key);
       if (!chats) return;
-      const { name, avatarUrl } = this.data.peer;
-      remember(current, key, name, avatarUrl || null);
+      this.remember(current, key);
       const { items, hasMore, loaded } = current.chats(key);
       const before = this.data.rows.length;
       const render = (at: number) => chatRow(items, at, Date.now(), say);

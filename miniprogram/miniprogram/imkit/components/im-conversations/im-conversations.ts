@@ -103,7 +103,7 @@ Component({
       if (changes.conversations || changes.chats.size > 0 || changes.typing.length > 0) this.draw(current);
       // The list may be loaded, and the total change, without any other change.
       this.emitTotal(current);
-      const rest = this.rest(current);
+      const rest = this.rest(current, this.data.rows.length);
       const { isEmpty, hasMore, isOnline } = this.data;
       if (rest.isEmpty !== isEmpty || rest.hasMore !== hasMore || rest.isOnline !== isOnline) this.setData(rest);
     },
@@ -112,14 +112,12 @@ Component({
       const rows = ordered(current.conversations(), this.unlisted()).map((each): ConversationRow => {
         return conversationRow(each, current.isTyping(each.key), Date.now(), say);
       });
-      const data = replace('rows', this.data.rows, rows);
-      if (Object.keys(data).length > 0) this.setData(data);
-      this.setData(this.rest(current));
+      this.setData({ ...replace('rows', this.data.rows, rows), ...this.rest(current, rows.length) });
       this.emitTotal(current);
     },
 
-    rest(current: ImClient) {
-      const isEmpty = current.conversationsLoaded && this.data.rows.length === 0;
+    rest(current: ImClient, count: number) {
+      const isEmpty = current.conversationsLoaded && count === 0;
       return { isEmpty, hasMore: current.hasMoreConversations, isOnline: current.connection.phase === 'online' };
     },
 

@@ -249,7 +249,9 @@ test('unsent chats move their conversation up, and pinned ones stay on top', () 
 test('pictures of the members of a group stand beside what they write, and no read marks', async (t) => {
   const group = { id: 9, kind: 'group', title: '爬山', avatarUrl: null, memberCount: 2, membersVersion: 1, role: 'member', unread: 0, readUpTo: 0 };
   const say = (id: number, from: typeof ME) => {
-    const { targetUserId: _, targetUserName: __, ...said } = { ...chat(id, from, `第${id}句`), conversationId: 9 } as Record<string, unknown>;
+    const said = { ...chat(id, from, `第${id}句`), conversationId: 9 };
+    delete (said as { targetUserId?: unknown }).targetUserId;
+    delete (said as { targetUserName?: unknown }).targetUserName;
     return said;
   };
   const members = [{ user: { ...LI, avatarUrl: 'http://chat.test/li.png' }, role: 'owner' }, { user: ME, role: 'member' }];

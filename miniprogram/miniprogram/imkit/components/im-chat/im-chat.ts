@@ -29,6 +29,8 @@ const BOTTOM = 10_000_000;
 /** The end counts as visible up to this many pixels below the screen. */
 const NEAR_END_PX = 80;
 
+const NO_PICTURES: Record<number, string> = {};
+
 interface Face {
   id: number;
   name: string;
@@ -53,7 +55,7 @@ Component({
     peer: { id: 0, name: '', avatarUrl: '' },
     isGroup: false,
     /** Of the members of a group, by user id. */
-    pictures: {} as Record<number, string>,
+    pictures: NO_PICTURES,
     rows: [] as ChatRow[],
     isLoaded: false,
     hasMore: false,

@@ -25,17 +25,23 @@ interface Touch {
 }
 
 /** An element of the DOM, and the component behind it. */
-interface Hosting extends Node {
+export interface Hosting extends Node {
   __wxElement?: glassEasel.Element & { _$eventTarget?: { listeners?: Record<string, unknown> } };
 }
 
-function touches(event: PointerEvent | MouseEvent): Touch[] {
+export function touches(event: PointerEvent | MouseEvent): Touch[] {
   const { clientX, clientY, pageX, pageY } = event;
   return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
 
+/** What a handler reads of an event, besides its type and detail. */
+function fields(event: MouseEvent | TouchEvent): Record<string, unknown> {
+  if ('touches' in event) return { touches: [...event.touches], changedTouches: [...event.changedTouches] };
+  return 'clientX' in event ? { touches: touches(event), changedTouches: touches(event) } : {};
+}
+
 /** The component of an element. */
-function hostOf(node: Hosting | null): Hosting['__wxElement'] {
+export function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   let at = node;
   while (at && !at.__wxElement) at = at.parentNode;
   return at?.__wxElement;
@@ -50,10 +56,7 @@ export function listenToGestures(backend: Backend): void {
     const original = (options as { originalEvent?: MouseEvent }).originalEvent;
     const isDead = original?.target instanceof Element && original.target.closest('wx-button[disabled]');
     if (type === 'tap' && (isLongPressed || isDead)) return NORMAL;
-    const extra =
-      original && 'clientX' in original
-        ? { touches: touches(original), changedTouches: touches(original) }
-        : {};
+    const extra = original ? fields(original) : {};
     const event = new Event(type, detail, { ...options, extraFields: extra });
     Event.dispatchEvent(target, event);
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;

@@ -28,7 +28,7 @@ export function cancelDialog(): boolean {
 }
 
 /** A dialog over the page, until it is answered. */
-function overlay<Result>(
+export function overlay<Result>(
   className: string,
   build: (box: HTMLElement, resolve: (result: Result) => void, cancel: () => void) => void,
 ): Promise<Result> {

@@ -1,5 +1,5 @@
 // A conversation, with one person or a group. Emits `title` with the name when its page is shown and when
-// the name changes.
+// the name changes, and `card` when a card is tapped: its `title`, `path`, `url`, `data`.
 
 import { client } from '../../current';
 import {
@@ -8,15 +8,16 @@ import {
   type Changes,
   type ConversationKey,
   type ImClient,
-  type SendRefusal,
   type User,
 } from '../../core/index';
 import { patch } from '../../lists/patch';
 import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
 import { longTime } from '../../texts/time';
-import { sayError, texts } from '../../texts/index';
+import { release } from '../../media/outgoing';
+import { sayError, sayRefusal, texts } from '../../texts/index';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
 import { choices, offer } from './menu';
+import { sending } from './sending';
 
 const say = texts();
 
@@ -40,6 +41,8 @@ Component({
   properties: {
     /** A user's id, or a group's, as text. */
     conversation: { type: String, value: '' },
+    /** Whether a tap on a card opens its page. If not, the host does it by the event `card`. */
+    opensCards: { type: Boolean, value: true },
   },
 
   data: {
@@ -106,6 +109,8 @@ Component({
   },
 
   methods: {
+    ...sending,
+
     leave() {
       // Replaced when it follows a client.
     },
@@ -126,6 +131,7 @@ Component({
       current.open(key);
       this.leave = () => {
         unsubscribe();
+        release(current, key);
         current.close(key);
       };
       this.setData({
@@ -314,7 +320,7 @@ Component({
       if (!current || key === null) return;
       const result = current.send(key, detail.text);
       if (!result.ok) {
-        void wx.showToast({ title: refusal(result.code), icon: 'none' });
+        void wx.showToast({ title: sayRefusal(result.code), icon: 'none' });
         return;
       }
       this.composer().clear();
@@ -322,14 +328,3 @@ Component({
     },
   },
 });
-
-function refusal(code: SendRefusal): string {
-  const { tooLong, outboxFull, storageFull } = say.chat;
-  const words: Record<SendRefusal, string> = {
-    blank: say.unknownError,
-    too_long: tooLong,
-    outbox_full: outboxFull,
-    storage_full: storageFull,
-  };
-  return words[code];
-}

@@ -26,7 +26,7 @@ use crate::{
 
 /// Nothing from elsewhere, and no code but the files of [`ASSETS`]. The demo frames the chat.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data: blob:; connect-src 'self' blob:; frame-src 'self'; \
+    img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' blob:; frame-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 const INDEX: Built = built!("index.html");

@@ -89,7 +89,7 @@ function upload({ url, headers, file, fields, timeoutMs, progress }: UploadReque
         resolve({ status: statusCode, headers: {}, body: data });
       },
       fail: ({ errMsg }) => {
-        if (errMsg.includes('not found')) resolve({ status: 404, headers: {}, body: '' });
+        if (/not found|no such file/.test(errMsg)) resolve({ status: 404, headers: {}, body: '' });
         else reject(new Error(errMsg));
       },
     });

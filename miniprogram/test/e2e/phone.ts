@@ -20,7 +20,8 @@ const DIST = process.env.IMSERVER_PAGE;
 export const PHONE = { width: 375, height: 812 };
 export const DESKTOP = { width: 1280, height: 800 };
 
-export function launch(): Promise<Browser> {
+/** `more` are arguments of the browser. */
+export function launch(...more: readonly string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -32,6 +33,7 @@ export function launch(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...more,
     ],
   });
 }
@@ -69,7 +71,7 @@ export class Phone {
       timezoneId: 'Asia/Shanghai',
       colorScheme: look.dark ? 'dark' : 'light',
       hasTouch: look.touch ?? false,
-      permissions: ['clipboard-read', 'clipboard-write'],
+      permissions: ['clipboard-read', 'clipboard-write', 'microphone'],
     });
     await context.addInitScript(keepToasts);
     if (DIST) {

@@ -3,7 +3,9 @@
 import { component, MiniProgramEnv } from 'glass-easel-miniprogram-adapter';
 
 import { Backend } from './backend';
+import { listenToDrops } from './dropped';
 import { listenToGestures } from './gestures';
+import { listenToMouse } from './mouse';
 import { defineParts } from './parts/index';
 import type { Program } from './program';
 import type { PageRoot } from './screen';
@@ -98,6 +100,8 @@ export function loadFramework(program: Program): Framework {
   defineParts(space);
   const backend = new Backend();
   listenToGestures(backend);
+  listenToMouse();
+  listenToDrops();
   const associated = env.associateBackend(backend);
   for (const [path, config] of Object.entries(program.parts)) {
     code.addComponentStaticConfig(path, config);

@@ -25,11 +25,11 @@ interface Touch {
 }
 
 /** An element of the DOM, and the component behind it. */
-interface Hosting extends Node {
+export interface Hosting extends Node {
   __wxElement?: glassEasel.Element & { _$eventTarget?: { listeners?: Record<string, unknown> } };
 }
 
-function touches(event: PointerEvent | MouseEvent): Touch[] {
+export function touches(event: PointerEvent | MouseEvent): Touch[] {
   const { clientX, clientY, pageX, pageY } = event;
   return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
@@ -41,7 +41,7 @@ function fields(event: MouseEvent | TouchEvent): Record<string, unknown> {
 }
 
 /** The component of an element. */
-function hostOf(node: Hosting | null): Hosting['__wxElement'] {
+export function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   let at = node;
   while (at && !at.__wxElement) at = at.parentNode;
   return at?.__wxElement;

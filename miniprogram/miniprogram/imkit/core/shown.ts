@@ -93,6 +93,8 @@ export interface ChatItem {
   readonly kind: string;
   readonly content: string;
   readonly body: Body | null;
+  /** `Draft.file` of an unsent chat; null otherwise. */
+  readonly file: string | null;
   readonly recalled: boolean;
   readonly replyTo: Quote | null;
   readonly mentions: Mentions;

@@ -2,6 +2,7 @@
 
 import type { ChatItem, Conversation, ConversationKey } from '../core/index';
 import { longTime, shortTime } from '../texts/time';
+import { mediaRow, type MediaRow } from './media';
 import type { Texts } from '../texts/zh';
 
 /** Milliseconds since the chat before, after which a chat shows its time. */
@@ -16,6 +17,8 @@ export interface ChatRow {
   /** A `line` is shown in the middle: it says what has happened. */
   readonly kind: 'bubble' | 'line';
   readonly text: string;
+  /** A picture, a voice, a file or a card instead of the text. */
+  readonly media: MediaRow | null;
   /** The chat that it quotes, or empty. */
   readonly quoted: string;
   /** Empty if it follows the one before closely. */
@@ -41,6 +44,7 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
     name: userName,
     kind: isLine ? 'line' : 'bubble',
     text: recalled ? who + say.chat.hasRecalled : item.content,
+    media: mediaRow(item),
     quoted,
     time: isApart ? longTime(item.time, now, say) : '',
     status: status === 'sending' ? 'pending' : status === 'held' ? 'sent' : status,

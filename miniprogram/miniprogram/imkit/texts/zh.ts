@@ -209,6 +209,9 @@ export const zh = {
       conversation_not_found: '你已不在这个聊天里',
       unsupported_media: '不支持这种格式',
       invalid_media: '这个文件不能用',
+      payload_too_large: '文件太大了',
+      http_413: '文件太大了',
+      http_404: '这个文件已经不在手机上了',
     } as Record<string, string>,
     /** Why somebody may not write. */
     denied: {
@@ -225,6 +228,43 @@ export const zh = {
     prompt: '补充说明（可不填）',
     sent: '举报已提交，我们会尽快处理',
     tooLong: '补充说明最多 500 个字',
+  },
+
+  media: {
+    image: '[图片]',
+    voice: '[语音]',
+    file: '[文件] ',
+    album: '相册',
+    camera: '拍摄',
+    files: '文件',
+    more: '更多',
+    speak: '语音',
+    hold: '按住 说话',
+    releaseToSend: '松开 发送',
+    releaseToCancel: '松开 取消',
+    slideToCancel: '上滑取消',
+    left: '还可以说 ',
+    tooShort: '说话时间太短',
+    picture: '图片',
+    noPicture: '图片加载失败',
+    notPlayed: '，未播放',
+    playing: '，正在播放',
+    cannotPlay: '语音无法播放',
+    save: '保存图片',
+    saved: '已保存',
+    opening: '正在打开…',
+    cannotOpen: '文件无法打开',
+    pictureTooLarge: '图片太大了',
+    fileTooLarge: '文件不能超过 20 MB',
+    fileEmpty: '不能发送空文件',
+    failed: '没有成功，请重试',
+    notAllowed: '没有权限',
+    settings: '去设置',
+    denied: {
+      'scope.record': '没有麦克风权限，无法录音',
+      'scope.camera': '没有相机权限，无法拍摄',
+      'scope.writePhotosAlbum': '没有相册权限，无法保存图片',
+    },
   },
 
   me: {
@@ -244,7 +284,7 @@ export const zh = {
 
   privacy: {
     title: '隐私保护提示',
-    before: '使用头像、昵称和剪切板前，请阅读',
+    before: '使用头像、昵称、相册、相机、麦克风、文件和剪切板前，请阅读',
     guideline: '《隐私保护指引》',
     agree: '同意',
     refuse: '拒绝',

@@ -1,6 +1,7 @@
 // <button>, with `open-type` `chooseAvatar` and `share`, and the agreement button of WeChat's privacy gate.
 
 import { share } from '../share';
+import { chooseFiles } from '../wx/files';
 import { privacy } from '../wx/index';
 import { attribute, type Property, type Setup } from './define';
 
@@ -55,7 +56,7 @@ const AVATAR_PX = 512;
 
 /** Lets the user choose a picture, and crops it to a square at a `blob:` URL; nothing if it is not a picture. */
 async function chooseAvatar(): Promise<string | undefined> {
-  const file = await chooseFile();
+  const [file] = await chooseFiles({ accept: 'image/*' });
   if (!file) return undefined;
   const picture = await createImageBitmap(file).catch(() => undefined);
   if (!picture) return undefined;
@@ -68,19 +69,4 @@ async function chooseAvatar(): Promise<string | undefined> {
     canvas.toBlob(resolve, 'image/jpeg', 0.85);
   });
   return blob ? URL.createObjectURL(blob) : undefined;
-}
-
-function chooseFile(): Promise<File | undefined> {
-  return new Promise((resolve) => {
-    const input = document.createElement('input');
-    input.type = 'file';
-    input.accept = 'image/*';
-    input.addEventListener('change', () => {
-      resolve(input.files?.[0]);
-    });
-    input.addEventListener('cancel', () => {
-      resolve(undefined);
-    });
-    input.click();
-  });
 }

@@ -3,6 +3,7 @@
 import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 
 import { button, buttonProperties } from './button';
+import { urlOf } from '../wx/files';
 import { attribute, definePart, type Setup } from './define';
 import { field, fieldProperties, textareaProperties } from './field';
 import { scrollView, scrollViewProperties } from './scroll-view';
@@ -26,8 +27,18 @@ const image: Setup = (part, element, emit) => {
   });
   return {
     src: (value: string) => {
-      if (value) native.src = value;
-      else native.removeAttribute('src');
+      if (!value) {
+        native.removeAttribute('src');
+        return;
+      }
+      void urlOf(value).then(
+        (url) => {
+          if (part.data.src === value) native.src = url;
+        },
+        () => {
+          emit('error', { errMsg: `${value} does not load` });
+        },
+      );
     },
     mode: (value: string) => {
       native.style.objectFit = FIT[value] ?? 'cover';

@@ -5,10 +5,15 @@ import type { Router } from '../router';
 import { theme } from '../theme';
 import { answer } from './callbacks';
 import { createDialogs } from './dialogs';
+import { fileSystem, USER_DATA_PATH } from './files';
+import { createMedia } from './media';
 import { connectSocket, onNetworkStatusChange, request } from './network';
+import { previewMedia } from './preview';
 import { DECLARED, Privacy } from './privacy';
+import { allowMicrophone, createInnerAudioContext, createRecorder } from './sound';
 import { getStorageSync, removeStorageSync, setStorageSync } from './storage';
 import { requestSubscribeMessage, subscriptionsSetting } from './subscribe';
+import { downloadFile, uploadFile } from './transfers';
 
 interface Target {
   url: string;
@@ -39,6 +44,8 @@ export function createWx(router: Router) {
       return {};
     });
   const dialogs = createDialogs(document.body);
+  const allow = privacy.allow.bind(privacy);
+  const recorder = createRecorder(allow);
   const wx = {
     connectSocket,
     request,
@@ -47,6 +54,19 @@ export function createWx(router: Router) {
     setStorageSync,
     removeStorageSync,
     ...dialogs,
+    uploadFile,
+    downloadFile,
+    ...createMedia(allow),
+    previewMedia,
+    getRecorderManager: () => recorder,
+    createInnerAudioContext,
+    /** Of the permissions that WeChat asks for one by one, a browser asks for the microphone. */
+    authorize: answer('authorize', async ({ scope }: { scope: string }) => {
+      if (scope !== 'scope.record') return {};
+      await allow('麦克风', 'authorize');
+      await allowMicrophone();
+      return {};
+    }),
     navigateTo: go('navigateTo', (url) => router.navigateTo(url)),
     redirectTo: go('redirectTo', (url) => router.redirectTo(url)),
     reLaunch: go('reLaunch', (url) => router.reLaunch(url)),
@@ -89,12 +109,6 @@ export function createWx(router: Router) {
     getAccountInfoSync: () => ({ miniProgram: { appId: isLikeWechat ? 'wechat' : 'browser', envVersion: 'release', version: '' } }),
     /** The page talks to the service that it came from. */
     getExtConfigSync: () => ({ server: location.origin }),
-    getFileSystemManager: () => ({
-      readFile: answer('readFile', async ({ filePath }: { filePath: string }) => {
-        const response = await fetch(filePath);
-        return { data: await response.arrayBuffer() };
-      }),
-    }),
     ...(isLikeWechat && LIKE_WECHAT),
     hideShareMenu: answer('hideShareMenu', () => ({})),
     /** A browser always has the newest version. */
@@ -108,6 +122,8 @@ export function createWx(router: Router) {
         location.reload();
       },
     }),
+    env: { USER_DATA_PATH },
+    getFileSystemManager: () => fileSystem,
     nextTick: (run: () => void) => {
       queueMicrotask(run);
     },

@@ -9,7 +9,8 @@ const METHODS = ['OPTIONS', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'CO
 const MOST_REQUESTS = 10;
 const MOST_SOCKETS = 5;
 
-const requests = new Set<AbortController>();
+/** What runs, which the background interrupts. */
+export const requests = new Set<AbortController>();
 const sockets = new Set<{ interrupt(): void }>();
 
 /** What happens to an app that is in the background: everything unfinished fails. */

@@ -1,10 +1,27 @@
 // The privacy gate: what the guideline in WeChat's console does not name fails, and the rest waits for the user.
 
 /** What a function or component touches, in the console's words. */
-export type Scope = '剪切板' | '头像' | '昵称';
+export type Scope =
+  | '剪切板'
+  | '头像'
+  | '昵称'
+  | '选中的照片或视频信息'
+  | '摄像头'
+  | '麦克风'
+  | '选中的文件'
+  | '相册（仅写入）';
 
 /** The scopes that the release list in `README.md` has declared. */
-export const DECLARED: readonly Scope[] = ['头像', '昵称', '剪切板'];
+export const DECLARED: readonly Scope[] = [
+  '头像',
+  '昵称',
+  '剪切板',
+  '选中的照片或视频信息',
+  '摄像头',
+  '麦克风',
+  '选中的文件',
+  '相册（仅写入）',
+];
 
 interface Decision {
   event: 'exposureAuthorization' | 'agree' | 'disagree';

@@ -1,11 +1,17 @@
-// The bar in which a chat is written: a field, emoji, a button. Emits `typing`, `resize` when it is higher or lower
-// than before, and `send` with the text, after which the page calls `clear` if the text was taken.
+// The bar in which a chat is written: a field, emoji, a button, a voice, pictures. Emits `typing`, `resize` when it is
+// higher or lower than before, `send` with the text, after which the page calls `clear` if the text was taken, and
+// `draft` with a picture, a voice or a file to send.
 
+import type { Draft as ChatDraft } from '../../core/index';
+import { giveAll, type Chosen } from '../../media/choose';
 import { texts } from '../../texts/index';
 import { insert, removeBefore } from './draft';
 
 /** Unsent drafts by `draftOf`, for as long as the app runs. */
 const DRAFTS = new Map<string, string>();
+
+/** The panel that is open, if one is. */
+type Panel = '' | 'emoji' | 'attach';
 
 /** What is below the field: nothing, a keyboard, or a panel as high as the keyboard was last. */
 function floor(hasPanel: boolean, keyboardHeight: number, lastHeight: number): string {
@@ -22,10 +28,13 @@ Component({
 
   data: {
     say: texts().chat,
+    media: texts().media,
+    /** A button to talk is in the place of the field. */
+    isVoice: false,
     /** What the page has last put into the field. What is typed is in `DRAFTS`: drawing it again would lose keys. */
     draft: '',
     canSend: false,
-    panel: false,
+    panel: '',
     hasFocus: false,
     keyboardHeight: 0,
     /** In pixels; 0 before the first. */
@@ -50,7 +59,7 @@ Component({
 
     /** Closes the panel and the keyboard. */
     rest() {
-      if (this.data.panel || this.data.hasFocus) this.stand({ panel: false, hasFocus: false });
+      if (this.data.panel || this.data.hasFocus) this.stand({ panel: '', hasFocus: false });
     },
 
     text(): string {
@@ -72,9 +81,9 @@ Component({
     },
 
     /** Changes what is below the field, and says so. */
-    stand(change: { panel?: boolean; hasFocus?: boolean; keyboardHeight?: number; lastHeight?: number }) {
+    stand(change: { panel?: Panel; hasFocus?: boolean; keyboardHeight?: number; lastHeight?: number }) {
       const { panel, keyboardHeight, lastHeight } = { ...this.data, ...change };
-      this.setData({ ...change, floor: floor(panel, keyboardHeight, lastHeight) }, () => {
+      this.setData({ ...change, floor: floor(panel !== '', keyboardHeight, lastHeight) }, () => {
         this.onHeight();
       });
     },
@@ -90,7 +99,7 @@ Component({
     },
 
     onFocus({ detail }: WechatMiniprogram.TextareaFocus) {
-      this.stand({ panel: false, hasFocus: true, ...raised(detail.height) });
+      this.stand({ panel: '', hasFocus: true, ...raised(detail.height) });
     },
 
     onBlur({ detail }: WechatMiniprogram.TextareaBlur) {
@@ -99,13 +108,40 @@ Component({
     },
 
     onKeyboard({ detail }: WechatMiniprogram.TextareaKeyboardHeightChange) {
-      this.stand(detail.height > 0 ? { panel: false, ...raised(detail.height) } : { keyboardHeight: 0 });
+      this.stand(detail.height > 0 ? { panel: '', ...raised(detail.height) } : { keyboardHeight: 0 });
     },
 
     /** The panel takes the keyboard's place before that goes, and goes when the keyboard is there. */
-    onPanel() {
-      if (this.data.panel) this.setData({ hasFocus: true });
-      else this.stand({ panel: true, hasFocus: false });
+    toggle(panel: Panel) {
+      if (this.data.isVoice) this.setData({ isVoice: false });
+      if (this.data.panel === panel) this.setData({ hasFocus: true });
+      else this.stand({ panel, hasFocus: false });
+    },
+
+    onEmojiPanel() {
+      this.toggle('emoji');
+    },
+
+    onAttachPanel() {
+      this.toggle('attach');
+    },
+
+    onVoice() {
+      const isVoice = !this.data.isVoice;
+      this.setData({ isVoice });
+      this.stand({ panel: '', hasFocus: !isVoice });
+    },
+
+    /** Something that is no text. */
+    onDraft({ detail }: WechatMiniprogram.CustomEvent<{ draft: ChatDraft }>) {
+      this.triggerEvent('draft', detail);
+    },
+
+    /** Pasted or dropped, in a browser. */
+    onFiles({ detail }: WechatMiniprogram.CustomEvent<{ tempFiles: Chosen[] }>) {
+      void giveAll(detail.tempFiles, (draft) => {
+        this.triggerEvent('draft', { draft });
+      });
     },
 
     onEmoji({ detail }: WechatMiniprogram.CustomEvent<{ emoji: string }>) {

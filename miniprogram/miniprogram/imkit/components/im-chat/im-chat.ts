@@ -1,6 +1,6 @@
 // A conversation, with one person or a group. Emits `title` with the name when its page is shown and when the name
-// changes, `info` for its info page, `person` with `{userId}` for a profile, and `grants` of subscribe messages. Its
-// slot is above the composer.
+// changes, `info` for its info page, `person` with `{userId}` for a profile, `grants` of subscribe messages, and `card`
+// when a card is tapped: its `title`, `path`, `url`, `data`. Its slot is above the composer.
 
 import { client } from '../../current';
 import {
@@ -9,7 +9,6 @@ import {
   type Changes,
   type ConversationKey,
   type ImClient,
-  type SendRefusal,
   type User,
 } from '../../core/index';
 import { patch } from '../../lists/patch';
@@ -17,9 +16,11 @@ import { picturesOf } from '../../lists/pictures';
 import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
 import { remember } from '../../lists/unlisted';
 import { longTime } from '../../texts/time';
-import { sayError, texts } from '../../texts/index';
+import { release } from '../../media/outgoing';
+import { sayError, sayRefusal, texts } from '../../texts/index';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
 import { choices, offer } from './menu';
+import { sending } from './sending';
 
 const say = texts();
 
@@ -47,6 +48,8 @@ Component({
     conversation: { type: String, value: '' },
     /** The templates of subscribe messages that the service has. */
     templates: Array,
+    /** Whether a tap on a card opens its page. If not, the host does it by the event `card`. */
+    opensCards: { type: Boolean, value: true },
   },
 
   data: {
@@ -117,6 +120,8 @@ Component({
   },
 
   methods: {
+    ...sending,
+
     leave() {
       // Replaced when it follows a client.
     },
@@ -137,6 +142,7 @@ Component({
       current.open(key);
       this.leave = () => {
         unsubscribe();
+        release(current, key);
         current.close(key);
       };
       this.setData({
@@ -338,7 +344,7 @@ Component({
       if (!current || key === null) return;
       const result = current.send(key, detail.text);
       if (!result.ok) {
-        void wx.showToast({ title: refusal(result.code), icon: 'none' });
+        void wx.showToast({ title: sayRefusal(result.code), icon: 'none' });
         return;
       }
       this.composer().clear();
@@ -366,14 +372,3 @@ Component({
     },
   },
 });
-
-function refusal(code: SendRefusal): string {
-  const { tooLong, outboxFull, storageFull } = say.chat;
-  const words: Record<SendRefusal, string> = {
-    blank: say.unknownError,
-    too_long: tooLong,
-    outbox_full: outboxFull,
-    storage_full: storageFull,
-  };
-  return words[code];
-}

@@ -2,6 +2,7 @@
 
 import type { ConversationKey, ImClient } from '../../core/index';
 import type { ChatRow } from '../../lists/rows';
+import { savePicture } from '../../media/album';
 import { texts } from '../../texts/index';
 
 interface Choice {
@@ -10,8 +11,9 @@ interface Choice {
 }
 
 /** The choices for a bubble; those for its text only if the text was pressed. */
-export function choices(client: ImClient, conversation: ConversationKey, { key, status, text }: ChatRow, isText: boolean): Choice[] {
-  const { chat: say } = texts();
+export function choices(client: ImClient, conversation: ConversationKey, row: ChatRow, isText: boolean): Choice[] {
+  const { chat: say, media: sayMedia } = texts();
+  const { key, status, text, media } = row;
   const failed = [
     { text: say.resend, run: () => client.resend(conversation, key) },
     { text: say.remove, run: () => client.discard(conversation, key) },
@@ -21,11 +23,18 @@ export function choices(client: ImClient, conversation: ConversationKey, { key, 
     const fail = () => void wx.showToast({ title: say.copyFailed, icon: 'none' });
     wx.setClipboardData({ data: text, fail });
   };
-  return [...(status === 'failed' ? failed : []), ...(isText ? [{ text: say.copy, run: copy }] : [])];
+  const save = () => {
+    const item = client.chats(conversation).items.find((each) => each.key === key);
+    if (item) void savePicture(item);
+  };
+  const saving = media?.kind === 'image' ? [{ text: sayMedia.save, run: save }] : [];
+  const own = media ? saving : [{ text: say.copy, run: copy }];
+  return [...(status === 'failed' ? failed : []), ...(isText ? own : [])];
 }
 
 /** Lets the user choose. */
 export async function offer(list: readonly Choice[]): Promise<void> {
+  if (list.length === 0) return;
   try {
     const { tapIndex } = await wx.showActionSheet({ itemList: list.map(({ text }) => text) });
     list[tapIndex]?.run();

@@ -1,0 +1,62 @@
+// A voice in a bubble. A tap plays it, or stops it; a red dot says that it was not played yet.
+
+import { toKey } from '../../core/index';
+import { client } from '../../current';
+import type { MediaRow } from '../../lists/media';
+import { isHeard, isPlaying, onVoices, play, stopVoices } from '../../media/voices';
+import { texts } from '../../texts/index';
+
+Component({
+  properties: {
+    media: { type: Object, value: null as unknown as MediaRow },
+    conversation: String,
+    chatKey: String,
+    mine: Boolean,
+  },
+
+  data: { say: texts().media, isPlaying: false, isNew: false },
+
+  observers: {
+    'chatKey, mine'() {
+      this.look();
+    },
+  },
+
+  lifetimes: {
+    attached() {
+      this.leave = onVoices(() => {
+        this.look();
+      });
+      this.look();
+    },
+
+    detached() {
+      this.leave();
+      // Whoever leaves the chat hears it no longer.
+      if (isPlaying(toKey(this.data.conversation), this.data.chatKey)) stopVoices();
+    },
+  },
+
+  methods: {
+    leave() {
+      // Replaced when it is attached.
+    },
+
+    /** Draws whether it plays, and whether it was heard. */
+    look() {
+      const { conversation, chatKey, mine } = this.data;
+      const current = client();
+      if (!current || chatKey === '') return;
+      const playing = isPlaying(toKey(conversation), chatKey);
+      // The key of a chat of somebody else is `c` and its id.
+      const isNew = !mine && !isHeard(current, Number(chatKey.slice(1)));
+      if (playing !== this.data.isPlaying || isNew !== this.data.isNew) this.setData({ isPlaying: playing, isNew });
+    },
+
+    onTap() {
+      const current = client();
+      const conversation = toKey(this.data.conversation);
+      if (current && conversation !== null) play(current, conversation, this.data.chatKey);
+    },
+  },
+});

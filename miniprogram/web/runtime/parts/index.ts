@@ -5,6 +5,7 @@ import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 import { button, buttonProperties } from './button';
 import { attribute, definePart, type Setup } from './define';
 import { field, fieldProperties, textareaProperties } from './field';
+import { pageContainer, pageContainerProperties } from './page-container';
 import { scrollView, scrollViewProperties } from './scroll-view';
 
 const plain: Setup = () => ({});
@@ -47,5 +48,6 @@ export function defineParts(space: glassEasel.ComponentSpace): void {
   definePart(space, 'button', buttonProperties, button);
   definePart(space, 'input', { ...fieldProperties, password: Boolean }, field('input'));
   definePart(space, 'textarea', textareaProperties, field('textarea'));
+  definePart(space, 'page-container', pageContainerProperties, pageContainer);
   definePart(space, 'scroll-view', scrollViewProperties, scrollView);
 }

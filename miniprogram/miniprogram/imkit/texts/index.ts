@@ -1,6 +1,6 @@
 // The app's texts, in the phone's language.
 
-import { ImError } from '../core/index';
+import { ImError, type SendRefusal } from '../core/index';
 import { en } from './en';
 import { zh, type Texts } from './zh';
 
@@ -20,4 +20,17 @@ export function sayError(error: unknown, special: Readonly<Record<string, string
   if (error.code === 'network' || error.code === 'unavailable') return say.networkError;
   if (error.code === 'rate_limited' || error.code === 'too_many_calls') return say.tryLater;
   return say.unknownError;
+}
+
+/** Why a chat was not even put into the outbox. */
+export function sayRefusal(code: SendRefusal): string {
+  const { chat, unknownError } = texts();
+  const { tooLong, outboxFull, storageFull } = chat;
+  const words: Readonly<Record<SendRefusal, string>> = {
+    blank: unknownError,
+    too_long: tooLong,
+    outbox_full: outboxFull,
+    storage_full: storageFull,
+  };
+  return words[code];
 }

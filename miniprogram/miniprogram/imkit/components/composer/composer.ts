@@ -1,11 +1,21 @@
-// The bar in which a chat is written: a field, emoji, a button. Emits `typing`, `resize` when it is higher or lower
-// than before, and `send` with the text, after which the page calls `clear` if the text was taken.
+// The bar in which a chat is written: a field, emoji, a button, and what is quoted. Emits `typing`, `write` with the
+// text and the cursor after each change, `unquote`, `resize` when it is higher or lower than before, and `send` with the
+// text, after which the page calls `clear` if the text was taken.
 
+import { tell } from '../../ask';
 import { texts } from '../../texts/index';
 import { insert, removeBefore } from './draft';
 
-/** Unsent drafts by `draftOf`, for as long as the app runs. */
-const DRAFTS = new Map<string, string>();
+/** Maximum characters of a chat; 😀 is one. */
+const MAX_CHARS = 2000;
+
+/** From here on the number of characters is shown. */
+const SHOWN_FROM = 1900;
+
+/** Characters, as the service counts them. */
+function lengthOf(text: string): number {
+  return text.length < SHOWN_FROM ? text.length : Array.from(text).length;
+}
 
 /** What is below the field: nothing, a keyboard, or a panel as high as the keyboard was last. */
 function floor(hasPanel: boolean, keyboardHeight: number, lastHeight: number): string {
@@ -18,12 +28,21 @@ Component({
   properties: {
     /** What the draft belongs to. */
     draftOf: { type: String, value: '' },
+    /** The draft when that was opened. */
+    start: { type: String, value: '' },
+    /** The words that the chat will quote; empty if none. */
+    quote: { type: String, value: '' },
   },
 
   data: {
     say: texts().chat,
-    /** What the page has last put into the field. What is typed is in `DRAFTS`: drawing it again would lose keys. */
+    unquote: texts().menu.unquote,
+    /** What the page has last put into the field. What is typed is in `typed`: drawing it again would lose keys. */
     draft: '',
+    typed: '',
+    /** Shown near the limit; empty before that. */
+    count: '',
+    isOver: false,
     canSend: false,
     panel: false,
     hasFocus: false,
@@ -36,9 +55,12 @@ Component({
   },
 
   observers: {
-    draftOf(draftOf: string) {
-      const draft = DRAFTS.get(draftOf) ?? '';
-      this.setData({ draft, cursor: null, canSend: draft.trim() !== '' });
+    'draftOf, start'(_draftOf: string, start: string) {
+      this.show(start, null);
+    },
+
+    quote() {
+      this.onHeight();
     },
   },
 
@@ -54,13 +76,40 @@ Component({
     },
 
     text(): string {
-      return DRAFTS.get(this.data.draftOf) ?? '';
+      return this.data.typed;
     },
 
     keep(text: string) {
-      DRAFTS.set(this.data.draftOf, text);
+      this.data.typed = text;
       const canSend = text.trim() !== '';
       if (canSend !== this.data.canSend) this.setData({ canSend });
+      this.limit(lengthOf(text));
+    },
+
+    /** Shows how long the text is, once it is near the limit; nothing is cut. */
+    limit(length: number) {
+      const count = length < SHOWN_FROM ? '' : `${length}/${MAX_CHARS}`;
+      if (count === this.data.count) return;
+      const isOver = length > MAX_CHARS;
+      if (isOver && !this.data.isOver) tell(texts().menu.tooLong(length - MAX_CHARS));
+      this.setData({ count, isOver });
+    },
+
+    /** Tells of a change. */
+    wrote() {
+      this.triggerEvent('write', { text: this.data.typed, cursor: this.data.cursor ?? this.data.typed.length });
+    },
+
+    /** Inserts something at the cursor. */
+    insert(piece: string) {
+      const { text, cursor } = insert(this.text(), this.data.cursor, piece);
+      this.show(text, cursor);
+      this.wrote();
+    },
+
+    /** Opens the keyboard. */
+    focus() {
+      this.setData({ hasFocus: true });
     },
 
     /** Replaces what is in the field. */
@@ -86,6 +135,7 @@ Component({
     onInput({ detail }: WechatMiniprogram.TextareaInput) {
       this.keep(detail.value);
       this.data.cursor = detail.cursor;
+      this.wrote();
       if (detail.value !== '') this.triggerEvent('typing');
     },
 
@@ -109,20 +159,26 @@ Component({
     },
 
     onEmoji({ detail }: WechatMiniprogram.CustomEvent<{ emoji: string }>) {
-      const { text, cursor } = insert(this.text(), this.data.cursor, detail.emoji);
-      this.show(text, cursor);
+      this.insert(detail.emoji);
     },
 
     onErase() {
       const { text, cursor } = removeBefore(this.text(), this.data.cursor);
       this.show(text, cursor);
+      this.wrote();
+    },
+
+    onUnquote() {
+      this.triggerEvent('unquote');
     },
 
     /** By the button, or by the keyboard's key, which knows the text best. */
     onSend({ detail }: WechatMiniprogram.CustomEvent<{ value?: string }>) {
       const text = detail.value ?? this.text();
       this.keep(text);
-      if (text.trim() !== '') this.triggerEvent('send', { text });
+      const over = lengthOf(text) - MAX_CHARS;
+      if (over > 0) tell(texts().menu.tooLong(over));
+      else if (text.trim() !== '') this.triggerEvent('send', { text });
     },
   },
 });

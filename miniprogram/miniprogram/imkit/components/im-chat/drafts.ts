@@ -27,15 +27,18 @@ export function draftOf(client: ImClient, key: ConversationKey): string {
   return kept && (kept.base === base || kept.text === base) ? kept.text : base;
 }
 
+export type DraftKeeper = ReturnType<typeof createDraftKeeper>;
+
 /** Keeps the draft of one conversation while it is open. */
 export function createDraftKeeper(client: ImClient, key: ConversationKey) {
   const name = nameOf(client, key);
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** 0: nothing waits to be saved. */
+  let timer = 0;
 
   /** Saves what the service does not have yet. One that fails is saved with the next change, or on leaving. */
   const save = (): void => {
     clearTimeout(timer);
-    timer = undefined;
+    timer = 0;
     const kept = drafts.get(name);
     // A conversation that has no chat yet is not known to the service.
     if (!kept || kept.text === saved(client, key) || !client.conversation(key)) return;
@@ -63,7 +66,7 @@ export function createDraftKeeper(client: ImClient, key: ConversationKey) {
 
     /** The page is left. */
     leave(): void {
-      if (timer !== undefined) save();
+      if (timer !== 0) save();
     },
   };
 }

@@ -43,7 +43,7 @@ export async function memberRows(client: ImClient, group: GroupKey, after?: User
     avatarUrl: user.avatarUrl ?? '',
     hue: user.id,
   }));
-  return { rows: isFirst ? [all, ...rows] : rows, after: hasMore ? (members.at(-1)?.user.id ?? null) : null };
+  return { rows: isFirst ? [all, ...rows] : rows, after: hasMore ? (members[members.length - 1]?.user.id ?? null) : null };
 }
 
 /** Who was chosen. */

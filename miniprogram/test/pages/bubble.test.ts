@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { place } from '../../miniprogram/imkit/components/bubble-menu/place';
 import { forwardable } from '../../miniprogram/imkit/components/im-chat/forward';
 import { isCall, mentionsIn } from '../../miniprogram/imkit/components/im-chat/mentions';
-import { actionsOf } from '../../miniprogram/imkit/components/im-chat/menu';
+import { actionsOf } from '../../miniprogram/imkit/components/im-chat/actions';
 import { quoteOf } from '../../miniprogram/imkit/components/im-chat/quote';
 import { EDIT_MS, remember, wordsOf } from '../../miniprogram/imkit/components/im-chat/recall';
 import { isUnread } from '../../miniprogram/imkit/components/im-chat/unread';

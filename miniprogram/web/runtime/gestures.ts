@@ -34,11 +34,42 @@ function touches(event: PointerEvent | MouseEvent): Touch[] {
   return [{ identifier: 0, clientX, clientY, pageX, pageY }];
 }
 
+/** What a handler reads of an event, besides its type and detail. */
+function fields(event: MouseEvent | TouchEvent): Record<string, unknown> {
+  if ('touches' in event) return { touches: [...event.touches], changedTouches: [...event.changedTouches] };
+  return 'clientX' in event ? { touches: touches(event), changedTouches: touches(event) } : {};
+}
+
 /** The component of an element. */
 function hostOf(node: Hosting | null): Hosting['__wxElement'] {
   let at = node;
   while (at && !at.__wxElement) at = at.parentNode;
   return at?.__wxElement;
+}
+
+let tapping = false;
+
+/** Whether a tap is being handled: some functions of `wx` may be called only then. */
+export function isTapping(): boolean {
+  return tapping;
+}
+
+/** Dispatches an event; a tap is one until its handlers have returned. */
+function dispatch(target: glassEasel.Element, event: glassEasel.Event<unknown>): void {
+  tapping = event.getEventName() === 'tap';
+  try {
+    Event.dispatchEvent(target, event);
+  } finally {
+    tapping = false;
+  }
+}
+
+/** Whether this element, or one around it, listens for long presses. */
+function listensForPress(node: Hosting | null): boolean {
+  for (let at = node; at; at = at.parentNode as Hosting | null) {
+    if (at.__wxElement?._$eventTarget?.listeners?.longpress) return true;
+  }
+  return false;
 }
 
 export function listenToGestures(backend: Backend): void {
@@ -50,12 +81,9 @@ export function listenToGestures(backend: Backend): void {
     const original = (options as { originalEvent?: MouseEvent }).originalEvent;
     const isDead = original?.target instanceof Element && original.target.closest('wx-button[disabled]');
     if (type === 'tap' && (isLongPressed || isDead)) return NORMAL;
-    const extra =
-      original && 'clientX' in original
-        ? { touches: touches(original), changedTouches: touches(original) }
-        : {};
+    const extra = original ? fields(original) : {};
     const event = new Event(type, detail, { ...options, extraFields: extra });
-    Event.dispatchEvent(target, event);
+    dispatch(target, event);
     return event.defaultPrevented() ? NO_DEFAULT : NORMAL;
   });
 
@@ -75,17 +103,15 @@ export function listenToGestures(backend: Backend): void {
     const host = event.detail === 0 ? hostOf(event.target as Hosting | null) : undefined;
     if (!host || (event.target as Element).closest('wx-button[disabled]')) return;
     const detail = { x: event.clientX, y: event.clientY };
-    Event.dispatchEvent(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
+    dispatch(host, new Event('tap', detail, { bubbles: true, composed: true, capturePhase: true }));
   });
 
-  const press = (event: PointerEvent) => {
+  const press = (event: MouseEvent) => {
     const node = event.target as Hosting | null;
     const host = hostOf(node);
     if (!host) return;
     // A long press replaces the tap only if something listens for it.
-    for (let at: Hosting | null = node; at; at = at.parentNode) {
-      if (at.__wxElement?._$eventTarget?.listeners?.longpress) isLongPressed = true;
-    }
+    if (listensForPress(node)) isLongPressed = true;
     const detail = { x: event.clientX, y: event.clientY };
     const points = touches(event);
     const options = { originalEvent: event, bubbles: true, composed: true, capturePhase: true };
@@ -101,7 +127,8 @@ export function listenToGestures(backend: Backend): void {
       isLongPressed = false;
       start = event;
       clearTimeout(timer);
-      timer = setTimeout(press, LONG_PRESS_MS, event);
+      // The other buttons of a mouse have a menu at once.
+      if (event.button === 0) timer = setTimeout(press, LONG_PRESS_MS, event);
     },
     true,
   );
@@ -115,8 +142,18 @@ export function listenToGestures(backend: Backend): void {
   );
   document.addEventListener('pointerup', cancel, true);
   document.addEventListener('pointercancel', cancel, true);
-  // On a long press, phones' browsers show a menu of their own over the page's.
+  document.addEventListener(
+    'keydown',
+    () => {
+      isLongPressed = false;
+    },
+    true,
+  );
+  // On a long press, phones' browsers show a menu of their own over the page's. A mouse has its right button for a long
+  // press, and a keyboard the key for menus: then the event is at the element with the focus.
   document.addEventListener('contextmenu', (event) => {
+    if (!isLongPressed && listensForPress(event.target as Hosting | null)) press(event);
+    // Nor is the end of this press a tap.
     if (isLongPressed) event.preventDefault();
   });
 }

@@ -1,12 +1,10 @@
 // The menu at a bubble: a dark panel of icons with words. Emits `choose` with the action, and `close`; both close it.
 
 import { texts } from '../../texts/index';
+import type { Action } from './action';
 import { place, type Box } from './place';
 
 const words = texts().menu.actions;
-
-/** What can be chosen. */
-export type Action = keyof typeof words;
 
 /** Choices in a line. */
 const COLUMNS = 5;

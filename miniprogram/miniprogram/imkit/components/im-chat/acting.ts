@@ -3,11 +3,12 @@
 import { tell } from '../../ask';
 import type { ChatItem } from '../../core/index';
 import { texts } from '../../texts/index';
-import type { Action } from '../bubble-menu/bubble-menu';
+import type { Action } from '../bubble-menu/action';
 import type { Box } from '../bubble-menu/place';
+import { actionsOf } from './actions';
 import { cover, itemOf, open, type Chat } from './chat';
 import { forwardable } from './forward';
-import { actionsOf, remove, run } from './menu';
+import { remove, run } from './menu';
 import { EDIT_MS, wordsOf } from './recall';
 import { askForward } from './sheets';
 import { quote } from './writing';

@@ -2,9 +2,9 @@
 
 import { client } from '../../current';
 import type { ChatItem, ConversationKey, ImClient, Quote } from '../../core/index';
-import type { Action } from '../bubble-menu/bubble-menu';
+import type { Action } from '../bubble-menu/action';
 import type { Box } from '../bubble-menu/place';
-import type { PickRow } from '../pick-sheet/pick-sheet';
+import type { PickRow } from '../pick-sheet/row';
 import type { DraftKeeper } from './drafts';
 import type { End } from './end';
 import type { Mention } from './mentions';

@@ -2,8 +2,8 @@
 
 import type { Body, ChatItem, Conversation, ConversationKey, Draft, ImClient, SendResult } from '../../core/index';
 import { titleOf } from '../../lists/rows';
-import { texts } from '../../texts/index';
-import type { PickRow } from '../pick-sheet/pick-sheet';
+import type { Texts } from '../../texts/zh';
+import type { PickRow } from '../pick-sheet/row';
 
 /** What a card shows; the service refuses other keys. */
 const CARD = ['title', 'description', 'imageUrl', 'path', 'url', 'data'] as const;
@@ -23,10 +23,10 @@ function cardOf(body: Body): Body {
 }
 
 /** The conversations to choose from. */
-export function targets(client: ImClient): PickRow[] {
+export function targets(client: ImClient, say: Texts): PickRow[] {
   return client.conversations().map((conversation) => ({
     key: String(conversation.key),
-    name: titleOf(conversation, texts()),
+    name: titleOf(conversation, say),
     avatarUrl: conversation.avatarUrl ?? '',
     hue: hueOf(conversation),
   }));

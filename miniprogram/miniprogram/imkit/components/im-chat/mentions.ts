@@ -1,8 +1,7 @@
 // Mentioning people of a group while a chat is written.
 
 import type { ImClient, GroupKey, Mentions, UserId } from '../../core/index';
-import { texts } from '../../texts/index';
-import type { PickRow } from '../pick-sheet/pick-sheet';
+import type { PickRow } from '../pick-sheet/row';
 
 /** Somebody whose name was put into the field. */
 export interface Mention {
@@ -30,12 +29,20 @@ export interface MemberRows {
   readonly after: UserId | null;
 }
 
-/** The members after this one, without oneself. Everybody can be called by the owner and admins. Rejects with `ImError`. */
-export async function memberRows(client: ImClient, group: GroupKey, after?: UserId): Promise<MemberRows> {
+/**
+ * The members after this one, without oneself. The owner and admins can also call everybody, by the name `everyone`.
+ * Rejects with `ImError`.
+ */
+export async function memberRows(
+  client: ImClient,
+  group: GroupKey,
+  everyone: string,
+  after?: UserId,
+): Promise<MemberRows> {
   const { members, hasMore } = await client.members(group, after);
   const role = client.conversation(group)?.role;
   const isFirst = after === undefined && (role === 'owner' || role === 'admin');
-  const all: PickRow = { key: 'all', name: texts().menu.everyone, avatarUrl: '', hue: 1 };
+  const all: PickRow = { key: 'all', name: everyone, avatarUrl: '', hue: 1 };
   const others = members.filter(({ user }) => user.id !== client.me.id);
   const rows = others.map(({ user }) => ({
     key: String(user.id),

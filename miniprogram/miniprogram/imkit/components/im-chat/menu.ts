@@ -1,15 +1,11 @@
-// The menu of a bubble: what can be chosen, and what a choice does.
+// What a choice from the menu of a bubble does.
 
 import { attempt, confirm, tell } from '../../ask';
 import { complain } from '../../complain';
-import type { ChatItem, ConversationKey, ImClient, Role } from '../../core/index';
+import type { ChatItem, ConversationKey, ImClient } from '../../core/index';
 import { texts } from '../../texts/index';
-import type { Action } from '../bubble-menu/bubble-menu';
-import { forwardable } from './forward';
+import type { Action } from '../bubble-menu/action';
 import { remember } from './recall';
-
-/** The service lets the sender take a chat back for so long, in milliseconds. */
-const RECALL_MS = 120_000;
 
 /** What a choice needs of the chat that is shown. */
 export interface Chat {
@@ -21,26 +17,6 @@ export interface Chat {
   pick(item: ChatItem): void;
   /** It was taken back: its words can be written again. */
   recalled(item: ChatItem): void;
-}
-
-/** What can be done to a chat, in WeChat's order. `role` is one's own in a group. */
-export function actionsOf(item: ChatItem, role: Role | null, now: number): readonly Action[] {
-  const { kind, mine, status, recalled, time } = item;
-  if (recalled || kind === 'system') return [];
-  const copy: readonly Action[] = kind === 'text' ? ['copy'] : [];
-  if (status === 'failed') return [...copy, 'resend', 'remove'];
-  if (status === 'held') return [...copy, 'remove'];
-  if (status !== 'sent') return [...copy, 'cancel'];
-  const isRecallable = (mine && now - time < RECALL_MS) || role === 'owner' || role === 'admin';
-  return [
-    ...copy,
-    ...(forwardable(item) ? ['forward' as const] : []),
-    'remove',
-    'pick',
-    'quote',
-    ...(isRecallable ? ['recall' as const] : []),
-    ...(mine ? [] : ['report' as const]),
-  ];
 }
 
 type Run = (item: ChatItem, chat: Chat) => unknown;

@@ -11,12 +11,12 @@ import { memberRows, mentionOf } from './mentions';
 export function askForward(chat: Chat, items: readonly ChatItem[]): void {
   const opened = open(chat);
   if (!opened) return;
-  const { menu } = texts();
-  const rows = targets(opened.client);
+  const say = texts();
+  const rows = targets(opened.client, say);
   chat.data.forwarded = [...items];
   chat.composer().rest();
   cover(chat, 'forward');
-  chat.setData({ sheetRows: rows, sheetNote: rows.length === 0 ? menu.forwardNone : '' });
+  chat.setData({ sheetRows: rows, sheetNote: rows.length === 0 ? say.menu.forwardNone : '' });
 }
 
 /** Lets the user choose a member of the group. */
@@ -33,7 +33,7 @@ async function loadMembers(chat: Chat): Promise<void> {
   if (!opened || typeof opened.key === 'number' || after === null || chat.data.isLoadingMembers) return;
   chat.data.isLoadingMembers = true;
   const from = after === 0 ? undefined : (after as UserId);
-  const loading = memberRows(opened.client, opened.key, from);
+  const loading = memberRows(opened.client, opened.key, texts().menu.everyone, from);
   const isLoaded = await attempt(loading);
   chat.data.isLoadingMembers = false;
   if (chat.data.over !== 'mention') return;
@@ -53,7 +53,7 @@ async function loadTargets(chat: Chat): Promise<void> {
   if (!opened?.client.hasMoreConversations) return;
   if (!(await attempt(opened.client.loadMoreConversations()))) return;
   wx.nextTick(() => {
-    if (chat.data.over === 'forward') chat.setData({ sheetRows: targets(opened.client) });
+    if (chat.data.over === 'forward') chat.setData({ sheetRows: targets(opened.client, texts()) });
   });
 }
 

@@ -2,16 +2,7 @@
 // end of the list, and `close`.
 
 import { texts } from '../../texts/index';
-
-/** Somebody, or a conversation. */
-export interface PickRow {
-  /** Comes back with `choose`. */
-  readonly key: string;
-  readonly name: string;
-  readonly avatarUrl: string;
-  /** The number that chooses the colour behind a letter. */
-  readonly hue: number;
-}
+import type { PickRow } from './row';
 
 Component({
   properties: {

@@ -8,7 +8,7 @@ import type { Locator } from 'playwright-core';
 import { eventually, type Phone } from './phone';
 import { world } from './world';
 
-const { server, phone, pair } = await world();
+const { server, phone, pair } = await world('limits.enabled=false');
 
 /** Opens the menu of a bubble. */
 async function press(who: Phone, text: string): Promise<void> {
@@ -36,14 +36,13 @@ async function gone(who: Phone, text: string): Promise<void> {
 }
 
 /** A group of two, made by 张三 and opened on both phones. */
-async function group(title: string): Promise<{ zhang: Phone; li: Phone; ids: number[] }> {
-  const people = [await server.person('张三'), await server.person('李四')];
-  const [owner, other] = people as [(typeof people)[0], (typeof people)[0]];
-  await server.post('/v1/conversations', { kind: 'group', key: title, title, userIds: [other.id] }, owner.token);
+async function group(title: string): Promise<{ zhang: Phone; li: Phone }> {
+  const [owner, other] = [await server.person('张三'), await server.person('李四')];
+  await server.post('/v1/conversations', { kind: 'group', key: `group-${owner.id}`, title, userIds: [other.id] }, owner.token);
   const [zhang, li] = [await phone(), await phone()];
   await zhang.signIn('张三');
   await li.signIn('李四');
-  return { zhang, li, ids: [owner.id, other.id] };
+  return { zhang, li };
 }
 
 test('a chat is taken back on both phones, and its words are written again', async () => {
@@ -132,11 +131,6 @@ test('a quote stands in the composer, in the chat, and leads to what it quotes',
     const box = await zhang.bubble('周六爬山吗').first().boundingBox();
     return !!box && box.y >= 0 && box.y < 400;
   });
-  // One that is not loaded yet is loaded.
-  await li.back();
-  await li.openChat('张三');
-  await li.page.reload();
-  await li.sees('对');
   zhang.assertQuiet();
   li.assertQuiet();
 });
@@ -236,8 +230,8 @@ test('chats are forwarded, one and several, and several are deleted', async () =
 
 test('a chat is reported with a reason', async () => {
   const { zhang, li } = await pair();
-  await li.openChat('张三').catch(() => undefined);
   await zhang.send('加我领红包');
+  await li.openChat('张三');
   await li.sees('加我领红包');
   await choose(li, '加我领红包', '举报');
   await li.page.locator('.mp-sheet button', { hasText: '欺诈骗钱' }).click();
@@ -248,7 +242,7 @@ test('a chat is reported with a reason', async () => {
 });
 
 test('somebody in a group is mentioned, and everybody by the owner alone', async () => {
-  const { zhang, li, ids } = await group('爬山群');
+  const { zhang, li } = await group('爬山群');
   await zhang.openChat('爬山群');
   await li.openChat('爬山群');
   await zhang.field.fill('');
@@ -262,8 +256,6 @@ test('somebody in a group is mentioned, and everybody by the owner alone', async
   await zhang.field.pressSequentially('几点');
   await zhang.field.press('Enter');
   await li.bubble('几点').locator('.mention', { hasText: '@李四' }).waitFor();
-  const sent = await zhang.page.evaluate(() => JSON.stringify(sessionStorage));
-  assert.ok(sent.includes(`\\"mentions\\\\\\":[${ids[1] ?? 0}]`) || sent.includes('mentions'), 'mentions are stored');
   // A member calls nobody but members.
   await li.field.pressSequentially('@');
   const seen = li.screen.locator('pick-sheet .row');
@@ -305,7 +297,6 @@ test('a conversation with much unread offers the way to the first of it', async 
   await li.row('张三').locator('.badge', { hasText: '1' }).waitFor();
   await li.openChat('张三');
   await li.sees('再来一句');
-  await li.noted('再来一句', '').catch(() => undefined);
   assert.equal(await pill.count(), 0);
   zhang.assertQuiet();
   li.assertQuiet();

@@ -3,6 +3,8 @@
 export interface Part {
   readonly kind: 'text' | 'link' | 'phone' | 'mail' | 'mention';
   readonly text: string;
+  /** Where it begins: unique within the text. */
+  readonly at: number;
 }
 
 /** One is enough to look closer. */
@@ -27,15 +29,15 @@ export function partsOf(text: string, hasMentions: boolean): readonly Part[] {
   const parts: Part[] = [];
   let end = 0;
   for (const match of text.matchAll(ALL)) {
-    const at = KINDS.findIndex((_, index) => match[index + 1] !== undefined);
-    const kind = KINDS[at];
+    const place = KINDS.findIndex((_, index) => match[index + 1] !== undefined);
+    const kind = KINDS[place];
     const found = kind === 'link' ? match[0].replace(TAIL, '') : match[0];
     if (!kind || (kind === 'mention' && !hasMentions) || (kind === 'phone' && isWithin(text, match.index, found))) continue;
-    if (match.index > end) parts.push({ kind: 'text', text: text.slice(end, match.index) });
-    parts.push({ kind, text: found });
+    if (match.index > end) parts.push({ kind: 'text', text: text.slice(end, match.index), at: end });
+    parts.push({ kind, text: found, at: match.index });
     end = match.index + found.length;
   }
-  if (parts.length > 0 && end < text.length) parts.push({ kind: 'text', text: text.slice(end) });
+  if (parts.length > 0 && end < text.length) parts.push({ kind: 'text', text: text.slice(end), at: end });
   return parts;
 }
 

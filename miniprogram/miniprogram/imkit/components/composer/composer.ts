@@ -60,7 +60,10 @@ Component({
     },
 
     quote() {
-      this.onHeight();
+      // Once it is drawn.
+      wx.nextTick(() => {
+        this.onHeight();
+      });
     },
   },
 

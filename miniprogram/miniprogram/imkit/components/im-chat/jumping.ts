@@ -85,7 +85,8 @@ export const jumping = {
     const quoted = itemOf(this, (currentTarget.dataset as { key: string }).key)?.replyTo;
     const { menu } = texts();
     if (!opened || !quoted) return;
-    if (quoted.state !== null) {
+    // Absent on the wire unless it was recalled.
+    if (quoted.state) {
       tell(menu.quotedGone);
       return;
     }

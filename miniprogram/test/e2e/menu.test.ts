@@ -5,6 +5,7 @@ import { test } from 'node:test';
 
 import type { Locator } from 'playwright-core';
 
+import { inAnyPart } from '../selectors';
 import { eventually, type Phone } from './phone';
 import { world } from './world';
 
@@ -13,7 +14,7 @@ const { server, phone, pair } = await world('limits.enabled=false');
 /** Opens the menu of a bubble. */
 async function press(who: Phone, text: string): Promise<void> {
   // Not one that quotes it.
-  const words = who.page.locator('.text', { hasText: text });
+  const words = who.page.locator(inAnyPart('.text'), { hasText: text });
   await who.bubbles.filter({ has: words }).last().locator('.bubble').click({ delay: 500, position: { x: 12, y: 12 } });
   await choice(who).first().waitFor();
 }
@@ -37,14 +38,14 @@ async function gone(who: Phone, text: string): Promise<void> {
   await eventually(`${text} is gone`, async () => (await who.bubble(text).count()) === 0);
 }
 
-/** A group of two, made by 张三 and opened on both phones. */
-async function group(title: string): Promise<{ zhang: Phone; li: Phone }> {
-  const [owner, other] = [await server.person('张三'), await server.person('李四')];
+/** A group of two, made by 赵六 and opened on both phones. */
+async function group(title: string): Promise<{ zhao: Phone; sun: Phone }> {
+  const [owner, other] = [await server.person('赵六'), await server.person('孙七')];
   await server.post('/v1/conversations', { kind: 'group', key: `group-${owner.id}`, title, userIds: [other.id] }, owner.token);
-  const [zhang, li] = [await phone(), await phone()];
-  await zhang.signIn('张三');
-  await li.signIn('李四');
-  return { zhang, li };
+  const [zhao, sun] = [await phone(), await phone()];
+  await zhao.signIn('赵六');
+  await sun.signIn('孙七');
+  return { zhao, sun };
 }
 
 test('a chat is taken back on both phones, and its words are written again', async () => {
@@ -245,30 +246,30 @@ test('a chat is reported with a reason', async () => {
 });
 
 test('somebody in a group is mentioned, and everybody by the owner alone', async () => {
-  const { zhang, li } = await group('爬山群');
-  await zhang.openChat('爬山群');
-  await li.openChat('爬山群');
-  await zhang.field.fill('');
-  await zhang.field.pressSequentially('早 @');
-  const rows = zhang.screen.locator('pick-sheet .row');
-  await rows.filter({ hasText: '李四' }).waitFor();
-  assert.deepEqual(await rows.locator('.name').allTextContents(), ['所有人', '李四']);
-  await zhang.shoot('menu-mention');
-  await rows.filter({ hasText: '李四' }).click();
-  assert.equal(await zhang.field.inputValue(), '早 @李四 ');
-  await zhang.field.pressSequentially('几点');
-  await zhang.field.press('Enter');
-  await li.bubble('几点').locator('.mention', { hasText: '@李四' }).waitFor();
+  const { zhao, sun } = await group('爬山群');
+  await zhao.openChat('爬山群');
+  await sun.openChat('爬山群');
+  await zhao.field.fill('');
+  await zhao.field.pressSequentially('早 @');
+  const rows = zhao.screen.locator('pick-sheet .row');
+  await rows.filter({ hasText: '孙七' }).waitFor();
+  assert.deepEqual(await rows.locator('.name').allTextContents(), ['所有人', '孙七']);
+  await zhao.shoot('menu-mention');
+  await rows.filter({ hasText: '孙七' }).click();
+  assert.equal(await zhao.field.inputValue(), '早 @孙七 ');
+  await zhao.field.pressSequentially('几点');
+  await zhao.field.press('Enter');
+  await sun.bubble('几点').locator('.mention', { hasText: '@孙七' }).waitFor();
   // A member calls nobody but members.
-  await li.field.pressSequentially('@');
-  const seen = li.screen.locator('pick-sheet .row');
+  await sun.field.pressSequentially('@');
+  const seen = sun.screen.locator('pick-sheet .row');
   await seen.first().waitFor();
-  assert.deepEqual(await seen.locator('.name').allTextContents(), ['张三']);
-  await li.page.keyboard.press('Escape');
+  assert.deepEqual(await seen.locator('.name').allTextContents(), ['赵六']);
+  await sun.page.keyboard.press('Escape');
   await seen.first().waitFor({ state: 'detached' });
-  await li.inChatWith('爬山群');
-  zhang.assertQuiet();
-  li.assertQuiet();
+  await sun.inChatWith('爬山群');
+  zhao.assertQuiet();
+  sun.assertQuiet();
 });
 
 test('a conversation with much unread offers the way to the first of it', async () => {

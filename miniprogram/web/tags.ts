@@ -5,6 +5,7 @@ export const TAGS: ReadonlySet<string> = new Set([
   'button',
   'image',
   'input',
+  'page-container',
   'page-meta',
   'scroll-view',
   'switch',

@@ -112,11 +112,12 @@ test('a refused chat says why, and can be sent again or removed', async (t) => {
   socket.receive({ type: 'error', code: 'invalid_content', detail: '', clientMsgId: frame.clientMsgId });
   await opened.find('.reason', '内容不能发送');
   opened.tap(await opened.find('.failed'));
-  opened.tap(await opened.find('.mp-sheet button', '重新发送'));
+  opened.tap(await opened.find('.choice', '重发'));
   const again = await opened.until('send again', () => sends()[1]);
   socket.receive({ type: 'error', code: 'invalid_content', detail: '', clientMsgId: again.clientMsgId });
   opened.tap(await opened.find('.failed'));
-  opened.tap(await opened.find('.mp-sheet button', '删除'));
+  opened.tap(await opened.find('.choice', '删除'));
+  opened.tap(await opened.find('.mp-modal button', '删除'));
   await opened.until('it is gone', () => opened.bubbles().length === 1);
 });
 
@@ -179,7 +180,7 @@ test('a copy that fails is not said to have worked', async (t) => {
     },
   });
   await opened.press(await opened.find('.bubble', '在吗'));
-  opened.tap(await opened.find('.mp-sheet button', '复制'));
+  opened.tap(await opened.find('.choice', '复制'));
   await opened.find('.mp-toast', '没有复制');
 });
 

@@ -191,7 +191,7 @@ export class Phone {
   async press(element: Element): Promise<void> {
     const { MouseEvent } = this.dom.window;
     element.dispatchEvent(new MouseEvent('pointerdown', { bubbles: true, cancelable: true }));
-    await this.until('the menu', () => this.all('.mp-sheet').length > 0);
+    await this.until('the menu', () => this.all('.mp-sheet, .choice').length > 0);
     element.dispatchEvent(new MouseEvent('pointerup', { bubbles: true, cancelable: true }));
   }
 

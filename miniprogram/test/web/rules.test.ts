@@ -25,14 +25,16 @@ const FILES = {
     <scroll-view id="scroll"><view>一</view></scroll-view>
     <textarea id="field" value="{{value}}" focus="{{focus}}" auto-height hold-keyboard="{{holds}}" confirm-type="return"
       bindlinechange="on" bindfocus="on" bindblur="on" bindkeyboardheightchange="on" />
-    <view id="elsewhere">别处</view>`,
+    <view id="elsewhere">别处</view>
+    <page-container show="{{isOver}}" overlay="{{false}}" bindleave="on"><view id="over">上面</view></page-container>
+    <page-container show="{{isTwice}}" overlay="{{false}}"><view>再上面</view></page-container>`,
   'pages/a/a.wxss': `
     .own { width: 100%; margin: 0; background: #123456; }
     button.own { height: 50px; }
     .line { box-sizing: border-box; padding: 20px; }`,
   'pages/a/a.ts': `
     Page({
-      data: { value: '', focus: false, holds: false, big: '' },
+      data: { value: '', focus: false, holds: false, big: '', isOver: false, isTwice: false },
       told: [],
       on({ type, detail }) { this.told.push({ type, ...detail }); },
       onAgree() { this.told.push({ type: 'agree' }); },
@@ -170,6 +172,37 @@ test('a tap elsewhere closes the keyboard, but not with hold-keyboard', async ()
   await field.click();
   await page.locator('#own').click();
   assert.equal(await hasFocus(), true);
+});
+
+test('going back, or Escape, closes a page container before the page, and a page has one', async () => {
+  const page = await open();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  const count = () => page.evaluate(() => (window as unknown as Runner).getCurrentPages().length);
+  const show = (data: object) =>
+    page.evaluate((given) => (window as unknown as Runner).getCurrentPages().at(-1)?.setData(given), data);
+  assert.equal(await call(page, 'navigateTo', { url: '/pages/a/a' }), 'navigateTo:ok');
+  const over = page.locator('.mp-screen:not([hidden]) #over');
+  assert.equal(await over.isVisible(), false);
+  await show({ isOver: true });
+  await over.waitFor();
+  await show({ isTwice: true });
+  await page.goBack();
+  await over.waitFor({ state: 'hidden' });
+  assert.equal(await count(), 2);
+  // The page sets what it has set before: then it is shown again.
+  await show({ isOver: false });
+  await show({ isOver: true });
+  await over.waitFor();
+  await page.keyboard.press('Escape');
+  await over.waitFor({ state: 'hidden' });
+  assert.equal(await count(), 2);
+  const tops = await page.evaluate(() => (window as unknown as Runner).getCurrentPages().at(-1)?.told ?? []);
+  assert.equal(tops.filter(({ type }) => type === 'leave').length, 2);
+  await page.goBack();
+  await page.waitForFunction(() => (window as unknown as Runner).getCurrentPages().length === 1);
+  assert.deepEqual(errors, ['Error: page-container: another one is shown']);
+  assert.match(await call(page, 'makePhoneCall', { phoneNumber: '' }), /makePhoneCall:fail/);
 });
 
 test('a request by a method that WeChat does not know fails', async () => {

@@ -36,6 +36,9 @@ export class Backend extends glassEasel.CurrentWindowBackendContext {
   override setListenerStats(
     ...args: Parameters<glassEasel.CurrentWindowBackendContext['setListenerStats']>
   ): void {
-    if (NATIVE.test(args[1])) super.setListenerStats(...args);
+    const [element, type] = args as unknown as [HTMLElement, string];
+    if (NATIVE.test(type)) super.setListenerStats(...args);
+    // A keyboard reaches what a finger can press.
+    if (type === 'longpress' && !element.hasAttribute('tabindex')) element.tabIndex = 0;
   }
 }

@@ -91,9 +91,13 @@ export function listenToGestures(backend: Backend): void {
   document.addEventListener('keydown', (event) => {
     const { target, key } = event;
     if (key !== 'Enter' && key !== ' ') return;
-    if (!(target instanceof HTMLElement) || target.getAttribute('role') !== 'button') return;
+    if (!(target instanceof HTMLElement)) return;
+    const isButton = target.getAttribute('role') === 'button';
+    if (!isButton && !(target as Hosting).__wxElement?._$eventTarget?.listeners?.longpress) return;
     event.preventDefault();
-    target.click();
+    if (isButton) target.click();
+    // What has only a long press is asked for its menu.
+    else target.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
   });
   document.addEventListener('click', (event) => {
     const host = event.detail === 0 ? hostOf(event.target as Hosting | null) : undefined;

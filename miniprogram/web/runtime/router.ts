@@ -1,11 +1,11 @@
 // The stack of pages, and navigation between them.
 
+import { closeLast } from './closers';
 import type { WindowConfig, Program } from './program';
 import { Screen, type PageInstance, type PageRoot } from './screen';
 import { TabBar } from './tab-bar';
 import { onThemeChange, theme, themed } from './theme';
 import { onBack, record } from './trail';
-import { cancelDialog } from './wx/dialogs';
 
 /** The most pages that a mini program may have open. */
 const MAX_PAGES = 10;
@@ -36,8 +36,8 @@ export class Router {
       this.paint();
     });
     onBack((depth) => {
-      // Going back closes a dialog first, and the page stays.
-      if (depth < this.stack.length && cancelDialog()) {
+      // Going back closes what is over the page first, and the page stays.
+      if (depth < this.stack.length && closeLast()) {
         this.record(true);
         return;
       }

@@ -1,12 +1,16 @@
 // The rows that pages draw for chats and conversations, as texts.
 
-import type { ChatItem, Conversation, ConversationKey } from '../core/index';
+import type { ChatItem, Conversation, ConversationKey, Quote } from '../core/index';
 import { longTime, shortTime } from '../texts/time';
 import { mediaRow, type MediaRow } from './media';
 import type { Texts } from '../texts/zh';
+import { partsOf, type Part } from './links';
 
 /** Milliseconds since the chat before, after which a chat shows its time. */
 const TIME_GAP_MS = 5 * 60_000;
+
+/** Milliseconds after which a chat that is not sent yet shows a clock. */
+const LATE_MS = 15_000;
 
 /** A bubble, and the time above it. */
 export interface ChatRow {
@@ -19,11 +23,15 @@ export interface ChatRow {
   readonly text: string;
   /** A picture, a voice, a file or a card instead of the text. */
   readonly media: MediaRow | null;
+  /** The text in parts, if some can be tapped; otherwise empty. */
+  readonly parts: readonly Part[];
   /** The chat that it quotes, or empty. */
   readonly quoted: string;
   /** Empty if it follows the one before closely. */
   readonly time: string;
   readonly status: 'pending' | 'failed' | 'sent';
+  /** It has been waiting for long already. */
+  readonly isLate: boolean;
   /** The line under one's own chat: whether it was read, or why it was refused. */
   readonly note: string;
 }
@@ -33,10 +41,10 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
   if (!item) throw new RangeError(`there is no chat ${index}`);
   const previous = items[index - 1];
   const isApart = !previous || item.time - previous.time > TIME_GAP_MS;
-  const { key, mine, userId, userName, kind, status, recalled, replyTo } = item;
+  const { key, mine, userId, userName, kind, status, recalled, replyTo, mentions } = item;
   const isLine = recalled || kind === 'system';
   const who = mine ? say.chat.you : userName;
-  const quoted = replyTo && !isLine ? `${replyTo.userName}: ${replyTo.state ? say.chat.isRecalled : replyTo.content}` : '';
+  const quoted = replyTo && !isLine ? quotedText(replyTo, say) : '';
   return {
     key,
     mine,
@@ -45,11 +53,18 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
     kind: isLine ? 'line' : 'bubble',
     text: recalled ? who + say.chat.hasRecalled : item.content,
     media: mediaRow(item),
+    parts: isLine ? [] : partsOf(item.content, mentions !== null),
     quoted,
     time: isApart ? longTime(item.time, now, say) : '',
     status: status === 'sending' ? 'pending' : status === 'held' ? 'sent' : status,
+    isLate: now - item.time > LATE_MS,
     note: note(item, say),
   };
+}
+
+/** A quote in one line. */
+export function quotedText({ userName, state, content }: Quote, { chat }: Texts): string {
+  return `${userName}: ${state ? chat.isRecalled : content}`;
 }
 
 /** With `not_allowed` the detail is the reason, with `content_rejected` it is words for the user. */

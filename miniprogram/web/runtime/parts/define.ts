@@ -2,6 +2,8 @@
 
 import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 
+import { holdFocus } from '../held-focus';
+
 type Space = glassEasel.ComponentSpace;
 
 /** A property's type, or its type and its value unless it is set. */
@@ -27,6 +29,7 @@ export type Setup = (
   emit: (name: string, detail: unknown) => void,
 ) => Followers;
 
+/** `removed` follows no property: it is called when the component is taken from the page. */
 export type Followers = Record<string, (value: never) => void>;
 
 /** An attribute that follows a property. */
@@ -54,6 +57,7 @@ export function definePart(
     ...properties,
   };
   const followers = new WeakMap<object, Followers>();
+  const releases = new WeakMap<object, () => void>();
   const entries = Object.entries(all).map(([name, property]) => {
     const observer = function (this: object, value: never) {
       followers.get(this)?.[name]?.(value);
@@ -73,6 +77,7 @@ export function definePart(
           ariaRole: (value: string) => {
             attribute(element, 'role')(value);
             if (value === 'button') element.tabIndex = 0;
+            if (value === 'menu' || value === 'dialog') releases.set(this, holdFocus(element));
           },
           ariaLabel: attribute(element, 'aria-label'),
           ariaHidden: (value: boolean) => {
@@ -82,6 +87,10 @@ export function definePart(
             this.triggerEvent(name, detail);
           }),
         });
+      },
+      detached() {
+        releases.get(this)?.();
+        followers.get(this)?.removed?.(undefined as never);
       },
     },
   });

@@ -6,6 +6,7 @@ import { button, buttonProperties } from './button';
 import { urlOf } from '../wx/files';
 import { attribute, definePart, type Setup } from './define';
 import { field, fieldProperties, textareaProperties } from './field';
+import { pageContainer, pageContainerProperties } from './page-container';
 import { scrollView, scrollViewProperties } from './scroll-view';
 import { switcher, switchProperties } from './switch';
 
@@ -59,6 +60,7 @@ export function defineParts(space: glassEasel.ComponentSpace): void {
   definePart(space, 'button', buttonProperties, button);
   definePart(space, 'input', { ...fieldProperties, password: Boolean }, field('input'));
   definePart(space, 'textarea', textareaProperties, field('textarea'));
+  definePart(space, 'page-container', pageContainerProperties, pageContainer);
   definePart(space, 'scroll-view', scrollViewProperties, scrollView);
   definePart(space, 'switch', switchProperties, switcher);
 }

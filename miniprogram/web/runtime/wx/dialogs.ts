@@ -1,5 +1,6 @@
 // Toasts, menus and questions over the page.
 
+import { addCloser, removeCloser } from '../closers';
 import { answer } from './callbacks';
 
 function element(className: string, parent: Element, text = ''): HTMLElement {
@@ -17,16 +18,6 @@ function button(parent: Element, text: string, press: () => void): HTMLButtonEle
   return parent.appendChild(made);
 }
 
-/** Cancels the dialog that is open. */
-let cancelOpen: (() => void) | undefined;
-
-/** Cancels the dialog over the page. False if there is none. */
-export function cancelDialog(): boolean {
-  const isOpen = cancelOpen !== undefined;
-  cancelOpen?.();
-  return isOpen;
-}
-
 /** A dialog over the page, until it is answered. */
 export function overlay<Result>(
   className: string,
@@ -35,18 +26,13 @@ export function overlay<Result>(
   return new Promise((resolve, reject) => {
     const mask = element('mp-mask', document.body);
     const end = () => {
-      cancelOpen = undefined;
+      removeCloser(cancel);
       mask.remove();
-      document.removeEventListener('keydown', escape);
     };
     const cancel = () => {
       end();
       reject(new Error('cancel'));
     };
-    const escape = (event: KeyboardEvent) => {
-      if (event.key === 'Escape') cancel();
-    };
-    document.addEventListener('keydown', escape);
     // The click that ends a long press was begun before the dialog was there.
     let isBegun = false;
     mask.addEventListener('pointerdown', () => {
@@ -62,7 +48,7 @@ export function overlay<Result>(
       resolve(result);
     };
     build(box, done, cancel);
-    cancelOpen = cancel;
+    addCloser(cancel);
     box.querySelector('button')?.focus({ preventScroll: true });
   });
 }

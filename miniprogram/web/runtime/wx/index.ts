@@ -97,6 +97,13 @@ export function createWx(router: Router) {
       void dialogs.showToast({ title: navigator.language.startsWith('zh') ? '内容已复制' : 'Copied' });
       return {};
     }),
+    makePhoneCall: answer('makePhoneCall', ({ phoneNumber }: { phoneNumber: string }) => {
+      if (!phoneNumber) throw new Error('parameter error: phoneNumber is empty');
+      const link = document.createElement('a');
+      link.href = `tel:${phoneNumber}`;
+      link.click();
+      return {};
+    }),
     onNeedPrivacyAuthorization: privacy.listen.bind(privacy),
     requirePrivacyAuthorize: answer('requirePrivacyAuthorize', async () => {
       await privacy.require('requirePrivacyAuthorize');

@@ -1,14 +1,24 @@
-// The bar in which a chat is written: a field, emoji, a button, a voice, pictures. Emits `typing`, `resize` when it is
-// higher or lower than before, `send` with the text, after which the page calls `clear` if the text was taken, and
-// `draft` with a picture, a voice or a file to send.
+// The bar in which a chat is written: a field, emoji, a button, a voice, pictures, and what is quoted. Emits `typing`,
+// `write` with the text and the cursor after each change, `unquote`, `resize` when it is higher or lower than before, `send`
+// with the text, after which the page calls `clear` if the text was taken, and `draft` with a picture, a voice or a
+// file to send.
 
+import { tell } from '../../ask';
 import type { Draft as ChatDraft } from '../../core/index';
 import { giveAll, type Chosen } from '../../media/choose';
 import { texts } from '../../texts/index';
 import { insert, removeBefore } from './draft';
 
-/** Unsent drafts by `draftOf`, for as long as the app runs. */
-const DRAFTS = new Map<string, string>();
+/** Maximum characters of a chat; 😀 is one. */
+const MAX_CHARS = 2000;
+
+/** From here on the number of characters is shown. */
+const SHOWN_FROM = 1900;
+
+/** Characters, as the service counts them. */
+function lengthOf(text: string): number {
+  return text.length < SHOWN_FROM ? text.length : Array.from(text).length;
+}
 
 /** The panel that is open, if one is. */
 type Panel = '' | 'emoji' | 'attach';
@@ -24,6 +34,10 @@ Component({
   properties: {
     /** What the draft belongs to. */
     draftOf: { type: String, value: '' },
+    /** The draft when that was opened. */
+    start: { type: String, value: '' },
+    /** The words that the chat will quote; empty if none. */
+    quote: { type: String, value: '' },
   },
 
   data: {
@@ -31,8 +45,13 @@ Component({
     media: texts().media,
     /** A button to talk is in the place of the field. */
     isVoice: false,
-    /** What the page has last put into the field. What is typed is in `DRAFTS`: drawing it again would lose keys. */
+    unquote: texts().menu.unquote,
+    /** What the page has last put into the field. What is typed is in `typed`: drawing it again would lose keys. */
     draft: '',
+    typed: '',
+    /** Shown near the limit; empty before that. */
+    count: '',
+    isOver: false,
     canSend: false,
     panel: '',
     hasFocus: false,
@@ -45,9 +64,15 @@ Component({
   },
 
   observers: {
-    draftOf(draftOf: string) {
-      const draft = DRAFTS.get(draftOf) ?? '';
-      this.setData({ draft, cursor: null, canSend: draft.trim() !== '' });
+    'draftOf, start'(_draftOf: string, start: string) {
+      this.show(start, null);
+    },
+
+    quote() {
+      // Once it is drawn.
+      wx.nextTick(() => {
+        this.onHeight();
+      });
     },
   },
 
@@ -63,13 +88,40 @@ Component({
     },
 
     text(): string {
-      return DRAFTS.get(this.data.draftOf) ?? '';
+      return this.data.typed;
     },
 
     keep(text: string) {
-      DRAFTS.set(this.data.draftOf, text);
+      this.data.typed = text;
       const canSend = text.trim() !== '';
       if (canSend !== this.data.canSend) this.setData({ canSend });
+      this.limit(lengthOf(text));
+    },
+
+    /** Shows how long the text is, once it is near the limit; nothing is cut. */
+    limit(length: number) {
+      const count = length < SHOWN_FROM ? '' : `${length}/${MAX_CHARS}`;
+      if (count === this.data.count) return;
+      const isOver = length > MAX_CHARS;
+      if (isOver && !this.data.isOver) tell(texts().menu.tooLong(length - MAX_CHARS));
+      this.setData({ count, isOver });
+    },
+
+    /** Tells of a change. */
+    wrote() {
+      this.triggerEvent('write', { text: this.data.typed, cursor: this.data.cursor ?? this.data.typed.length });
+    },
+
+    /** Inserts something at the cursor. */
+    insert(piece: string) {
+      const { text, cursor } = insert(this.text(), this.data.cursor, piece);
+      this.show(text, cursor);
+      this.wrote();
+    },
+
+    /** Opens the keyboard. */
+    focus() {
+      this.setData({ hasFocus: true });
     },
 
     /** Replaces what is in the field. */
@@ -95,6 +147,7 @@ Component({
     onInput({ detail }: WechatMiniprogram.TextareaInput) {
       this.keep(detail.value);
       this.data.cursor = detail.cursor;
+      this.wrote();
       if (detail.value !== '') this.triggerEvent('typing');
     },
 
@@ -145,20 +198,26 @@ Component({
     },
 
     onEmoji({ detail }: WechatMiniprogram.CustomEvent<{ emoji: string }>) {
-      const { text, cursor } = insert(this.text(), this.data.cursor, detail.emoji);
-      this.show(text, cursor);
+      this.insert(detail.emoji);
     },
 
     onErase() {
       const { text, cursor } = removeBefore(this.text(), this.data.cursor);
       this.show(text, cursor);
+      this.wrote();
+    },
+
+    onUnquote() {
+      this.triggerEvent('unquote');
     },
 
     /** By the button, or by the keyboard's key, which knows the text best. */
     onSend({ detail }: WechatMiniprogram.CustomEvent<{ value?: string }>) {
       const text = detail.value ?? this.text();
       this.keep(text);
-      if (text.trim() !== '') this.triggerEvent('send', { text });
+      const over = lengthOf(text) - MAX_CHARS;
+      if (over > 0) tell(texts().menu.tooLong(over));
+      else if (text.trim() !== '') this.triggerEvent('send', { text });
     },
   },
 });

@@ -17,10 +17,15 @@ import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
 import { remember } from '../../lists/unlisted';
 import { longTime } from '../../texts/time';
 import { release } from '../../media/outgoing';
-import { sayError, sayRefusal, texts } from '../../texts/index';
+import { sayError, texts } from '../../texts/index';
+import { acting, drawAgain } from './acting';
+import { STATE, type Composer, type Menu } from './chat';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
-import { choices, offer } from './menu';
+import { beginUnread, jumping, offerUnread } from './jumping';
 import { sending } from './sending';
+import { sheets } from './sheets';
+import { tapping } from './tapping';
+import { beginDraft, endDraft, writing } from './writing';
 
 const say = texts();
 
@@ -53,7 +58,8 @@ Component({
   },
 
   data: {
-    say: say.chat,
+    ...STATE,
+    say: { ...say.chat, ...say.menu },
     me: { id: 0, name: '', avatarUrl: '' },
     peer: { id: 0, name: '', avatarUrl: '' },
     isGroup: false,
@@ -100,7 +106,8 @@ Component({
 
     detached() {
       this.data.isShown = false;
-      clearTimeout(this.data.timer);
+      for (const timer of [this.data.timer, this.data.againTimer, this.data.jumpTimer]) clearTimeout(timer);
+      endDraft(this);
       this.leave();
     },
   },
@@ -112,6 +119,7 @@ Component({
 
     hide() {
       this.data.isShown = false;
+      endDraft(this);
     },
 
     resize() {
@@ -120,7 +128,12 @@ Component({
   },
 
   methods: {
+    ...acting,
+    ...jumping,
     ...sending,
+    ...sheets,
+    ...tapping,
+    ...writing,
 
     leave() {
       // Replaced when it follows a client.
@@ -136,6 +149,7 @@ Component({
       const current = client();
       const key = this.key();
       if (!current || key === null) return;
+      beginUnread(this);
       const unsubscribe = current.subscribe((changes) => {
         this.follow(current, key, changes);
       });
@@ -148,6 +162,7 @@ Component({
       this.setData({
         me: face(current.me),
         draftOf: String(key),
+        start: beginDraft(this),
         isGroup: typeof key === 'string',
         hasLoadedOlder: false,
         end: OPENED,
@@ -219,7 +234,9 @@ Component({
       const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
       this.setData({ ...rows, hasMore, isLoaded: loaded, end: arrived(this.data.end, count) }, () => {
         this.onLayout();
+        if (chats.loaded && loaded) offerUnread(this);
       });
+      if (Object.keys(this.data.again).length > 0) drawAgain(this);
       this.markRead();
     },
 
@@ -235,7 +252,10 @@ Component({
     draw(current: ImClient, key: ConversationKey) {
       const { items, hasMore, loaded } = current.chats(key);
       const rows = items.map((_, index) => chatRow(items, index, Date.now(), say));
-      this.setData({ rows, hasMore, isLoaded: loaded });
+      this.setData({ rows, hasMore, isLoaded: loaded }, () => {
+        if (loaded) offerUnread(this);
+      });
+      drawAgain(this);
       this.drawPeer(current, key);
     },
 
@@ -312,44 +332,19 @@ Component({
       this.composer().rest();
     },
 
-    onBubble({ currentTarget }: WechatMiniprogram.TouchEvent) {
-      this.offer(currentTarget, true);
-    },
-
-    onFailed({ currentTarget }: WechatMiniprogram.TouchEvent) {
-      this.offer(currentTarget, false);
-    },
-
-    offer({ dataset }: WechatMiniprogram.Target, isText: boolean) {
-      const row = this.data.rows[(dataset as { index: number }).index];
-      const current = client();
-      const key = this.key();
-      if (row && current && key !== null) void offer(choices(current, key, row, isText));
-    },
-
     // ---- The bar at the bottom
 
     composer() {
-      return this.selectComponent('#composer') as unknown as { rest(): void; clear(): void };
+      return this.selectComponent('#composer') as unknown as Composer;
+    },
+
+    menu() {
+      return this.selectComponent('#menu') as unknown as Menu;
     },
 
     onTyping() {
       const key = this.key();
       if (key !== null) client()?.typing(key);
-    },
-
-    onSend({ detail }: WechatMiniprogram.CustomEvent<{ text: string }>) {
-      const current = client();
-      const key = this.key();
-      if (!current || key === null) return;
-      const result = current.send(key, detail.text);
-      if (!result.ok) {
-        void wx.showToast({ title: sayRefusal(result.code), icon: 'none' });
-        return;
-      }
-      this.composer().clear();
-      this.onNewest();
-      this.renewNotice();
     },
 
     // ---- What the page does

@@ -1,0 +1,101 @@
+// What the use cases in this folder share of the component: its state, and how they reach it.
+
+import { client } from '../../current';
+import type { ChatItem, ConversationKey, ImClient, Quote } from '../../core/index';
+import type { Action } from '../bubble-menu/action';
+import type { Box } from '../bubble-menu/place';
+import type { PickRow } from '../pick-sheet/row';
+import type { DraftKeeper } from './drafts';
+import type { End } from './end';
+import type { Mention } from './mentions';
+import type { Unread } from './unread';
+
+/** What lies over the chat; going back closes it. */
+export type Over = '' | 'menu' | 'forward' | 'mention' | 'pick';
+
+/** The state of the use cases. What is drawn is set by `setData`, the rest is only kept. */
+export const STATE = {
+  over: '' as Over,
+  /** The bubble of which the menu is open. */
+  target: '',
+
+  // Recalled chats by key, of which the words can be written again.
+  again: {} as Record<string, boolean>,
+  againTimer: 0,
+
+  // Several chats, by key.
+  picked: {} as Record<string, boolean>,
+  pickedCount: 0,
+
+  // What waits for a choice from the sheet.
+  sheetRows: [] as PickRow[],
+  sheetNote: '',
+  forwarded: [] as ChatItem[],
+  /** The member after whom the next page begins; null at the end. */
+  membersAfter: null as number | null,
+  isLoadingMembers: false,
+
+  // What is written.
+  quote: null as Quote | null,
+  /** The quote as it is drawn. */
+  quoting: '',
+  mentions: [] as readonly Mention[],
+  start: '',
+  /** The length of the text before the last key. */
+  typed: 0,
+  keeper: null as DraftKeeper | null,
+
+  // Where one jumps to.
+  unread: null as Unread | null,
+  /** The number on the button to the first unread chat; empty: no button. */
+  newAbove: '',
+  /** The chat under the line. */
+  firstNew: '',
+  /** The chat that was jumped to. */
+  found: '',
+  jumpTimer: 0,
+};
+
+export interface Composer {
+  rest(): void;
+  clear(): void;
+  /** At the cursor. */
+  insert(piece: string): void;
+  focus(): void;
+}
+
+export interface Menu {
+  open(actions: readonly Action[], bubble: Box): void;
+  close(): void;
+}
+
+/** The component, as the use cases see it. */
+export interface Chat {
+  readonly data: typeof STATE & { conversation: string; scrollInto: string; end: End; hasMore: boolean };
+  setData(data: Record<string, unknown>, drawn?: () => void): void;
+  createSelectorQuery(): WechatMiniprogram.SelectorQuery;
+  key(): ConversationKey | null;
+  composer(): Composer;
+  menu(): Menu;
+  onNewest(): void;
+  renewNotice(): void;
+}
+
+/** The client and the conversation; null if nobody is signed in. */
+export function open(chat: Chat): { readonly client: ImClient; readonly key: ConversationKey } | null {
+  const [current, key] = [client(), chat.key()];
+  return current && key !== null ? { client: current, key } : null;
+}
+
+/** The chat with this key, as it is now. */
+export function itemOf(chat: Chat, key: string): ChatItem | undefined {
+  const opened = open(chat);
+  return opened?.client.chats(opened.key).items.find((item) => item.key === key);
+}
+
+/** Shows this over the chat, in place of what is there. */
+export function cover(chat: Chat, over: Over): void {
+  if (chat.data.over === 'menu' && over !== 'menu') chat.menu().close();
+  if (over !== 'pick') chat.setData({ over, picked: {}, pickedCount: 0 });
+  else chat.setData({ over });
+}

@@ -1,0 +1,78 @@
+// Use case: a chat is written: with a quote, with mentions, as a draft.
+
+import { tell } from '../../ask';
+import type { ChatItem } from '../../core/index';
+import { quotedText } from '../../lists/rows';
+import { sayRefusal, texts } from '../../texts/index';
+import { open, type Chat } from './chat';
+import { createDraftKeeper, draftOf } from './drafts';
+import { isCall, mentionsIn } from './mentions';
+import { quoteOf } from './quote';
+import { askMention } from './sheets';
+
+/** The next chat quotes this one. */
+export function quote(chat: Chat, item: ChatItem): void {
+  const quoted = quoteOf(item);
+  if (!quoted) return;
+  chat.data.quote = quoted;
+  chat.setData({ quoting: quotedText(quoted, texts()) });
+  chat.composer().focus();
+}
+
+function unquote(chat: Chat): void {
+  chat.data.quote = null;
+  if (chat.data.quoting !== '') chat.setData({ quoting: '' });
+}
+
+/** What was being written in the conversation that was opened. */
+export function beginDraft(chat: Chat): string {
+  const opened = open(chat);
+  if (!opened) return '';
+  endDraft(chat);
+  chat.data.keeper = createDraftKeeper(opened.client, opened.key);
+  chat.data.mentions = [];
+  unquote(chat);
+  const draft = draftOf(opened.client, opened.key);
+  chat.data.typed = draft.length;
+  return draft;
+}
+
+/** Saves the draft: the page is left, or hidden. */
+export function endDraft(chat: Chat): void {
+  chat.data.keeper?.leave();
+}
+
+/** Methods of the component. */
+export const writing = {
+  onUnquote(this: Chat) {
+    unquote(this);
+  },
+
+  onWrite(this: Chat, { detail }: WechatMiniprogram.CustomEvent<{ text: string; cursor: number }>) {
+    const { text, cursor } = detail;
+    const isTyped = text.length > this.data.typed;
+    this.data.typed = text.length;
+    this.data.keeper?.write(text);
+    if (isTyped && typeof this.key() === 'string' && isCall(text, cursor)) askMention(this);
+  },
+
+  onSend(this: Chat, { detail }: WechatMiniprogram.CustomEvent<{ text: string }>) {
+    const opened = open(this);
+    if (!opened) return;
+    const { quote: replyTo, mentions: chosen } = this.data;
+    const mentions = mentionsIn(detail.text, chosen);
+    const draft = { content: detail.text, ...(replyTo && { replyTo }), ...(mentions && { mentions }) };
+    const result = opened.client.send(opened.key, draft);
+    if (!result.ok) {
+      tell(sayRefusal(result.code));
+      return;
+    }
+    this.composer().clear();
+    this.data.typed = 0;
+    this.data.mentions = [];
+    unquote(this);
+    this.data.keeper?.clear();
+    this.onNewest();
+    this.renewNotice();
+  },
+};

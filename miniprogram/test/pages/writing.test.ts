@@ -1,0 +1,106 @@
+// What a chat carries that is written with a quote or with mentions, and how drafts are saved, with a fake service.
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+
+import { at, chat, conversation, EMPTY, LI, ME, Phone, type Routes } from './phone';
+
+function phone(t: TestContext, routes: Routes): Phone {
+  const opened = new Phone({ ...EMPTY, ...routes });
+  t.after(() => {
+    opened.close();
+  });
+  return opened;
+}
+
+function talk(chats: object[], more: Record<string, unknown> = {}): Routes {
+  const last = chats.at(-1) as Record<string, unknown>;
+  return {
+    'GET /v1/conversations': () => ({ conversations: [conversation(last, more)], hasMore: false }),
+    'GET /v1/conversations/3/chats': () => ({ chats, hasMore: false }),
+    'POST /v1/conversations/3/read': () => ({}),
+    'PUT /v1/conversations/3/settings': () => ({}),
+  };
+}
+
+/** Signs in and opens the conversation. */
+async function enter(opened: Phone, title: string) {
+  const socket = await opened.signIn();
+  opened.tap(await opened.find('.row', title));
+  await opened.find('textarea');
+  return socket;
+}
+
+test('a chat quotes by the id, once', async (t) => {
+  const opened = phone(t, talk([chat(7, LI, '周六爬山吗')]));
+  const socket = await enter(opened, '李四');
+  await opened.press(await opened.find('.bubble', '周六爬山吗'));
+  opened.tap(await opened.find('.choice', '引用'));
+  await opened.find('.quote', '李四: 周六爬山吗');
+  const sends = () => socket.sent.filter(({ type }) => type === 'send');
+  await opened.type('textarea', '去');
+  opened.tap(await opened.find('composer .send'));
+  const frame = await opened.until('send', () => sends()[0]);
+  assert.equal(frame.replyTo, 7);
+  assert.equal(opened.all('.quote').length, 0);
+  const { clientMsgId } = frame;
+  socket.receive({ type: 'sent', clientMsgId, seq: 1, chat: { ...chat(8, ME, '去'), clientMsgId } });
+  await opened.type('textarea', '几点');
+  opened.tap(await opened.find('composer .send'));
+  const next = await opened.until('the next', () => sends()[1]);
+  assert.equal(next.replyTo, undefined);
+});
+
+test('a chat in a group mentions whom one has chosen', async (t) => {
+  const { targetUserId, targetUserName, ...last } = chat(7, LI, '早');
+  const group = { kind: 'group', peer: null, title: '爬山群', role: 'owner', memberCount: 2, membersVersion: 1 };
+  const opened = phone(t, {
+    ...talk([last], group),
+    'GET /v1/conversations/3/members': () => ({
+      members: [
+        { user: ME, role: 'owner' },
+        { user: LI, role: 'member' },
+      ],
+      hasMore: false,
+    }),
+  });
+  const socket = await enter(opened, '爬山群');
+  const sends = () => socket.sent.filter(({ type }) => type === 'send');
+  await opened.type('textarea', '@');
+  opened.tap(await opened.find('pick-sheet .row', '李四'));
+  const field = (await opened.find('textarea')) as HTMLTextAreaElement;
+  await opened.until('the name', () => field.value === '@李四 ');
+  opened.tap(await opened.find('composer .send'));
+  const frame = await opened.until('send', () => sends()[0]);
+  assert.deepEqual(frame.mentions, [LI.id]);
+  const { clientMsgId } = frame;
+  const sent = { ...last, id: 8, userId: ME.id, userName: ME.name, content: '@李四 ', createTime: at(8) };
+  socket.receive({ type: 'sent', clientMsgId, seq: 1, chat: { ...sent, clientMsgId } });
+  // Whoever leads the group calls everybody.
+  await opened.type('textarea', '@');
+  opened.tap(await opened.find('pick-sheet .row', '所有人'));
+  await opened.until('the name', () => field.value === '@所有人 ');
+  opened.tap(await opened.find('composer .send'));
+  const next = await opened.until('the next', () => sends()[1]);
+  assert.equal(next.mentions, 'all');
+  assert.equal(targetUserId, ME.id);
+  assert.equal(targetUserName, ME.name);
+});
+
+test('a draft of the service is restored, saved on leaving, and cleared by a send', async (t) => {
+  const opened = phone(t, talk([chat(7, LI, '在吗')], { draft: '还没写完' }));
+  await enter(opened, '李四');
+  const field = (await opened.find('textarea')) as HTMLTextAreaElement;
+  assert.equal(field.value, '还没写完');
+  const saved = () => opened.asked.filter(({ route }) => route === 'PUT /v1/conversations/3/settings').map(({ body }) => body);
+  await opened.type('textarea', '写完了');
+  opened.tap(await opened.find('.mp-back'));
+  await opened.until('saved', () => saved().length > 0);
+  assert.deepEqual(saved(), [{ draft: '写完了' }]);
+  opened.tap(await opened.find('.row', '李四'));
+  const again = (await opened.find('textarea')) as HTMLTextAreaElement;
+  opened.tap(await opened.find('composer .send'));
+  await opened.until('cleared', () => saved().length > 1);
+  assert.deepEqual(saved()[1], { draft: null });
+  assert.equal(again.value, '');
+});

@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
 import ts from 'typescript';
 
-const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
-const CORE = here('../miniprogram/imkit/core/');
+/** The path of a file that is named from this folder. */
+export const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+/** The folder of the core's source. */
+export const CORE = here('../miniprogram/imkit/core/');
 
 /** What base libraries of WeChat from 3.0 on, and browsers of 2021, understand. */
 const TARGET = 'es2020';

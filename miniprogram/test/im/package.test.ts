@@ -1,4 +1,4 @@
-// The core as a package: its size, its imports, and the example of its README.
+// The core as a folder to copy: its imports, and the example of its README.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -6,26 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { gzipSync } from 'node:zlib';
 
-import { bundle } from '../../core/bundle';
 import * as im from '../../miniprogram/imkit/core/index';
 import { nodePlatform } from './node';
 import { eventually, Service } from './service';
 
 const folder = join(import.meta.dirname, '../../miniprogram/imkit/core');
-
-/** Of the file that `npm run core` writes, and compressed by gzip. */
-const MOST_BYTES = 30_000;
-const MOST_COMPRESSED = 12_000;
-
-test('it is small', async (t) => {
-  const code = Buffer.from(await bundle());
-  const compressed = gzipSync(code).length;
-  t.diagnostic(`${code.length} bytes minified, ${compressed} compressed`);
-  assert.ok(code.length < MOST_BYTES, `${code.length} bytes`);
-  assert.ok(compressed < MOST_COMPRESSED, `${compressed} bytes compressed`);
-});
 
 test('it imports only itself, and knows no platform', async () => {
   for (const file of await readdir(folder)) {

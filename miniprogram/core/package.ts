@@ -58,7 +58,7 @@ export async function writePackage(folder: string): Promise<void> {
   }
 }
 
-/** The bundle for `require`. esbuild's own way costs more than the limit of the size allows. */
+/** The bundle for `require`. esbuild's own way, or "use strict", would exceed the limit of the size; the core needs neither. */
 function commonJs(module: string): string {
   const [clause, names] = /export\{([^{}]+)\};?\s*$/.exec(module) ?? [];
   if (clause === undefined || names === undefined) throw new Error('the bundle does not end in its exports');
@@ -66,7 +66,7 @@ function commonJs(module: string): string {
     const [local = '', name = local] = each.trim().split(' as ');
     return `exports.${name}=${local};`;
   });
-  return `"use strict";${module.slice(0, -clause.length)}${assigned.join('')}`;
+  return `${module.slice(0, -clause.length)}${assigned.join('')}`;
 }
 
 /** The declarations of what `index.ts` exports, and of private names that these use, as one file. */

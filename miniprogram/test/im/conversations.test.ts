@@ -157,3 +157,25 @@ test('a group that one left and came back to is loaded anew, also if its row tel
   assert.ok(client.chats(key).items.every(({ content }) => content !== 'a secret'));
   assert.equal(client.chats(key).items.filter(({ recalled }) => recalled).length, 1);
 });
+
+test('a chat that is recalled while the first page of the list is on its way does not count', async () => {
+  const desk = new Desk();
+  const { server, client, time, app } = desk;
+  for (const content of ['one', 'two']) server.store(LI, ME, content, content);
+  const request = app.request.bind(app);
+  app.request = async (one) => {
+    const answer = await request(one);
+    if (one.url.includes('/v1/conversations?limit')) {
+      await new Promise<void>((resolve) => {
+        time.after(5000, resolve);
+      });
+    }
+    return answer;
+  };
+  await time.pass(3000);
+  assert.equal(client.conversations().length, 0);
+  server.recall(server.conversation(ME, LI)!.chats[1]!);
+  await time.pass(10_000);
+  const [row] = client.conversations();
+  assert.deepEqual([row?.unread, row?.lastChat?.recalled], [1, true]);
+});

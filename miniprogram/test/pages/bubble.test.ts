@@ -52,7 +52,7 @@ test('the menu of a chat has what can be done to it', () => {
   // Who leads a group takes back what others write, at any time.
   assert.equal(menu({ mine: false }, 'owner', NOW + 1e9), 'copy forward remove pick quote recall report');
   assert.equal(menu({ mine: false }, 'member'), 'copy forward remove pick quote report');
-  assert.equal(menu({ kind: 'image', body: { mediaId: 'm' } }), 'forward remove pick quote recall');
+  assert.equal(menu({ kind: 'image', body: { mediaId: 'm' } }), 'save forward remove pick quote recall');
   assert.equal(menu({ kind: 'video', mine: false }), 'remove pick quote report');
   assert.equal(menu({ id: null, status: 'failed' }), 'copy resend remove');
   assert.equal(menu({ id: null, status: 'pending' }), 'copy cancel');

@@ -43,6 +43,15 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
 
   const byId = (id: ConversationId): Row | undefined => [...rows.values()].find((row) => row.id === id);
 
+  /** The row of a chat; if it is not known, one that is not in the list until a page or a chat says so. */
+  const rowOf = (key: ConversationKey, id: ConversationId): Row =>
+    rows.get(key) ??
+    toRow({
+      id,
+      ...(typeof key === 'number' ? { peer: { id: key, name: '' } as Row['peer'] } : { kind: 'group' }),
+      hiddenUpTo: Infinity as ChatId,
+    });
+
   /** A row from the service, which may be older than the timeline's events. False if it has to be asked for again. */
   const merge = (from: ConversationRow, asked: Asked, listed?: boolean): boolean => {
     const key = keyOf(from);
@@ -112,9 +121,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       const mine = chat.userId === me;
       const key = keyOfChat(chat, me);
       const name = mine ? chat.targetUserName : chat.userName;
-      const known = rows.get(key);
-      const face = typeof key === 'number' ? { peer: { id: key, name } as Row['peer'] } : { kind: 'group' };
-      const row = known ?? toRow({ id: conversationId, ...face });
+      const row = rowOf(key, conversationId);
       const last = row.lastChat;
       const newer = !last || id > last.id || (id === last.id && version >= last.version);
       const counts =
@@ -132,15 +139,15 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
         since: counts ? [...row.since, id].slice(-MOST_UNREAD) : row.since,
         mentioned: row.mentioned || (counts && (mentions === 'all' || !!mentions?.includes(me))),
       });
-      return known && known.position > known.hiddenUpTo ? null : key;
+      return row.position > row.hiddenUpTo ? null : key;
     },
 
     /** A chat has changed. True if only the service can say what that means for the row. */
     change: (key: ConversationKey, chat: Chat | Deleted): boolean => {
-      const row = rows.get(key);
-      const last = row?.lastChat;
-      const isLast = last?.id === chat.id;
-      if (!row || (!isLast && chat.id <= row.readUpTo)) return false;
+      // Also of a row that is not known: the page that brings it may have been asked for before.
+      const row = rowOf(key, chat.conversationId);
+      const isLast = row.lastChat?.id === chat.id;
+      if (!isLast && chat.id <= row.readUpTo) return false;
       const changed = 'kind' in chat ? chat : null;
       put({ ...row, stamp: row.stamp + 1, lastChat: isLast ? changed : row.lastChat });
       return true;

@@ -359,7 +359,7 @@ export class World {
 
   /** What was sent as this item. */
   protected sentBy(key: ConversationKey, item: ChatItem): Sent | undefined {
-    const { content, file = null } = item as ChatItem & { file?: string };
+    const { content, file } = item;
     return this.sent.find((one) => one.key === key && one.content === (file ?? content) && !one.discarded);
   }
 

@@ -38,7 +38,7 @@ async function scrollUp(reading: Phone): Promise<void> {
     await reading.list.evaluate((list) => {
       list.scrollTop = list.scrollHeight - list.clientHeight - 600;
     });
-    return reading.screen.locator('.pill').isVisible();
+    return reading.screen.locator('.below').isVisible();
   });
 }
 
@@ -78,7 +78,7 @@ test('the list follows the newest chat, unless the user has scrolled up', async 
   await atEnd(reading);
 
   await scrollUp(reading);
-  const pill = reading.screen.locator('.pill');
+  const pill = reading.screen.locator('.below');
   await pill.filter({ hasText: '回到最新' }).waitFor();
   const before = await reading.list.evaluate((list) => list.scrollTop);
   await writer.send(li.id, '没看到的一');
@@ -117,9 +117,9 @@ test('chats below the screen are not marked as read until they are on it', async
   await writing.openChat('郑三的朋友');
   await scrollUp(reading);
   await writing.send('看到了吗');
-  await reading.screen.locator('.pill', { hasText: '1 条新消息' }).waitFor();
+  await reading.screen.locator('.below', { hasText: '1 条新消息' }).waitFor();
   await writing.noted('看到了吗', '未读');
-  await reading.screen.locator('.pill').click();
+  await reading.screen.locator('.below').click();
   await writing.noted('看到了吗', '已读');
   reading.assertQuiet();
   writing.assertQuiet();
@@ -137,7 +137,7 @@ test('a thousand bubbles stay usable', async () => {
       return (await reading.bubbles.count()) >= 50 * (page + 1);
     });
   }
-  await reading.screen.locator('.pill').click();
+  await reading.screen.locator('.below').click();
   await atEnd(reading);
   const times = await reading.page.evaluate(() => {
     type Row = Record<string, unknown>;

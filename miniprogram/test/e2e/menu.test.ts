@@ -158,7 +158,7 @@ test('a quote of a chat that is not loaded loads it, and one that was taken back
   });
   await choose(zhang, '很早的一句', '撤回');
   await li.screen.locator('.quoted', { hasText: '已撤回' }).waitFor();
-  await li.screen.locator('.pill').last().click();
+  await li.screen.locator('.below').click();
   await li.bubble('引用很早').locator('.quoted').click();
   await li.toasted('找不到这条消息');
   zhang.assertQuiet();

@@ -23,6 +23,8 @@ Component({
     left: 0,
     startY: 0,
     timer: 0,
+    /** The number of the press that records, or is about to. */
+    press: 0,
   },
 
   lifetimes: {
@@ -50,27 +52,28 @@ Component({
   methods: {
     onStart({ touches }: WechatMiniprogram.TouchEvent) {
       stopVoices();
+      const press = this.data.press + 1;
       const isFree = record({
         started: () => {
           this.count();
         },
         done: (path, durationMs) => {
-          this.rest();
+          this.rest(press);
           void this.give(path, durationMs);
         },
         cancelled: () => {
-          this.rest();
+          this.rest(press);
         },
         tooShort: () => {
-          this.rest();
+          this.rest(press);
           void wx.showToast({ title: this.data.say.tooShort, icon: 'none' });
         },
         failed: (error) => {
-          this.rest();
+          this.rest(press);
           refused(error, 'scope.record');
         },
       });
-      if (isFree) this.setData({ isHeld: true, isCancelling: false, seconds: 0, left: 0, startY: touches[0]?.clientY ?? 0 });
+      if (isFree) this.setData({ press, isHeld: true, isCancelling: false, seconds: 0, left: 0, startY: touches[0]?.clientY ?? 0 });
     },
 
     onMove({ touches }: WechatMiniprogram.TouchEvent) {
@@ -103,7 +106,9 @@ Component({
       }, 1000);
     },
 
-    rest() {
+    /** A press has ended; the next one may have begun while the phone was still ending it. */
+    rest(press: number) {
+      if (press < this.data.press) return;
       clearInterval(this.data.timer);
       if (this.data.isHeld) this.setData({ isHeld: false });
     },

@@ -59,7 +59,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
     const fresh = toRow({ ...from, countedTo: from.position });
     if (!row) {
       // Only pages say that it is in the list.
-      put(listed ? fresh : { ...fresh, hiddenUpTo: Infinity as ChatId });
+      put({ ...fresh, hiddenUpTo: listed ? 0 : (Infinity as ChatId) });
       return true;
     }
     if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;
@@ -117,11 +117,11 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
      * back into the list: pages did not have it.
      */
     add: (chat: Chat): ConversationKey | null => {
-      const { id, conversationId, kind, mentions, state, version } = chat;
+      const { id, kind, mentions, state, version } = chat;
       const mine = chat.userId === me;
       const key = keyOfChat(chat, me);
       const name = mine ? chat.targetUserName : chat.userName;
-      const row = rowOf(key, conversationId);
+      const row = rowOf(key, chat.conversationId);
       const last = row.lastChat;
       const newer = !last || id > last.id || (id === last.id && version >= last.version);
       const counts =

@@ -19,7 +19,7 @@ export type Ask = (route: Route, body?: object, how?: How) => Promise<unknown>;
 export const loginDemo = (platform: Platform, server: string, name: string): Promise<Session> => login(platform, server, 'POST /v1/login/demo', { name });
 
 /** Logs in with the code that `wx.login` gave in the mini program `appid`, by default the service's first. Rejects with `ImError`. */
-export const loginWechat = (platform: Platform, server: string, code: string, appid?: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code, appid });
+export const loginWechat = (platform: Platform, server: string, code: string, appid?: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code, 'appid': appid });
 
 /** Logs in with a token of the company's own back end. Rejects with `ImError`. */
 export const loginToken = (platform: Platform, server: string, token: string): Promise<Session> => login(platform, server, 'POST /v1/login/token', { token });

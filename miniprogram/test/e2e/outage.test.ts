@@ -109,7 +109,7 @@ test('in WeChat, the background has no socket, and the foreground shows the miss
   li.assertQuiet();
 });
 
-test('a hidden tab stays connected, and what comes is unread until it is seen', async () => {
+test('a hidden tab stays connected, and marks nothing as read until it is shown', async () => {
   const { zhang, li } = await pair();
   await zhang.send('你好');
   await li.openChat('张三');

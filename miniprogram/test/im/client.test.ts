@@ -148,7 +148,7 @@ test('an unsent chat tells since when it waits, also after a restart and once it
   assert.deepEqual(shown().map(([, time]) => time), [25_000]);
 });
 
-test('a login by WeChat names the mini program, if it is told which', async () => {
+test('a login by WeChat sends the appid that it was given', async () => {
   const { app, session } = new Desk();
   const bodies: unknown[] = [];
   app.request = ({ url, body }) => {

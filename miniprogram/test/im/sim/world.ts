@@ -318,7 +318,7 @@ export class World {
     this.note(`regroups ${key}`);
     if (chance.is(0.4)) server.rename(group, `title ${(this.count += 1)}`);
     else if (this.isLeft(key)) {
-      // Of which one is not told.
+      // Nobody tells a user who has left of these recalls.
       const chats = server.visible(ME, group).filter(({ kind }) => kind !== 'system');
       for (let many = chance.below(4); many > 0 && chats.length > 0; many -= 1) server.recall(chance.pick(chats));
       server.join(group, [ME]);

@@ -69,7 +69,7 @@ Component({
     isLoaded: false,
     hasMore: false,
     isLoading: false,
-    /** Whether older chats were loaded. The page says that there are no more only if so. */
+    /** Whether older chats were loaded. Before that the page does not say that there are no more. */
     hasLoadedOlder: false,
     end: OPENED,
     isTyping: false,

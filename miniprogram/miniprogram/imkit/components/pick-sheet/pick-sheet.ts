@@ -1,4 +1,4 @@
-// A sheet with people or conversations, of which one is chosen. Emits `choose` with the key of a row, `more` at the
+// A sheet from which the user picks a person or a conversation. Emits `choose` with the key of a row, `more` at the
 // end of the list, and `close`.
 
 import { texts } from '../../texts/index';
@@ -9,7 +9,7 @@ Component({
     isOpen: Boolean,
     title: String,
     rows: { type: Array, value: [] as PickRow[] },
-    /** Under the rows: that they load, or that there are none. */
+    /** A text under the rows: they are loading, or there are none. */
     note: String,
   },
 

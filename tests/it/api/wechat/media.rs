@@ -11,6 +11,7 @@ use super::{
     APPID, SECRET, Stub, error,
     push::{TOKEN, told},
     text,
+    whole::with_wechat,
 };
 use crate::{
     api::media::{form, form_type},
@@ -36,13 +37,7 @@ fn trace_of(url: &Value) -> String {
 
 /// A service whose media WeChat checks in this mode.
 fn checked(stub: &Stub, mode: &str) -> Start {
-    Start::default()
-        .set("limits.enabled", false)
-        .set("wechat.base_url", stub.server.uri())
-        .set("wechat.appid", APPID)
-        .set("wechat.secret", SECRET)
-        .set("wechat.push_token", TOKEN)
-        .set("moderation.wechat_media", mode)
+    with_wechat(stub).set("moderation.wechat_media", mode)
 }
 
 /// Somebody who comes from the mini program.

@@ -22,7 +22,8 @@ const WORDS: &str = "marked-words";
 /// Longer than the service waits for any answer.
 const TOO_LONG: Duration = Duration::from_mins(2);
 
-fn with_wechat(stub: &Stub) -> Start {
+/// A service that asks this WeChat, and takes its pushes.
+pub fn with_wechat(stub: &Stub) -> Start {
     Start::default()
         .set("limits.enabled", false)
         .set("wechat.base_url", stub.server.uri())

@@ -176,6 +176,8 @@ start() {
         [ -z "${!setting+set}" ] || printf 'export %s=%q\n' "$setting" "${!setting}"
       done
       printf 'cd %q && exec' "$folder"
+      # On the cores of whoever started it first.
+      ! command -v taskset >/dev/null || printf ' taskset -c %s' "$(taskset -cp $$ | sed 's/.*: //')"
       printf ' %q' "$@"
       echo
     } >"$folder/commands/$name"

@@ -23,6 +23,7 @@ use crate::{
     people,
     plan::Plan,
     report::{self, ReportError, html, progress::Progress, table::table},
+    soak,
     stack::Stack,
 };
 
@@ -31,6 +32,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run(&args).await,
         Command::FindMax(args) => find_max(&args).await,
+        Command::Soak(args) => soak::run(args).await,
         Command::Legacy(args) => legacy::run(*args).await,
         Command::Compare(args) => compare::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Report { file } => render(&file),
@@ -163,5 +165,5 @@ async fn people(args: &LoadArgs, targets: &[Url]) -> anyhow::Result<Vec<Person>>
         return people::read_tokens(path, args.users);
     }
     let targets = targets.iter().map(Target::find).collect::<Result<Vec<_>, _>>()?;
-    people::log_in(&reading::http(), &targets, args.users, args.login).await
+    people::log_in(&reading::http(), &targets, people::NAME, args.users, args.login).await
 }

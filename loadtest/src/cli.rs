@@ -16,17 +16,17 @@ use crate::{
     people::Way,
     picture,
     plan::{Plan, Scenario},
+    soak::SoakArgs,
 };
 
 /// Load on a chat service, with a ledger that proves that nothing was lost.
 ///
-/// Start servers first; rate limits must be off: IMSERVER__LIMITS__ENABLED=false ./dev stack up. Then, in
-/// another terminal:
+/// Start servers first: ./dev stack up. Their rate limits are for each person, so many people meet none of
+/// them. Then, in another terminal:
 ///
 ///   loadtest run --scenario chat --users 100 --rate 200 --duration 10s
 ///
 /// The exit status is 0 only if the run was valid and no chat was lost, doubled, reordered or misdelivered.
-#[expect(clippy::doc_markdown, reason = "it is shown as it stands")]
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
@@ -40,6 +40,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Search the highest rate that the servers hold, several times.
     FindMax(Box<FindMaxArgs>),
+    /// Everything at once for hours, while parts of the stack fail: is anything lost, and what grows?
+    Soak(SoakArgs),
     /// Make a load by the legacy protocol: pairs, POST /push, snapshots.
     Legacy(Box<LegacyArgs>),
     /// Compare the service with what else one could build it on; ./dev compare installs and starts what
@@ -103,7 +105,6 @@ pub struct LoadArgs {
     /// storm: a tenth writes, all others reconnect at once, again and again.
     /// churn: pairs write while everybody comes and goes.
     /// history: pairs write, and as often read lists and old chats over HTTP.
-    /// soak: chat for an hour.
     /// group: groups in which some write, some come and go, recall and delete.
     /// media: pairs who send each other pictures.
     #[arg(
@@ -129,9 +130,9 @@ pub struct LoadArgs {
     /// For media: about how many bytes a picture has.
     #[arg(long, default_value_t = 4_000_000)]
     pub picture_size: usize,
-    /// How long the load lasts: 30s, 5m, 1h. By default 10s, for soak 1h.
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub duration: Option<Duration>,
+    /// How long the load lasts: 30s, 5m, 1h.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10s")]
+    pub duration: Duration,
     /// Over how long the phones connect. By default a second for each 500.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub ramp: Option<Duration>,
@@ -210,8 +211,7 @@ impl LoadArgs {
         ensure!((1..=64).contains(&threads), "--threads: from 1 to 64");
         ensure!(!self.every.is_zero(), "--every: more than nothing");
         ensure!(!self.think.is_zero(), "--think: more than nothing");
-        let usual = if scenario == Scenario::Soak { 3_600 } else { 10 };
-        let duration = self.duration.unwrap_or(Duration::from_secs(usual));
+        let duration = self.duration;
         ensure!(!duration.is_zero(), "--duration: more than nothing");
         let ramp = self.ramp.unwrap_or(Duration::from_secs(users.div_ceil(500).into()));
         Ok(Plan {

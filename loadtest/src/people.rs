@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use phone::{target::Target, wire::Person};
 
+/// What people are called, with a number, unless there is a reason for another name.
+pub const NAME: &str = "load";
+
 /// How many log in at once.
 const AT_ONCE: usize = 32;
 
@@ -43,17 +46,18 @@ impl Way {
     }
 }
 
-/// Logs people in by name. The names are the same in each run, so that a database does not fill up with
-/// people.
+/// Logs people in as `NAME 0`, `NAME 1` and so on. The names are the same in each run, so that a database does not
+/// fill up with people.
 pub async fn log_in(
     http: &reqwest::Client,
     targets: &[Target],
+    name: &str,
     users: u32,
     way: Way,
 ) -> anyhow::Result<Vec<Person>> {
     let logins = (0..users).map(async |number| {
         let target = &targets[number as usize % targets.len()];
-        let (route, body) = way.request(&format!("load {number}"));
+        let (route, body) = way.request(&format!("{name} {number}"));
         let request = http.post(target.at(route)).json(&body);
         let answer = request.send().await.context("the login failed")?;
         match answer.status().as_u16() {

@@ -21,8 +21,6 @@ pub enum Scenario {
     Churn,
     /// Paging and conversation lists under load.
     History,
-    /// Chat for hours: what grows.
-    Soak,
     /// Groups of people who write to all of their group, while some come and go, and some recall and delete.
     Group,
     /// Pairs of people who send each other pictures.

@@ -75,9 +75,20 @@ impl Stack {
 
     /// As the replica says it when it starts.
     fn address(&self, name: &str) -> Option<Url> {
-        let log = fs::read_to_string(self.folder.join("logs").join(format!("{name}.log"))).ok()?;
+        let log = self.log(name)?;
         let said = log.lines().filter(|line| line.starts_with("imserver "));
         said.filter_map(|line| line.split_once(" listens on ")?.1.parse().ok()).next_back()
+    }
+
+    /// Where a replica shows its metrics.
+    pub fn metrics(&self, name: &str) -> Option<Url> {
+        let log = self.log(name)?;
+        let said = log.lines().filter_map(|line| line.strip_prefix("  metrics "));
+        said.filter_map(|url| url.trim().parse().ok()).next_back()
+    }
+
+    fn log(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join("logs").join(format!("{name}.log"))).ok()
     }
 
     /// Where nginx is, if the stack has one.
@@ -157,6 +168,11 @@ mod tests {
         let stack = Stack::open(path.clone()).unwrap();
         assert_eq!(stack.names(), ["nginx", "redis", "imserver-2", "imserver-10"]);
         assert_eq!(stack.replicas(), ["http://127.0.0.1:3".parse().unwrap()]);
+        assert_eq!(
+            stack.metrics("imserver-2"),
+            Some("http://127.0.0.1:2/metrics".parse().unwrap())
+        );
+        assert_eq!(stack.metrics("redis"), None);
         assert_eq!(stack.balancer(), Some("http://127.0.0.1:4".parse().unwrap()));
         let watched = stack.watched();
         assert_eq!(watched[1], Watched::new("redis", Pid::In(path.join("pids/redis"))));

@@ -183,7 +183,8 @@ impl Bench<'_> {
             return Ok(people::numbered(plan.users));
         }
         let targets: Vec<_> = plan.targets.iter().map(Target::find).collect::<Result<_, _>>()?;
-        people::log_in(&reading::http(), &targets, plan.users, people::Way::Demo).await
+        people::log_in(&reading::http(), &targets, people::NAME, plan.users, people::Way::Demo)
+            .await
     }
 
     pub(super) fn processes(&self, servers: &Servers) -> Vec<Watched> {

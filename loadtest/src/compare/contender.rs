@@ -143,7 +143,6 @@ impl Contender {
                 ("IMSERVER__SERVER__DRAIN_PAUSE_SECS", "0".to_owned()),
                 ("IMSERVER__METRICS__LISTEN", "127.0.0.1:0".to_owned()),
                 ("IMSERVER__AUTH__DEMO_LOGIN", "true".to_owned()),
-                ("IMSERVER__LIMITS__ENABLED", "false".to_owned()),
                 ("IMSERVER__LOG__FORMAT", "json".to_owned()),
             ],
             _ => vec![

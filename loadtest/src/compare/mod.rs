@@ -69,7 +69,8 @@ pub struct CompareArgs {
     /// Chats a second at which CPU and latency are measured. By default 1000 and 8000, quick 50.
     #[arg(long = "rate", value_name = "RATE")]
     pub rates: Vec<f64>,
-    /// People, a phone each. By default 1000, and 10000 where only memory is measured; quick 20.
+    /// People, a phone each, so many that nobody meets the limit of sends a second. By default 4000, and 10000
+    /// where only memory is measured; quick 20.
     #[arg(long)]
     pub users: Option<u32>,
     /// Bytes of a chat.
@@ -78,6 +79,13 @@ pub struct CompareArgs {
     /// Generator threads. Few: they share the machine with the servers.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
+    /// The cores on which the servers are started, as taskset takes them: 0 or 0,2. By default those of this
+    /// program.
+    #[arg(long, value_name = "LIST")]
+    pub server_cores: Option<String>,
+    /// What a reader of the table should know. May be said several times.
+    #[arg(long = "remark", value_name = "TEXT")]
+    pub remarks: Vec<String>,
 }
 
 /// How much is done in each turn.
@@ -113,7 +121,7 @@ impl Effort {
         let mut rates = if args.rates.is_empty() { usual.to_vec() } else { args.rates.clone() };
         rates.sort_by(f64::total_cmp);
         ensure!(rates.iter().all(|rate| *rate > 0.0 && rate.is_finite()), "--rate: more than 0");
-        let users = args.users.unwrap_or(if quick { 20 } else { 1_000 });
+        let users = args.users.unwrap_or(if quick { 20 } else { 4_000 });
         ensure!(users >= 2 && users.is_multiple_of(2), "--users: an even number, 2 or more");
         ensure!((MIN_SIZE..=MAX_SIZE).contains(&args.size), "--size: {MIN_SIZE} to {MAX_SIZE}");
         ensure!((1..=64).contains(&args.threads), "--threads: from 1 to 64");
@@ -135,7 +143,7 @@ impl Effort {
             settle_secs: 30.0,
             legacy_rate: if quick { 20.0 } else { 600.0 },
             legacy_search_from: if quick { 50.0 } else { 500.0 },
-            legacy_users: if quick { 20 } else { 200 },
+            legacy_users: if quick { 20 } else { 1_000 },
             legacy_warm_up_secs: if quick { 3.0 } else { 20.0 },
         })
     }
@@ -289,7 +297,8 @@ async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
 fn remarks(work: Work, args: &CompareArgs) -> Vec<String> {
     let left_out = args.without.iter().filter(|it| it.work() == work);
     let mut remarks: Vec<_> = left_out.map(|it| format!("Left out: {}", it.name())).collect();
-    remarks.push("Rate limits of imserver were off.".to_owned());
+    remarks.extend(args.remarks.iter().cloned());
+    remarks.push("Rate limits of imserver were on, as delivered.".to_owned());
     remarks.push("What the others do not do: loadtest/peers/README.md.".to_owned());
     if args.quick {
         remarks.insert(0, "A quick run: its figures mean nothing.".to_owned());

@@ -42,7 +42,7 @@ impl Servers {
         let mut servers = Self { processes: Vec::new(), urls: Vec::new(), pages: None };
         for number in 1..=contender.processes() {
             let log = args.stack.join("logs").join(format!("{database}-{number}.log"));
-            servers.processes.push(spawn(&start, &log)?);
+            servers.processes.push(spawn(&start, args.server_cores.as_deref(), &log)?);
             let process = servers.processes.last_mut().expect("it was put there");
             let (url, pages) = listens(process, &log).await?;
             servers.urls.push(url);
@@ -83,7 +83,8 @@ fn pid_of(process: &Child) -> Option<Pid> {
     Pid::from_raw(i32::try_from(process.id()?).ok()?)
 }
 
-fn spawn(start: &Start<'_>, log: &Path) -> anyhow::Result<Child> {
+/// On these cores, if any are named.
+fn spawn(start: &Start<'_>, cores: Option<&str>, log: &Path) -> anyhow::Result<Child> {
     let Start { program, arguments, folder, environment } = start;
     // A name without a folder is looked for on the PATH; another is a file from here on.
     let path: PathBuf = if program.components().count() > 1 {
@@ -92,7 +93,16 @@ fn spawn(start: &Start<'_>, log: &Path) -> anyhow::Result<Child> {
         program.clone()
     };
     let output = File::create(log).with_context(|| log.display().to_string())?;
-    Command::new(&path)
+    let mut command = match cores {
+        Some(cores) => {
+            // It becomes what it starts, so the process is the server's.
+            let mut command = Command::new("taskset");
+            command.args(["-c", cores]).arg(&path);
+            command
+        }
+        None => Command::new(&path),
+    };
+    command
         .args(arguments)
         .current_dir(folder)
         .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -155,16 +165,28 @@ mod tests {
         let log = folder.path().join("log");
         let script = "echo begins; echo $WHO reads back on http://127.0.0.1:8; \
                       echo $WHO listens on http://127.0.0.1:7; exec sleep 600";
-        let mut process = spawn(&shell(script), &log).unwrap();
+        let mut process = spawn(&shell(script), None, &log).unwrap();
         let (url, pages) = listens(&mut process, &log).await.unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:7/");
         assert_eq!(pages.as_ref().map(Url::as_str), Some("http://127.0.0.1:8/"));
         let servers = Servers { processes: vec![process], urls: vec![url], pages };
         timeout(PATIENCE, servers.end()).await.expect("SIGTERM ends it");
 
-        let mut process = spawn(&shell("echo no database >&2; exit 3"), &log).unwrap();
+        let mut process = spawn(&shell("echo no database >&2; exit 3"), None, &log).unwrap();
         let why = listens(&mut process, &log).await.unwrap_err().to_string();
         assert!(why.contains('3') && why.ends_with("no database"), "{why}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_server_has_the_cores_that_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let script = "exec grep Cpus_allowed_list /proc/self/status";
+        let mut process = spawn(&shell(script), Some("0"), &log).unwrap();
+        assert!(process.wait().await.unwrap().success());
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(text.split_whitespace().last(), Some("0"), "{text}");
     }
 
     #[cfg(target_os = "linux")]
@@ -173,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let script = "sleep 600 & echo $!; echo it listens on http://127.0.0.1:7; wait";
-        let mut process = spawn(&shell(script), &log).unwrap();
+        let mut process = spawn(&shell(script), None, &log).unwrap();
         let (url, pages) = listens(&mut process, &log).await.unwrap();
         let text = std::fs::read_to_string(&log).unwrap();
         // Empty once it has ended, even before anybody waited for it.

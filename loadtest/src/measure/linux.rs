@@ -87,6 +87,12 @@ fn secs(ticks: u64) -> f64 {
     ticks as f64 / procfs::ticks_per_second() as f64
 }
 
+/// How many file descriptors the process has open; none if it is not there.
+pub(super) fn fds_of(pid: u32) -> Option<u64> {
+    let process = procfs::process::Process::new(pid.try_into().ok()?).ok()?;
+    process.fd_count().ok()?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

@@ -13,13 +13,27 @@ pub(super) struct Busy {
 /// What kind of machine it is; what is not known is left empty. CPU is for
 /// [`Watch::end`](super::Watch::end) to tell.
 pub fn describe() -> Machine {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Machine { cores: u32::try_from(cores).unwrap_or(u32::MAX), ..known() }
+    Machine { cores: cores(), ..known() }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn known() -> Machine {
     Machine::default()
+}
+
+/// All that there are: this program may have fewer.
+#[cfg(target_os = "linux")]
+fn cores() -> u32 {
+    use procfs::{CurrentSI, KernelStats};
+
+    let cores = KernelStats::current().map_or(1, |stats| stats.cpu_time.len());
+    u32::try_from(cores).unwrap_or(u32::MAX)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).unwrap_or(u32::MAX)
 }
 
 #[cfg(target_os = "linux")]

@@ -8,4 +8,4 @@ mod processes;
 
 pub use machine::describe;
 pub use meter::{Counts, LoadWindow, Meter, Timed, Times, latency, times};
-pub use processes::{NotAProcess, Pid, Unmeasured, Usage, Watch, Watched, tree_of};
+pub use processes::{NotAProcess, Pid, Unmeasured, Usage, Watch, Watched, fds_of, rss_of, tree_of};

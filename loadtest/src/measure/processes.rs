@@ -229,6 +229,22 @@ pub fn tree_of(pid: u32) -> Vec<u32> {
     vec![pid]
 }
 
+/// Bytes of resident memory of the process and of all that it started; none where that is not known.
+pub fn rss_of(pid: u32) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return Some(super::linux::Snapshot::take().ok()?.tree(pid)?.rss_bytes);
+    #[cfg(not(target_os = "linux"))]
+    return None;
+}
+
+/// How many file descriptors the process has open; none where that is not known.
+pub fn fds_of(pid: u32) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return super::linux::fds_of(pid);
+    #[cfg(not(target_os = "linux"))]
+    return None;
+}
+
 #[cfg(not(target_os = "linux"))]
 fn look_on(
     _: &[Pid],

@@ -132,9 +132,6 @@ fn headline(outcome: &Outcome) -> String {
     let connected = outcome.seconds.iter().map(|second| second.connected).max().unwrap_or(0);
     match outcome.plan.scenario {
         Scenario::Idle => format!("{} held open", words::several(connected, "connection")),
-        Scenario::Soak => {
-            format!("{delivered} chats/s for {}{p99}{proof}", words::secs(outcome.load_secs))
-        }
         _ => format!("{delivered} chats/s{p99}{proof}"),
     }
 }

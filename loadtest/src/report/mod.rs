@@ -5,6 +5,7 @@ pub mod compare;
 mod grid;
 pub mod html;
 pub mod progress;
+pub mod soak;
 pub mod table;
 mod words;
 

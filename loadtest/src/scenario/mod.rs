@@ -138,7 +138,7 @@ impl Part<'_> {
 fn sources(plan: &Plan, part: Part<'_>) -> Vec<Box<dyn Source>> {
     let all = 0..plan.users;
     match plan.scenario {
-        Scenario::Chat | Scenario::Soak => vec![writing::pairs(part, all)],
+        Scenario::Chat => vec![writing::pairs(part, all)],
         Scenario::Inbox => vec![writing::inbox(part)],
         Scenario::Group => writing::groups(part),
         Scenario::Media => vec![writing::pictures(part, all)],

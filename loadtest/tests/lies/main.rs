@@ -38,7 +38,9 @@ async fn load_for(lie: Lie, duration_secs: f64) -> anyhow::Result<Outcome> {
     };
     let targets = [Target::find(&server.url).unwrap()];
     let people =
-        people::log_in(&reading::http(), &targets, plan.users, people::Way::Demo).await.unwrap();
+        people::log_in(&reading::http(), &targets, people::NAME, plan.users, people::Way::Demo)
+            .await
+            .unwrap();
     let wire = Arc::new(Imserver { replay_limit: REPLAY_LIMIT });
     let setup = Setup {
         plan,

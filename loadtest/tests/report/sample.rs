@@ -113,7 +113,7 @@ pub fn idle() -> Outcome {
 pub fn soak() -> Outcome {
     let mut outcome = outcome();
     let mut noise = Noise(9);
-    outcome.plan.scenario = Scenario::Soak;
+    outcome.plan.scenario = Scenario::Chat;
     outcome.plan.duration_secs = 10_800.0;
     outcome.load_secs = 10_800.0;
     let again = |at: i32| Second { at: f64::from(at), ..second(f64::from(at % 20), &mut noise) };

@@ -38,7 +38,9 @@ async fn clean(plan: Plan) -> Outcome {
     };
     let targets: Vec<_> = plan.targets.iter().map(|url| Target::find(url).unwrap()).collect();
     let people =
-        people::log_in(&reading::http(), &targets, plan.users, people::Way::Demo).await.unwrap();
+        people::log_in(&reading::http(), &targets, people::NAME, plan.users, people::Way::Demo)
+            .await
+            .unwrap();
     let (wire, progress) = (Arc::new(Imserver::default()), Box::new(|_: &_| {}));
     let setup = Setup {
         plan,

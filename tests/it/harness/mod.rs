@@ -17,6 +17,7 @@ pub mod socket;
 pub mod stack;
 pub mod start;
 pub mod tour;
+pub mod wrong_clock;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub use redis::Redis;
 pub use server::Server;
 pub use socket::{Seen, Socket, handshake};
 pub use start::Start;
+pub use wrong_clock::WrongClock;
 
 /// How long anything that must happen may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);

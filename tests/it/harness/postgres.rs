@@ -82,24 +82,62 @@ impl Cluster {
 
     /// A cluster that the test may hurt.
     pub fn private() -> Self {
+        Self::with(&[], &[])
+    }
+
+    /// As [`Cluster::private`], with these arguments of `initdb`, and these variables in the environment of
+    /// its processes.
+    pub fn with(arguments: &[&str], env: &[(&str, String)]) -> Self {
+        let cluster = Self::made(env, |programs, data| {
+            let mut initdb = as_postgres(programs.join("initdb"));
+            initdb
+                .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
+                .args(["--locale=C.UTF-8", "--no-sync"])
+                .args(arguments)
+                .arg("-D")
+                .arg(data);
+            initdb
+        });
+        cluster.wait(None);
+        cluster
+    }
+
+    /// A standby of this cluster, which takes over when it is [promoted](Cluster::promote).
+    pub fn standby(&self) -> Self {
+        let standby = Self::made(&[], |_, data| {
+            let mut copy = as_postgres(folder_of(&["pg_basebackup"]).join("pg_basebackup"));
+            copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+                .args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string(), "-D"])
+                .arg(data);
+            copy
+        });
+        standby.wait(None);
+        standby
+    }
+
+    /// Has a standby become a primary, and returns when it is one.
+    pub async fn promote(&self) {
+        execute(&self.url("postgres"), "SELECT pg_promote()").await;
+    }
+
+    /// A cluster whose data this command makes in a folder. It has been started, and may not be ready.
+    fn made(env: &[(&str, String)], make: impl FnOnce(&Path, &Path) -> Command) -> Self {
         let programs = folder_of(&["initdb", "postgres"]);
         // Short, because the path of a socket must be.
         let folder = tempfile::Builder::new().prefix("imserver-pg-").tempdir().unwrap().keep();
         own(&folder);
-        let made = as_postgres(programs.join("initdb"))
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"])
-            .args(["--no-sync", "-D"])
-            .arg(folder.join("data"))
-            .current_dir("/")
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let config = folder.join("data/postgresql.auto.conf");
-        fs::write(&config, CONFIG).unwrap();
+        let data = folder.join("data");
+        let made = make(&programs, &data).current_dir("/").output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let config = data.join("postgresql.auto.conf");
+        let mut config = fs::OpenOptions::new().append(true).open(config).unwrap();
+        config.write_all(CONFIG.as_bytes()).unwrap();
 
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut guard = as_postgres("/bin/sh")
-            .args(["-c", GUARD, "sh"])
+        // Set by whom it is for: what a library leaves behind for root is not theirs.
+        let mut guard = as_postgres("env")
+            .args(env.iter().map(|(name, value)| format!("{name}={value}")))
+            .args(["/bin/sh", "-c", GUARD, "sh"])
             .args([&programs, &folder])
             .arg(port.to_string())
             .stdin(Stdio::piped())
@@ -110,9 +148,25 @@ impl Cluster {
             .spawn()
             .unwrap();
         let lifeline = guard.stdin.take();
-        let cluster = Self { port, folder, guard, lifeline };
-        cluster.wait(None);
-        cluster
+        Self { port, folder, guard, lifeline }
+    }
+
+    /// Has its processes, and those that they start from now on, write no further than so many bytes into a file;
+    /// `unlimited` ends that. Beyond, writes fail as on a full disk.
+    pub fn limit_files(&self, bytes: &str) {
+        let (postmaster, _) = self.note().expect("it runs");
+        for process in children(postmaster).into_iter().chain([postmaster]) {
+            let limited = as_postgres("prlimit")
+                .args(["--pid", &process.to_string(), &format!("--fsize={bytes}:")])
+                .status()
+                .unwrap();
+            assert!(limited.success() || !is_alive(process), "prlimit of {process}");
+        }
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.note().is_some_and(|(postmaster, _)| is_alive(postmaster))
     }
 
     /// Stops it, and returns when it is gone.
@@ -140,6 +194,24 @@ impl Cluster {
         let before = self.note().map(|(postmaster, _)| postmaster);
         self.lifeline.as_mut().unwrap().write_all(b"start\n").unwrap();
         self.wait(before);
+    }
+
+    /// Starts it again if it has ended, and returns when it takes connections.
+    pub fn revive(&mut self) {
+        let begun = Instant::now();
+        loop {
+            if !self.is_running() {
+                self.start_again();
+            }
+            let port = self.port.to_string();
+            let asked =
+                program("pg_isready").args(["--quiet", "-h", "127.0.0.1", "-p", &port]).status();
+            if asked.unwrap().success() {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "Postgres does not come back: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits until its own note of its state says so; one that this process left does not count.

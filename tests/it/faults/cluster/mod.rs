@@ -6,7 +6,9 @@
 //! [ledger](phone::ledger) then says what was lost, doubled, reordered, passed over, foreign or not
 //! stored. Others, on two replicas without a load, show what needs a harder fault than that.
 
+mod clocks;
 mod commits;
+mod full_disk;
 mod future;
 mod groups;
 mod large;
@@ -19,6 +21,7 @@ mod reading;
 mod redis_faults;
 mod replica_faults;
 mod restoring;
+mod standby;
 mod times;
 mod upgrading;
 

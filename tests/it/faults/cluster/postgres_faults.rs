@@ -7,6 +7,7 @@ use std::{
 
 use phone::ledger::Verdict;
 use serde_json::json;
+use sqlx::error::DatabaseError;
 use tokio::{
     task::{JoinSet, block_in_place},
     time::{sleep, timeout},
@@ -24,22 +25,26 @@ const ROLES: [&str; 3] = ["first", "second", "third"];
 const CONNECTIONS: i64 = 11;
 
 /// Replicas under load on a Postgres of their own.
-struct Field {
-    postgres: postgres::Cluster,
+pub(super) struct Field {
+    pub(super) postgres: postgres::Cluster,
     /// The database, past the proxies.
-    database: String,
+    pub(super) database: String,
     /// What is between each replica and Postgres.
-    proxies: Vec<Proxy>,
-    cluster: Cluster,
-    load: Load,
+    pub(super) proxies: Vec<Proxy>,
+    pub(super) cluster: Cluster,
+    pub(super) load: Load,
     /// Somebody beside the load.
-    person: Person,
+    pub(super) person: Person,
     _redis: Redis,
 }
 
 impl Field {
-    async fn new(name: &str) -> Self {
-        let (postgres, redis) = block_in_place(|| (postgres::Cluster::private(), Redis::start()));
+    pub(super) async fn new(name: &str) -> Self {
+        Self::on(block_in_place(postgres::Cluster::private), name).await
+    }
+
+    pub(super) async fn on(postgres: postgres::Cluster, name: &str) -> Self {
+        let redis = block_in_place(Redis::start);
         let database = postgres.database().await;
         let database_name = database.rsplit_once('/').unwrap().1;
         let (mut proxies, mut starts) = (Vec::new(), Vec::new());
@@ -68,7 +73,7 @@ impl Field {
 
     /// Shows that all is well again after Postgres has come back: sends are acknowledged and shown,
     /// every replica is ready and has all its connections.
-    async fn recovers(&mut self, back: Instant) {
+    pub(super) async fn recovers(&mut self, back: Instant) {
         let flows = self.load.flows(back).await;
         self.load.figures.time("all flows after Postgres is back", flows);
         assert!(flows < Duration::from_secs(20), "{flows:?}");
@@ -86,10 +91,13 @@ impl Field {
         loop {
             let mut holder = postgres::connect(&self.database).await;
             // What reads users and what appends waits for this. Appends wait for 2 s.
-            sqlx::raw_sql("BEGIN; LOCK TABLE users, chats IN ACCESS EXCLUSIVE MODE")
-                .execute(&mut holder)
-                .await
-                .unwrap();
+            let lock = "BEGIN; LOCK TABLE users, chats IN ACCESS EXCLUSIVE MODE";
+            if let Err(error) = sqlx::raw_sql(lock).execute(&mut holder).await {
+                // Of somebody who has the one and wants the other.
+                let code = error.as_database_error().and_then(DatabaseError::code);
+                assert_eq!(code.as_deref(), Some("40P01"), "{error}");
+                continue;
+            }
             let mut reads = JoinSet::new();
             for server in &self.cluster.replicas {
                 for _ in 0..2 * CONNECTIONS {
@@ -120,7 +128,7 @@ impl Field {
     }
 
     /// The load's own judgement.
-    async fn ends(mut self) -> Verdict {
+    pub(super) async fn ends(mut self) -> Verdict {
         let verdict = self.load.settle().await;
         for server in &mut self.cluster.replicas {
             assert!(server.is_running(), "a replica has died");

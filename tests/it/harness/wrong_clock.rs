@@ -1,0 +1,50 @@
+//! A clock of the time of day that a test sets, for the processes that are started with it. Intervals are not
+//! touched, as on a machine whose clock is set.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// How long a process may go on by the time before, in seconds.
+const NOTICED_AFTER: u64 = 1;
+
+pub struct WrongClock(NamedTempFile);
+
+impl WrongClock {
+    /// Right, for now.
+    pub fn new() -> Self {
+        let file = NamedTempFile::new().unwrap();
+        // Postgres runs as somebody else.
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+        let clock = Self(file);
+        clock.set("+0");
+        clock
+    }
+
+    /// Off by so much from now on: `+1h`, `-1h`, `+0`. A process notices within a second.
+    pub fn set(&self, offset: &str) {
+        fs::write(self.0.path(), format!("{offset}\n")).unwrap();
+    }
+
+    /// What goes into the environment of a process.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("LD_PRELOAD", library().display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.0.path().display().to_string()),
+            ("FAKETIME_CACHE_DURATION", NOTICED_AFTER.to_string()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("FAKETIME_DISABLE_SHM", "1".to_owned()),
+        ]
+    }
+}
+
+/// Where Debian puts it: below a folder named after the machine.
+fn library() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").unwrap().flatten();
+    let mut found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    found.find(|path| path.exists()).unwrap_or_else(|| {
+        panic!(
+            "this test needs libfaketime: `./dev test` installs it, or: apt-get install libfaketime"
+        )
+    })
+}

@@ -185,6 +185,18 @@ export class Phone {
     await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: 'disabled' });
   }
 
+  /** Keeps what is on the screen of a test that failed: a picture, the page, and what the browser complained of. */
+  async keep(name: string): Promise<void> {
+    const file = name.replace(/[^\p{L}\p{N}]+/gu, '-');
+    try {
+      await this.shoot(file);
+      const texts = [...this.complaints, await this.page.locator('body').innerHTML()];
+      fs.writeFileSync(`${SHOTS}${file}.txt`, texts.join('\n'));
+    } catch {
+      // The test's own error says more than a page that does not answer.
+    }
+  }
+
   assertQuiet(): void {
     assert.deepEqual(this.complaints, []);
   }

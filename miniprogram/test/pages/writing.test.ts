@@ -51,6 +51,44 @@ test('a chat quotes by the id, once', async (t) => {
   assert.equal(next.replyTo, undefined);
 });
 
+test('what was taken back is written again, whether the answer or the event comes first', async (t) => {
+  const now = new Date().toISOString();
+  const mine = (id: number, content: string) => ({ ...chat(id, ME, content), createTime: now });
+  const chats = [mine(7, '说错了'), mine(8, '又错了')];
+  let answered: (() => void) | undefined;
+  const opened = phone(t, {
+    ...talk(chats),
+    'POST /v1/chats/7/recall': () => ({}),
+    'POST /v1/chats/8/recall': () => {
+      answered?.();
+      return {};
+    },
+  });
+  const socket = await enter(opened, '李四');
+  const recall = async (text: string) => {
+    await opened.press(await opened.find('.bubble', text));
+    opened.tap(await opened.find('.choice', '撤回'));
+    await opened.until('the menu is closed', () => opened.all('.choice').length === 0);
+  };
+  const tell = (at: number) => {
+    const recalled = { ...chats[at], content: '', state: 'recalled', version: 2 };
+    socket.receive({ type: 'event', event: 'changed', seq: at + 1, chat: recalled });
+  };
+  const lines = (count: number) => opened.until('lines', () => opened.all('.again', opened.document).length === count);
+  await recall('说错了');
+  await opened.until('asked', () => opened.asked.some(({ route }) => route === 'POST /v1/chats/7/recall'));
+  // All that follows from the answer happens before the next timer.
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(opened.all('.again').length, 0);
+  tell(0);
+  await lines(1);
+  answered = () => {
+    tell(1);
+  };
+  await recall('又错了');
+  await lines(2);
+});
+
 test('a chat in a group mentions whom one has chosen', async (t) => {
   const { targetUserId, targetUserName, ...last } = chat(7, LI, '早');
   const group = { kind: 'group', peer: null, title: '爬山群', role: 'owner', memberCount: 2, membersVersion: 1 };

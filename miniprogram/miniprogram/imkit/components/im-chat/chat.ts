@@ -45,6 +45,9 @@ export const STATE = {
   typed: 0,
   keeper: null as DraftKeeper | null,
 
+  /** The height of the first row when older ones were asked for; 0 if nobody has asked. */
+  firstHeight: 0,
+
   // Where one jumps to.
   unread: null as Unread | null,
   /** The number on the button to the first unread chat; empty: no button. */
@@ -71,7 +74,15 @@ export interface Menu {
 
 /** The component, as the use cases see it. */
 export interface Chat {
-  readonly data: typeof STATE & { conversation: string; scrollInto: string; end: End; hasMore: boolean };
+  readonly data: typeof STATE & {
+    conversation: string;
+    readonly rows: readonly { readonly key: string }[];
+    scrollTop: number;
+    scrollInto: string;
+    end: End;
+    hasMore: boolean;
+    isLoading: boolean;
+  };
   setData(data: Record<string, unknown>, drawn?: () => void): void;
   createSelectorQuery(): WechatMiniprogram.SelectorQuery;
   key(): ConversationKey | null;

@@ -1,0 +1,64 @@
+// Use case: older chats are loaded above, and what is on the screen stays in place.
+
+import { client } from '../../current';
+import type { ListChange } from '../../core/index';
+import { sayError } from '../../texts/index';
+import type { Box } from '../bubble-menu/place';
+import type { Chat } from './chat';
+
+/** Whether these chats came above all others. */
+export function isAbove({ index, removed, inserted }: ListChange): boolean {
+  return index === 0 && removed === 0 && inserted > 0;
+}
+
+interface Boxes {
+  readonly list: Box;
+  /** What is above the first row. */
+  readonly top: Box;
+  readonly row: Box;
+}
+
+function measure(chat: Chat, row: string, then: (boxes: Boxes) => void): void {
+  const query = chat.createSelectorQuery();
+  for (const each of ['#list', '#top', `#${row}`]) query.select(each).boundingClientRect();
+  query.exec(([list, top, found]: (Box | null)[]) => {
+    if (list && top && found) then({ list, top, row: found });
+  });
+}
+
+/**
+ * Keeps the row that was the first in its place, once others are drawn above it. The list does so by itself, except at
+ * its very top: there it would show the oldest of the new ones.
+ */
+export function anchor(chat: Chat, first: string): void {
+  measure(chat, first, ({ list, top, row }) => {
+    // It may have lost the time above it.
+    const height = chat.data.firstHeight || row.bottom - row.top;
+    const lowest = list.top + (top.bottom - top.top) + height;
+    if (row.bottom <= lowest + 1) return;
+    const scrollTop = row.bottom - top.bottom - height;
+    // The value has to change, or the list does not scroll.
+    chat.setData({ scrollTop: scrollTop === chat.data.scrollTop ? scrollTop + 1 : scrollTop });
+  });
+}
+
+/** Methods of the component. */
+export const older = {
+  async onOlder(this: Chat) {
+    const current = client();
+    const key = this.key();
+    if (!current || key === null || this.data.isLoading || !this.data.hasMore) return;
+    this.setData({ isLoading: true });
+    this.data.firstHeight = 0;
+    measure(this, this.data.rows[0]?.key ?? 'top', ({ row }) => {
+      this.data.firstHeight = row.bottom - row.top;
+    });
+    try {
+      await current.loadOlder(key);
+      this.setData({ isLoading: false, hasLoadedOlder: true });
+    } catch (error) {
+      this.setData({ isLoading: false });
+      void wx.showToast({ title: sayError(error), icon: 'none' });
+    }
+  },
+};

@@ -170,6 +170,14 @@ export class Phone {
     await this.bubble(text).last().locator('.note', { hasText: note }).waitFor();
   }
 
+  /** Keeps the mouse down on an element until what a long press opens is there. */
+  async hold(target: Locator, opened: Locator): Promise<void> {
+    await target.hover({ position: { x: 12, y: 12 } });
+    await this.page.mouse.down();
+    await opened.waitFor();
+    await this.page.mouse.up();
+  }
+
   get list(): Locator {
     return this.screen.locator('#list');
   }

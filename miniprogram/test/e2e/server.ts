@@ -123,7 +123,7 @@ export class Person {
     const clientMsgId = randomUUID();
     const post = () => this.server.post('/v1/chats', { clientMsgId, targetUserId, content }, this.token);
     // A busy machine may be too slow: a repeat is the same chat.
-    const { id } = (await post().catch(post)) as { id: number };
-    return id;
+    const { chat } = (await post().catch(post)) as { chat: { id: number } };
+    return chat.id;
   }
 }

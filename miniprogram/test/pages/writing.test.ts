@@ -108,6 +108,16 @@ test('a chat in a group mentions whom one has chosen', async (t) => {
   opened.tap(await opened.find('pick-sheet .row', '李四'));
   const field = (await opened.find('textarea')) as HTMLTextAreaElement;
   await opened.until('the name', () => field.value === '@李四 ');
+  // A backspace takes a whole name, and of other words one character.
+  await opened.type('textarea', '@李四');
+  assert.equal(field.value, '');
+  await opened.type('textarea', '早 ');
+  await opened.type('textarea', '早');
+  assert.equal(field.value, '早');
+  await opened.type('textarea', '');
+  await opened.type('textarea', '@');
+  opened.tap(await opened.find('pick-sheet .row', '李四'));
+  await opened.until('the name', () => field.value === '@李四 ');
   opened.tap(await opened.find('composer .send'));
   const frame = await opened.until('send', () => sends()[0]);
   assert.deepEqual(frame.mentions, [LI.id]);

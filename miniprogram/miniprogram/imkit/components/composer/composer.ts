@@ -115,6 +115,11 @@ Component({
     /** Inserts something at the cursor. */
     insert(piece: string) {
       const { text, cursor } = insert(this.text(), this.data.cursor, piece);
+      this.replace(text, cursor);
+    },
+
+    /** Puts other words into the field, and tells of it. */
+    replace(text: string, cursor: number) {
       this.show(text, cursor);
       this.wrote();
     },
@@ -203,8 +208,7 @@ Component({
 
     onErase() {
       const { text, cursor } = removeBefore(this.text(), this.data.cursor);
-      this.show(text, cursor);
-      this.wrote();
+      this.replace(text, cursor);
     },
 
     onUnquote() {

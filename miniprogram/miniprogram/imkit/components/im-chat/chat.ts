@@ -41,12 +41,13 @@ export const STATE = {
   quoting: '',
   mentions: [] as readonly Mention[],
   start: '',
-  /** The length of the text before the last key. */
-  typed: 0,
+  /** The text before the last key. */
+  written: '',
   keeper: null as DraftKeeper | null,
 
-  /** The height of the first row when older ones were asked for; 0 if nobody has asked. */
-  firstHeight: 0,
+  // The first row when older ones were asked for, which is to keep its place; empty: none. And its height then.
+  anchored: '',
+  anchoredHeight: 0,
 
   // Where one jumps to.
   unread: null as Unread | null,
@@ -64,6 +65,8 @@ export interface Composer {
   clear(): void;
   /** At the cursor. */
   insert(piece: string): void;
+  /** Puts other words into the field. */
+  replace(text: string, cursor: number): void;
   focus(): void;
 }
 

@@ -234,11 +234,11 @@ Component({
       const rows = chats.items ? patch('rows', chats.items, before, items.length, render, true) : {};
       const grown = chats.items && chats.items.index + chats.items.removed >= before ? chats.items.inserted : 0;
       const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
-      const first = chats.items && isAbove(chats.items) ? this.data.rows[0]?.key : undefined;
-      const end = arrived(first === undefined ? this.data.end : readUp(this.data.end), count);
+      const areOlder = before > 0 && chats.items !== null && isAbove(chats.items);
+      const end = arrived(areOlder ? readUp(this.data.end) : this.data.end, count);
       this.setData({ ...rows, hasMore, isLoaded: loaded, end }, () => {
         this.onLayout();
-        if (first !== undefined && !this.data.end.isFollowing) anchor(this, first);
+        if (areOlder && !this.data.end.isFollowing) anchor(this);
         if (chats.loaded && loaded) offerUnread(this);
       });
       drawAgain(this);

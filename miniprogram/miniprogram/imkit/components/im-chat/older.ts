@@ -19,6 +19,7 @@ interface Boxes {
 }
 
 function measure(chat: Chat, row: string, then: (boxes: Boxes) => void): void {
+  if (row === '') return;
   const query = chat.createSelectorQuery();
   for (const each of ['#list', '#top', `#${row}`]) query.select(each).boundingClientRect();
   query.exec(([list, top, found]: (Box | null)[]) => {
@@ -27,13 +28,17 @@ function measure(chat: Chat, row: string, then: (boxes: Boxes) => void): void {
 }
 
 /**
- * Keeps the row that was the first in its place, once others are drawn above it. The list does so by itself, except at
- * its very top: there it would show the oldest of the new ones.
+ * Keeps the row that was the first in its place, once others that were asked for are drawn above it. The list does so
+ * by itself, except at its very top: there it would show the oldest of the new ones.
  */
-export function anchor(chat: Chat, first: string): void {
-  measure(chat, first, ({ list, top, row }) => {
+export function anchor(chat: Chat): void {
+  const { anchored } = chat.data;
+  measure(chat, anchored, ({ list, top, row }) => {
+    // The list may have jumped elsewhere meanwhile.
+    if (chat.data.anchored !== anchored) return;
+    chat.data.anchored = '';
     // It may have lost the time above it.
-    const height = chat.data.firstHeight || row.bottom - row.top;
+    const height = chat.data.anchoredHeight || row.bottom - row.top;
     const lowest = list.top + (top.bottom - top.top) + height;
     if (row.bottom <= lowest + 1) return;
     const scrollTop = row.bottom - top.bottom - height;
@@ -49,14 +54,15 @@ export const older = {
     const key = this.key();
     if (!current || key === null || this.data.isLoading || !this.data.hasMore) return;
     this.setData({ isLoading: true });
-    this.data.firstHeight = 0;
-    measure(this, this.data.rows[0]?.key ?? 'top', ({ row }) => {
-      this.data.firstHeight = row.bottom - row.top;
+    Object.assign(this.data, { anchored: this.data.rows[0]?.key ?? '', anchoredHeight: 0 });
+    measure(this, this.data.anchored, ({ row }) => {
+      this.data.anchoredHeight = row.bottom - row.top;
     });
     try {
       await current.loadOlder(key);
       this.setData({ isLoading: false, hasLoadedOlder: true });
     } catch (error) {
+      this.data.anchored = '';
       this.setData({ isLoading: false });
       void wx.showToast({ title: sayError(error), icon: 'none' });
     }

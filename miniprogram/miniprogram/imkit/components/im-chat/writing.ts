@@ -6,7 +6,7 @@ import { quotedText } from '../../lists/rows';
 import { sayRefusal, texts } from '../../texts/index';
 import { open, type Chat } from './chat';
 import { createDraftKeeper, draftOf } from './drafts';
-import { isCall, mentionsIn } from './mentions';
+import { isCall, mentionsIn, withoutMention } from './mentions';
 import { quoteOf } from './quote';
 import { askMention } from './sheets';
 
@@ -33,7 +33,7 @@ export function beginDraft(chat: Chat): string {
   chat.data.mentions = [];
   unquote(chat);
   const draft = draftOf(opened.client, opened.key);
-  chat.data.typed = draft.length;
+  chat.data.written = draft;
   return draft;
 }
 
@@ -50,8 +50,14 @@ export const writing = {
 
   onWrite(this: Chat, { detail }: WechatMiniprogram.CustomEvent<{ text: string; cursor: number }>) {
     const { text, cursor } = detail;
-    const isTyped = text.length > this.data.typed;
-    this.data.typed = text.length;
+    const before = this.data.written;
+    this.data.written = text;
+    const rest = withoutMention(before, text, cursor, this.data.mentions);
+    if (rest) {
+      this.composer().replace(rest.text, rest.cursor);
+      return;
+    }
+    const isTyped = text.length > before.length;
     this.data.keeper?.write(text);
     if (isTyped && typeof this.key() === 'string' && isCall(text, cursor)) askMention(this);
   },
@@ -68,7 +74,7 @@ export const writing = {
       return;
     }
     this.composer().clear();
-    this.data.typed = 0;
+    this.data.written = '';
     this.data.mentions = [];
     unquote(this);
     this.data.keeper?.clear();

@@ -135,6 +135,37 @@ test('a chat in a group mentions whom one has chosen', async (t) => {
   assert.equal(targetUserName, ME.name);
 });
 
+test('a quote is kept with the draft, and a draft of another device fills an empty field alone', async (t) => {
+  const opened = phone(t, talk([chat(7, LI, '周六爬山吗')]));
+  const socket = await enter(opened, '李四');
+  const again = async () => {
+    opened.tap(await opened.find('.mp-back'));
+    opened.tap(await opened.find('.row', '李四'));
+    return (await opened.find('textarea')) as HTMLTextAreaElement;
+  };
+  await opened.press(await opened.find('.bubble', '周六爬山吗'));
+  opened.tap(await opened.find('.choice', '引用'));
+  await opened.find('.quote', '李四: 周六爬山吗');
+  await again();
+  await opened.find('.quote', '李四: 周六爬山吗');
+  opened.tap(await opened.find('.unquote'));
+  const field = await again();
+  assert.equal(opened.all('.quote').length, 0);
+  let seq = 0;
+  const happened = (event: object) => {
+    seq += 1;
+    socket.receive({ type: 'event', seq, ...event });
+  };
+  const draft = (words: string) => ({ event: 'conversation', conversation: { id: 3, kind: 'direct', draft: words } });
+  happened(draft('电脑上写的'));
+  await opened.until('it is there', () => field.value === '电脑上写的');
+  await opened.type('textarea', '手机上写的');
+  happened(draft('电脑上又写了'));
+  happened({ event: 'chat', chat: chat(8, LI, '好') });
+  await opened.find('.text', '好');
+  assert.equal(field.value, '手机上写的');
+});
+
 test('a draft of the service is restored, saved on leaving, and cleared by a send', async (t) => {
   const opened = phone(t, talk([chat(7, LI, '在吗')], { draft: '还没写完' }));
   await enter(opened, '李四');

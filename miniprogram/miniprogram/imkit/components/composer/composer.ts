@@ -124,6 +124,13 @@ Component({
       this.wrote();
     },
 
+    /** Shows words that come from elsewhere. False if it has the focus, or words already: then it stays as it is. */
+    fill(text: string): boolean {
+      if (this.data.hasFocus || this.data.typed !== '') return false;
+      this.show(text, null);
+      return true;
+    },
+
     /** Opens the keyboard. */
     focus() {
       this.setData({ hasFocus: true });

@@ -68,6 +68,8 @@ export interface Composer {
   /** Puts other words into the field. */
   replace(text: string, cursor: number): void;
   focus(): void;
+  /** False if it has the focus, or words already: then it stays as it is. */
+  fill(text: string): boolean;
 }
 
 export interface Menu {

@@ -26,7 +26,7 @@ import { anchor, isAbove, older } from './older';
 import { sending } from './sending';
 import { sheets } from './sheets';
 import { tapping } from './tapping';
-import { beginDraft, endDraft, writing } from './writing';
+import { beginDraft, endDraft, takeDraft, writing } from './writing';
 
 const say = texts();
 
@@ -222,7 +222,10 @@ Component({
 
     follow(current: ImClient, key: ConversationKey, changes: Changes) {
       if (changes.me) this.setData({ me: face(current.me) });
-      if (changes.conversations) this.rename(current, key);
+      if (changes.conversations) {
+        this.rename(current, key);
+        takeDraft(this);
+      }
       const isThere = typeof key === 'number' && changes.presence.includes(key);
       if (changes.typing.includes(key) || isThere || changes.connection) this.drawPeer(current, key);
       const chats = changes.chats.get(key);

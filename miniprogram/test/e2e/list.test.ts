@@ -18,7 +18,7 @@ const names = (of: Phone) => of.screen.locator('.row .name').allTextContents();
 const yes = (of: Phone) => of.page.locator('.mp-modal .mp-confirm').click();
 
 /** 吴九's list with three people in it, 王五 on top. */
-async function three(): Promise<{ li: Phone; id: number; send: (name: string, text: string) => Promise<void> }> {
+async function three(): Promise<{ li: Phone; id: number; send: (name: string, text: string) => Promise<number> }> {
   const li = await phone({ touch: true });
   await li.signIn('吴九');
   const { id } = await server.person('吴九');

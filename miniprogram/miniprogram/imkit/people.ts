@@ -26,6 +26,21 @@ export async function unblock(client: ImClient, userId: UserId): Promise<boolean
   return true;
 }
 
+/** A page with a switch for it. */
+interface Blocking {
+  /** `hasDecided`: the switch has moved, so what is loaded comes too late. */
+  data: { hasDecided: boolean };
+  setData(data: { isBlocked: boolean }): void;
+}
+
+/** The switch of a page was moved. */
+export async function switchBlock(page: Blocking, client: ImClient, userId: UserId, value: boolean): Promise<void> {
+  page.data.hasDecided = true;
+  // It has moved already: it moves back only if the page has had its value.
+  page.setData({ isBlocked: value });
+  if (!(await (value ? block(client, userId) : unblock(client, userId)))) page.setData({ isBlocked: !value });
+}
+
 /** The user, from the loaded conversations or the service. Rejects with `ImError`. */
 export async function meet(client: ImClient, userId: UserId): Promise<User> {
   return client.conversation(userId)?.peer ?? (userId === client.me.id ? client.me : client.user(userId));

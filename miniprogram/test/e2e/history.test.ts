@@ -70,6 +70,63 @@ test('history loads page by page, and the chats on the screen stay in place', as
   reading.assertQuiet();
 });
 
+/** Has the service's answer with older chats wait, until that is called. */
+async function holdOlder(reading: Phone): Promise<() => void> {
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await reading.page.route(/\/chats\?.*before=/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  return release;
+}
+
+for (const [where, pixels] of Object.entries({ 'at the very top': 0, 'on the way to the top': 100 })) {
+  test(`older chats do not move those that are on the screen, ${where}`, async () => {
+    const { reading } = await reader(80, `孙${pixels}`);
+    await atEnd(reading);
+    const release = await holdOlder(reading);
+    await reading.list.evaluate((list, top) => {
+      list.scrollTop = top;
+    }, pixels);
+    await reading.screen.locator('.top', { hasText: '加载中' }).waitFor();
+    const bubble = reading.bubbles.filter({ hasText: '第33条' });
+    const top = async () => (await bubble.boundingBox())?.y ?? 0;
+    const before = await top();
+    release();
+    await eventually('the older chats are there', async () => (await reading.texts())[0] === '第1条');
+    let after = 0;
+    await eventually('the list has come to rest', async () => {
+      const last = after;
+      after = await top();
+      return after === last;
+    });
+    assert.ok(Math.abs(after - before) < 2, `it was at ${before}, and is at ${after}`);
+    reading.assertQuiet();
+  });
+}
+
+test('who scrolls up at once stays there when older chats come', async () => {
+  const { reading } = await reader(80, '钱七');
+  await atEnd(reading);
+  await reading.page.evaluate(() => {
+    interface Chat {
+      selectComponent: (selector: string) => { toEnd: () => void };
+    }
+    const app = window as unknown as { getCurrentPages: () => Chat[] };
+    // The list has just gone to its end, such as for a new chat: it may be on its way for a moment.
+    app.getCurrentPages().at(-1)?.selectComponent('#chat').toEnd();
+    const list = document.querySelector('.mp-screen:not([hidden]) #list');
+    if (list) list.scrollTop = 0;
+  });
+  await eventually('the older chats are there', async () => (await reading.texts())[0] === '第1条');
+  await reading.screen.locator('.below', { hasText: '回到最新' }).waitFor();
+  assert.ok((await reading.distanceToEnd()) > 1000);
+  reading.assertQuiet();
+});
+
 test('the list follows the newest chat, unless the user has scrolled up', async () => {
   const { writer, li, reading } = await reader(60, '吴二');
   await atEnd(reading);

@@ -170,6 +170,14 @@ export class Phone {
     await this.bubble(text).last().locator('.note', { hasText: note }).waitFor();
   }
 
+  /** Keeps the mouse down on an element until what a long press opens is there. */
+  async hold(target: Locator, opened: Locator): Promise<void> {
+    await target.hover({ position: { x: 12, y: 12 } });
+    await this.page.mouse.down();
+    await opened.waitFor();
+    await this.page.mouse.up();
+  }
+
   get list(): Locator {
     return this.screen.locator('#list');
   }
@@ -183,6 +191,18 @@ export class Phone {
     fs.mkdirSync(SHOTS, { recursive: true });
     // Waits for the end of animations.
     await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: 'disabled' });
+  }
+
+  /** Keeps what is on the screen of a test that failed: a picture, the page, and what the browser complained of. */
+  async keep(name: string): Promise<void> {
+    const file = name.replace(/[^\p{L}\p{N}]+/gu, '-');
+    try {
+      await this.shoot(file);
+      const texts = [...this.complaints, await this.page.locator('body').innerHTML()];
+      fs.writeFileSync(`${SHOTS}${file}.txt`, texts.join('\n'));
+    } catch {
+      // The test's own error says more than a page that does not answer.
+    }
   }
 
   assertQuiet(): void {

@@ -91,11 +91,20 @@ export class Server {
 
   async post(route: string, body: object, token?: string): Promise<unknown> {
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const answer = await fetch(this.url + route, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...authorization },
-      body: JSON.stringify(body),
-    });
+    const ask = () =>
+      fetch(this.url + route, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...authorization },
+        body: JSON.stringify(body),
+      });
+    const deadline = Date.now() + START_MS;
+    let answer = await ask();
+    // A busy machine has no database for a moment, and the service asks to come again.
+    while (answer.status === 503 && Date.now() < deadline) {
+      await answer.text();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      answer = await ask();
+    }
     if (!answer.ok) throw new Error(`${route} answered ${answer.status}: ${await answer.text()}`);
     const text = await answer.text();
     return text === '' ? undefined : JSON.parse(text);
@@ -109,10 +118,12 @@ export class Person {
     readonly id: number,
   ) {}
 
-  async send(targetUserId: number, content: string): Promise<void> {
+  /** Returns the chat's id. */
+  async send(targetUserId: number, content: string): Promise<number> {
     const clientMsgId = randomUUID();
     const post = () => this.server.post('/v1/chats', { clientMsgId, targetUserId, content }, this.token);
     // A busy machine may be too slow: a repeat is the same chat.
-    await post().catch(post);
+    const { chat } = (await post().catch(post)) as { chat: { id: number } };
+    return chat.id;
   }
 }

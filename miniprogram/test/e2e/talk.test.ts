@@ -123,22 +123,16 @@ test('emoji, the keyboard, the growing field and a long press', async () => {
   assert.equal(await zhang.field.inputValue(), 'ni');
 
   const bubble = zhang.bubble('好的😂').locator('.bubble');
-  const box = await bubble.boundingBox();
-  assert.ok(box);
-  await zhang.page.mouse.move(box.x + 20, box.y + 15);
-  await zhang.page.mouse.down();
   const menu = zhang.screen.locator('.choice');
-  await menu.first().waitFor();
-  await zhang.page.mouse.up();
+  await zhang.hold(bubble, menu.first());
   // The browser's way back closes the menu first, and so does a tap beside it.
   await zhang.page.goBack();
   await menu.first().waitFor({ state: 'detached' });
   await zhang.inChatWith('李四');
-  await bubble.click({ delay: 600 });
-  await menu.first().waitFor();
+  await zhang.hold(bubble, menu.first());
   await zhang.page.mouse.click(20, 700);
   await menu.first().waitFor({ state: 'detached' });
-  await bubble.click({ delay: 600 });
+  await zhang.hold(bubble, menu.first());
   await menu.filter({ hasText: '复制' }).click();
   await zhang.toasted('内容已复制');
   await eventually('the clipboard has it', async () => {

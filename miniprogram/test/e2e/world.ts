@@ -20,7 +20,11 @@ export async function world(...settings: string[]): Promise<World> {
     await server.end();
   });
   const open: Phone[] = [];
-  afterEach(() => Promise.all(open.splice(0).map((phone) => phone.close())));
+  afterEach(async (context) => {
+    const phones = open.splice(0);
+    if ('passed' in context && !context.passed) await Promise.all(phones.map((phone, at) => phone.keep(`failed-${context.name}-${at + 1}`)));
+    await Promise.all(phones.map((phone) => phone.close()));
+  });
   const phone: World['phone'] = async (look, path = '/') => {
     const opened = await Phone.open(browser, server.url + path, look);
     open.push(opened);

@@ -233,6 +233,22 @@ test('reading takes the mark of the unread back, also where nothing is unread', 
   assert.equal(desk.client.conversation(GROUP)?.markedUnread, false);
 });
 
+test('the mark is taken back too where one has read, and cleared, everything', async () => {
+  const desk = await inGroup();
+  desk.client.markRead(GROUP);
+  await desk.time.pass(1000);
+  const cleared = desk.client.clear(GROUP);
+  await desk.time.pass(1000);
+  await cleared;
+  assert.deepEqual(desk.client.chats(GROUP).items, []);
+  desk.server.keep(ME, desk.server.byId(1), { markedUnread: true });
+  await desk.time.pass(1000);
+  assert.equal(desk.client.conversation(GROUP)?.markedUnread, true);
+  desk.client.markRead(GROUP);
+  await desk.time.pass(2000);
+  assert.equal(desk.client.conversation(GROUP)?.markedUnread, false);
+});
+
 test('the total counts conversations that are not loaded, and what comes later', async () => {
   const desk = new Desk();
   for (let peer = 2; peer < 22; peer += 1) desk.server.store(peer, ME, 'hello', `${peer}`);

@@ -51,6 +51,44 @@ test('a chat quotes by the id, once', async (t) => {
   assert.equal(next.replyTo, undefined);
 });
 
+test('what was taken back is written again, whether the answer or the event comes first', async (t) => {
+  const now = new Date().toISOString();
+  const mine = (id: number, content: string) => ({ ...chat(id, ME, content), createTime: now });
+  const chats = [mine(7, '说错了'), mine(8, '又错了')];
+  let answered: (() => void) | undefined;
+  const opened = phone(t, {
+    ...talk(chats),
+    'POST /v1/chats/7/recall': () => ({}),
+    'POST /v1/chats/8/recall': () => {
+      answered?.();
+      return {};
+    },
+  });
+  const socket = await enter(opened, '李四');
+  const recall = async (text: string) => {
+    await opened.press(await opened.find('.bubble', text));
+    opened.tap(await opened.find('.choice', '撤回'));
+    await opened.until('the menu is closed', () => opened.all('.choice').length === 0);
+  };
+  const tell = (at: number) => {
+    const recalled = { ...chats[at], content: '', state: 'recalled', version: 2 };
+    socket.receive({ type: 'event', event: 'changed', seq: at + 1, chat: recalled });
+  };
+  const lines = (count: number) => opened.until('lines', () => opened.all('.again', opened.document).length === count);
+  await recall('说错了');
+  await opened.until('asked', () => opened.asked.some(({ route }) => route === 'POST /v1/chats/7/recall'));
+  // All that follows from the answer happens before the next timer.
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(opened.all('.again').length, 0);
+  tell(0);
+  await lines(1);
+  answered = () => {
+    tell(1);
+  };
+  await recall('又错了');
+  await lines(2);
+});
+
 test('a chat in a group mentions whom one has chosen', async (t) => {
   const { targetUserId, targetUserName, ...last } = chat(7, LI, '早');
   const group = { kind: 'group', peer: null, title: '爬山群', role: 'owner', memberCount: 2, membersVersion: 1 };
@@ -70,6 +108,16 @@ test('a chat in a group mentions whom one has chosen', async (t) => {
   opened.tap(await opened.find('pick-sheet .row', '李四'));
   const field = (await opened.find('textarea')) as HTMLTextAreaElement;
   await opened.until('the name', () => field.value === '@李四 ');
+  // A backspace takes a whole name, and of other words one character.
+  await opened.type('textarea', '@李四');
+  assert.equal(field.value, '');
+  await opened.type('textarea', '早 ');
+  await opened.type('textarea', '早');
+  assert.equal(field.value, '早');
+  await opened.type('textarea', '');
+  await opened.type('textarea', '@');
+  opened.tap(await opened.find('pick-sheet .row', '李四'));
+  await opened.until('the name', () => field.value === '@李四 ');
   opened.tap(await opened.find('composer .send'));
   const frame = await opened.until('send', () => sends()[0]);
   assert.deepEqual(frame.mentions, [LI.id]);
@@ -85,6 +133,37 @@ test('a chat in a group mentions whom one has chosen', async (t) => {
   assert.equal(next.mentions, 'all');
   assert.equal(targetUserId, ME.id);
   assert.equal(targetUserName, ME.name);
+});
+
+test('a quote is kept with the draft, and a draft of another device fills an empty field alone', async (t) => {
+  const opened = phone(t, talk([chat(7, LI, '周六爬山吗')]));
+  const socket = await enter(opened, '李四');
+  const again = async () => {
+    opened.tap(await opened.find('.mp-back'));
+    opened.tap(await opened.find('.row', '李四'));
+    return (await opened.find('textarea')) as HTMLTextAreaElement;
+  };
+  await opened.press(await opened.find('.bubble', '周六爬山吗'));
+  opened.tap(await opened.find('.choice', '引用'));
+  await opened.find('.quote', '李四: 周六爬山吗');
+  await again();
+  await opened.find('.quote', '李四: 周六爬山吗');
+  opened.tap(await opened.find('.unquote'));
+  const field = await again();
+  assert.equal(opened.all('.quote').length, 0);
+  let seq = 0;
+  const happened = (event: object) => {
+    seq += 1;
+    socket.receive({ type: 'event', seq, ...event });
+  };
+  const draft = (words: string) => ({ event: 'conversation', conversation: { id: 3, kind: 'direct', draft: words } });
+  happened(draft('电脑上写的'));
+  await opened.until('it is there', () => field.value === '电脑上写的');
+  await opened.type('textarea', '手机上写的');
+  happened(draft('电脑上又写了'));
+  happened({ event: 'chat', chat: chat(8, LI, '好') });
+  await opened.find('.text', '好');
+  assert.equal(field.value, '手机上写的');
 });
 
 test('a draft of the service is restored, saved on leaving, and cleared by a send', async (t) => {

@@ -115,6 +115,25 @@ test('the right button of a mouse and the menu key are a long press, and no tap'
   assert.deepEqual((await told(page)).map(({ type }) => type), ['longpress', 'longpress', 'tap']);
 });
 
+test('a page that hears of both ends of a long press at once knows how long it was', async () => {
+  const page = await open();
+  const box = await page.locator('#row').boundingBox();
+  assert.ok(box);
+  const mouse = await page.context().newCDPSession(page);
+  const press = async (seconds: number) => {
+    const end = Date.now() / 1000;
+    const at = { x: box.x + 20, y: box.y + box.height / 2, button: 'left', clickCount: 1 } as const;
+    await Promise.all([
+      mouse.send('Input.dispatchMouseEvent', { type: 'mousePressed', timestamp: end - seconds, ...at }),
+      mouse.send('Input.dispatchMouseEvent', { type: 'mouseReleased', timestamp: end, ...at }),
+    ]);
+  };
+  await press(0.5);
+  assert.equal((await last(page, 1))?.type, 'longpress');
+  await press(0.1);
+  assert.deepEqual((await told(page)).map(({ type }) => type), ['longpress', 'tap']);
+});
+
 test('a subscribe message is asked for in a tap alone, and answers can be kept', async () => {
   const page = await open();
   const ask = () => page.locator('#ask').click();

@@ -120,15 +120,20 @@ export function listenToGestures(backend: Backend): void {
   };
   const cancel = () => {
     clearTimeout(timer);
+    timer = undefined;
   };
   document.addEventListener(
     'pointerdown',
     (event) => {
       isLongPressed = false;
       start = event;
-      clearTimeout(timer);
+      cancel();
       // The other buttons of a mouse have a menu at once.
-      if (event.button === 0) timer = setTimeout(press, LONG_PRESS_MS, event);
+      if (event.button !== 0) return;
+      timer = setTimeout(() => {
+        timer = undefined;
+        press(event);
+      }, LONG_PRESS_MS);
     },
     true,
   );
@@ -140,7 +145,16 @@ export function listenToGestures(backend: Backend): void {
     },
     true,
   );
-  document.addEventListener('pointerup', cancel, true);
+  document.addEventListener(
+    'pointerup',
+    (event) => {
+      // A page that was busy may hear of both ends of a long press at once, before its timer runs.
+      const down = timer === undefined ? undefined : start;
+      cancel();
+      if (down && event.timeStamp - down.timeStamp >= LONG_PRESS_MS) press(down);
+    },
+    true,
+  );
   document.addEventListener('pointercancel', cancel, true);
   document.addEventListener(
     'keydown',

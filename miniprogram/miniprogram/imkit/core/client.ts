@@ -13,7 +13,7 @@ import { TEXT, type Outgoing } from './saved';
 import type { Changes, Report } from './shown';
 import { createSync } from './sync';
 import { createTimer } from './timer';
-import type { ConversationId, ConversationKey, Draft, GroupKey, User, UserId } from './types';
+import type { ChatId, ConversationId, ConversationKey, Draft, GroupKey, User, UserId } from './types';
 import { createVault } from './vault';
 import { createView } from './view';
 import { toJson, toUser, toUsers } from './wire';
@@ -192,10 +192,12 @@ export const createClient = (options: ClientOptions): ImClient => {
         sync.cancel(entry.id);
       }),
     markRead: (key) => {
-      const last = lastOf(view.chats(key).items.filter(({ id }) => id !== null))?.id;
       const row = list.rows.get(key);
       // A mark may be at one's own last chat, but is sent only if something is unread.
-      if (last && row && (row.markedUnread || unreadOf(row))) sync.readUpTo(key, last);
+      if (!row || !(row.markedUnread || unreadOf(row))) return;
+      const last = lastOf(view.chats(key).items.filter(({ id }) => id !== null))?.id ?? 0;
+      // What one has read may be gone for oneself.
+      sync.readUpTo(row, Math.max(last, row.readUpTo, row.clearedUpTo) as ChatId);
     },
     typing: sync.typing,
     isTyping: model.isTyping,

@@ -255,9 +255,8 @@ export const createSync = (
     upload: uploads.run,
     cancel: uploads.cancel,
 
-    readUpTo: (key: ConversationKey, upTo: ChatId): void => {
-      const row = list.rows.get(key);
-      if (!row || upTo < row.readUpTo || (upTo === row.readUpTo && !row.markedUnread)) return;
+    readUpTo: (row: Row, upTo: ChatId | 0): void => {
+      if (!upTo || (upTo === row.readUpTo && !row.markedUnread)) return;
       outlet.marks.set(row.id, upTo);
       read(row, me, upTo);
       pump();

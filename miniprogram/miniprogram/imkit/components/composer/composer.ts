@@ -115,8 +115,20 @@ Component({
     /** Inserts something at the cursor. */
     insert(piece: string) {
       const { text, cursor } = insert(this.text(), this.data.cursor, piece);
+      this.replace(text, cursor);
+    },
+
+    /** Puts other words into the field, and tells of it. */
+    replace(text: string, cursor: number) {
       this.show(text, cursor);
       this.wrote();
+    },
+
+    /** Shows words that come from elsewhere. False if it has the focus, or words already: then it stays as it is. */
+    fill(text: string): boolean {
+      if (this.data.hasFocus || this.data.typed !== '') return false;
+      this.show(text, null);
+      return true;
     },
 
     /** Opens the keyboard. */
@@ -203,8 +215,7 @@ Component({
 
     onErase() {
       const { text, cursor } = removeBefore(this.text(), this.data.cursor);
-      this.show(text, cursor);
-      this.wrote();
+      this.replace(text, cursor);
     },
 
     onUnquote() {

@@ -47,8 +47,9 @@ export function drawAgain(chat: Chat): void {
   const can = ({ recalled, mine, id }: ChatItem) => recalled && mine && wordsOf(me, id, Date.now()) !== null;
   const items = opened.client.chats(opened.key).items.filter(can);
   clearTimeout(chat.data.againTimer);
-  if (items.length === 0 && Object.keys(chat.data.again).length === 0) return;
-  chat.setData({ again: Object.fromEntries(items.map(({ key }) => [key, true])) });
+  const { again } = chat.data;
+  const isDrawn = items.length === Object.keys(again).length && items.every(({ key }) => again[key]);
+  if (!isDrawn) chat.setData({ again: Object.fromEntries(items.map(({ key }) => [key, true])) });
   if (items.length > 0) chat.data.againTimer = setTimeout(drawAgain, EDIT_MS, chat);
 }
 

@@ -41,9 +41,13 @@ export const STATE = {
   quoting: '',
   mentions: [] as readonly Mention[],
   start: '',
-  /** The length of the text before the last key. */
-  typed: 0,
+  /** The text before the last key. */
+  written: '',
   keeper: null as DraftKeeper | null,
+
+  // The first row when older ones were asked for, which is to keep its place; empty: none. And its height then.
+  anchored: '',
+  anchoredHeight: 0,
 
   // Where one jumps to.
   unread: null as Unread | null,
@@ -61,7 +65,11 @@ export interface Composer {
   clear(): void;
   /** At the cursor. */
   insert(piece: string): void;
+  /** Puts other words into the field. */
+  replace(text: string, cursor: number): void;
   focus(): void;
+  /** False if it has the focus, or words already: then it stays as it is. */
+  fill(text: string): boolean;
 }
 
 export interface Menu {
@@ -71,7 +79,15 @@ export interface Menu {
 
 /** The component, as the use cases see it. */
 export interface Chat {
-  readonly data: typeof STATE & { conversation: string; scrollInto: string; end: End; hasMore: boolean };
+  readonly data: typeof STATE & {
+    conversation: string;
+    readonly rows: readonly { readonly key: string }[];
+    scrollTop: number;
+    scrollInto: string;
+    end: End;
+    hasMore: boolean;
+    isLoading: boolean;
+  };
   setData(data: Record<string, unknown>, drawn?: () => void): void;
   createSelectorQuery(): WechatMiniprogram.SelectorQuery;
   key(): ConversationKey | null;

@@ -1,6 +1,6 @@
 // Drafts: kept while the app runs, and saved with the conversation, for one's other devices too.
 
-import type { ConversationKey, ImClient } from '../../core/index';
+import type { ConversationKey, ImClient, Quote } from '../../core/index';
 
 /** Milliseconds without a key after which a draft is saved. */
 const PAUSE_MS = 3000;
@@ -17,14 +17,27 @@ interface Kept {
 /** By account and conversation. */
 const drafts = new Map<string, Kept>();
 
+/** What this phone has saved: if the service tells of it later, it is no news. */
+const own = new Map<string, string[]>();
+
+/** What drafts quote. The service saves their words alone. */
+const quotes = new Map<string, Quote>();
+
 const nameOf = (client: ImClient, key: ConversationKey) => `${client.me.id} ${key}`;
 const saved = (client: ImClient, key: ConversationKey) => client.conversation(key)?.draft ?? '';
 
 /** What was being written; from another device if that is newer. */
 export function draftOf(client: ImClient, key: ConversationKey): string {
-  const kept = drafts.get(nameOf(client, key));
+  const name = nameOf(client, key);
+  const kept = drafts.get(name);
   const base = saved(client, key);
-  return kept && (kept.base === base || kept.text === base) ? kept.text : base;
+  return kept && [kept.base, kept.text, ...(own.get(name) ?? [])].includes(base) ? kept.text : base;
+}
+
+/** What the draft quotes, unless that was taken back. */
+export function quoteOfDraft(client: ImClient, key: ConversationKey): Quote | null {
+  const quote = quotes.get(nameOf(client, key)) ?? null;
+  return client.chats(key).items.find(({ id }) => id === quote?.id)?.recalled ? null : quote;
 }
 
 export type DraftKeeper = ReturnType<typeof createDraftKeeper>;
@@ -32,6 +45,8 @@ export type DraftKeeper = ReturnType<typeof createDraftKeeper>;
 /** Keeps the draft of one conversation while it is open. */
 export function createDraftKeeper(client: ImClient, key: ConversationKey) {
   const name = nameOf(client, key);
+  /** What the service had when one looked last. */
+  let seen = saved(client, key);
   /** 0: nothing waits to be saved. */
   let timer = 0;
 
@@ -41,8 +56,11 @@ export function createDraftKeeper(client: ImClient, key: ConversationKey) {
     timer = 0;
     const kept = drafts.get(name);
     // A conversation that has no chat yet is not known to the service.
-    if (!kept || kept.text === saved(client, key) || !client.conversation(key)) return;
+    if (!kept || !client.conversation(key)) return;
     const draft = Array.from(kept.text).slice(0, MAX_CHARS).join('');
+    const mine = own.get(name) ?? [];
+    if (draft === saved(client, key) && draft === (mine[mine.length - 1] ?? draft)) return;
+    own.set(name, [...mine, draft]);
     client.set(key, { draft: draft === '' ? null : draft }).then(
       () => {
         if (drafts.get(name) === kept) drafts.set(name, { ...kept, base: draft });
@@ -56,6 +74,18 @@ export function createDraftKeeper(client: ImClient, key: ConversationKey) {
       drafts.set(name, { text, base: saved(client, key) });
       clearTimeout(timer);
       timer = setTimeout(save, PAUSE_MS);
+    },
+
+    /** The draft that another device has saved since one looked last; empty if none has. */
+    news(): string {
+      if (saved(client, key) === seen) return '';
+      seen = saved(client, key);
+      return draftOf(client, key);
+    },
+
+    quote(quote: Quote | null): void {
+      if (quote) quotes.set(name, quote);
+      else quotes.delete(name);
     },
 
     /** It was sent. */

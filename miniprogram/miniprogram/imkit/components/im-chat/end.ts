@@ -33,6 +33,11 @@ export function arrived(end: End, count: number): End {
   return end.isFollowing ? end : { ...end, unseen: end.unseen + count };
 }
 
+/** Older chats came, which the user has scrolled up to, unless the end is on the screen too. */
+export function readUp(end: End): End {
+  return end.isVisible ? end : { ...end, isFollowing: false };
+}
+
 /** The end entered the screen, or left it: then the page calls `rested` after `restMs`. */
 export function seen(end: End, isVisible: boolean): End {
   return isVisible ? asked({ ...end, isVisible }) : { ...end, isVisible };
@@ -45,5 +50,5 @@ export function restMs(end: End, now: number): number {
 
 /** The list has come to rest: if the end is still off the screen, the user has scrolled up, and no new chat pushed it. */
 export function rested(end: End): End {
-  return end.isVisible ? end : { ...end, isFollowing: false };
+  return readUp(end);
 }

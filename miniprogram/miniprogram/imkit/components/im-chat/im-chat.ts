@@ -20,12 +20,13 @@ import { release } from '../../media/outgoing';
 import { sayError, texts } from '../../texts/index';
 import { acting, drawAgain } from './acting';
 import { STATE, type Composer, type Menu } from './chat';
-import { arrived, asked, OPENED, rested, restMs, scrolled, seen, type End } from './end';
+import { arrived, asked, OPENED, readUp, rested, restMs, scrolled, seen, type End } from './end';
 import { beginUnread, jumping, offerUnread } from './jumping';
+import { anchor, isAbove, older } from './older';
 import { sending } from './sending';
 import { sheets } from './sheets';
 import { tapping } from './tapping';
-import { beginDraft, endDraft, writing } from './writing';
+import { beginDraft, endDraft, takeDraft, writing } from './writing';
 
 const say = texts();
 
@@ -130,6 +131,7 @@ Component({
   methods: {
     ...acting,
     ...jumping,
+    ...older,
     ...sending,
     ...sheets,
     ...tapping,
@@ -220,7 +222,10 @@ Component({
 
     follow(current: ImClient, key: ConversationKey, changes: Changes) {
       if (changes.me) this.setData({ me: face(current.me) });
-      if (changes.conversations) this.rename(current, key);
+      if (changes.conversations) {
+        this.rename(current, key);
+        takeDraft(this);
+      }
       const isThere = typeof key === 'number' && changes.presence.includes(key);
       if (changes.typing.includes(key) || isThere || changes.connection) this.drawPeer(current, key);
       const chats = changes.chats.get(key);
@@ -232,11 +237,14 @@ Component({
       const rows = chats.items ? patch('rows', chats.items, before, items.length, render, true) : {};
       const grown = chats.items && chats.items.index + chats.items.removed >= before ? chats.items.inserted : 0;
       const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
-      this.setData({ ...rows, hasMore, isLoaded: loaded, end: arrived(this.data.end, count) }, () => {
+      const areOlder = before > 0 && chats.items !== null && isAbove(chats.items);
+      const end = arrived(areOlder ? readUp(this.data.end) : this.data.end, count);
+      this.setData({ ...rows, hasMore, isLoaded: loaded, end }, () => {
         this.onLayout();
+        if (areOlder && !this.data.end.isFollowing) anchor(this);
         if (chats.loaded && loaded) offerUnread(this);
       });
-      if (Object.keys(this.data.again).length > 0) drawAgain(this);
+      drawAgain(this);
       this.markRead();
     },
 
@@ -307,25 +315,6 @@ Component({
     onNewest() {
       this.toEnd(asked(this.data.end));
       this.markRead();
-    },
-
-    async onOlder() {
-      const current = client();
-      const key = this.key();
-      if (!current || key === null || this.data.isLoading || !this.data.hasMore) return;
-      const first = this.data.rows[0]?.key ?? '';
-      this.setData({ isLoading: true });
-      try {
-        await current.loadOlder(key);
-        // `Changes` come after the call: scroll once the older chats are on the screen above the former first one.
-        wx.nextTick(() => {
-          this.setData({ isLoading: false, hasLoadedOlder: true, scrollInto: '' });
-          if (!this.data.end.isFollowing) this.setData({ scrollInto: first });
-        });
-      } catch (error) {
-        this.setData({ isLoading: false });
-        void wx.showToast({ title: sayError(error), icon: 'none' });
-      }
     },
 
     onList() {

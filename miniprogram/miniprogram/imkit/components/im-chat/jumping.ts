@@ -52,6 +52,7 @@ export function offerUnread(chat: Chat): void {
 /** Shows the chat with this key at the top of the list. */
 function jump(chat: Chat, key: string): void {
   clearTimeout(chat.data.jumpTimer);
+  chat.data.anchored = '';
   chat.setData({ scrollInto: '', end: { ...chat.data.end, isFollowing: false } });
   chat.setData({ scrollInto: key, found: key });
   chat.data.jumpTimer = setTimeout(() => {

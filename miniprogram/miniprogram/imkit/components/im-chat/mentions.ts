@@ -22,6 +22,23 @@ export function mentionsIn(text: string, chosen: readonly Mention[]): Mentions {
   return ids.length > 0 ? [...new Set(ids)] : null;
 }
 
+/**
+ * What is left, without the mention, if the last key has taken the space after a whole one: a name goes at once, as in
+ * WeChat. Null for any other change.
+ */
+export function withoutMention(
+  before: string,
+  text: string,
+  cursor: number,
+  chosen: readonly Mention[],
+): { readonly text: string; readonly cursor: number } | null {
+  if (before.slice(0, cursor) + before.slice(cursor + 1) !== text || before.length === text.length) return null;
+  const mention = chosen.find(({ name }) => before.slice(0, cursor + 1).endsWith(`@${name} `));
+  if (!mention) return null;
+  const start = cursor - mention.name.length - 1;
+  return { text: text.slice(0, start) + text.slice(cursor), cursor: start };
+}
+
 /** A page of members. */
 export interface MemberRows {
   readonly rows: readonly PickRow[];

@@ -1,12 +1,12 @@
 // Use case: a chat is written: with a quote, with mentions, as a draft.
 
 import { tell } from '../../ask';
-import type { ChatItem } from '../../core/index';
+import type { ChatItem, Quote } from '../../core/index';
 import { quotedText } from '../../lists/rows';
 import { sayRefusal, texts } from '../../texts/index';
 import { open, type Chat } from './chat';
-import { createDraftKeeper, draftOf } from './drafts';
-import { isCall, mentionsIn } from './mentions';
+import { createDraftKeeper, draftOf, quoteOfDraft } from './drafts';
+import { isCall, mentionsIn, withoutMention } from './mentions';
 import { quoteOf } from './quote';
 import { askMention } from './sheets';
 
@@ -14,14 +14,20 @@ import { askMention } from './sheets';
 export function quote(chat: Chat, item: ChatItem): void {
   const quoted = quoteOf(item);
   if (!quoted) return;
-  chat.data.quote = quoted;
-  chat.setData({ quoting: quotedText(quoted, texts()) });
+  chat.data.keeper?.quote(quoted);
+  showQuote(chat, quoted);
   chat.composer().focus();
 }
 
 function unquote(chat: Chat): void {
-  chat.data.quote = null;
-  if (chat.data.quoting !== '') chat.setData({ quoting: '' });
+  chat.data.keeper?.quote(null);
+  showQuote(chat, null);
+}
+
+function showQuote(chat: Chat, quoted: Quote | null): void {
+  chat.data.quote = quoted;
+  const quoting = quoted ? quotedText(quoted, texts()) : '';
+  if (chat.data.quoting !== quoting) chat.setData({ quoting });
 }
 
 /** What was being written in the conversation that was opened. */
@@ -31,10 +37,16 @@ export function beginDraft(chat: Chat): string {
   endDraft(chat);
   chat.data.keeper = createDraftKeeper(opened.client, opened.key);
   chat.data.mentions = [];
-  unquote(chat);
+  showQuote(chat, quoteOfDraft(opened.client, opened.key));
   const draft = draftOf(opened.client, opened.key);
-  chat.data.typed = draft.length;
+  chat.data.written = draft;
   return draft;
+}
+
+/** A draft that another device has saved is shown, unless something is being written here. */
+export function takeDraft(chat: Chat): void {
+  const draft = chat.data.keeper?.news() ?? '';
+  if (chat.data.written === '' && draft !== '' && chat.composer().fill(draft)) chat.data.written = draft;
 }
 
 /** Saves the draft: the page is left, or hidden. */
@@ -50,8 +62,14 @@ export const writing = {
 
   onWrite(this: Chat, { detail }: WechatMiniprogram.CustomEvent<{ text: string; cursor: number }>) {
     const { text, cursor } = detail;
-    const isTyped = text.length > this.data.typed;
-    this.data.typed = text.length;
+    const before = this.data.written;
+    this.data.written = text;
+    const rest = withoutMention(before, text, cursor, this.data.mentions);
+    if (rest) {
+      this.composer().replace(rest.text, rest.cursor);
+      return;
+    }
+    const isTyped = text.length > before.length;
     this.data.keeper?.write(text);
     if (isTyped && typeof this.key() === 'string' && isCall(text, cursor)) askMention(this);
   },
@@ -68,7 +86,7 @@ export const writing = {
       return;
     }
     this.composer().clear();
-    this.data.typed = 0;
+    this.data.written = '';
     this.data.mentions = [];
     unquote(this);
     this.data.keeper?.clear();

@@ -4,7 +4,7 @@ import { attempt, confirm, tell } from '../../ask';
 import { complain } from '../../complain';
 import { toUserId, type ImClient, type UserId } from '../../core/index';
 import { client } from '../../current';
-import { block, isBlocked, meet, unblock } from '../../people';
+import { isBlocked, meet, switchBlock } from '../../people';
 import { sayError, texts } from '../../texts/index';
 
 const say = texts();
@@ -104,12 +104,7 @@ Component({
     },
 
     onBlock({ detail }: WechatMiniprogram.SwitchChange) {
-      this.with(async (current, userId) => {
-        const { value } = detail;
-        this.data.hasDecided = true;
-        this.setData({ isBlocked: value });
-        if (!(await (value ? block(current, userId) : unblock(current, userId)))) this.setData({ isBlocked: !value });
-      });
+      this.with((current, userId) => switchBlock(this, current, userId, detail.value));
     },
 
     onClear() {

@@ -4,7 +4,7 @@
 import { complain } from '../../complain';
 import { ImError, toUserId, type ImClient, type UserId } from '../../core/index';
 import { client } from '../../current';
-import { block, isBlocked, meet, unblock } from '../../people';
+import { isBlocked, meet, switchBlock } from '../../people';
 import { sayError, texts } from '../../texts/index';
 
 const say = texts();
@@ -77,13 +77,7 @@ Component({
     },
 
     onBlock({ detail }: WechatMiniprogram.SwitchChange) {
-      this.with(async (current, userId) => {
-        const { value } = detail;
-        this.data.hasDecided = true;
-        // The switch has moved already: it moves back only if the page has had its value.
-        this.setData({ isBlocked: value });
-        if (!(await (value ? block(current, userId) : unblock(current, userId)))) this.setData({ isBlocked: !value });
-      });
+      this.with((current, userId) => switchBlock(this, current, userId, detail.value));
     },
 
     onReport() {

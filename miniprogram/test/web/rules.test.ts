@@ -245,6 +245,26 @@ test('five seconds in the background interrupt what is not finished, and in a br
   assert.equal(isOver, false);
 });
 
+test('code without the app hears when it goes to the back and comes to the front', async () => {
+  const page = await open();
+  await page.evaluate(() => {
+    const { wx } = window as unknown as Runner;
+    const heard = (window as unknown as Runner).getCurrentPages()[0]?.told ?? [];
+    const removed = () => heard.push({ type: 'removed' });
+    wx.onAppShow?.(removed);
+    wx.onAppHide?.(removed);
+    wx.offAppShow?.(removed);
+    wx.offAppHide?.(undefined);
+    wx.onAppShow?.(() => heard.push({ type: 'show' }));
+    wx.onAppHide?.(() => heard.push({ type: 'hide' }));
+    for (const hidden of [true, false]) {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }
+  });
+  assert.deepEqual((await told(page)).map(({ type }) => type), ['hide', 'show']);
+});
+
 test('only the last privacy listener is asked, and an agreement needs a tap on its button', async () => {
   const page = await open('?like=wechat');
   assert.match(await call(page, 'setClipboardData', { data: '甲' }), /fail privacy permission is not authorized/);

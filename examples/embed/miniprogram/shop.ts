@@ -16,7 +16,8 @@ const leaving = new Set<() => void>();
 
 /** Who is signed in; null if nobody is. */
 export function account(): Account | null {
-  return (wx.getStorageSync(KEY) || null) as Account | null;
+  const stored = wx.getStorageSync<Account | ''>(KEY);
+  return stored === '' ? null : stored;
 }
 
 /** Rejects unless the shop's back end answers. */

@@ -97,11 +97,6 @@ test('a folder with a project file is compiled from where that says', () => {
   assert.equal(rootOf(folder), path.join(folder, 'mini/'));
   assert.equal(rootOf(path.join(folder, 'mini')), path.join(folder, 'mini'));
 });
-  fs.writeFileSync(path.join(folder, 'project.config.json'), JSON.stringify({ miniprogramRoot: `${path.basename(root)}/` }));
-  assert.equal(rootOf(folder), path.join(folder, path.basename(root), '/'));
-  assert.equal(rootOf(root), root);
-  fs.rmSync(path.join(folder, 'project.config.json'));
-});
 
 /** A mini program with the subpackages `one` and `two`, of a page each. */
 const packaged = (files: Record<string, string>) =>

@@ -37,9 +37,11 @@ async function packed(file: string): Promise<Buffer | string> {
 function toES5(source: string): string {
   const { outputText } = ts.transpileModule(source, {
     compilerOptions: {
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- what DevTools makes
       target: ts.ScriptTarget.ES5,
       module: ts.ModuleKind.CommonJS,
       importHelpers: true,
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- the same
       downlevelIteration: true,
     },
   });

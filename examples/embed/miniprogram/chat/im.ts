@@ -67,8 +67,8 @@ async function fetchEntry(): Promise<Entry | null> {
 }
 
 function kept(): Entry | null {
-  const { owner, entry } = wx.getStorageSync(KEY) as { owner?: string; entry?: Entry };
-  return entry && owner === account()?.id ? entry : null;
+  const stored = wx.getStorageSync<{ owner: string; entry: Entry } | ''>(KEY);
+  return stored !== '' && stored.owner === account()?.id ? stored.entry : null;
 }
 
 /** The user has to sign in at the shop again. */

@@ -31,6 +31,6 @@ Page({
 
   onSignOut() {
     signOut();
-    this.onShow();
+    void this.onShow();
   },
 });

@@ -4,14 +4,14 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['**/dist/', 'node_modules/']),
+  globalIgnores(['**/dist/', '**/chat/imkit/', 'node_modules/']),
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['./tsconfig.json', './tsconfig.test.json', './tsconfig.web.json'],
+        project: ['./tsconfig.json', './tsconfig.test.json', './tsconfig.web.json', './tsconfig.embed.json'],
         tsconfigRootDir: import.meta.dirname,
       },
     },

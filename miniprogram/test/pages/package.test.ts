@@ -7,6 +7,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { resolve } from '../../web/compile/project';
+
 const root = fileURLToPath(new URL('../../miniprogram', import.meta.url));
 
 /** WeChat's own compilers, wcc and wcsc. They throw or print errors. */
@@ -52,7 +54,7 @@ test('every named page, component and icon exists', () => {
       usingComponents?: Record<string, string>;
     };
     for (const used of Object.values(usingComponents)) {
-      assert.ok(fs.existsSync(path.join(root, `${used}.json`)), `${name} uses ${used}`);
+      assert.ok(fs.existsSync(path.join(root, `${resolve(name, used)}.json`)), `${name} uses ${used}`);
     }
   }
 });

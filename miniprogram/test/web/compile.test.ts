@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { compile } from '../../web/compile/compile';
-import { open } from '../../web/compile/project';
+import { open, rootOf } from '../../web/compile/project';
 import { compileStyles } from '../../web/compile/styles';
 import { compileTemplates } from '../../web/compile/templates';
 
@@ -90,4 +90,73 @@ test('the output is the same each time, and pages refer to it by its hash', asyn
   const changed = await compile(root);
   assert.ok(version(files['index.html']));
   assert.notEqual(version(changed['index.html']), version(files['index.html']));
+});
+
+test('a folder with a project file is compiled from where that says', () => {
+  const folder = project({ 'project.config.json': '{"miniprogramRoot":"mini/"}', 'mini/app.json': '{"pages":[]}' });
+  assert.equal(rootOf(folder), path.join(folder, 'mini/'));
+  assert.equal(rootOf(path.join(folder, 'mini')), path.join(folder, 'mini'));
+});
+
+/** A mini program with the subpackages `one` and `two`, of a page each. */
+const packaged = (files: Record<string, string>) =>
+  project({
+    'app.json': '{"pages":["pages/a/a"],"subpackages":[{"root":"one","pages":["b/b"]},{"root":"two/","pages":["b/b"]}]}',
+    ...Object.fromEntries(['one', 'two'].flatMap((root) => [[`${root}/b/b.wxml`, ''], [`${root}/b/b.ts`, 'Page({})']])),
+    'shared.ts': 'export const shared = "everybody\'s";',
+    'one/own.ts': 'export const own = "of the first";',
+    'one/own.wxss': '.x { top: 0 }',
+    'one/own.wxml': '<template name="own"></template>',
+    'one/own.wxs': '',
+    'one/c.json': '{"component":true}',
+    'one/c.wxml': '',
+    'one/c.ts': 'Component({})',
+    ...files,
+  });
+
+test('pages of subpackages are pages, and see their own package and the main one', async () => {
+  const root = packaged({
+    'one/b/b.ts': 'import { shared } from "../../shared"; import { own } from "../own"; Page({ data: { shared, own } })',
+    'one/b/b.wxss': '@import "../own.wxss";',
+    'one/b/b.json': '{"usingComponents":{"c":"../c"}}',
+    'one/b/b.wxml': '<import src="../own.wxml" /><c />',
+  });
+  assert.deepEqual(open(root).pages, ['pages/a/a', 'one/b/b', 'two/b/b']);
+  const { 'app.js': script = '' } = await compile(root);
+  assert.ok(script.includes("everybody's") && script.includes('of the first'));
+  assert.ok(script.includes('"one/b/b"'));
+});
+
+for (const [what, files] of Object.entries({
+  'a script': { 'pages/a/a.ts': 'import { own } from "../../one/own"; Page({ own })' },
+  'a script, through another one,': { 'shared.ts': 'export { own } from "./one/own"', 'app.ts': 'import { own } from "./shared"; App({ own })' },
+  'a style sheet': { 'app.wxss': '@import "one/own.wxss";' },
+  'a template': { 'pages/a/a.wxml': '<import src="/one/own.wxml" />' },
+  'a wxs script': { 'pages/a/a.wxml': '<wxs module="own" src="../../one/own.wxs" />' },
+  'a component': { 'pages/a/a.json': '{"usingComponents":{"c":"/one/c"}}' },
+})) {
+  test(`${what} of a subpackage is refused in the main package, and in another subpackage`, async () => {
+    const used = /uses one\/(own|c)\b.*, which is in the subpackage one/;
+    await assert.rejects(compile(packaged(files)), used);
+    const moved = Object.entries(files).map(([name, text]): [string, string] => {
+      const isShared = name === 'shared.ts' || name === 'app.ts';
+      return isShared ? [name, text] : [name.replace('pages/a/a', 'two/b/b').replace(/^app\.wxss$/, 'two/b/b.wxss'), text.replace('"one/', '"../../one/')];
+    });
+    await assert.rejects(compile(packaged(Object.fromEntries(moved))), used);
+  });
+}
+
+test('what WeChat refuses of the configuration is refused', () => {
+  const subpackages = (json: object) => () => open(packaged({ 'app.json': JSON.stringify({ pages: ['pages/a/a'], ...json }) }));
+  const one = { root: 'one', pages: ['b/b'] };
+  assert.equal(subpackages({ subPackages: [one] })().pages.length, 2);
+  assert.throws(subpackages({ subpackages: [{ root: 'one', pages: ['c/c'] }] }), /the page one\/c\/c is missing/);
+  assert.throws(subpackages({ pages: ['pages/a/a', 'pages/b/b'] }), /the page pages\/b\/b is missing/);
+  assert.throws(subpackages({ subpackages: [one, { root: 'one/b', pages: ['b'] }] }), /one\/b is within the subpackage one/);
+  assert.throws(subpackages({ pages: ['one/b/b'], subpackages: [{ ...one, pages: [] }] }), /page one\/b\/b of the main package/);
+  assert.throws(subpackages({ subpackages: [one], tabBar: { list: [{ pagePath: 'one/b/b' }] } }), /tab bar/);
+  assert.throws(subpackages({ subpackages: [{ ...one, independent: true }] }), /no independent subpackages/);
+  const missing = project({ 'pages/a/a.json': '{"usingComponents":{"c":"/imkit/c"}}' });
+  assert.throws(() => open(missing), /pages\/a\/a\.json: <c> is imkit\/c, which does not exist/);
+  assert.throws(() => open(path.join(missing, 'pages')), /has no app\.json/);
 });

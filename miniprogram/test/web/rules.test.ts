@@ -21,6 +21,7 @@ const FILES = {
     <button id="mini" size="mini">发送</button>
     <button id="agree" open-type="agreePrivacyAuthorization" bindagreeprivacyauthorization="onAgree">同意</button>
     <input id="line" class="line" />
+    <input id="secret" password />
     <textarea id="plain" />
     <scroll-view id="scroll"><view>一</view></scroll-view>
     <textarea id="field" value="{{value}}" focus="{{focus}}" auto-height hold-keyboard="{{holds}}" confirm-type="return"
@@ -132,6 +133,12 @@ test('a field, a text area and a scroll view have the sizes of the base library'
   assert.equal((await box('#field'))[0], 300);
 });
 
+test('a password is not readable on the screen', async () => {
+  const page = await open();
+  const type = (id: string) => page.locator(`${id} input`).getAttribute('type');
+  assert.deepEqual([await type('#secret'), (await type('#line')) ?? 'text'], ['password', 'text']);
+});
+
 test('a text area tells when its number of lines changes', async () => {
   const page = await open();
   await page.locator('#field textarea').pressSequentially('一\n二');
@@ -212,6 +219,32 @@ test('a request by a method that WeChat does not know fails', async () => {
   assert.equal(failed, 'request:fail invalid method PATCH');
 });
 
+test('an object is sent as JSON, as a form if the header says so, and by GET in the URL', async () => {
+  const page = await open();
+  const sent: string[] = [];
+  page.on('request', (request) => {
+    const type = request.headers()['content-type'] ?? '';
+    sent.push([request.method(), request.url().replace('http://rules.localhost', ''), type, request.postData() ?? ''].join(' ').trim());
+  });
+  const url = 'http://rules.localhost/echo';
+  const data = { 花: '玫瑰', n: 2 };
+  for (const options of [
+    { method: 'POST', data },
+    { method: 'POST', data, header: { 'Content-Type': 'application/x-www-form-urlencoded' } },
+    { url: `${url}?a=1`, data },
+    { method: 'POST', data: 'plain' },
+  ]) {
+    assert.equal(await call(page, 'request', { url, ...options }), 'request:ok');
+  }
+  const query = '%E8%8A%B1=%E7%8E%AB%E7%91%B0&n=2';
+  assert.deepEqual(sent, [
+    'POST /echo application/json {"花":"玫瑰","n":2}',
+    `POST /echo application/x-www-form-urlencoded ${query}`,
+    `GET /echo?a=1&${query}`,
+    'POST /echo application/json plain',
+  ]);
+});
+
 test('an eleventh request at once fails', async () => {
   const page = await open();
   for (let at = 0; at < 10; at++) void call(page, 'request', { url: `http://rules.localhost/never/${at}` }).catch(() => '');
@@ -243,6 +276,26 @@ test('five seconds in the background interrupt what is not finished, and in a br
   assert.equal(await request, 'request:fail interrupted');
   assert.ok(Date.now() - before >= 4_900, 'not before five seconds');
   assert.equal(isOver, false);
+});
+
+test('code without the app hears when it goes to the back and comes to the front', async () => {
+  const page = await open();
+  await page.evaluate(() => {
+    const { wx } = window as unknown as Runner;
+    const heard = (window as unknown as Runner).getCurrentPages()[0]?.told ?? [];
+    const removed = heard.push.bind(heard, { type: 'removed' });
+    wx.onAppShow?.(removed);
+    wx.onAppHide?.(removed);
+    wx.offAppShow?.(removed);
+    wx.offAppHide?.(undefined);
+    wx.onAppShow?.(() => heard.push({ type: 'show' }));
+    wx.onAppHide?.(() => heard.push({ type: 'hide' }));
+    for (const hidden of [true, false]) {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }
+  });
+  assert.deepEqual((await told(page)).map(({ type }) => type), ['hide', 'show']);
 });
 
 test('only the last privacy listener is asked, and an agreement needs a tap on its button', async () => {

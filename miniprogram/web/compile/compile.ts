@@ -5,8 +5,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { build, transform } from 'esbuild';
+import { build, transform, type Metafile } from 'esbuild';
 
+import { checkUse } from './packages';
 import { open, type Project } from './project';
 import { compileStyles } from './styles';
 import { compileTemplates } from './templates';
@@ -20,7 +21,8 @@ const TARGET = 'es2021';
 export type Files = Record<string, string>;
 
 /** Compiles the mini program in a folder, with the runner and its pages. */
-export async function compile(root: string): Promise<Files> {
+export async function compile(folder: string): Promise<Files> {
+  const root = path.resolve(folder);
   const project = open(root);
   const styles = compileStyles(project);
   const page = (file: string) => fs.readFileSync(path.join(web, 'page', file), 'utf8');
@@ -34,7 +36,9 @@ export async function compile(root: string): Promise<Files> {
   };
   const assets: Files = {
     'app.css': await css(`${page('base.css')}\n${styles.css}`),
-    'app.js': await script(entry(project, styles.scopes), root),
+    'app.js': await script(entry(project, styles.scopes), root, (built) => {
+      checkImports(project, built);
+    }),
     'demo.css': await css(page('demo.css')),
     'demo.js': await script(`import './page/demo.ts'`, web),
     'console.css': await css(page('console.css')),
@@ -65,7 +69,7 @@ function entry(project: Project, scopes: Record<string, string>): string {
   return `
     import { start } from ${JSON.stringify(path.join(web, 'runtime/main.ts'))}
     start({
-      app: ${JSON.stringify(project.app)},
+      app: ${JSON.stringify({ ...project.app, pages: project.pages })},
       theme: ${JSON.stringify(project.theme)},
       parts: ${JSON.stringify(Object.fromEntries(project.parts))},
       scopes: ${JSON.stringify(scopes)},
@@ -75,9 +79,21 @@ function entry(project: Project, scopes: Record<string, string>): string {
     })`;
 }
 
-/** Bundles a module and all that it imports into one script. */
-async function script(source: string, resolveDir: string): Promise<string> {
-  const { outputFiles } = await build({
+/** Throws if a package imports a script of a subpackage that it does not see. */
+function checkImports(project: Project, { inputs }: Metafile): void {
+  const inProject = (file: string) => path.relative(project.root, path.resolve(project.root, file));
+  for (const [from, { imports }] of Object.entries(inputs)) {
+    // The runner starts all scripts.
+    if (from === '<stdin>') continue;
+    for (const { path: to } of imports) checkUse(project.subpackages, inProject(from), inProject(to));
+  }
+}
+
+/** Bundles a module and all that it imports into one script. `check` throws if there is something wrong with it. */
+async function script(source: string, resolveDir: string, check?: (built: Metafile) => void): Promise<string> {
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: path.resolve(resolveDir),
+    metafile: true,
     stdin: { contents: source, resolveDir, loader: 'ts' },
     nodePaths: [path.join(web, '../node_modules')],
     bundle: true,
@@ -92,5 +108,6 @@ async function script(source: string, resolveDir: string): Promise<string> {
     logLevel: 'error',
     define: { 'process.env.NODE_ENV': '"production"' },
   });
+  check?.(metafile);
   return outputFiles[0]?.text ?? '';
 }

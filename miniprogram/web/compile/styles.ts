@@ -4,6 +4,7 @@ import postcss, { type Root } from 'postcss';
 import selectorParser, { type Root as Selectors } from 'postcss-selector-parser';
 
 import { TAGS } from '../tags';
+import { checkUse } from './packages';
 import { has, read, resolve, type Project } from './project';
 
 /** The style sheet, and the class prefix of each component that has styles. */
@@ -48,6 +49,7 @@ function sheet(project: Project, file: string, change: (selectors: Selectors) =>
   });
   root.walkAtRules('import', (rule) => {
     const imported = resolve(file, rule.params.replace(/^url\(|\)$|["']/g, ''));
+    checkUse(project.subpackages, file, imported);
     rule.replaceWith(sheet(project, imported, change).nodes);
   });
   return root;

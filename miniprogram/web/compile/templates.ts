@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 
 import { TAGS } from '../tags';
+import { checkUse } from './packages';
 import { has, read, resolve, type Project } from './project';
 
 interface Diagnosis {
@@ -69,8 +70,10 @@ export function compileTemplates(project: Project): string {
       wrong.push(`${path}.wxml:${startLine}:${startColumn} ${message}`);
     }
     wrong.push(...unknownTags(project, part));
-    group.getDirectDependencies(part).forEach(addTemplate);
-    group.getScriptDependencies(part).forEach(addScript);
+    const [templates, scripts] = [group.getDirectDependencies(part), group.getScriptDependencies(part)];
+    for (const used of [...templates, ...scripts]) checkUse(project.subpackages, `${part}.wxml`, used);
+    templates.forEach(addTemplate);
+    scripts.forEach(addScript);
   };
   for (const part of project.parts.keys()) addTemplate(part);
   if (wrong.length > 0) throw new Error(wrong.join('\n'));

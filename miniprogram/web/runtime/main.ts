@@ -6,6 +6,7 @@ import { Router } from './router';
 import { isLikeWechat } from './like';
 import { firstPages } from './trail';
 import { createWx } from './wx/index';
+import { hidden, shown } from './wx/lifecycle';
 import { interrupt } from './wx/network';
 
 /** Milliseconds in the background after which WeChat interrupts an app. */
@@ -50,6 +51,7 @@ export function start(program: Program): void {
   framework.register();
   app.onLaunch?.({});
   app.onShow?.({});
+  shown();
   router.start(firstPages());
   window.addEventListener('resize', () => {
     router.top.resize();
@@ -61,8 +63,10 @@ export function start(program: Program): void {
       if (isLikeWechat) timer = setTimeout(interrupt, BACKGROUND_MS);
       router.top.leave();
       app.onHide?.();
+      hidden();
     } else {
       app.onShow?.({});
+      shown();
       router.top.enter();
     }
   });

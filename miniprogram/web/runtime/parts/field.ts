@@ -7,6 +7,7 @@ import { attribute, type Followers, type Part, type Property, type Setup } from 
 export const fieldProperties: Record<string, Property> = {
   value: String,
   type: { type: String, value: 'text' },
+  password: Boolean,
   placeholder: String,
   placeholderClass: String,
   placeholderStyle: String,
@@ -136,6 +137,9 @@ function followers(element: HTMLElement, native: Native, grow: () => void): Foll
     },
     type: (value: string) => {
       native.inputMode = value === 'number' ? 'numeric' : 'text';
+    },
+    password: (value: boolean) => {
+      if (native instanceof HTMLInputElement) native.type = value ? 'password' : 'text';
     },
     focus: (value: boolean) => {
       if (value) native.focus();

@@ -6,6 +6,7 @@ import { theme } from '../theme';
 import { answer } from './callbacks';
 import { createDialogs } from './dialogs';
 import { fileSystem, USER_DATA_PATH } from './files';
+import { lifecycle } from './lifecycle';
 import { createMedia } from './media';
 import { connectSocket, onNetworkStatusChange, request } from './network';
 import { previewMedia } from './preview';
@@ -53,6 +54,7 @@ export function createWx(router: Router) {
     getStorageSync,
     setStorageSync,
     removeStorageSync,
+    ...lifecycle,
     ...dialogs,
     uploadFile,
     downloadFile,

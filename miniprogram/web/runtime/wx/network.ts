@@ -76,13 +76,13 @@ interface RequestOptions extends Options {
   url: string;
   method?: string;
   header?: Record<string, string>;
-  data?: string | ArrayBuffer;
+  data?: string | ArrayBuffer | Record<string, unknown>;
   dataType?: string;
   timeout?: number;
 }
 
 const fetchText = answer('request', async (options: RequestOptions) => {
-  const { url, method = 'GET', header = {}, data: body = null, dataType = 'json', timeout = 60_000 } = options;
+  const { method = 'GET', dataType = 'json', timeout = 60_000 } = options;
   if (!METHODS.includes(method)) throw new Error(`invalid method ${method}`);
   if (requests.size >= MOST_REQUESTS) throw new Error('exceed max task count');
   const running = new AbortController();
@@ -91,7 +91,7 @@ const fetchText = answer('request', async (options: RequestOptions) => {
     running.abort(new Error('timeout'));
   }, timeout);
   try {
-    const response = await fetch(url, { method, headers: header, body, signal: running.signal });
+    const response = await fetch(options.url + queryOf(options), { method, ...bodyOf(options), signal: running.signal });
     const text = await response.text();
     const data: unknown = dataType === 'json' ? json(text) : text;
     return { statusCode: response.status, data, header: Object.fromEntries(response.headers) };
@@ -100,6 +100,31 @@ const fetchText = answer('request', async (options: RequestOptions) => {
     requests.delete(running);
   }
 });
+
+type Data = Pick<RequestOptions, 'url' | 'method' | 'header' | 'data'>;
+
+function isText(data: RequestOptions['data']): data is string | ArrayBuffer {
+  return typeof data === 'string' || data instanceof ArrayBuffer;
+}
+
+/** An object that is sent by GET goes into the URL. */
+function queryOf({ url, method = 'GET', data }: Data): string {
+  if (method !== 'GET' || data === undefined || isText(data)) return '';
+  return `${url.includes('?') ? '&' : '?'}${form(data)}`;
+}
+
+/** Any other object is sent as JSON, unless the header says that it is a form; without a header, all is JSON. */
+function bodyOf({ method = 'GET', header = {}, data }: Data): Pick<RequestInit, 'headers' | 'body'> {
+  if (data === undefined || (method === 'GET' && !isText(data))) return { headers: header };
+  const type = Object.entries(header).find(([name]) => name.toLowerCase() === 'content-type')?.[1];
+  const headers = type === undefined ? { ...header, 'content-type': 'application/json' } : header;
+  if (isText(data)) return { headers, body: data };
+  return { headers, body: type?.startsWith('application/x-www-form-urlencoded') ? form(data) : JSON.stringify(data) };
+}
+
+function form(data: Record<string, unknown>): string {
+  return new URLSearchParams(Object.entries(data).map(([name, value]) => [name, String(value)])).toString();
+}
 
 function json(text: string): unknown {
   try {

@@ -21,6 +21,11 @@ const say = texts();
 const CLOSED: { swiped: ConversationKey | ''; actions: Pick<Action, 'id' | 'short'>[] } = { swiped: '', actions: [] };
 
 Component({
+  properties: {
+    /** Whether its first row is for a new conversation: the host begins one by the event `start`. */
+    offersStart: { type: Boolean, value: true },
+  },
+
   data: {
     say: say.conversations,
     rows: [] as ConversationRow[],

@@ -16,6 +16,8 @@ Component({
   properties: {
     /** The peer's id. */
     conversation: String,
+    /** Whether there is a button for a group with this person: the host opens it by the event `add`. */
+    offersAdd: { type: Boolean, value: true },
   },
 
   data: {

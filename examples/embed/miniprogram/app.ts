@@ -1,0 +1,3 @@
+// The shop. It knows nothing of the chat, which is in the subpackage `chat`.
+
+App({});

@@ -7,6 +7,8 @@ import path from 'node:path';
 export interface PartConfig {
   component?: boolean;
   usingComponents?: Record<string, string>;
+  /** What stands for a component until it is loaded, by its tag. */
+  componentPlaceholder?: Record<string, string>;
   styleIsolation?: string;
   [key: string]: unknown;
 }

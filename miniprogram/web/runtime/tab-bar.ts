@@ -13,6 +13,7 @@ export class TabBar {
     choose: (path: string) => void,
   ) {
     this.element.className = 'mp-tabs';
+    this.element.hidden = true;
     this.buttons = config.list.map((tab) => {
       const button = document.createElement('button');
       button.type = 'button';
@@ -63,6 +64,8 @@ export class TabBar {
   }
 
   private draw(): void {
+    // The pictures are loaded when they are seen.
+    if (this.element.hidden) return;
     this.config.list.forEach((tab, index) => {
       const button = this.buttons[index];
       const icon = button?.querySelector('img');

@@ -39,7 +39,10 @@ export class TabBar {
   select(path: string): void {
     this.selected = this.config.list.findIndex((tab) => tab.pagePath === path);
     this.element.hidden = this.selected < 0;
-    this.draw();
+    // A page that leads to another one at once does not load the pictures.
+    requestAnimationFrame(() => {
+      this.draw();
+    });
   }
 
   /** Colours the bar. */
@@ -64,7 +67,6 @@ export class TabBar {
   }
 
   private draw(): void {
-    // The pictures are loaded when they are seen.
     if (this.element.hidden) return;
     this.config.list.forEach((tab, index) => {
       const button = this.buttons[index];

@@ -76,18 +76,50 @@ export async function bundle(
     const own = files.find(([, each]) => each === file);
     return own?.[0] ?? files.flatMap(([name]) => (needed.get(name)?.has(file) ? [name] : [])).join('+');
   };
+  const firstFiles = [...(needed.get(first) ?? [])].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  // How a script says what it requires.
+  const requiring = (file: string): string => {
+    const at = firstFiles.indexOf(file);
+    return at < 0 ? `require(${JSON.stringify(nameOf(file))})` : `require(${JSON.stringify(first)}).m${at}`;
+  };
   const functions = new Map<string, string>();
-  for (const [file, text] of texts) functions.set(file, await asFunction(text, file, nameOf));
+  for (const [file, text] of texts) {
+    if (!firstFiles.includes(file)) functions.set(file, await asFunction(text, file, requiring));
+  }
   const packages = files.map(([name]) => {
-    const all = [...(needed.get(name) ?? [])].filter((file) => name === first || !needed.get(first)?.has(file));
+    const all = [...(needed.get(name) ?? [])].filter((file) => functions.has(file));
     const named = all.map((file) => [nameOf(file), functions.get(file) ?? ''] as const);
     return [name, object(named.sort(([a], [b]) => (a < b ? -1 : 1)))] as const;
   });
+  packages.push([first, object([[first, wrap(await join(firstFiles, texts))]])]);
   const others = Object.entries(apart).map(async ([name, file]) => {
     const text = await build({ ...OPTIONS, entryPoints: [file], format: 'cjs' });
     return [name, object([[name, wrap(text.outputFiles[0]?.text ?? '')]])] as const;
   });
   return Object.fromEntries([...packages, ...(await Promise.all(others))]);
+}
+
+/**
+ * Makes one module of several, which is smaller: what they export is in `m0`, `m1` and so on, and what the first one
+ * exports is there by its own name, too.
+ */
+async function join(files: string[], texts: ReadonlyMap<string, string>): Promise<string> {
+  const names = files.map((file, at) => `export * as m${at} from './${path.basename(file)}'`);
+  const own: Plugin = {
+    name: 'joined',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^\.\.?\// }, (given) => ({ path: path.join('out', path.basename(given.path)), namespace: 'joined' }));
+      onResolve({ filter: /^\w+$/ }, (given) => ({ path: given.path, external: true }));
+      onLoad({ filter: /.*/, namespace: 'joined' }, (given) => ({ contents: texts.get(given.path) ?? '', loader: 'js' }));
+    },
+  };
+  const { outputFiles } = await build({
+    ...OPTIONS,
+    stdin: { contents: [`export * from './${path.basename(files[0] ?? '')}'`, ...names].join('\n'), loader: 'js' },
+    format: 'cjs',
+    plugins: [own],
+  });
+  return outputFiles[0]?.text ?? '';
 }
 
 /** The files that this one needs, and itself. */
@@ -99,11 +131,11 @@ function reach(file: string, importsOf: (file: string) => string[], found = new 
 }
 
 /** Turns an ES module, whose imports other scripts have, into a function that `require` calls. */
-async function asFunction(text: string, file: string, nameOf: (file: string) => string): Promise<string> {
+async function asFunction(text: string, file: string, requiring: (file: string) => string): Promise<string> {
   const { code } = await transform(text, { format: 'cjs', minify: true, target: TARGET });
-  const renamed = code.replace(/require\("(\.\.?\/[^"]+)"\)/g, (_, to: string) => {
-    return `require(${JSON.stringify(nameOf(path.join(path.dirname(file), to)))})`;
-  });
+  const renamed = code.replace(/require\("(\.\.?\/[^"]+)"\)/g, (_, to: string) =>
+    requiring(path.join(path.dirname(file), to)),
+  );
   return wrap(renamed);
 }
 

@@ -20,7 +20,7 @@ const web = fileURLToPath(new URL('..', import.meta.url));
 const RUNNER = 'wx';
 
 /** The files, by name. */
-export type Files = Record<string, string | Uint8Array>;
+export type Files = Record<string, string | Buffer>;
 
 /** Compiles the mini program in a folder, with the runner and its pages. */
 export async function compile(root: string, division: Division = {}): Promise<Files> {
@@ -76,7 +76,7 @@ async function css(source: string): Promise<string> {
   return code;
 }
 
-function hash(content: string | Uint8Array): string {
+function hash(content: string | Buffer): string {
   return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }
 
@@ -116,7 +116,7 @@ function isWhole(project: Project, first = new Set<string>()): boolean {
 }
 
 /** The pictures of the bar at the bottom, by their names in the output. */
-function readIcons(project: Project): Map<string, Uint8Array> {
+function readIcons(project: Project): Map<string, Buffer> {
   const icons = (project.app.tabBar?.list ?? []).flatMap((item) => [item.iconPath, item.selectedIconPath]);
   return new Map(
     icons
@@ -131,7 +131,7 @@ function entry(
   { scopes }: Styles,
   name: string,
   parts: Set<string>,
-  icons: Map<string, Uint8Array>,
+  icons: Map<string, Buffer>,
 ): string {
   const isFirst = name === FIRST;
   const module = (file: string) => `() => require(${JSON.stringify(path.join(project.root, file))})`;

@@ -45,5 +45,6 @@ export function standIns(): Later {
     };
     return [name, call] as const;
   });
-  return Object.fromEntries([...waiting, ...refusing]) as Later;
+  const all: (readonly [string, unknown])[] = [...waiting, ...refusing];
+  return Object.fromEntries(all) as Later;
 }

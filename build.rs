@@ -1,4 +1,5 @@
-//! Compresses the files of the pages, and makes cargo build again when a migration is added: all are compiled in.
+//! Compresses the files of the pages and lists them, and makes cargo build again when a migration is added: all are
+//! compiled in.
 
 use std::{
     env, fs,
@@ -14,15 +15,28 @@ const DIST: &str = "miniprogram/web/dist";
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=migrations");
     println!("cargo:rerun-if-changed={DIST}");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
-    for entry in fs::read_dir(DIST)? {
-        let entry = entry?;
-        let file = fs::read(entry.path())?;
-        let name = entry.file_name().into_string().map_err(|_| io::ErrorKind::InvalidData)?;
-        let to = |coding| fs::File::create(out.join(format!("{name}.{coding}")));
-        CompressorWriter::with_params(to("br")?, 4096, &BrotliEncoderParams::default())
-            .write_all(&file)?;
-        GzEncoder::new(to("gz")?, Compression::best()).write_all(&file)?;
+    let mut rows = Vec::new();
+    let mut paths: Vec<_> =
+        fs::read_dir(root.join(DIST))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    paths.sort();
+    for path in paths {
+        let file = fs::read(&path)?;
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or(io::ErrorKind::InvalidData)?;
+        let [brotli, gzip] = ["br", "gz"].map(|coding| out.join(format!("{name}.{coding}")));
+        CompressorWriter::with_params(
+            fs::File::create(&brotli)?,
+            4096,
+            &BrotliEncoderParams::default(),
+        )
+        .write_all(&file)?;
+        GzEncoder::new(fs::File::create(&gzip)?, Compression::best()).write_all(&file)?;
+        rows.push(format!(
+            "({name:?}, Built {{ plain: include_bytes!({path:?}), \
+            brotli: include_bytes!({brotli:?}), gzip: include_bytes!({gzip:?}) }})"
+        ));
     }
-    Ok(())
+    fs::write(out.join("dist.rs"), format!("&[{}]", rows.join(",\n")))
 }

@@ -13,3 +13,6 @@ export const TAGS: ReadonlySet<string> = new Set([
   'textarea',
   'view',
 ]);
+
+/** Those that the runner has from the beginning; the others come with its second half. */
+export const FIRST_TAGS: ReadonlySet<string> = new Set(['button', 'input', 'page-meta', 'text', 'view']);

@@ -11,26 +11,36 @@ use crate::protocol::fault::{ApiError, ErrorCode};
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 pub(super) const ASK_AGAIN: &str = "no-cache";
 
-pub(super) const STYLE: &str = "text/css; charset=utf-8";
-pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-/// A text that the build of `miniprogram/web` made, and what `build.rs` made of it.
+/// A file that the build of `miniprogram/web` made, and what `build.rs` made of it.
+#[derive(Clone, Copy)]
 pub(super) struct Built {
-    pub(super) text: &'static str,
-    pub(super) brotli: &'static [u8],
-    pub(super) gzip: &'static [u8],
+    plain: &'static [u8],
+    brotli: &'static [u8],
+    gzip: &'static [u8],
 }
 
-macro_rules! built {
-    ($name:literal) => {
-        $crate::http::assets::Built {
-            text: include_str!(concat!("../../miniprogram/web/dist/", $name)),
-            brotli: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".br")),
-            gzip: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz")),
-        }
-    };
+/// All of them, by name.
+static BUILT: &[(&str, Built)] = include!(concat!(env!("OUT_DIR"), "/dist.rs"));
+
+/// A file that the program does not work without.
+///
+/// # Panics
+///
+/// If the build has no such file.
+pub(super) fn built(name: &str) -> Built {
+    let found = BUILT.iter().find(|(each, _)| *each == name);
+    found.unwrap_or_else(|| panic!("the page was built without {name}")).1
 }
-pub(super) use built;
+
+/// The type of a file that a page may refer to, by the end of its name.
+fn content_type(name: &str) -> Option<&'static str> {
+    match name.rsplit_once('.')?.1 {
+        "css" => Some("text/css; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        "png" => Some("image/png"),
+        _ => None,
+    }
+}
 
 /// The files of some pages, and what these may do.
 pub(super) struct Assets {
@@ -47,18 +57,17 @@ struct File {
 }
 
 impl Assets {
-    /// Files by name, type and content, all served with this content security policy.
-    pub(super) fn new<const N: usize>(
-        policy: &'static str,
-        files: [(&'static str, &'static str, Built); N],
-    ) -> Self {
-        let file = |(name, content_type, built): (_, _, Built)| {
-            let digest = Sha256::digest(built.text);
+    /// The files whose names are `wanted`, all served with this content security policy; never a page, which has a
+    /// route of its own.
+    pub(super) fn new(policy: &'static str, wanted: fn(&str) -> bool) -> Self {
+        let file = |&(name, built): &(&'static str, Built)| {
+            let content_type = content_type(name).filter(|_| wanted(name))?;
+            let digest = Sha256::digest(built.plain);
             let bytes = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
             let version = format!("v={}", bytes.collect::<String>());
-            File { name, content_type, built, version }
+            Some(File { name, content_type, built, version })
         };
-        Self { policy, files: files.into_iter().map(file).collect() }
+        Self { policy, files: BUILT.iter().filter_map(file).collect() }
     }
 
     /// A page.
@@ -99,7 +108,7 @@ impl Assets {
         } else if takes(asked, "gzip") {
             (headers, [(header::CONTENT_ENCODING, "gzip")], built.gzip).into_response()
         } else {
-            (headers, built.text).into_response()
+            (headers, built.plain).into_response()
         }
     }
 }

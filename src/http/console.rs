@@ -10,22 +10,21 @@ use axum::{
     routing::get,
 };
 
-use super::assets::{Assets, Built, SCRIPT, STYLE, built};
+use super::assets::{Assets, Built, built};
 use crate::{protocol::fault::ApiError, service::Service};
 
 /// Nothing from elsewhere, no code but its own, and in no frame: nobody can lay anything over it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const PAGE: Built = built!("console.html");
+static PAGE: LazyLock<Built> = LazyLock::new(|| built("console.html"));
 
-static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
-    let files = [
-        ("console.css", STYLE, built!("console.css")),
-        ("console.js", SCRIPT, built!("console.js")),
-    ];
-    Assets::new(POLICY, files)
-});
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets::new(POLICY, is_own));
+
+/// Whether a file of the build is the console's, which is served by its own rules alone.
+pub(super) fn is_own(name: &str) -> bool {
+    name.starts_with("console.")
+}
 
 /// The page and its files; nothing where it is off.
 pub(super) fn router(service: &Service) -> Router<Arc<Service>> {

@@ -15,8 +15,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    assets::{ASK_AGAIN, Assets, Built, SCRIPT, STYLE, built},
-    document,
+    assets::{ASK_AGAIN, Assets, Built, built},
+    console, document,
 };
 use crate::{
     domain::TemplateId,
@@ -29,19 +29,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' blob:; frame-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-const INDEX: Built = built!("index.html");
-const DEMO: Built = built!("demo.html");
+static INDEX: LazyLock<Built> = LazyLock::new(|| built("index.html"));
+static DEMO: LazyLock<Built> = LazyLock::new(|| built("demo.html"));
 
-/// The files that the pages refer to.
-static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
-    let files = [
-        ("app.css", STYLE, built!("app.css")),
-        ("app.js", SCRIPT, built!("app.js")),
-        ("demo.css", STYLE, built!("demo.css")),
-        ("demo.js", SCRIPT, built!("demo.js")),
-    ];
-    Assets::new(POLICY, files)
-});
+/// The files that the pages refer to, and those that these load in their turn.
+static ASSETS: LazyLock<Assets> =
+    LazyLock::new(|| Assets::new(POLICY, |name| !console::is_own(name)));
 
 /// The pages' routes.
 pub(super) fn router() -> Router<Arc<Service>> {

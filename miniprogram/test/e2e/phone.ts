@@ -33,6 +33,8 @@ export function launch(...more: readonly string[]): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // A page that a test hands over comes from nowhere, and Chromium would keep it from the service on this machine.
+      ...(DIST ? ['--disable-features=LocalNetworkAccessChecks'] : []),
       ...more,
     ],
   });
@@ -75,9 +77,10 @@ export class Phone {
     });
     await context.addInitScript(keepToasts);
     if (DIST) {
-      await context.route('**/page/app.*', (route) => {
+      const isOfPage = ({ pathname }: URL) => pathname === '/' || pathname.startsWith('/page/');
+      await context.route(isOfPage, (route) => {
         const { pathname } = new URL(route.request().url());
-        return route.fulfill({ path: path.join(DIST, path.basename(pathname)) });
+        return route.fulfill({ path: path.join(DIST, path.basename(pathname) || 'index.html') });
       });
     }
     const phone = new Phone(context, await context.newPage());

@@ -1,13 +1,15 @@
 // The mini program as built for browsers, in jsdom, with a fake service.
 
 import fs from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { JSDOM } from 'jsdom';
 
 import { inAnyPart } from '../selectors';
 
-const script = fs.readFileSync(fileURLToPath(new URL('../../web/dist/app.js', import.meta.url)), 'utf8');
+const dist = (name: string) => fs.readFileSync(fileURLToPath(new URL(`../../web/dist/${name}`, import.meta.url)), 'utf8');
+const boot = dist('boot.js');
 
 /** Timeout in milliseconds. */
 const DEADLINE = 60_000;
@@ -90,6 +92,20 @@ export const EMPTY: Routes = {
   [`GET /v1/users/${LI.id}`]: () => LI,
 };
 
+/** Has the scripts that the page asks for run, as a browser would. */
+function serve({ HTMLHeadElement, Event, eval: run }: JSDOM['window']): void {
+  const { append } = HTMLHeadElement.prototype;
+  HTMLHeadElement.prototype.append = function (...added) {
+    append.apply(this, added);
+    for (const element of added) {
+      if (typeof element === 'string') continue;
+      const { src } = element as HTMLScriptElement;
+      if (src) run(dist(path.basename(new URL(src).pathname)));
+      (element as Element).dispatchEvent(new Event('load'));
+    }
+  };
+}
+
 export class Phone {
   readonly sockets: FakeSocket[] = [];
   /** The HTTP requests: method, path, body. */
@@ -129,9 +145,10 @@ export class Phone {
     });
     window.Element.prototype.scrollTo = () => undefined;
     Object.defineProperty(window.navigator, 'language', { value: language });
+    serve(window);
     // A constructor that returns an object is what `new` gives.
     window.eval('WebSocket = ((open) => { const made = function (...all) { return open(...all) }; made.OPEN = 1; return made })(WebSocket)');
-    window.eval(script);
+    window.eval(boot);
   }
 
   close(): void {
@@ -140,7 +157,19 @@ export class Phone {
 
   /** Gives the platform abilities that a browser does not have. */
   enable(abilities: Record<string, (...all: never[]) => unknown>): void {
-    Object.assign(this.dom.window.wx as object, abilities);
+    const { window } = this.dom;
+    const { wx } = window as unknown as { wx?: object };
+    if (wx) {
+      Object.assign(wx, abilities);
+      return;
+    }
+    // The app has not begun: it finds them.
+    Object.defineProperty(window, 'wx', {
+      configurable: true,
+      set: (made: object) => {
+        Object.defineProperty(window, 'wx', { value: Object.assign(made, abilities), writable: true });
+      },
+    });
   }
 
   get document(): Document {

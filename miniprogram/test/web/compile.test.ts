@@ -85,7 +85,7 @@ test('the output is the same each time, and pages refer to it by its hash', asyn
   const root = project({ 'app.wxss': 'view { top: 1rpx }' });
   const files = await compile(root);
   assert.deepEqual(await compile(root), files);
-  const version = (html = '') => /app\.css\?v=([0-9a-f]{16})/.exec(html)?.[1];
+  const version = (html: string | Buffer = '') => /app\.css\?v=([0-9a-f]{16})/.exec(String(html))?.[1];
   fs.writeFileSync(path.join(root, 'app.wxss'), 'view { top: 2rpx }');
   const changed = await compile(root);
   assert.ok(version(files['index.html']));
@@ -159,4 +159,32 @@ test('what WeChat refuses of the configuration is refused', () => {
   const missing = project({ 'pages/a/a.json': '{"usingComponents":{"c":"/imkit/c"}}' });
   assert.throws(() => open(missing), /pages\/a\/a\.json: <c> is imkit\/c, which does not exist/);
   assert.throws(() => open(path.join(missing, 'pages')), /has no app\.json/);
+});
+
+test('what the first screen does not need is in packages, and nothing is lost', async () => {
+  const root = project({
+    'app.json': '{"pages":["pages/a/a","pages/b/b","pages/c/c"]}',
+    'pages/a/a.json': '{"usingComponents":{"one":"/c/one"},"componentPlaceholder":{"one":"view"}}',
+    'pages/a/a.wxml': '<one />',
+    'c/one.json': '{"component":true}',
+    'c/one.wxml': '<image />',
+    'c/one.ts': `import { shared } from '../shared'; Component({ one: shared })`,
+    'pages/b/b.wxml': '',
+    'pages/b/b.wxss': '.of-b { top: 0 }',
+    'pages/b/b.ts': `import { shared } from '../../shared'; Page({ b: shared })`,
+    'pages/c/c.wxml': '',
+    'pages/c/c.ts': `Page({ c: 'only in c' })`,
+    'shared.ts': `export const shared = 'of one and b';`,
+  });
+  const division = { first: ['pages/a/a'], later: { list: ['c/one'], second: ['pages/b/b'] } };
+  const files = await compile(root, division);
+  const has = (name: string, text: string) => String(files[name]).includes(text);
+  assert.deepEqual(['list.js', 'second.js', 'rest.js'].map((name) => name in files), [true, true, true]);
+  assert.ok(has('list.js', 'of one and b') && has('second.js', 'of one and b') && !has('app.js', 'of one and b'));
+  assert.ok(has('rest.js', 'only in c') && !has('app.js', 'only in c'));
+  assert.ok(has('second.css', '.of-b') && !has('app.css', '.of-b'));
+  assert.match(String(files['boot.js']), /"c\/one":"list","pages\/b\/b":"second","pages\/c\/c":"rest"/);
+  const whole = await compile(root);
+  assert.ok(['of one and b', 'only in c'].every((text) => String(whole['app.js']).includes(text)));
+  await assert.rejects(compile(root, { first: ['pages/x/x'] }), /no page or component pages\/x\/x/);
 });

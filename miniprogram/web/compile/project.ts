@@ -9,6 +9,8 @@ import { checkUse, pagesOf, rootsOf, type Subpackage } from './packages';
 export interface PartConfig {
   component?: boolean;
   usingComponents?: Record<string, string>;
+  /** What stands for a component until it is loaded, by its tag. */
+  componentPlaceholder?: Record<string, string>;
   styleIsolation?: string;
   [key: string]: unknown;
 }

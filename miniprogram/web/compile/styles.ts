@@ -11,19 +11,22 @@ import { has, read, resolve, type Project } from './project';
 export interface Styles {
   css: string;
   scopes: Record<string, string>;
+  /** The style sheets that the one is made of: of the app, under `app`, of pages and components. */
+  sheets: Map<string, string>;
 }
 
 export function compileStyles(project: Project): Styles {
   const scopes: Record<string, string> = {};
-  const sheets: Root[] = [];
-  if (has(project, 'app.wxss')) sheets.push(sheet(project, 'app.wxss', renameTags));
+  const sheets = new Map<string, Root>();
+  if (has(project, 'app.wxss')) sheets.set('app', sheet(project, 'app.wxss', renameTags));
   let index = 0;
   for (const [part, config] of project.parts) {
     const isolated = config.component && (config.styleIsolation ?? 'isolated') === 'isolated';
     const scope = isolated ? `c${(index++).toString(36)}` : undefined;
     if (scope) scopes[part] = scope;
     if (!has(project, `${part}.wxss`)) continue;
-    sheets.push(
+    sheets.set(
+      part,
       sheet(project, `${part}.wxss`, (selectors) => {
         renameTags(selectors);
         if (scope) isolate(selectors, scope);
@@ -31,7 +34,8 @@ export function compileStyles(project: Project): Styles {
       }),
     );
   }
-  return { css: sheets.map((each) => each.toString()).join('\n'), scopes };
+  const texts = new Map(Array.from(sheets, ([part, each]) => [part, each.toString()]));
+  return { css: [...texts.values()].join('\n'), scopes, sheets: texts };
 }
 
 /** A file and what it imports. */

@@ -30,18 +30,22 @@ const { TmplGroup } = createRequire(import.meta.url)('glass-easel-template-compi
 /** Tags of the language itself. */
 const LANGUAGE: ReadonlySet<string> = new Set(['block', 'import', 'include', 'slot', 'template', 'wxs']);
 
+/** The tags in a template. */
+export function tagsOf(project: Project, part: string): Set<string> {
+  const source = read(project, `${part}.wxml`).replace(/<!--[^]*?-->/g, '');
+  return new Set(Array.from(source.matchAll(/<([a-z][\w-]*)/g), ([, tag = '']) => tag));
+}
+
 /** Tags that the runner does not have: they would be empty in the browser. */
 function unknownTags(project: Project, part: string): string[] {
   const used = project.parts.get(part)?.usingComponents ?? {};
-  const source = read(project, `${part}.wxml`).replace(/<!--[^]*?-->/g, '');
-  const tags = new Set(Array.from(source.matchAll(/<([a-z][\w-]*)/g), ([, tag = '']) => tag));
-  return [...tags]
+  return [...tagsOf(project, part)]
     .filter((tag) => !TAGS.has(tag) && !LANGUAGE.has(tag) && !(tag in used))
     .map((tag) => `${part}.wxml: the runner has no <${tag}>`);
 }
 
-/** A JavaScript expression: an object with a template for each path. Throws with the places of all errors. */
-export function compileTemplates(project: Project): string {
+/** A JavaScript expression: an object with a template for each of the parts. Throws with the places of all errors. */
+export function compileTemplates(project: Project, parts: Iterable<string> = project.parts.keys()): string {
   const group = new TmplGroup();
   const seen = new Set<string>();
   const wrong: string[] = [];
@@ -75,7 +79,7 @@ export function compileTemplates(project: Project): string {
     templates.forEach(addTemplate);
     scripts.forEach(addScript);
   };
-  for (const part of project.parts.keys()) addTemplate(part);
+  for (const part of parts) addTemplate(part);
   if (wrong.length > 0) throw new Error(wrong.join('\n'));
   return group.getTmplGenObjectGroups();
 }

@@ -1,13 +1,12 @@
 // The component framework, with the mini program's pages and components in it.
 
-import { component, MiniProgramEnv } from 'glass-easel-miniprogram-adapter';
+import { component, MiniProgramEnv, type glassEasel } from 'glass-easel-miniprogram-adapter';
 
 import { Backend } from './backend';
-import { listenToDrops } from './dropped';
 import { listenToGestures } from './gestures';
 import { listenToMouse } from './mouse';
 import { defineParts } from './parts/index';
-import type { Program } from './program';
+import type { Package } from './program';
 import type { PageRoot } from './screen';
 
 /** The functions that the script of a page or component calls to register it. */
@@ -58,8 +57,9 @@ function living(definition: Definition): Definition {
 }
 
 export interface Framework {
-  /** Runs the script of each page and component, which registers it. */
-  register: () => void;
+  /** Adds pages and components, and runs their scripts, which register them. */
+  add: (more: Package) => void;
+  define: (parts: Define) => void;
   /** Draws a page, but does not put it on the screen yet. */
   createRoot: (path: string) => PageRoot;
 }
@@ -82,7 +82,11 @@ function limitData(): void {
   };
 }
 
-export function loadFramework(program: Program): Framework {
+/** Defines built-in components. */
+export type Define = (space: glassEasel.ComponentSpace) => void;
+
+/** `bring` is called with a component that a placeholder stands for, when it is to be drawn. */
+export function loadFramework(bring: (path: string) => void): Framework {
   limitData();
   const env = new MiniProgramEnv();
   const code = env.createCodeSpace('', true);
@@ -98,31 +102,42 @@ export function loadFramework(program: Program): Framework {
     return prepared;
   };
   defineParts(space);
+  space.setComponentWaitingListener((_isPublic, path) => {
+    bring(path);
+  });
   const backend = new Backend();
   listenToGestures(backend);
   listenToMouse();
-  listenToDrops();
   const associated = env.associateBackend(backend);
-  for (const [path, config] of Object.entries(program.parts)) {
-    code.addComponentStaticConfig(path, config);
-    const scope = program.scopes[path];
-    // The styles are in the one style sheet.
-    if (scope) code.addStyleSheet(path, undefined, scope);
-    const template = { groupList: program.templates, content: program.templates[path] };
-    code.addCompiledTemplate(path, template as Parameters<typeof code.addCompiledTemplate>[1]);
-  }
+  const known = new Set<string>();
   return {
-    register() {
-      for (const path of Object.keys(program.parts)) {
+    add({ parts, scopes, templates, scripts }) {
+      const added = Object.entries(parts).filter(([path]) => !known.has(path));
+      for (const [path, config] of added) {
+        known.add(path);
+        code.addComponentStaticConfig(path, config);
+        const scope = scopes[path];
+        // The styles are in a style sheet of the document.
+        if (scope) code.addStyleSheet(path, undefined, scope);
+        const template = { groupList: templates, content: templates[path] };
+        code.addCompiledTemplate(path, template as Parameters<typeof code.addCompiledTemplate>[1]);
+      }
+      // Placeholders are replaced when all of it is there.
+      space.startGroupRegister();
+      for (const [path] of added) {
         code.componentEnv(path, (part) => {
           const registrar = part as unknown as Registrar;
           window.Page = registrar.Page.bind(registrar);
           window.Component = (definition: Definition) => {
             registrar.Component(living(definition));
           };
-          program.scripts[path]?.();
+          scripts[path]?.();
         });
       }
+      space.endGroupRegister();
+    },
+    define: (parts) => {
+      parts(space);
     },
     createRoot: (path) => associated.createRoot('page', code, path),
   };

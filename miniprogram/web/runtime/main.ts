@@ -1,6 +1,7 @@
 // Runs a compiled mini program in a browser.
 
 import { loadFramework } from './framework';
+import { Packages } from './packages';
 import type { Program } from './program';
 import { Router } from './router';
 import { isLikeWechat } from './like';
@@ -37,8 +38,11 @@ export function start(program: Program): void {
 
   const host = document.getElementById('mp');
   if (!host) throw new Error('the document has no #mp');
-  const framework = loadFramework(program);
-  const router = new Router(program, host, framework.createRoot);
+  const packages = new Packages();
+  const framework = loadFramework((path) => {
+    void packages.await(path);
+  });
+  const router = new Router(program, host, packages, framework.createRoot);
   let app: AppInstance = {};
   window.wx = createWx(router);
   window.getApp = () => app;
@@ -47,27 +51,29 @@ export function start(program: Program): void {
     app = definition;
   };
 
-  program.scripts.app?.();
-  framework.register();
+  program.first.scripts.app?.();
+  packages.begin(framework, program.first);
   app.onLaunch?.({});
   app.onShow?.({});
   shown();
-  router.start(firstPages());
+  void router.start(firstPages()).then(() => {
+    packages.preload();
+  });
   window.addEventListener('resize', () => {
-    router.top.resize();
+    router.shown?.resize();
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   document.addEventListener('visibilitychange', () => {
     clearTimeout(timer);
     if (document.hidden) {
       if (isLikeWechat) timer = setTimeout(interrupt, BACKGROUND_MS);
-      router.top.leave();
+      router.shown?.leave();
       app.onHide?.();
       hidden();
     } else {
       app.onShow?.({});
       shown();
-      router.top.enter();
+      router.shown?.enter();
     }
   });
 }

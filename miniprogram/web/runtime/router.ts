@@ -1,6 +1,7 @@
 // The stack of pages, and navigation between them.
 
 import { closeLast } from './closers';
+import type { Packages } from './packages';
 import type { WindowConfig, Program } from './program';
 import { Screen, type PageInstance, type PageRoot } from './screen';
 import { TabBar } from './tab-bar';
@@ -18,16 +19,19 @@ export class Router {
   readonly tabBar: TabBar | undefined;
   /** The texts of the badges, by the index of the tab. */
   private readonly badges = new Map<number, string>();
+  /** Rises with each navigation: one that has waited for its page comes too late after another. */
+  private turn = 0;
 
   constructor(
     private readonly program: Program,
     private readonly host: HTMLElement,
+    private readonly packages: Packages,
     private readonly createRoot: (path: string) => PageRoot,
   ) {
     const bar = program.app.tabBar;
     if (bar) {
       this.tabBar = new TabBar(bar, program.images, (path) => {
-        this.switchTab(`/${path}`);
+        void Promise.resolve(this.when([path], () => this.switchTab(`/${path}`))).catch(() => undefined);
       });
       host.append(this.tabBar.element);
     }
@@ -47,8 +51,13 @@ export class Router {
     });
   }
 
+  /** What is on the screen; nothing at the very beginning. */
+  get shown(): Screen | undefined {
+    return this.stack.at(-1);
+  }
+
   get top(): Screen {
-    const top = this.stack.at(-1);
+    const top = this.shown;
     if (!top) throw new Error('no page is open');
     return top;
   }
@@ -57,14 +66,40 @@ export class Router {
     return this.stack.map((screen) => screen.page);
   }
 
-  /** Opens these pages, each on the one before, without those that do not exist. */
-  start(urls: string[]): void {
-    for (const url of urls.filter((each) => this.isPage(each))) {
-      this.stack.at(-1)?.hide();
-      this.push(url);
+  /** Opens these pages, each on the one before, without those that do not exist; the first of all if there are none. */
+  async start(urls: string[]): Promise<void> {
+    const first = `/${this.program.app.pages[0] ?? ''}`;
+    const open = (pages: string[]) => {
+      this.host.querySelector('.mp-splash')?.remove();
+      for (const url of pages) {
+        this.stack.at(-1)?.hide();
+        this.push(url);
+      }
+      this.record(false);
+    };
+    const pages = urls.filter((each) => this.isPage(each));
+    try {
+      await this.when(pages, () => {
+        open(pages.length > 0 ? pages : [first]);
+      });
+    } catch {
+      // Whoever does not want to wait goes on at the first page.
+      if (this.stack.length === 0) open([first]);
     }
-    if (this.stack.length === 0) this.push(`/${this.program.app.pages[0] ?? ''}`);
-    this.record(false);
+  }
+
+  /**
+   * Runs a navigation to these pages at once if their code is there, and when it has come otherwise. Rejects if the user
+   * gives up, or goes elsewhere meanwhile.
+   */
+  when<Result>(urls: string[], run: () => Result): Result | Promise<Result> {
+    const pages = urls.map(pathOf);
+    if (pages.every((page) => this.packages.has(page))) return run();
+    const turn = ++this.turn;
+    return this.packages.bring(pages).then(() => {
+      if (turn !== this.turn) throw new Error('another page was opened');
+      return run();
+    });
   }
 
   navigateTo(url: string): boolean {
@@ -132,6 +167,7 @@ export class Router {
 
   /** In the browser's tab: the title, after the number of the first badge while the bar with it is on the screen. */
   private showTitle(): void {
+    if (!this.shown) return;
     const hasBar = this.tabBar?.has(this.top.path) ?? false;
     const count = hasBar ? [...this.badges.values()].find((text) => text !== '') : '';
     document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
@@ -193,6 +229,7 @@ export class Router {
   }
 
   private record(isDeeper: boolean): void {
+    this.turn++;
     record(
       this.stack.map((screen) => screen.url),
       isDeeper,
@@ -200,7 +237,7 @@ export class Router {
   }
 
   private windowOf(path: string): WindowConfig {
-    const config = { ...this.program.app.window, ...this.program.parts[path] };
+    const config = { ...this.program.app.window, ...this.packages.parts[path] };
     return themed(config, this.program.theme[theme()]);
   }
 

@@ -13,6 +13,7 @@ export class TabBar {
     choose: (path: string) => void,
   ) {
     this.element.className = 'mp-tabs';
+    this.element.hidden = true;
     this.buttons = config.list.map((tab) => {
       const button = document.createElement('button');
       button.type = 'button';
@@ -38,7 +39,10 @@ export class TabBar {
   select(path: string): void {
     this.selected = this.config.list.findIndex((tab) => tab.pagePath === path);
     this.element.hidden = this.selected < 0;
-    this.draw();
+    // A page that leads to another one at once does not load the pictures.
+    requestAnimationFrame(() => {
+      this.draw();
+    });
   }
 
   /** Colours the bar. */
@@ -63,6 +67,7 @@ export class TabBar {
   }
 
   private draw(): void {
+    if (this.element.hidden) return;
     this.config.list.forEach((tab, index) => {
       const button = this.buttons[index];
       const icon = button?.querySelector('img');

@@ -1,7 +1,7 @@
 // <button>, with `open-type` `chooseAvatar` and `share`, and the agreement button of WeChat's privacy gate.
 
+import { secondHalf } from '../packages';
 import { share } from '../share';
-import { chooseFiles } from '../wx/files';
 import { privacy } from '../wx/index';
 import { attribute, type Property, type Setup } from './define';
 
@@ -29,7 +29,8 @@ export const button: Setup = (part, element, emit) => {
     if (part.data.openType !== 'chooseAvatar') return;
     void privacy
       .allow('头像', 'button.chooseAvatar')
-      .then(chooseAvatar)
+      .then(secondHalf)
+      .then(({ chooseAvatar }) => chooseAvatar())
       .then(
         (avatarUrl) => {
           if (avatarUrl) emit('chooseavatar', { avatarUrl });
@@ -50,23 +51,3 @@ export const button: Setup = (part, element, emit) => {
     },
   };
 };
-
-/** Pixels of a side of the picture, as in WeChat. */
-const AVATAR_PX = 512;
-
-/** Lets the user choose a picture, and crops it to a square at a `blob:` URL; nothing if it is not a picture. */
-async function chooseAvatar(): Promise<string | undefined> {
-  const [file] = await chooseFiles({ accept: 'image/*' });
-  if (!file) return undefined;
-  const picture = await createImageBitmap(file).catch(() => undefined);
-  if (!picture) return undefined;
-  const side = Math.min(picture.width, picture.height);
-  const canvas = document.createElement('canvas');
-  canvas.width = canvas.height = AVATAR_PX;
-  const [left, top] = [(picture.width - side) / 2, (picture.height - side) / 2];
-  canvas.getContext('2d')?.drawImage(picture, left, top, side, side, 0, 0, AVATAR_PX, AVATAR_PX);
-  const blob = await new Promise<Blob | null>((resolve) => {
-    canvas.toBlob(resolve, 'image/jpeg', 0.85);
-  });
-  return blob ? URL.createObjectURL(blob) : undefined;
-}

@@ -1,6 +1,5 @@
 // <input> and <textarea>.
 
-import { tellFiles } from '../dropped';
 import { blur, focus } from '../keyboard';
 import { attribute, type Followers, type Part, type Property, type Setup } from './define';
 
@@ -44,7 +43,6 @@ export function field(tag: 'input' | 'textarea'): Setup {
       emit('input', { value: native.value, cursor: native.selectionStart });
     };
     listenToInput(native, changed);
-    if (tag === 'textarea') tellFiles(element, emit);
     const hold = (event: Event) => {
       const isField = event.target instanceof Element && event.target.closest('input, textarea');
       if (part.data.holdKeyboard && !isField) event.preventDefault();

@@ -117,7 +117,8 @@ interface ModalResult {
 
 const CANCELLED: ModalResult = { confirm: false, cancel: true, content: '' };
 
-function modal(options: Modal) {
+/** A question, for `overlay`. */
+export function modal(options: Modal) {
   return (box: HTMLElement, resolve: (result: ModalResult) => void) => {
     if (options.title) element('mp-modal-title', box, options.title);
     let input: HTMLInputElement | undefined;

@@ -2,9 +2,7 @@
 // IndexedDB, and survive a reload.
 
 import { answer } from './callbacks';
-
-/** Where an app may save files. */
-export const USER_DATA_PATH = 'wxfile://usr';
+import { USER_DATA_PATH } from './later';
 
 /** Frames of one tab have keys of their own, as in `storage.ts`. */
 const prefix = `${new URLSearchParams(location.search).get('phone') ?? 'tab'}:`;

@@ -5,16 +5,12 @@ import type { Router } from '../router';
 import { theme } from '../theme';
 import { answer } from './callbacks';
 import { createDialogs } from './dialogs';
-import { fileSystem, USER_DATA_PATH } from './files';
+import { standIns, USER_DATA_PATH } from './later';
 import { lifecycle } from './lifecycle';
-import { createMedia } from './media';
 import { connectSocket, onNetworkStatusChange, request } from './network';
-import { previewMedia } from './preview';
 import { DECLARED, Privacy } from './privacy';
-import { allowMicrophone, createInnerAudioContext, createRecorder } from './sound';
 import { getStorageSync, removeStorageSync, setStorageSync } from './storage';
 import { requestSubscribeMessage, subscriptionsSetting } from './subscribe';
-import { downloadFile, uploadFile } from './transfers';
 
 interface Target {
   url: string;
@@ -33,20 +29,23 @@ const LIKE_WECHAT = {
   })),
 };
 
+/** A phone that changes its language starts the app anew: the texts of another one may not be here. */
+const language = navigator.language.replace('-', '_');
+
 export function createWx(router: Router) {
   const go = (name: string, open: (url: string) => boolean) =>
-    answer(name, ({ url }: Target) => {
-      if (!open(url)) throw new Error(`there is no page ${url}, or it cannot be opened so`);
-      return {};
-    });
+    answer(name, ({ url }: Target) =>
+      router.when([url], () => {
+        if (!open(url)) throw new Error(`there is no page ${url}, or it cannot be opened so`);
+        return {};
+      }),
+    );
   const tab = (name: string, change: (index: number, text: string) => void) =>
     answer(name, ({ index, text = '' }: { index: number; text?: string }) => {
       change(index, text);
       return {};
     });
   const dialogs = createDialogs(document.body);
-  const allow = privacy.allow.bind(privacy);
-  const recorder = createRecorder(allow);
   const wx = {
     connectSocket,
     request,
@@ -56,19 +55,7 @@ export function createWx(router: Router) {
     removeStorageSync,
     ...lifecycle,
     ...dialogs,
-    uploadFile,
-    downloadFile,
-    ...createMedia(allow),
-    previewMedia,
-    getRecorderManager: () => recorder,
-    createInnerAudioContext,
-    /** Of the permissions that WeChat asks for one by one, a browser asks for the microphone. */
-    authorize: answer('authorize', async ({ scope }: { scope: string }) => {
-      if (scope !== 'scope.record') return {};
-      await allow('麦克风', 'authorize');
-      await allowMicrophone();
-      return {};
-    }),
+    ...standIns(),
     navigateTo: go('navigateTo', (url) => router.navigateTo(url)),
     redirectTo: go('redirectTo', (url) => router.redirectTo(url)),
     reLaunch: go('reLaunch', (url) => router.reLaunch(url)),
@@ -113,7 +100,7 @@ export function createWx(router: Router) {
     }),
     /** The guideline is in WeChat's console: a browser has none to show. */
     openPrivacyContract: answer('openPrivacyContract', () => ({})),
-    getAppBaseInfo: () => ({ language: navigator.language.replace('-', '_'), theme: theme() }),
+    getAppBaseInfo: () => ({ language, theme: theme() }),
     /** The app id `browser` tells the app that it goes on in the background. */
     getAccountInfoSync: () => ({ miniProgram: { appId: isLikeWechat ? 'wechat' : 'browser', envVersion: 'release', version: '' } }),
     /** The page talks to the service that it came from. */
@@ -132,7 +119,6 @@ export function createWx(router: Router) {
       },
     }),
     env: { USER_DATA_PATH },
-    getFileSystemManager: () => fileSystem,
     nextTick: (run: () => void) => {
       queueMicrotask(run);
     },

@@ -29,10 +29,16 @@ pub fn links(page: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a script loads later: the files of the page that it names with their versions.
+fn loads(script: &str) -> Vec<String> {
+    let quoted = script.split(['"', '\'', '`']);
+    quoted.filter(|it| it.starts_with("/page/") && it.contains("?v=")).map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn the_pages_and_all_that_they_refer_to_are_served() {
     let server = Server::start();
-    for path in ["/", "/demo"] {
+    for (path, count) in [("/", 3), ("/demo", 2)] {
         let answer = server.get(path).await;
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
@@ -41,16 +47,29 @@ async fn the_pages_and_all_that_they_refer_to_are_served() {
         let page = answer.text().await.unwrap();
         assert!(!page.contains(" style=") && !page.contains(" onclick"), "the policy forbids it");
 
-        let links = links(&page);
-        assert_eq!(links.len(), 2, "{links:?}");
-        for link in links {
+        let mut links = links(&page);
+        assert_eq!(links.len(), count, "{links:?}");
+        let mut at = 0;
+        while let Some(link) = links.get(at).cloned() {
+            at += 1;
             let file = server.get(&link).await;
             assert_eq!(file.status(), StatusCode::OK, "{link}");
             assert_eq!(file.headers()["x-content-type-options"], "nosniff");
             assert_strict(&file);
             let caching = file.headers()["cache-control"].to_str().unwrap();
             assert!(caching.contains("immutable"), "{link} is asked for by its version");
+            if link.contains(".js") {
+                let more = loads(&file.text().await.unwrap());
+                links.extend(more.into_iter().filter(|it| !links.contains(it)).collect::<Vec<_>>());
+            }
         }
+        let has = |end: &str| links.iter().any(|it| it.contains(end));
+        // The other packages of the page, and the pictures of its bar.
+        assert_eq!(
+            has("/chat.js?") && has("/chat.css?") && has("/me.png?"),
+            path == "/",
+            "{links:?}"
+        );
     }
 }
 
@@ -62,7 +81,9 @@ async fn a_file_is_kept_for_ever_only_under_its_own_version() {
         assert_eq!(answer.headers()["cache-control"], "no-cache", "{query}");
         assert_eq!(answer.headers()["content-type"], "text/javascript; charset=utf-8");
     }
-    for file in ["app.ts", "index.html", "..%2f..%2fCargo.toml", "%00"] {
+    let icon = server.get("/page/me.png").await;
+    assert_eq!(icon.headers()["content-type"], "image/png");
+    for file in ["app.ts", "index.html", "console.js", "..%2f..%2fCargo.toml", "%00"] {
         assert_problem(server.get(&format!("/page/{file}")).await, 404, "not_found").await;
     }
 }

@@ -16,6 +16,9 @@ const LONG_PRESS_MS = 350;
 /** Pixels that a finger may move during a tap. */
 const TREMBLE_PX = 10;
 
+/** The roles of what a keyboard presses. */
+export const ACTED: ReadonlySet<string> = new Set(['button', 'menuitem', 'link', 'checkbox', 'radio', 'option']);
+
 interface Touch {
   identifier: number;
   clientX: number;
@@ -92,7 +95,7 @@ export function listenToGestures(backend: Backend): void {
     const { target, key } = event;
     if (key !== 'Enter' && key !== ' ') return;
     if (!(target instanceof HTMLElement)) return;
-    const isButton = target.getAttribute('role') === 'button';
+    const isButton = ACTED.has(target.getAttribute('role') ?? '');
     if (!isButton && !(target as Hosting).__wxElement?._$eventTarget?.listeners?.longpress) return;
     event.preventDefault();
     if (isButton) target.click();

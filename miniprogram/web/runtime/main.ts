@@ -1,6 +1,7 @@
 // Runs a compiled mini program in a browser.
 
 import { loadFramework } from './framework';
+import { followFocus } from './held-focus';
 import type { Program } from './program';
 import { Router } from './router';
 import { isLikeWechat } from './like';
@@ -36,6 +37,8 @@ export function start(program: Program): void {
 
   const host = document.getElementById('mp');
   if (!host) throw new Error('the document has no #mp');
+  document.documentElement.lang = navigator.language;
+  followFocus(host);
   const framework = loadFramework(program);
   const router = new Router(program, host, framework.createRoot);
   let app: AppInstance = {};

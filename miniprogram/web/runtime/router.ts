@@ -1,6 +1,7 @@
 // The stack of pages, and navigation between them.
 
 import { closeLast } from './closers';
+import { say } from './language';
 import type { WindowConfig, Program } from './program';
 import { Screen, type PageInstance, type PageRoot } from './screen';
 import { TabBar } from './tab-bar';
@@ -176,7 +177,7 @@ export class Router {
     // A page that was opened by a link has no page below it: going back opens the first page.
     const isFirst = this.stack.length === 0 && path === this.program.app.pages[0];
     const leadsBack = !isTab && !isFirst;
-    return leadsBack ? { label: 'Back', press } : undefined;
+    return leadsBack ? { label: say('返回', 'Back'), press } : undefined;
   }
 
   private pop(): void {

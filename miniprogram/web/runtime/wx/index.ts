@@ -1,5 +1,6 @@
 // The part of `wx` that the mini program uses, in a browser.
 
+import { say } from '../language';
 import { isLikeWechat } from '../like';
 import type { Router } from '../router';
 import { theme } from '../theme';
@@ -94,7 +95,7 @@ export function createWx(router: Router) {
       await privacy.allow('剪切板', 'setClipboardData');
       await copy(data);
       // WeChat says it by itself.
-      void dialogs.showToast({ title: navigator.language.startsWith('zh') ? '内容已复制' : 'Copied' });
+      void dialogs.showToast({ title: say('内容已复制', 'Copied') });
       return {};
     }),
     makePhoneCall: answer('makePhoneCall', ({ phoneNumber }: { phoneNumber: string }) => {

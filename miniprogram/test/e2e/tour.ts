@@ -25,10 +25,17 @@ const PIXEL = Buffer.from(
   'base64',
 );
 
-async function upload(server: Server, of: Person, kind: string, name: string, data: Blob): Promise<string> {
+const FILES: Readonly<Record<string, () => Blob>> = {
+  image: () => new Blob([PIXEL]),
+  voice: () => wav(new Float32Array(32_000)),
+  file: () => new Blob(['words'.repeat(500)]),
+};
+
+/** Uploads something of this kind. Returns its id. */
+export async function upload(server: Server, of: Person, kind: 'image' | 'voice' | 'file', name: string): Promise<string> {
   const form = new FormData();
   form.append('kind', kind);
-  form.append('file', data, name);
+  form.append('file', FILES[kind]?.() ?? new Blob(), name);
   const headers = { authorization: `Bearer ${of.token}` };
   const answer = await fetch(`${server.url}/v1/media`, { method: 'POST', headers, body: form });
   if (!answer.ok) throw new Error(`the upload of ${name} answered ${answer.status}`);
@@ -68,12 +75,13 @@ async function fill(server: Server, of: (name: string) => string): Promise<void>
     [me, toFriend],
   ] as const) {
     await send(from, to, { content: '看 https://example.com/a ，打 13812345678，写 li@example.com' });
-    const image = await upload(server, from, 'image', 'a.png', new Blob([PIXEL]));
-    await send(from, to, { kind: 'image', body: { mediaId: image } });
-    const voice = await upload(server, from, 'voice', 'a.wav', wav(new Float32Array(32_000)));
-    await send(from, to, { kind: 'voice', body: { mediaId: voice } });
-    const file = await upload(server, from, 'file', '年度报告.txt', new Blob(['words'.repeat(500)]));
-    await send(from, to, { kind: 'file', body: { mediaId: file } });
+    for (const [kind, file] of [
+      ['image', 'a.png'],
+      ['voice', 'a.wav'],
+      ['file', '年度报告.txt'],
+    ] as const) {
+      await send(from, to, { kind, body: { mediaId: await upload(server, from, kind, file) } });
+    }
     const body = { title: '订单 2026-001', description: '两杯咖啡，下午三点取', path: 'pages/find/find' };
     await send(from, to, { kind: 'card', body });
   }

@@ -67,6 +67,13 @@ export function isLost(): boolean {
   return !activeElement || activeElement === document.body || activeElement.closest('[hidden]') !== null;
 }
 
+/** What can have the focus: in this place, or the last before it. */
+function nearest(home: Element, place: Element): HTMLElement | null {
+  const all = [...home.querySelectorAll<HTMLElement>(FOCUSABLE)];
+  const isBefore = (each: Element) => place.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING;
+  return all.find((each) => place.contains(each)) ?? all.filter(isBefore).at(-1) ?? all[0] ?? null;
+}
+
 /** The element with the focus, and what is around it in its page. */
 let around: Element[] = [];
 
@@ -79,9 +86,10 @@ export function followFocus(host: HTMLElement): void {
   new MutationObserver(() => {
     const [last] = around;
     if (!last || last.isConnected || !isLost()) return;
+    const place = around.find((each) => each.isConnected);
     const home = around.find((each) => each.isConnected && each.querySelector(FOCUSABLE));
     around = [];
     // A field that gets the focus would raise a phone's keyboard.
-    if (home && isByKey()) focus(home.querySelector<HTMLElement>(FIELDS) ?? home.querySelector(FOCUSABLE));
+    if (place && home && isByKey()) focus(home.querySelector<HTMLElement>(FIELDS) ?? nearest(home, place));
   }).observe(host, { childList: true, subtree: true });
 }

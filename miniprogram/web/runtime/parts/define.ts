@@ -56,6 +56,7 @@ export function definePart(
     ariaLabel: String,
     ariaHidden: Boolean,
     ariaDisabled: Boolean,
+    ariaChecked: Boolean,
     ...properties,
   };
   const followers = new WeakMap<object, Followers>();
@@ -79,9 +80,13 @@ export function definePart(
           ariaRole: (value: string) => {
             attribute(element, 'role')(value);
             if (ACTED.has(value)) element.tabIndex = 0;
+            if (value === 'checkbox') element.setAttribute('aria-checked', String(part.data.ariaChecked));
             if (value === 'menu' || value === 'dialog') releases.set(this, holdFocus(element));
           },
           ariaLabel: attribute(element, 'aria-label'),
+          ariaChecked: (value: boolean) => {
+            element.setAttribute('aria-checked', String(value));
+          },
           ariaDisabled: (value: boolean) => {
             attribute(element, 'aria-disabled')(value ? 'true' : '');
           },

@@ -138,8 +138,13 @@ function followers(element: HTMLElement, native: Native, grow: () => void): Foll
       native.inputMode = value === 'number' ? 'numeric' : 'text';
     },
     focus: (value: boolean) => {
-      if (value) native.focus();
-      else native.blur();
+      if (!value) native.blur();
+      else if (native.isConnected) native.focus();
+      // The page is not on the screen yet.
+      else
+        queueMicrotask(() => {
+          native.focus();
+        });
     },
     confirmType: (value: string) => {
       native.enterKeyHint = value === 'return' ? 'enter' : value;

@@ -1,6 +1,7 @@
 // The stack of pages, and navigation between them.
 
 import { closeLast } from './closers';
+import { tellUnread } from './notices';
 import { say } from './language';
 import type { WindowConfig, Program } from './program';
 import { Screen, type PageInstance, type PageRoot } from './screen';
@@ -126,15 +127,16 @@ export class Router {
 
   /** An empty text removes the badge. */
   setBadge(index: number, text: string): void {
+    // `99+` is as many as before.
+    if (parseInt(text) > (parseInt(this.badges.get(index) ?? '') || 0)) tellUnread(this.top.title, text);
     this.badges.set(index, text);
     this.tabBar?.setBadge(index, text);
     this.showTitle();
   }
 
-  /** In the browser's tab: the title, after the number of the first badge while the bar with it is on the screen. */
+  /** In the browser's tab: the title, after the number of the first badge. */
   private showTitle(): void {
-    const hasBar = this.tabBar?.has(this.top.path) ?? false;
-    const count = hasBar ? [...this.badges.values()].find((text) => text !== '') : '';
+    const count = [...this.badges.values()].find((text) => text !== '');
     document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
   }
 

@@ -328,7 +328,7 @@ export const en: Texts = {
 
   privacy: {
     title: 'Privacy',
-    before: 'Before your picture, name, album, camera, microphone, files or clipboard is used, read the',
+    before: 'Before your picture, name, album, camera, microphone, files or clipboard is used, read the ',
     guideline: 'privacy guideline',
     agree: 'Agree',
     refuse: 'Decline',

@@ -33,6 +33,9 @@ const LIKE_WECHAT = {
   })),
 };
 
+/** What the components have, besides functions. */
+const PARTS: ReadonlySet<string> = new Set(['input.bindnicknamereview']);
+
 export function createWx(router: Router) {
   const go = (name: string, open: (url: string) => boolean) =>
     answer(name, ({ url }: Target) => {
@@ -136,7 +139,7 @@ export function createWx(router: Router) {
       queueMicrotask(run);
     },
     /** The functions that exist here: a browser has no login by WeChat. */
-    canIUse: (name: string) => Object.hasOwn(wx, name.split('.')[0] ?? ''),
+    canIUse: (name: string) => PARTS.has(name) || Object.hasOwn(wx, name.split('.')[0] ?? ''),
   };
   return wx;
 }

@@ -13,6 +13,7 @@ import { client, show } from './imkit/current';
 import { platform } from './imkit/platform';
 import { offers } from './platform/offers';
 import { server } from './platform/server';
+import { followTotal } from './total';
 
 /** How the user signed in: the app can do it again without asking. */
 export type Login = { readonly kind: 'wechat' } | { readonly kind: 'demo'; readonly name: string };
@@ -99,19 +100,21 @@ function kept(): Kept | null {
 
 function begin(account: Kept): ImClient {
   client()?.stop();
+  // A browser does not stop a page that is hidden, as WeChat does.
+  const isBrowser = wx.getAccountInfoSync().miniProgram.appId === 'browser';
   const started = createClient({
     server: account.server,
     platform,
     session: account.session,
     login: () => logInAgain(account),
-    // A browser does not stop a page that is hidden, as WeChat does.
-    staysConnected: wx.getAccountInfoSync().miniProgram.appId === 'browser',
+    staysConnected: isBrowser,
   });
   started.subscribe(({ session, connection }: Changes) => {
     if (client() !== started) return;
     if (session) keep({ ...account, session });
     if (connection && started.connection.phase === 'stopped') leave(started.connection.reason);
   });
+  if (isBrowser) followTotal(started);
   show(started);
   started.start();
   return started;

@@ -3,6 +3,8 @@
 import { glassEasel } from 'glass-easel-miniprogram-adapter';
 
 import type { Backend } from './backend';
+import { isHeld, pressHeld } from './held-key';
+import { hostOf, type Hosting } from './hosts';
 
 const { Event } = glassEasel;
 
@@ -16,17 +18,15 @@ const LONG_PRESS_MS = 350;
 /** Pixels that a finger may move during a tap. */
 const TREMBLE_PX = 10;
 
+/** The roles of what a keyboard presses. */
+export const ACTED: ReadonlySet<string> = new Set(['button', 'menuitem', 'link', 'checkbox', 'radio', 'option']);
+
 interface Touch {
   identifier: number;
   clientX: number;
   clientY: number;
   pageX: number;
   pageY: number;
-}
-
-/** An element of the DOM, and the component behind it. */
-export interface Hosting extends Node {
-  __wxElement?: glassEasel.Element & { _$eventTarget?: { listeners?: Record<string, unknown> } };
 }
 
 export function touches(event: PointerEvent | MouseEvent): Touch[] {
@@ -38,13 +38,6 @@ export function touches(event: PointerEvent | MouseEvent): Touch[] {
 function fields(event: MouseEvent | TouchEvent): Record<string, unknown> {
   if ('touches' in event) return { touches: [...event.touches], changedTouches: [...event.changedTouches] };
   return 'clientX' in event ? { touches: touches(event), changedTouches: touches(event) } : {};
-}
-
-/** The component of an element. */
-export function hostOf(node: Hosting | null): Hosting['__wxElement'] {
-  let at = node;
-  while (at && !at.__wxElement) at = at.parentNode;
-  return at?.__wxElement;
 }
 
 let tapping = false;
@@ -72,6 +65,15 @@ function listensForPress(node: Hosting | null): boolean {
   return false;
 }
 
+/** Arrows go from one choice of a menu to the next. */
+function moveInMenu(from: HTMLElement, key: string): void {
+  const all = [...(from.closest('[role=menu]')?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? [])];
+  const at = all.indexOf(from);
+  if (at < 0) return;
+  const by = key === 'ArrowRight' || key === 'ArrowDown' ? 1 : -1;
+  all[(at + by + all.length) % all.length]?.focus();
+}
+
 export function listenToGestures(backend: Backend): void {
   let isLongPressed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -90,12 +92,15 @@ export function listenToGestures(backend: Backend): void {
   // Clicks without a pointer, from a keyboard or a screen reader.
   document.addEventListener('keydown', (event) => {
     const { target, key } = event;
+    if (key.startsWith('Arrow') && target instanceof HTMLElement) moveInMenu(target, key);
     if (key !== 'Enter' && key !== ' ') return;
     if (!(target instanceof HTMLElement)) return;
-    const isButton = target.getAttribute('role') === 'button';
+    const isButton = ACTED.has(target.getAttribute('role') ?? '');
     if (!isButton && !(target as Hosting).__wxElement?._$eventTarget?.listeners?.longpress) return;
     event.preventDefault();
-    if (isButton) target.click();
+    if (isButton && isHeld(target)) {
+      if (!event.repeat) pressHeld(target);
+    } else if (isButton) target.click();
     // What has only a long press is asked for its menu.
     else target.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
   });

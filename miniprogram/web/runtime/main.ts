@@ -1,6 +1,7 @@
 // Runs a compiled mini program in a browser.
 
 import { loadFramework } from './framework';
+import { followFocus } from './held-focus';
 import { Packages } from './packages';
 import type { Program } from './program';
 import { Router } from './router';
@@ -38,6 +39,8 @@ export function start(program: Program): void {
 
   const host = document.getElementById('mp');
   if (!host) throw new Error('the document has no #mp');
+  document.documentElement.lang = navigator.language;
+  followFocus(host);
   const packages = new Packages();
   const framework = loadFramework((path) => {
     void packages.await(path);

@@ -2,7 +2,8 @@
 
 import { glassEasel } from 'glass-easel-miniprogram-adapter';
 
-import { hostOf, touches, type Hosting } from './gestures';
+import { touches } from './gestures';
+import { hostOf, type Hosting } from './hosts';
 
 const { Event } = glassEasel;
 

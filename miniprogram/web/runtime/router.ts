@@ -1,6 +1,8 @@
 // The stack of pages, and navigation between them.
 
 import { closeLast } from './closers';
+import { tellUnread } from './notices';
+import { say } from './language';
 import type { Packages } from './packages';
 import type { WindowConfig, Program } from './program';
 import { Screen, type PageInstance, type PageRoot } from './screen';
@@ -160,16 +162,17 @@ export class Router {
 
   /** An empty text removes the badge. */
   setBadge(index: number, text: string): void {
+    // `99+` is as many as before.
+    if (parseInt(text) > (parseInt(this.badges.get(index) ?? '') || 0)) tellUnread(this.top.title, text);
     this.badges.set(index, text);
     this.tabBar?.setBadge(index, text);
     this.showTitle();
   }
 
-  /** In the browser's tab: the title, after the number of the first badge while the bar with it is on the screen. */
+  /** In the browser's tab: the title, after the number of the first badge. */
   private showTitle(): void {
     if (!this.shown) return;
-    const hasBar = this.tabBar?.has(this.top.path) ?? false;
-    const count = hasBar ? [...this.badges.values()].find((text) => text !== '') : '';
+    const count = [...this.badges.values()].find((text) => text !== '');
     document.title = count ? `(${count}) ${this.top.title}` : this.top.title;
   }
 
@@ -212,7 +215,7 @@ export class Router {
     // A page that was opened by a link has no page below it: going back opens the first page.
     const isFirst = this.stack.length === 0 && path === this.program.app.pages[0];
     const leadsBack = !isTab && !isFirst;
-    return leadsBack ? { label: 'Back', press } : undefined;
+    return leadsBack ? { label: say('返回', 'Back'), press } : undefined;
   }
 
   private pop(): void {

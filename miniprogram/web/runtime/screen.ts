@@ -2,6 +2,7 @@
 
 import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 
+import { isLost } from './held-focus';
 import type { WindowConfig } from './program';
 
 /** The methods of a page that the runner calls. */
@@ -35,6 +36,8 @@ export class Screen {
   readonly page: PageInstance;
   private readonly bar = document.createElement('header');
   private readonly heading = document.createElement('h1');
+  /** What had the focus when the page was left. */
+  private left: Element | null = null;
 
   constructor(
     readonly path: string,
@@ -49,6 +52,7 @@ export class Screen {
     this.element.className = 'mp-screen';
     this.bar.className = 'mp-nav';
     if (back) this.bar.append(backButton(back));
+    this.heading.tabIndex = -1;
     this.bar.append(this.heading);
     const body = document.createElement('div');
     body.className = 'mp-body';
@@ -96,10 +100,25 @@ export class Screen {
 
   show(): void {
     this.element.hidden = false;
+    this.takeFocus();
     this.enter();
   }
 
+  /** A keyboard, or a screen reader, goes on where it was, or begins with the title. */
+  private takeFocus(): void {
+    const { left, heading } = this;
+    this.left = null;
+    // Not within a page's own `setData`: the page may set the focus itself.
+    queueMicrotask(() => {
+      const isField = left?.matches('input, textarea');
+      const target = left?.isConnected && !isField ? left : heading;
+      if (isLost() && !this.element.hidden && target instanceof HTMLElement) target.focus({ preventScroll: true });
+    });
+  }
+
   hide(): void {
+    const { activeElement } = document;
+    this.left = this.element.contains(activeElement) ? activeElement : null;
     this.leave();
     this.element.hidden = true;
   }

@@ -29,6 +29,8 @@ export interface ChatRow {
   readonly quoted: string;
   /** Empty if it follows the one before closely. */
   readonly time: string;
+  /** The time for a screen reader. */
+  readonly at: string;
   readonly status: 'pending' | 'failed' | 'sent';
   /** It has been waiting for long already. */
   readonly isLate: boolean;
@@ -43,6 +45,7 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
   const isApart = !previous || item.time - previous.time > TIME_GAP_MS;
   const { key, mine, userId, userName, kind, status, recalled, replyTo, mentions } = item;
   const isLine = recalled || kind === 'system';
+  const at = longTime(item.time, now, say);
   const who = mine ? say.chat.you : userName;
   const quoted = replyTo && !isLine ? quotedText(replyTo, say) : '';
   return {
@@ -55,7 +58,8 @@ export function chatRow(items: readonly ChatItem[], index: number, now: number, 
     media: mediaRow(item),
     parts: isLine ? [] : partsOf(item.content, mentions !== null),
     quoted,
-    time: isApart ? longTime(item.time, now, say) : '',
+    time: isApart ? at : '',
+    at,
     status: status === 'sending' ? 'pending' : status === 'held' ? 'sent' : status,
     isLate: now - item.time > LATE_MS,
     note: note(item, say),
@@ -136,7 +140,7 @@ export function conversationRow(
     time: lastChat || unsent ? time : '',
     unread: muted ? '' : count,
     hasDot,
-    label: [name, ...signs, (hasFailed ? say.conversations.failed : '') + mark + preview, time].filter((part) => part !== '').join('，'),
+    label: [name, ...signs, (hasFailed ? say.conversations.failed : '') + mark + preview, time].filter((part) => part !== '').join(say.chat.comma),
   };
 }
 

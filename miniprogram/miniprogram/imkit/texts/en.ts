@@ -199,6 +199,9 @@ export const en: Texts = {
     storageFull: 'Not enough storage',
     empty: 'Say hello',
     you: 'You',
+    log: 'Messages',
+    colon: ': ',
+    comma: ', ',
     hasRecalled: ' recalled a message',
     isRecalled: 'Recalled',
     held: 'Waiting for review',
@@ -325,7 +328,7 @@ export const en: Texts = {
 
   privacy: {
     title: 'Privacy',
-    before: 'Before your picture, name, album, camera, microphone, files or clipboard is used, read the',
+    before: 'Before your picture, name, album, camera, microphone, files or clipboard is used, read the ',
     guideline: 'privacy guideline',
     agree: 'Agree',
     refuse: 'Decline',

@@ -3,8 +3,8 @@
 import { enter } from '../../account';
 import type { ConversationKey } from '../../imkit/core/index';
 import { client } from '../../imkit/current';
-import { badge } from '../../imkit/lists/rows';
 import { texts } from '../../imkit/texts/index';
+import { showTotal } from '../../total';
 
 const say = texts();
 
@@ -27,9 +27,7 @@ Page({
   },
 
   onTotal({ detail }: WechatMiniprogram.CustomEvent<{ total: number }>) {
-    const text = badge(detail.total);
-    if (text) void wx.setTabBarBadge({ index: 0, text });
-    else void wx.removeTabBarBadge({ index: 0 });
+    showTotal(detail.total);
   },
 
   onOpen({ detail }: WechatMiniprogram.CustomEvent<{ conversation: ConversationKey }>) {

@@ -2,6 +2,7 @@
 
 import type { glassEasel } from 'glass-easel-miniprogram-adapter';
 
+import { ACTED } from '../gestures';
 import { holdFocus } from '../held-focus';
 
 type Space = glassEasel.ComponentSpace;
@@ -54,6 +55,8 @@ export function definePart(
     ariaRole: String,
     ariaLabel: String,
     ariaHidden: Boolean,
+    ariaDisabled: Boolean,
+    ariaChecked: Boolean,
     ...properties,
   };
   const followers = new WeakMap<object, Followers>();
@@ -76,10 +79,17 @@ export function definePart(
           hidden: attribute(element, 'wx-hidden'),
           ariaRole: (value: string) => {
             attribute(element, 'role')(value);
-            if (value === 'button') element.tabIndex = 0;
+            if (ACTED.has(value)) element.tabIndex = 0;
+            if (value === 'checkbox') element.setAttribute('aria-checked', String(part.data.ariaChecked));
             if (value === 'menu' || value === 'dialog') releases.set(this, holdFocus(element));
           },
           ariaLabel: attribute(element, 'aria-label'),
+          ariaChecked: (value: boolean) => {
+            element.setAttribute('aria-checked', String(value));
+          },
+          ariaDisabled: (value: boolean) => {
+            attribute(element, 'aria-disabled')(value ? 'true' : '');
+          },
           ariaHidden: (value: boolean) => {
             attribute(element, 'aria-hidden')(value ? 'true' : '');
           },

@@ -28,6 +28,9 @@ export const textareaProperties: Record<string, Property> = {
   disableDefaultPadding: Boolean,
 };
 
+/** A nickname with this is unfit, for tests: WeChat's own list is not known. */
+const UNFIT = '违规';
+
 type Native = HTMLInputElement | HTMLTextAreaElement;
 
 /** A component around HTML's own field. */
@@ -54,6 +57,7 @@ export function field(tag: 'input' | 'textarea'): Setup {
     native.addEventListener('blur', () => {
       document.removeEventListener('mousedown', hold, true);
       blur(emit, native.value, native.selectionStart);
+      if (part.data.type === 'nickname') review(native, emit);
     });
     native.addEventListener('keydown', (event) => {
       const key = event as KeyboardEvent;
@@ -66,6 +70,15 @@ export function field(tag: 'input' | 'textarea'): Setup {
     });
     return followers(element, native, grow);
   };
+}
+
+/** WeChat looks at a nickname after the field has lost the focus, and empties the field if the name is unfit. */
+function review(native: Native, emit: (name: string, detail: unknown) => void): void {
+  const pass = !native.value.includes(UNFIT);
+  setTimeout(() => {
+    if (!pass) native.value = '';
+    emit('nicknamereview', { pass, timeout: false });
+  }, 0);
 }
 
 /** Calls `changed` after each change, and once for a word that an input method composes. */
@@ -140,8 +153,13 @@ function followers(element: HTMLElement, native: Native, grow: () => void): Foll
       if (native instanceof HTMLInputElement) native.type = value ? 'password' : 'text';
     },
     focus: (value: boolean) => {
-      if (value) native.focus();
-      else native.blur();
+      if (!value) native.blur();
+      else if (native.isConnected) native.focus();
+      // The page is not on the screen yet.
+      else
+        queueMicrotask(() => {
+          native.focus();
+        });
     },
     confirmType: (value: string) => {
       native.enterKeyHint = value === 'return' ? 'enter' : value;

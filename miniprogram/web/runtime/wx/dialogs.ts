@@ -1,6 +1,8 @@
 // Toasts, menus and questions over the page.
 
 import { addCloser, removeCloser } from '../closers';
+import { holdFocus } from '../held-focus';
+import { say } from '../language';
 import { answer } from './callbacks';
 
 function element(className: string, parent: Element, text = ''): HTMLElement {
@@ -18,15 +20,17 @@ function button(parent: Element, text: string, press: () => void): HTMLButtonEle
   return parent.appendChild(made);
 }
 
-/** A dialog over the page, until it is answered. */
+/** A dialog over the page, until it is answered. A screen reader says the label. */
 export function overlay<Result>(
   className: string,
+  label: string,
   build: (box: HTMLElement, resolve: (result: Result) => void, cancel: () => void) => void,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     const mask = element('mp-mask', document.body);
     const end = () => {
       removeCloser(cancel);
+      release();
       mask.remove();
     };
     const cancel = () => {
@@ -43,13 +47,15 @@ export function overlay<Result>(
     });
     const box = element(className, mask);
     box.role = 'dialog';
+    box.ariaModal = 'true';
+    box.ariaLabel = label;
+    const release = holdFocus(box);
     const done = (result: Result) => {
       end();
       resolve(result);
     };
     build(box, done, cancel);
     addCloser(cancel);
-    box.querySelector('button')?.focus({ preventScroll: true });
   });
 }
 
@@ -83,18 +89,17 @@ export function createDialogs(host: HTMLElement) {
     }),
     hideLoading: answer('hideLoading', hideToast),
     showActionSheet: answer('showActionSheet', ({ itemList }: Sheet) =>
-      overlay<{ tapIndex: number }>('mp-sheet', (box, resolve, cancel) => {
+      overlay<{ tapIndex: number }>('mp-sheet', say('选择操作', 'Choose'), (box, resolve, cancel) => {
         itemList.forEach((text, tapIndex) => {
           button(box, text, () => {
             resolve({ tapIndex });
           });
         });
-        const text = navigator.language.startsWith('zh') ? '取消' : 'Cancel';
-        button(box, text, cancel).className = 'mp-cancel';
+        button(box, say('取消', 'Cancel'), cancel).className = 'mp-cancel';
       }),
     ),
     showModal: answer('showModal', (options: Modal) =>
-      overlay('mp-modal', modal(options)).catch(() => CANCELLED),
+      overlay('mp-modal', options.title || options.content || say('提示', 'Question'), modal(options)).catch(() => CANCELLED),
     ),
   };
 }
@@ -126,6 +131,7 @@ export function modal(options: Modal) {
       input = box.appendChild(document.createElement('input'));
       input.value = options.content ?? '';
       input.placeholder = options.placeholderText ?? '';
+      input.ariaLabel = options.title || options.placeholderText || say('内容', 'Text');
     } else if (options.content) element('mp-modal-text', box, options.content);
     const confirm = () => {
       resolve({ confirm: true, cancel: false, content: input?.value ?? '' });

@@ -1,5 +1,6 @@
 // The part of `wx` that the mini program uses, in a browser.
 
+import { say } from '../language';
 import { isLikeWechat } from '../like';
 import type { Router } from '../router';
 import { theme } from '../theme';
@@ -31,6 +32,9 @@ const LIKE_WECHAT = {
 
 /** A phone that changes its language starts the app anew: the texts of another one may not be here. */
 const language = navigator.language.replace('-', '_');
+
+/** What the components have, besides functions. */
+const PARTS: ReadonlySet<string> = new Set(['input.bindnicknamereview']);
 
 export function createWx(router: Router) {
   const go = (name: string, open: (url: string) => boolean) =>
@@ -83,7 +87,7 @@ export function createWx(router: Router) {
       await privacy.allow('剪切板', 'setClipboardData');
       await copy(data);
       // WeChat says it by itself.
-      void dialogs.showToast({ title: navigator.language.startsWith('zh') ? '内容已复制' : 'Copied' });
+      void dialogs.showToast({ title: say('内容已复制', 'Copied') });
       return {};
     }),
     makePhoneCall: answer('makePhoneCall', ({ phoneNumber }: { phoneNumber: string }) => {
@@ -123,7 +127,7 @@ export function createWx(router: Router) {
       queueMicrotask(run);
     },
     /** The functions that exist here: a browser has no login by WeChat. */
-    canIUse: (name: string) => Object.hasOwn(wx, name.split('.')[0] ?? ''),
+    canIUse: (name: string) => PARTS.has(name) || Object.hasOwn(wx, name.split('.')[0] ?? ''),
   };
   return wx;
 }

@@ -1,6 +1,7 @@
 // wx.previewMedia: pictures over the whole page.
 
 import { answer } from './callbacks';
+import { say } from '../language';
 import { overlay } from './dialogs';
 import { download, nameOf, urlOf } from './files';
 
@@ -11,8 +12,6 @@ interface Preview {
 
 /** Pixels that a finger moves to turn to the next picture. */
 const SWIPE_PX = 50;
-
-const isChinese = () => navigator.language.startsWith('zh');
 
 function button(parent: Element, name: string, label: string, press: () => void): HTMLButtonElement {
   const made = document.createElement('button');
@@ -26,8 +25,7 @@ function button(parent: Element, name: string, label: string, press: () => void)
 export const previewMedia = answer('previewMedia', ({ sources, current = 0 }: Preview) => {
   if (sources.length === 0) throw new Error('sources are empty');
   let at = Math.min(Math.max(current, 0), sources.length - 1);
-  const shown = overlay<object>('mp-preview', (box, _, cancel) => {
-    box.ariaLabel = isChinese() ? '图片' : 'Picture';
+  const shown = overlay<object>('mp-preview', say('图片', 'Picture'), (box, _, cancel) => {
     const image = box.appendChild(document.createElement('img'));
     image.alt = '';
     image.draggable = false;
@@ -55,14 +53,14 @@ export const previewMedia = answer('previewMedia', ({ sources, current = 0 }: Pr
       at = to;
       show();
     };
-    const close = button(box, 'mp-preview-close', isChinese() ? '关闭' : 'Close', cancel);
-    const previous = button(box, 'mp-preview-previous', isChinese() ? '上一张' : 'Previous', () => {
+    const close = button(box, 'mp-preview-close', say('关闭', 'Close'), cancel);
+    const previous = button(box, 'mp-preview-previous', say('上一张', 'Previous'), () => {
       turn(-1);
     });
-    const next = button(box, 'mp-preview-next', isChinese() ? '下一张' : 'Next', () => {
+    const next = button(box, 'mp-preview-next', say('下一张', 'Next'), () => {
       turn(1);
     });
-    button(box, 'mp-preview-save', isChinese() ? '保存图片' : 'Save', () => {
+    button(box, 'mp-preview-save', say('保存图片', 'Save'), () => {
       if (url) download(url, `${nameOf(sources[at]?.url ?? '') || 'picture'}.jpg`);
     });
     box.tabIndex = -1;

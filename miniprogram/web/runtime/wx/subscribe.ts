@@ -2,6 +2,7 @@
 
 import { isTapping } from '../gestures';
 import { answer, Refusal, type Options } from './callbacks';
+import { say } from '../language';
 import { overlay } from './dialogs';
 
 type Answer = 'accept' | 'reject';
@@ -37,28 +38,28 @@ export function subscriptionsSetting(): object {
 }
 
 function ask(ids: string[]): Promise<Record<string, Answer>> {
-  return overlay<Record<string, Answer>>('mp-modal mp-subscribe', (box, resolve) => {
-    const isChinese = navigator.language.startsWith('zh');
+  const title = say('申请发送一次以下消息', 'Wants to send this message once');
+  return overlay<Record<string, Answer>>('mp-modal mp-subscribe', title, (box, resolve) => {
     const add = <K extends keyof HTMLElementTagNameMap>(tag: K, className: string, text = '') => {
       const made = document.createElement(tag);
       made.className = className;
       made.textContent = text;
       return box.appendChild(made);
     };
-    add('div', 'mp-modal-title', isChinese ? '申请发送一次以下消息' : 'Wants to send this message once');
+    add('div', 'mp-modal-title', title);
     for (const id of ids) add('div', 'mp-modal-text', id);
     const label = add('label', 'mp-modal-text');
     const always = document.createElement('input');
     always.type = 'checkbox';
-    label.append(always, isChinese ? '总是保持以上选择，不再询问' : 'Keep these choices');
+    label.append(always, say('总是保持以上选择，不再询问', 'Keep these choices'));
     const choose = (value: Answer) => () => {
       if (always.checked) for (const id of ids) kept[id] = value;
       resolve(Object.fromEntries(ids.map((id) => [id, value])));
     };
     const buttons = add('div', 'mp-modal-buttons');
     for (const [value, text] of [
-      ['reject', isChinese ? '取消' : 'Cancel'],
-      ['accept', isChinese ? '允许' : 'Allow'],
+      ['reject', say('取消', 'Cancel')],
+      ['accept', say('允许', 'Allow')],
     ] as const) {
       const button = buttons.appendChild(document.createElement('button'));
       button.type = 'button';

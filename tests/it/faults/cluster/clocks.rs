@@ -62,7 +62,7 @@ async fn off_by_of_postgres(database: &str) -> i64 {
 /// By how many hours the clock of a replica is off, as it dates the last line of its log.
 fn off_by(server: &Server) -> i64 {
     let log = server.log();
-    let dates = log.lines().rev().filter_map(|line| line.split_whitespace().next());
+    let mut dates = log.lines().rev().filter_map(|line| line.split_whitespace().next());
     let last = dates.find_map(|date| OffsetDateTime::parse(date, &Rfc3339).ok());
     hours_off(last.expect("a chat is a line").unix_timestamp())
 }

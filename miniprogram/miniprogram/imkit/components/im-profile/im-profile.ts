@@ -67,7 +67,7 @@ Component({
 
     onLook() {
       const { avatarUrl } = this.data;
-      if (avatarUrl && wx.canIUse('previewImage')) void wx.previewImage({ urls: [avatarUrl] });
+      if (avatarUrl) void wx.previewMedia({ sources: [{ url: avatarUrl }] });
     },
 
     onWrite() {

@@ -7,7 +7,14 @@ import { sayError, texts } from '../../texts/index';
 const MAX_NAME = 32;
 
 Component({
-  data: { say: texts().me, userId: 0, name: '', avatarUrl: '' },
+  data: {
+    say: texts().me,
+    userId: 0,
+    name: '',
+    avatarUrl: '',
+    /** The name that WeChat is looking at; null if it is not. */
+    reviewed: null as string | null,
+  },
 
   lifetimes: {
     attached() {
@@ -33,12 +40,38 @@ Component({
       if (me) this.setData({ userId: me.id, name: me.name, avatarUrl: me.avatarUrl ?? '' });
     },
 
-    async onName({ detail }: WechatMiniprogram.CustomEvent<{ value: string }>) {
+    /** A field for nicknames does not open the privacy gate by itself, as other parts do. */
+    onNameFocus() {
+      // Whoever refuses types the name.
+      if (wx.canIUse('requirePrivacyAuthorize')) wx.requirePrivacyAuthorize({ fail: () => undefined });
+    },
+
+    /** WeChat looks at the name after that, and empties the field if the name is unfit. */
+    onName({ detail }: WechatMiniprogram.CustomEvent<{ value: string }>) {
+      if (wx.canIUse('input.bindnicknamereview')) this.data.reviewed = detail.value;
+      else void this.save(detail.value);
+    },
+
+    onReview({ detail }: WechatMiniprogram.CustomEvent<{ pass: boolean; timeout: boolean }>) {
+      const { reviewed } = this.data;
+      this.data.reviewed = null;
+      if (reviewed === null) return;
+      // The service has a check of its own for what WeChat had no time for.
+      if (detail.pass || detail.timeout) {
+        void this.save(reviewed);
+        return;
+      }
+      say(this.data.say.unfitName);
+      this.setData({ name: reviewed });
+      this.show();
+    },
+
+    async save(value: string) {
       const current = client();
-      const name = detail.value.trim();
+      const name = value.trim();
       if (!current || name === current.me.name) return;
       // WeChat draws the old name again only if the page has had another one.
-      this.setData({ name: detail.value });
+      this.setData({ name: value });
       if (name === '' || Array.from(name).length > MAX_NAME) {
         say(this.data.say.badName);
         this.show();

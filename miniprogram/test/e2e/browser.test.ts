@@ -76,7 +76,7 @@ test('words of an input method leave the caret, and a tap on 发送 leaves the f
     await input.send('Input.insertText', { text: word });
     const { at, end, hidden } = await field.evaluate((element) => {
       const { selectionStart, value, parentElement } = element as HTMLTextAreaElement;
-      const box = parentElement as HTMLElement;
+      const box = parentElement ?? element;
       return { at: selectionStart, end: value.length, hidden: box.scrollHeight - box.clientHeight - box.scrollTop };
     });
     assert.equal(at, end);

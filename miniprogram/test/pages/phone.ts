@@ -93,15 +93,16 @@ export const EMPTY: Routes = {
 };
 
 /** Has the scripts that the page asks for run, as a browser would. */
-function serve({ HTMLHeadElement, Event, eval: run }: JSDOM['window']): void {
-  const { append } = HTMLHeadElement.prototype;
-  HTMLHeadElement.prototype.append = function (...added) {
-    append.apply(this, added);
+function serve(window: JSDOM['window']): void {
+  const { prototype } = window.HTMLHeadElement;
+  const append: unknown = Reflect.get(prototype, 'append');
+  prototype.append = function (...added) {
+    Reflect.apply(append as () => void, this, added);
     for (const element of added) {
       if (typeof element === 'string') continue;
       const { src } = element as HTMLScriptElement;
-      if (src) run(dist(path.basename(new URL(src).pathname)));
-      (element as Element).dispatchEvent(new Event('load'));
+      if (src) window.eval(dist(path.basename(new URL(src).pathname)));
+      (element as Element).dispatchEvent(new window.Event('load'));
     }
   };
 }

@@ -55,12 +55,12 @@ test('what was taken back is written again, whether the answer or the event come
   const now = new Date().toISOString();
   const mine = (id: number, content: string) => ({ ...chat(id, ME, content), createTime: now });
   const chats = [mine(7, '说错了'), mine(8, '又错了')];
-  let answered: (() => void) | undefined;
+  const answered: (() => void)[] = [];
   const opened = phone(t, {
     ...talk(chats),
     'POST /v1/chats/7/recall': () => ({}),
     'POST /v1/chats/8/recall': () => {
-      answered?.();
+      for (const tell of answered) tell();
       return {};
     },
   });
@@ -82,9 +82,9 @@ test('what was taken back is written again, whether the answer or the event come
   assert.equal(opened.all('.again').length, 0);
   tell(0);
   await lines(1);
-  answered = () => {
+  answered.push(() => {
     tell(1);
-  };
+  });
   await recall('又错了');
   await lines(2);
 });

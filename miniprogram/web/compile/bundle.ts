@@ -114,10 +114,10 @@ async function join(files: string[], texts: ReadonlyMap<string, string>): Promis
   const names = files.map((file, at) => `export * as m${at} from './${path.basename(file)}'`);
   const own: Plugin = {
     name: 'joined',
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^\.\.?\// }, (given) => ({ path: path.join('out', path.basename(given.path)), namespace: 'joined' }));
-      onResolve({ filter: /^\w+$/ }, (given) => ({ path: given.path, external: true }));
-      onLoad({ filter: /.*/, namespace: 'joined' }, (given) => ({ contents: texts.get(given.path) ?? '', loader: 'js' }));
+    setup(build) {
+      build.onResolve({ filter: /^\.\.?\// }, (given) => ({ path: path.join('out', path.basename(given.path)), namespace: 'joined' }));
+      build.onResolve({ filter: /^\w+$/ }, (given) => ({ path: given.path, external: true }));
+      build.onLoad({ filter: /.*/, namespace: 'joined' }, (given) => ({ contents: texts.get(given.path) ?? '', loader: 'js' }));
     },
   };
   const { outputFiles } = await build({
@@ -157,9 +157,9 @@ function object(entries: (readonly [string, string])[]): Modules {
 function entries(sources: Record<string, string>, resolveDir: string): Plugin {
   return {
     name: 'entries',
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^entry:/ }, (given) => ({ path: given.path.slice('entry:'.length), namespace: 'entry' }));
-      onLoad({ filter: /.*/, namespace: 'entry' }, (given) => ({
+    setup(build) {
+      build.onResolve({ filter: /^entry:/ }, (given) => ({ path: given.path.slice('entry:'.length), namespace: 'entry' }));
+      build.onLoad({ filter: /.*/, namespace: 'entry' }, (given) => ({
         contents: sources[given.path] ?? '',
         resolveDir,
         loader: 'ts',
@@ -171,8 +171,8 @@ function entries(sources: Record<string, string>, resolveDir: string): Plugin {
 function leaveOut(apart: Record<string, string>): Plugin {
   return {
     name: 'apart',
-    setup({ onResolve }) {
-      onResolve({ filter: /^\.\.?\// }, (given) => {
+    setup(build) {
+      build.onResolve({ filter: /^\.\.?\// }, (given) => {
         const file = `${path.join(given.resolveDir, given.path)}.ts`;
         const found = Object.entries(apart).find(([, each]) => each === file);
         return found && { path: found[0], external: true };

@@ -20,14 +20,14 @@ export const PRIVATE = /^_\$/;
 
 export const framework: Plugin = {
   name: 'framework',
-  setup({ onResolve, onLoad, resolve }) {
-    onResolve({ filter: /^glass-easel(-miniprogram-adapter)?$/ }, async (given) => {
+  setup(build) {
+    build.onResolve({ filter: /^glass-easel(-miniprogram-adapter)?$/ }, async (given) => {
       if (given.pluginData === 'found') return undefined;
       const { kind, resolveDir } = given;
-      const found = await resolve(given.path, { kind, resolveDir, pluginData: 'found' });
+      const found = await build.resolve(given.path, { kind, resolveDir, pluginData: 'found' });
       return { path: path.join(path.dirname(found.path), '../src/index.ts') };
     });
-    onLoad({ filter: /\/glass-easel(-miniprogram-adapter)?\/src\/.*\.ts$/ }, ({ path: file }) => {
+    build.onLoad({ filter: /\/glass-easel(-miniprogram-adapter)?\/src\/.*\.ts$/ }, ({ path: file }) => {
       const source = fs
         .readFileSync(file, 'utf8')
         .replace(/\b(?:BM|ENV)\.[A-Z]+\b/g, (name) => CONSTANTS[name] ?? name)

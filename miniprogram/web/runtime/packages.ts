@@ -2,6 +2,7 @@
 
 import type { Define, Framework } from './framework';
 import type { Package, PartConfig } from './program';
+import type * as second from './second';
 import { wait } from './waiting';
 
 /** The package with what the runner needs for all pages but the first. */
@@ -19,7 +20,7 @@ const PAUSE_MS = 1000;
 
 const { mp } = window;
 
-type Second = typeof import('./second');
+type Second = typeof second;
 
 /** Defines what the second half of the runner has; set once. */
 let define: ((parts: Define) => void) | undefined;

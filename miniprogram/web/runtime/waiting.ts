@@ -52,8 +52,8 @@ function masked(loading: Promise<unknown>): Promise<unknown> {
 /** Whether to try again. The return of the network answers that. */
 async function ask(): Promise<boolean> {
   const over = new AbortController();
-  const question = overlay<{ confirm: boolean }>('mp-modal', (box, resolve) => {
-    const content = window.mp.isStale ? say.stale : say.failed;
+  const content = window.mp.isStale ? say.stale : say.failed;
+  const question = overlay<{ confirm: boolean }>('mp-modal', content, (box, resolve) => {
     const confirmText = window.mp.isStale ? say.reload : say.retry;
     modal({ content, confirmText, cancelText: say.cancel })(box, resolve);
     const again = () => {

@@ -99,9 +99,14 @@ export function createDialogs(host: HTMLElement) {
       }),
     ),
     showModal: answer('showModal', (options: Modal) =>
-      overlay('mp-modal', options.title || options.content || say('提示', 'Question'), modal(options)).catch(() => CANCELLED),
+      overlay('mp-modal', firstOf(options.title, options.content) ?? say('提示', 'Question'), modal(options)).catch(() => CANCELLED),
     ),
   };
+}
+
+/** The first of these that says something. */
+function firstOf(...texts: (string | undefined)[]): string | undefined {
+  return texts.find((text) => text !== undefined && text !== '');
 }
 
 interface Modal {
@@ -131,7 +136,7 @@ export function modal(options: Modal) {
       input = box.appendChild(document.createElement('input'));
       input.value = options.content ?? '';
       input.placeholder = options.placeholderText ?? '';
-      input.ariaLabel = options.title || options.placeholderText || say('内容', 'Text');
+      input.ariaLabel = firstOf(options.title, options.placeholderText) ?? say('内容', 'Text');
     } else if (options.content) element('mp-modal-text', box, options.content);
     const confirm = () => {
       resolve({ confirm: true, cancel: false, content: input?.value ?? '' });

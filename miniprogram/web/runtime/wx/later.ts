@@ -33,9 +33,11 @@ type Call = (given: object) => Promise<object>;
 export function standIns(): Later {
   const wx = () => window.wx as Record<string, Call>;
   const waiting = ASYNC.map((name) => {
-    const call = async ({ success: _1, fail: _2, complete: _3, ...given }: Record<string, unknown>) => {
+    const call = async (given: Record<string, unknown>) => {
       await secondHalf();
-      return (await wx()[name]?.(given)) ?? {};
+      // This one's own answer is what the page hears.
+      const own = { success: undefined, fail: undefined, complete: undefined };
+      return (await wx()[name]?.({ ...given, ...own })) ?? {};
     };
     return [name, answer(name, call)] as const;
   });

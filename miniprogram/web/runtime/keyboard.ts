@@ -29,6 +29,8 @@ function move(emit: Emit, height: number): void {
 export function focus(emit: Emit, value: string): void {
   focused = emit;
   queueMicrotask(() => {
+    // It has lost it already: a page that follows both events would go back and forth for ever.
+    if (focused !== emit) return;
     emit('focus', { value, height: KEYBOARD_PX });
     move(emit, KEYBOARD_PX);
   });
@@ -37,6 +39,7 @@ export function focus(emit: Emit, value: string): void {
 export function blur(emit: Emit, value: string, cursor: number | null): void {
   if (focused === emit) focused = undefined;
   queueMicrotask(() => {
+    if (focused === emit) return;
     emit('blur', { value, cursor });
     // From one field to the next the keyboard stays.
     if (!focused) move(emit, 0);

@@ -4,7 +4,7 @@
 use std::{
     env, fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use brotli::{CompressorWriter, enc::BrotliEncoderParams};
@@ -33,10 +33,16 @@ fn main() -> io::Result<()> {
         )
         .write_all(&file)?;
         GzEncoder::new(fs::File::create(&gzip)?, Compression::best()).write_all(&file)?;
+        let (plain, brotli, gzip) = (included(&path)?, included(&brotli)?, included(&gzip)?);
         rows.push(format!(
-            "({name:?}, Built {{ plain: include_bytes!({path:?}), \
-            brotli: include_bytes!({brotli:?}), gzip: include_bytes!({gzip:?}) }})"
+            "({name:?}, Built {{ plain: {plain}, brotli: {brotli}, gzip: {gzip} }})"
         ));
     }
     fs::write(out.join("dist.rs"), format!("&[{}]", rows.join(",\n")))
+}
+
+/// The expression for the bytes of a file.
+fn included(path: &Path) -> io::Result<String> {
+    let path = path.to_str().ok_or(io::ErrorKind::InvalidData)?;
+    Ok(format!("include_bytes!({path:?})"))
 }

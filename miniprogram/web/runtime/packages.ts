@@ -63,6 +63,8 @@ export class Packages {
   async await(path: string): Promise<void> {
     if (this.awaited.has(path)) return;
     this.awaited.add(path);
+    // Who asks is still making the placeholder.
+    await Promise.resolve();
     while (!this.has(path)) {
       await this.bring([path]).catch(() => back(AGAIN_MS));
     }

@@ -46,6 +46,8 @@ test('a hidden tab counts what is unread in its title, and says so once that is 
   await zhang.send('在吗');
   await li.openChat('张三');
   await li.sees('在吗');
+  const isRead = () => eventually('all is read', async () => (await li.page.title()) === '张三');
+  await isRead();
   await pretendNotices(li, 'default');
   await setHidden(li, true);
   await other.send(me.id, '出来一下');
@@ -54,6 +56,7 @@ test('a hidden tab counts what is unread in its title, and says so once that is 
   await setHidden(li, false);
   await li.field.click();
   assert.equal(await asked(li), 1);
+  await isRead();
   await setHidden(li, true);
   await other.send(me.id, '秘密');
   await eventually('there is a notice', async () => (await notices(li)).length === 1);

@@ -18,14 +18,19 @@ const names = (of: Phone) => of.screen.locator('.row .name').allTextContents();
 const yes = (of: Phone) => of.page.locator('.mp-modal .mp-confirm').click();
 
 /** 吴九's list with three people in it, 王五 on top. */
-async function three(): Promise<{ li: Phone; id: number; send: (name: string, text: string) => Promise<number> }> {
+async function three() {
   const li = await phone({ touch: true });
   await li.signIn('吴九');
-  const { id } = await server.person('吴九');
+  const { id, token } = await server.person('吴九');
   const send = async (name: string, text: string) => (await server.person(name)).send(id, text);
   for (const name of ['赵六', '张三', '王五']) await send(name, `我是${name}`);
   await li.row('我是王五').waitFor();
-  return { li, id, send };
+  /** How many chats of somebody are unread, as the service counts. */
+  const unread = async (name: string) => {
+    const list = (await server.get('/v1/conversations', token)) as { conversations: { peer: { name: string }; unread: number }[] };
+    return list.conversations.find(({ peer }) => peer.name === name)?.unread;
+  };
+  return { li, id, send, unread };
 }
 
 /** Swipes a row to the left. */
@@ -47,7 +52,7 @@ async function swipe(of: Phone, name: string): Promise<void> {
 }
 
 test('pinned, muted, marked as unread, hidden and deleted', async () => {
-  const { li, send } = await three();
+  const { li, send, unread } = await three();
   await li.page.locator('.mp-tabs b', { hasText: '3' }).waitFor();
 
   await choose(li, '赵六', '置顶该聊天');
@@ -66,6 +71,7 @@ test('pinned, muted, marked as unread, hidden and deleted', async () => {
   await choose(li, '王五', '标为已读');
   await li.row('王五').locator('.badge').waitFor({ state: 'detached' });
   await li.page.locator('.mp-tabs b', { hasText: '1' }).waitFor();
+  await eventually('the service knows it, too', async () => (await unread('王五')) === 0);
   await choose(li, '王五', '标为未读');
   await li.row('王五').locator('.small').waitFor();
   await li.shoot('list');

@@ -89,6 +89,12 @@ export class Server {
     return new Person(this, token, user.id);
   }
 
+  async get(route: string, token: string): Promise<unknown> {
+    const answer = await fetch(this.url + route, { headers: { authorization: `Bearer ${token}` } });
+    if (!answer.ok) throw new Error(`${route} answered ${answer.status}: ${await answer.text()}`);
+    return answer.json();
+  }
+
   async post(route: string, body: object, token?: string): Promise<unknown> {
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const ask = () =>

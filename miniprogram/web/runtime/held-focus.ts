@@ -41,7 +41,7 @@ function focus(element: HTMLElement | null): void {
 
 /** Call it for an element with the role `menu` or `dialog` as it opens. The result gives the focus back. */
 export function holdFocus(element: HTMLElement): Release {
-  const before = document.activeElement;
+  const [before, aroundBefore] = [document.activeElement, around];
   // At a menu, whoever writes goes on writing, and keeps the keyboard.
   if (element.getAttribute('role') === 'menu' && isField(before)) return () => undefined;
   let behind: HTMLElement[] = [];
@@ -57,7 +57,13 @@ export function holdFocus(element: HTMLElement): Release {
     isOpen = false;
     for (const each of behind) change(each, -1);
     const hasMoved = !isLost() && !element.contains(document.activeElement);
-    if (before instanceof HTMLElement && before.isConnected && !hasMoved) focus(before);
+    if (hasMoved || !(before instanceof HTMLElement)) return;
+    if (before.isConnected) {
+      focus(before);
+    } else {
+      around = aroundBefore;
+      recover();
+    }
   };
 }
 
@@ -77,19 +83,22 @@ function nearest(home: Element, place: Element): HTMLElement | null {
 /** The element with the focus, and what is around it in its page. */
 let around: Element[] = [];
 
+/** Gives the focus to what is next to the element that had it last, if that is gone. */
+function recover(): void {
+  const [last] = around;
+  if (!last || last.isConnected || !isLost()) return;
+  const place = around.find((each) => each.isConnected);
+  const home = around.find((each) => each.isConnected && each.querySelector(FOCUSABLE));
+  around = [];
+  // A field that gets the focus would raise a phone's keyboard.
+  if (place && home && isByKey()) focus(home.querySelector<HTMLElement>(FIELDS) ?? nearest(home, place));
+}
+
 /** Follows the focus, and catches it when its element is taken from the page. */
 export function followFocus(host: HTMLElement): void {
   document.addEventListener('focusin', ({ target }) => {
     around = [];
     for (let at = target as Element | null; at && !at.matches('.mp-body'); at = at.parentElement) around.push(at);
   });
-  new MutationObserver(() => {
-    const [last] = around;
-    if (!last || last.isConnected || !isLost()) return;
-    const place = around.find((each) => each.isConnected);
-    const home = around.find((each) => each.isConnected && each.querySelector(FOCUSABLE));
-    around = [];
-    // A field that gets the focus would raise a phone's keyboard.
-    if (place && home && isByKey()) focus(home.querySelector<HTMLElement>(FIELDS) ?? nearest(home, place));
-  }).observe(host, { childList: true, subtree: true });
+  new MutationObserver(recover).observe(host, { childList: true, subtree: true });
 }

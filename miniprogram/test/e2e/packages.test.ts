@@ -12,7 +12,7 @@ const { server, phone } = await world();
 
 /** A phone whose page has not been opened yet, so that what it asks for can be held back. */
 function idle(look?: Parameters<typeof phone>[0]): Promise<Phone> {
-  return phone(look, '/healthz');
+  return phone(look, 'about:blank');
 }
 
 const refuse = (route: Route) => route.abort('internetdisconnected');

@@ -7,7 +7,7 @@ import { Server } from './server';
 
 export interface World {
   readonly server: Server;
-  /** Opens a new phone at the sign-in page, and closes it after the test. */
+  /** Opens a new phone at the sign-in page, or at this path or URL, and closes it after the test. */
   readonly phone: (look?: Parameters<typeof Phone.open>[2], path?: string) => Promise<Phone>;
   /** Two people who have found each other: 张三's phone shows the chat, 李四's the list, from `path`. */
   readonly pair: (path?: string) => Promise<{ zhang: Phone; li: Phone }>;
@@ -26,7 +26,7 @@ export async function world(...settings: string[]): Promise<World> {
     await Promise.all(phones.map((phone) => phone.close()));
   });
   const phone: World['phone'] = async (look, path = '/') => {
-    const opened = await Phone.open(browser, server.url + path, look);
+    const opened = await Phone.open(browser, /^\w+:/.test(path) ? path : server.url + path, look);
     open.push(opened);
     return opened;
   };

@@ -40,6 +40,18 @@ test('a chat is opened at once after the sign-in on a slow network', async () =>
   zhang.assertQuiet();
 });
 
+test('a component may be there before the page that shows it', async () => {
+  const zhang = await phone();
+  await zhang.screen.locator('.field input').waitFor();
+  await zhang.page.evaluate(async () => {
+    const { mp } = window as unknown as { mp: { load: (name: string) => Promise<void> } };
+    await Promise.all(['wx', 'list'].map((name) => mp.load(name)));
+  });
+  await zhang.signIn('先来的');
+  await zhang.screen.locator('.empty').waitFor();
+  zhang.assertQuiet();
+});
+
 test('a page whose package does not come says so, and opens when it has come', async () => {
   const zhang = await idle();
   await zhang.page.route(/\/page\/rest\.js/, refuse);

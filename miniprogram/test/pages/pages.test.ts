@@ -331,3 +331,27 @@ test('the privacy gate asks before the picture is used, and answers every questi
   await opened.find('wx-button', '进入');
   assert.deepEqual(answers.slice(3), ['disagree']);
 });
+
+test('at midnight what was written today was written yesterday, in the list and in a chat', async (t) => {
+  const today = { ...chat(7, LI, '早'), createTime: new Date().toISOString() };
+  const opened = phone(t, talk([today]));
+  const view = opened.document.defaultView as unknown as { setTimeout: typeof setTimeout; eval: (script: string) => void };
+  // The days that wait to end: no other timer is so long.
+  const nights: (() => void)[] = [];
+  const { setTimeout: real } = view;
+  view.setTimeout = ((run: () => void, ms: number) => (ms > 60_000 ? nights.push(run) : real(run, ms))) as typeof setTimeout;
+  await opened.signIn();
+  const time = await opened.until('the time in the list', () => opened.all('.row .time')[0]);
+  assert.match(time.textContent, /^\d\d:\d\d$/);
+  const night = () => {
+    view.eval('{ const day = Date; Date = class extends day { constructor(...at) { at.length ? super(...at) : super(Date.now()); } static now() { return day.now() + 86400000; } } }');
+    for (const end of nights.splice(0)) end();
+  };
+  await openChat(opened);
+  await opened.find('.chat .text', '早');
+  night();
+  await opened.until('the time in the chat', () => opened.all('im-chat .time').some((each) => each.textContent.startsWith('昨天')));
+  opened.tap(await opened.find('.mp-back'));
+  await opened.until('the time in the list', () => opened.all('.row .time')[0]?.textContent === '昨天');
+  assert.ok(nights.length > 0, 'the next day ends, too');
+});

@@ -11,6 +11,7 @@ import {
   type ImClient,
   type User,
 } from '../../core/index';
+import { eachMidnight } from '../../lists/midnight';
 import { patch } from '../../lists/patch';
 import { picturesOf } from '../../lists/pictures';
 import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
@@ -81,6 +82,8 @@ Component({
     draftOf: '',
     scrollTop: 0,
     scrollInto: '',
+    /** Whether times were written on another day, while nobody saw them. */
+    isOfYesterday: false,
     /** Whether the page is on the screen; null before that is known. */
     isShown: null as boolean | null,
     timer: 0,
@@ -155,9 +158,14 @@ Component({
       const unsubscribe = current.subscribe((changes) => {
         this.follow(current, key, changes);
       });
+      const sleep = eachMidnight(() => {
+        if (this.data.isShown) this.drawTimes(current, key);
+        else this.data.isOfYesterday = true;
+      });
       current.open(key);
       this.leave = () => {
         unsubscribe();
+        sleep();
         release(current, key);
         current.close(key);
       };
@@ -180,6 +188,7 @@ Component({
       const key = this.key();
       this.data.isShown = true;
       if (!current || key === null) return;
+      if (this.data.isOfYesterday) this.drawTimes(current, key);
       this.setTitle();
       current.watch(typeof key === 'number' ? [key] : []);
       this.markRead();
@@ -264,6 +273,13 @@ Component({
         if (loaded) offerUnread(this);
       });
       drawAgain(this);
+      this.drawPeer(current, key);
+    },
+
+    drawTimes(current: ImClient, key: ConversationKey) {
+      const { items } = current.chats(key);
+      this.data.isOfYesterday = false;
+      this.setData({ rows: items.map((_, index) => chatRow(items, index, Date.now(), say)) });
       this.drawPeer(current, key);
     },
 

@@ -4,6 +4,7 @@
 import { client } from '../../current';
 import type { Changes, ConversationKey, ImClient } from '../../core/index';
 import { choose } from '../../ask';
+import { eachMidnight } from '../../lists/midnight';
 import { actionsOf, actionsOfUnsent, swiped, type Action } from '../../lists/actions';
 import { ordered } from '../../lists/order';
 import { replace } from '../../lists/patch';
@@ -53,9 +54,14 @@ Component({
       const unsubscribe = current.subscribe((changes) => {
         this.follow(current, changes);
       });
+      // The page draws anew when it is shown.
+      const sleep = eachMidnight(() => {
+        if (this.data.isShown) this.draw(current);
+      });
       this.unlisted = unlisted.rows;
       this.leave = () => {
         unsubscribe();
+        sleep();
         unlisted.close();
       };
       this.draw(current);

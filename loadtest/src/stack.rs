@@ -83,7 +83,7 @@ impl Stack {
     /// Where a replica shows its metrics.
     pub fn metrics(&self, name: &str) -> Option<Url> {
         let log = self.log(name)?;
-        let said = log.lines().filter_map(|line| line.strip_prefix("  metrics "));
+        let said = log.lines().filter_map(|line| line.trim_start().strip_prefix("metrics "));
         said.filter_map(|url| url.trim().parse().ok()).next_back()
     }
 

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 pub use linger::LINGER;
-use linger::{Pace, collect};
+use linger::{collect, linger};
 use transaction::transaction;
 
 use super::{Appended, Appends, Committed, NewChat, StoreError};
@@ -191,7 +191,7 @@ impl Failing {
 impl Committer {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
-        let mut pace = Pace::new();
+        let mut last = 0;
         loop {
             let is_failing = self.failing.since.is_some();
             let try_at = Instant::now() + TRY_AFTER;
@@ -211,11 +211,11 @@ impl Committer {
                     continue;
                 }
             }
-            let linger = pace.linger(batch.len()).min(self.linger);
+            let linger = linger(batch.len(), last).min(self.linger);
             if !linger.is_zero() {
                 collect(&mut jobs, &mut batch, MAX_BATCH, Instant::now() + linger).await;
             }
-            pace.went(batch.len());
+            last = batch.len();
             self.commit_in_turn(std::mem::take(&mut batch)).await;
         }
     }

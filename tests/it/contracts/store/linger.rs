@@ -140,32 +140,6 @@ async fn load_goes_on_until_batches_are_small_again() {
     assert_eq!(sizes(&store), [1, 12, 1, 1, 1]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_steady_stream_lingers_for_company_and_what_comes_after_it_does_not() {
-    let store = FakeAppends::new(Vec::<Outcome>::new(), 10_000);
-    let batcher = lingering(&store, LINGER);
-    // Three in ten milliseconds are a stream, two are none.
-    for (every, millis) in [(3, 2), (5, 0)] {
-        sleep(Duration::from_secs(2)).await;
-        for _ in 0..500 {
-            drop(enqueue(&batcher, 1));
-            sleep(Duration::from_millis(every)).await;
-        }
-        let begun = Instant::now();
-        answered(enqueue(&batcher, 1)).await;
-        took(begun, Duration::from_millis(millis));
-    }
-    // Nor sixty at once.
-    sleep(Duration::from_secs(2)).await;
-    answered(enqueue(&batcher, 60)).await;
-    sleep(Duration::from_millis(20)).await;
-    for millis in [10, 0] {
-        let begun = Instant::now();
-        answered(enqueue(&batcher, 1)).await;
-        took(begun, Duration::from_millis(millis));
-    }
-}
-
 /// It took this long, on a clock that ticks.
 fn took(begun: Instant, time: Duration) {
     let most = if time.is_zero() { time } else { time + TICK };

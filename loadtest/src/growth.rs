@@ -1,5 +1,4 @@
-//! What hours of everything came to; and what grows: a line through what was seen of a process, and what that line
-//! rises by in an hour.
+//! The result of a soak, and what grew in it: the slope of a line through what was seen of a process.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ const MOST_AN_HOUR: f64 = 0.01;
 /// The first part of a run in which caches fill.
 const WARMING_SHARE: f64 = 0.25;
 
-/// What was found.
+/// What a soak found.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Soaked {
@@ -37,9 +36,10 @@ pub struct Part {
 }
 
 impl Soaked {
-    /// Whether nothing was lost, and nothing grows.
+    /// Whether nothing was lost, and nothing grows. Of a soak in which nothing was seen, nobody knows.
     pub fn is_good(&self) -> bool {
-        self.parts.iter().all(|part| part.is_clean) && self.growths.iter().all(Growth::is_flat)
+        let is_clean = self.parts.iter().all(|part| part.is_clean);
+        is_clean && !self.growths.is_empty() && self.growths.iter().all(Growth::is_flat)
     }
 }
 
@@ -62,8 +62,7 @@ pub struct Look {
 #[serde(rename_all = "camelCase")]
 pub struct Growth {
     pub process: String,
-    /// `memory`, `file descriptors`, `series`.
-    pub what: String,
+    pub what: What,
     /// Over how many seconds it was seen.
     pub secs: f64,
     pub mean: f64,
@@ -79,7 +78,8 @@ impl Growth {
 }
 
 /// A figure of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum What {
     Memory,
     FileDescriptors,
@@ -87,7 +87,8 @@ pub enum What {
 }
 
 impl What {
-    fn name(self) -> &'static str {
+    /// In a table.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::FileDescriptors => "file descriptors",
@@ -116,7 +117,7 @@ pub fn growth(process: &str, what: What, looks: &[Look]) -> Option<Growth> {
     let (mean, slope) = line(&points)?;
     let secs = points.last()?.0 - points.first()?.0;
     let an_hour = if mean > 0.0 { slope * 3_600.0 / mean } else { 0.0 };
-    Some(Growth { process: process.to_owned(), what: what.name().to_owned(), secs, mean, an_hour })
+    Some(Growth { process: process.to_owned(), what, secs, mean, an_hour })
 }
 
 /// The looks at all of these together, at the moments at which none of them was away. When one is started again its
@@ -171,6 +172,16 @@ mod tests {
 
     fn memory(looks: &[Look]) -> Growth {
         growth("a", What::Memory, looks).unwrap()
+    }
+
+    #[test]
+    fn a_soak_in_which_nothing_was_seen_is_not_good() {
+        let growths = growth("a", What::Memory, &looks(1, 0..7_200, |_| 5)).into_iter().collect();
+        let (parts, faults, remarks, looks) = (vec![], vec![], vec![], vec![]);
+        let begun_at = String::new();
+        let seen = Soaked { begun_at, secs: 7_200.0, parts, faults, growths, remarks, looks };
+        assert!(seen.is_good());
+        assert!(!Soaked { growths: Vec::new(), ..seen }.is_good());
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn known() -> Machine {
     Machine::default()
 }
 
-/// All that there are: this program may have fewer.
+/// The cores of the machine. This program may be bound to fewer.
 #[cfg(target_os = "linux")]
 fn cores() -> u32 {
     use procfs::{CurrentSI, KernelStats};

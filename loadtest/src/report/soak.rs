@@ -1,9 +1,9 @@
-//! What hours of everything came to, in Markdown.
+//! The result of a soak as a table in Markdown, and as JSON.
 
 use std::fmt::Write;
 
 use super::{to_json, words};
-use crate::growth::Soaked;
+use crate::growth::{Soaked, What};
 
 /// Ledgers, faults and what grew.
 pub fn table(soaked: &Soaked) -> String {
@@ -30,12 +30,13 @@ pub fn table(soaked: &Soaked) -> String {
     }
     text.push_str("\n| process | what | mean | an hour | |\n|---|---|---:|---:|---|\n");
     for growth in &soaked.growths {
-        let mean = match growth.what.as_str() {
-            "memory" => format!("{:.1} MiB", growth.mean / 1_048_576.0),
+        let mean = match growth.what {
+            What::Memory => format!("{:.1} MiB", growth.mean / 1_048_576.0),
             _ => format!("{:.0}", growth.mean),
         };
         let flat = if growth.is_flat() { "flat" } else { "GROWS" };
-        let (process, what, an_hour) = (&growth.process, &growth.what, 100.0 * growth.an_hour);
+        let (process, what, an_hour) =
+            (&growth.process, growth.what.name(), 100.0 * growth.an_hour);
         let _ = writeln!(text, "| {process} | {what} | {mean} | {an_hour:+.2} % | {flat} |");
     }
     text.push('\n');

@@ -18,7 +18,7 @@ use crate::{
 
 const EVERY: Duration = Duration::from_secs(10);
 
-/// A task that looks until it is told to end.
+/// A task that looks at the processes every ten seconds, until [`Looking::end`].
 pub(super) struct Looking {
     task: JoinHandle<Vec<(String, Vec<Look>)>>,
     stop: oneshot::Sender<()>,

@@ -14,7 +14,7 @@ const PRELOAD_MS = 1000;
 /** Milliseconds until what failed to load is tried again, unless the network comes back before. */
 const AGAIN_MS = 30_000;
 
-/** Attempts before it is said that a package does not come, and the milliseconds between them. */
+/** How often a package is asked for before the user is told that it does not come, and the pause in milliseconds. */
 const ATTEMPTS = 3;
 const PAUSE_MS = 1000;
 

@@ -1,9 +1,9 @@
 // What is on the screen while a page is on its way, and the question when it does not come.
 
 import { addCloser, removeCloser } from './closers';
+import { isChinese } from './language';
 import { modal, overlay } from './wx/dialogs';
 
-const isChinese = navigator.language.startsWith('zh');
 const say = isChinese
   ? { loading: '正在加载', failed: '页面没有加载成功，请检查网络。', stale: '有新版本，刷新后继续。', retry: '重试', reload: '刷新', cancel: '取消' }
   : {

@@ -71,7 +71,7 @@ Component({
     isLoaded: false,
     hasMore: false,
     isLoading: false,
-    /** Whether older chats were loaded. Before that the page does not say that there are no more. */
+    /** Whether older chats were loaded once: only then does the page say 没有更多了. */
     hasLoadedOlder: false,
     end: OPENED,
     isTyping: false,

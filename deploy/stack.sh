@@ -233,9 +233,14 @@ is_open() {
   (: >"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null
 }
 
+# started_at PID: nothing of one that has ended, or that has ended and nobody has waited for.
 started_at() {
-  # Not of one that has ended and that nobody has waited for.
-  ps -o stat=,lstart= -p "$1" 2>/dev/null | sed -n '/^Z/d; s/^[^ ]* *//p' || true
+  if [ -d /proc/self ]; then
+    # In ticks. What `ps` makes of them may be a second off from one call to the next.
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }' || true
+  else
+    ps -o stat=,lstart= -p "$1" 2>/dev/null | sed -n '/^Z/d; s/^[^ ]* *//p' || true
+  fi
 }
 
 # is_alive NAME

@@ -16,6 +16,9 @@ use crate::outcome::{Machine, ProcessUse, Role, Sample};
 
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Over less than this, the kernel's ticks of 10 ms say little of how many cores a process takes.
+const SHORTEST: Duration = Duration::from_millis(200);
+
 /// A process to look at, with all that it started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
@@ -173,15 +176,18 @@ impl Watch {
                 let samples = samples(&looks, place, from);
                 let end = until.since(from).as_secs_f64();
                 let in_load = samples.iter().filter(|sample| (0.0..=end).contains(&sample.at));
-                let rss = |look: Option<&Look>| look.and_then(|look| look.trees[place].1);
-                let last = looks.iter().find(|look| look.at >= until).or(looks.last());
+                let rss = |look: Option<&Look>| {
+                    look.and_then(|look| look.trees[place].1).unwrap_or_default()
+                };
+                let last = rss(looks.iter().find(|look| look.at >= until).or(looks.last()));
+                let max = in_load.map(|sample| sample.rss_bytes).max().unwrap_or_default();
                 ProcessUse {
                     name,
                     role,
                     cpu_secs: over(&|look| look.trees[place].0),
-                    first_rss_bytes: rss(looks.first()).unwrap_or_default(),
-                    last_rss_bytes: rss(last).unwrap_or_default(),
-                    max_rss_bytes: in_load.map(|sample| sample.rss_bytes).max().unwrap_or_default(),
+                    first_rss_bytes: rss(looks.first()),
+                    last_rss_bytes: last,
+                    max_rss_bytes: max.max(last),
                     samples,
                 }
             })
@@ -204,17 +210,18 @@ fn at(looks: &[Look], moment: Moment, of: &dyn Fn(&Look) -> f64) -> f64 {
     of(before) + (of(after) - of(before)) * share
 }
 
-/// None of the time that it was away.
+/// None of the time that it was away, and none of the moment between the last two looks if it was too short.
 fn samples(looks: &[Look], place: usize, begun: Moment) -> Vec<Sample> {
     let pairs = looks.iter().zip(looks.iter().skip(1));
     pairs
         .filter_map(|(before, look)| {
             let (cpu, rss_bytes) = look.trees[place];
-            let time = look.at.since(before.at).as_secs_f64();
+            let time = look.at.since(before.at);
+            let rss_bytes = rss_bytes.filter(|_| time >= SHORTEST)?;
             Some(Sample {
                 at: look.at.since(begun).as_secs_f64() - begun.since(look.at).as_secs_f64(),
-                cores: (cpu - before.trees[place].0) / time.max(f64::EPSILON),
-                rss_bytes: rss_bytes?,
+                cores: (cpu - before.trees[place].0) / time.as_secs_f64(),
+                rss_bytes,
             })
         })
         .collect()
@@ -311,7 +318,8 @@ fn look_on(
         if is_last {
             return Ok(looks);
         }
-        next = next.after(EVERY);
+        // What was missed is not made up for: looks that follow each other at once tell nothing.
+        next = next.after(EVERY).max(clock.now());
         let wait = next.since(clock.now());
         is_last = !matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
     }

@@ -3,34 +3,40 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 /// How long a process may go on by the time before, in seconds.
 const NOTICED_AFTER: u64 = 1;
 
-pub struct WrongClock(NamedTempFile);
+pub struct WrongClock(TempDir);
 
 impl WrongClock {
     /// Right, for now.
     pub fn new() -> Self {
-        let file = NamedTempFile::new().unwrap();
+        let clock = Self(tempfile::tempdir().unwrap());
         // Postgres runs as somebody else.
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
-        let clock = Self(file);
+        fs::set_permissions(clock.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
         clock.set("+0");
         clock
     }
 
     /// Off by so much from now on: `+1h`, `-1h`, `+0`. A process notices within a second.
     pub fn set(&self, offset: &str) {
-        fs::write(self.0.path(), format!("{offset}\n")).unwrap();
+        // A process that reads an empty file ends.
+        let next = self.0.path().join("next");
+        fs::write(&next, format!("{offset}\n")).unwrap();
+        fs::rename(next, self.file()).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("offset")
     }
 
     /// What goes into the environment of a process.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         vec![
             ("LD_PRELOAD", library().display().to_string()),
-            ("FAKETIME_TIMESTAMP_FILE", self.0.path().display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file().display().to_string()),
             ("FAKETIME_CACHE_DURATION", NOTICED_AFTER.to_string()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("FAKETIME_DISABLE_SHM", "1".to_owned()),

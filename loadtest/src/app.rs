@@ -1,8 +1,9 @@
 //! Does what the command line says.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{fs::OpenOptions, io::Write as _, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use phone::{
@@ -12,9 +13,11 @@ use phone::{
 };
 
 use crate::{
-    cli::{Cli, Command, FindMaxArgs, LoadArgs, RunArgs},
+    cli::{Cli, Command, EvidenceArgs, FindMaxArgs, LoadArgs, RunArgs},
+    clock::time_of_day,
     compare,
     engine::{self, Setup},
+    evidence::{self, Evidence},
     faults::Schedule,
     find_max::{Found, Search},
     legacy,
@@ -35,6 +38,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Soak(args) => soak::run(args).await,
         Command::Legacy(args) => legacy::run(*args).await,
         Command::Compare(args) => compare::run(*args).await.map(|()| ExitCode::SUCCESS),
+        Command::Evidence(args) => evidence(args),
         Command::Report { file } => render(&file),
     }
 }
@@ -92,6 +96,34 @@ async fn find_max(args: &FindMaxArgs) -> anyhow::Result<ExitCode> {
         spread.highest,
     );
     Ok(if spread.lowest > 0.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn evidence(args: EvidenceArgs) -> anyhow::Result<ExitCode> {
+    let EvidenceArgs { runs, tests, figures, commit, facts, markdown, html, history } = args;
+    let evidence = Evidence {
+        at: time_of_day().format(&Rfc3339)?,
+        commit,
+        facts,
+        faults: match tests.zip(figures) {
+            Some((tests, figures)) => evidence::faults(&tests, &figures)?,
+            None => Vec::new(),
+        },
+        runs: evidence::runs(&runs, |path| Ok(report::read(path)?))?,
+    };
+    let pages = [
+        (markdown, report::evidence::markdown(&evidence)),
+        (html, report::evidence::page(&evidence)),
+    ];
+    for (path, page) in pages {
+        let Some(path) = path else { continue };
+        std::fs::write(&path, page).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = history {
+        let file = OpenOptions::new().append(true).open(&path);
+        file.and_then(|mut file| file.write_all(report::evidence::history(&evidence).as_bytes()))
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(if evidence.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What is put under load.

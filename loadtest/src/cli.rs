@@ -47,6 +47,8 @@ pub enum Command {
     /// Compare the service with what else one could build it on; ./dev compare installs and starts what
     /// this needs.
     Compare(Box<CompareArgs>),
+    /// Make one page of what tests of faults and runs found; ./dev evidence makes both.
+    Evidence(EvidenceArgs),
     /// Make the page of a run or a comparison anew, from its JSON or an older page of it.
     Report {
         /// Its page is written beside it.
@@ -72,6 +74,35 @@ pub struct RunArgs {
     /// Write a report for a browser: one HTML file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+/// What was found, and where to write it.
+#[derive(Args, Debug)]
+pub struct EvidenceArgs {
+    /// The JSON of runs: NAME-1.json, NAME-2.json.
+    #[arg(long, value_name = "FOLDER")]
+    pub runs: PathBuf,
+    /// What the program of tests printed, if it was run.
+    #[arg(long, value_name = "FILE", requires = "figures")]
+    pub tests: Option<PathBuf>,
+    /// The files of figures that tests wrote.
+    #[arg(long, value_name = "FOLDER")]
+    pub figures: Option<PathBuf>,
+    /// Of which commit all this is.
+    #[arg(long)]
+    pub commit: String,
+    /// What a reader should know: versions, how cores are shared. May be said several times.
+    #[arg(long = "fact", value_name = "TEXT")]
+    pub facts: Vec<String>,
+    /// Write the page in Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write the page for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Add a row to this table of figures by commit, which ends the file.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
 }
 
 /// What is to be held, by which servers.

@@ -2,7 +2,7 @@
 //! and their ledger are a crate of their own, `phone`.
 //!
 //! Imports go down only: `app`; `cli`; `compare`, `legacy`, `soak`; `find_max`, `report`; `engine`; `faults`, `people`;
-//! `stack`, `comparison`; `measure`; `growth`; `outcome`, `scenario`; `peers`, `plan`, `picture`, `clock`. In `measure`:
+//! `stack`, `comparison`; `measure`; `evidence`, `growth`; `outcome`, `scenario`; `peers`, `plan`, `picture`, `clock`. In `measure`:
 //! `processes`; `linux`; `machine`, `meter`.
 
 #![allow(missing_docs, reason = "what a name says is not said twice in a program's own library")]
@@ -13,6 +13,7 @@ pub mod clock;
 pub mod compare;
 pub mod comparison;
 pub mod engine;
+pub mod evidence;
 pub mod faults;
 pub mod find_max;
 pub mod growth;

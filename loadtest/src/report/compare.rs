@@ -13,11 +13,15 @@ pub fn markdown(comparison: &Comparison) -> String {
     let measures = measures(comparison);
     let mut text = String::from("| server |");
     for measure in &measures {
-        let _ = write!(text, " {} |", in_cell(&title(*measure)));
+        let _ = write!(text, " {} |", words::in_cell(&title(*measure)));
     }
     let _ = write!(text, "\n|---|{}\n", "---:|".repeat(measures.len()));
     for server in &comparison.servers {
-        let _ = write!(text, "| {} |", in_cell(&format!("`{}`: {}", server.server, server.title)));
+        let _ = write!(
+            text,
+            "| {} |",
+            words::in_cell(&format!("`{}`: {}", server.server, server.title))
+        );
         for measure in &measures {
             let cell = find(server, *measure).map_or_else(
                 || "–".to_owned(),
@@ -26,13 +30,13 @@ pub fn markdown(comparison: &Comparison) -> String {
                     format!("{}{}", value(measured), ratio.unwrap_or_default())
                 },
             );
-            let _ = write!(text, " {} |", in_cell(&cell));
+            let _ = write!(text, " {} |", words::in_cell(&cell));
         }
         text.push('\n');
     }
     let _ = write!(text, "\n{}\n\n", legend(comparison));
     for line in facts(comparison) {
-        let _ = writeln!(text, "- {}", one_line(&line));
+        let _ = writeln!(text, "- {}", words::one_line(&line));
     }
     text
 }
@@ -242,13 +246,4 @@ fn failures(server: &Compared) -> Vec<String> {
         }
     }
     lines
-}
-
-/// A text that does not end its cell.
-fn in_cell(text: &str) -> String {
-    one_line(text).replace('|', "\\|")
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -290,7 +290,7 @@ fn tables(outcome: &Outcome) -> Markup {
     }
 }
 
-fn table(grid: &Grid) -> Markup {
+pub(super) fn table(grid: &Grid) -> Markup {
     html! {
         div.wide[grid.names.len() > 3] {
             h2 { (grid.title) }

@@ -2,6 +2,7 @@
 //! Everything is made from [`Outcome`] alone, so it can be made again from the JSON.
 
 pub mod compare;
+pub mod evidence;
 mod grid;
 pub mod html;
 pub mod progress;

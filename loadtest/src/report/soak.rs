@@ -17,7 +17,7 @@ pub fn table(soaked: &Soaked) -> String {
         let (acknowledged, connects) =
             (words::count(totals.acknowledged), words::count(totals.connects));
         let clean = if part.is_clean { "clean" } else { "NOT CLEAN" };
-        let ledger = part.ledger.replace(['|', '\n'], " ");
+        let ledger = words::in_cell(&part.ledger);
         let _ =
             writeln!(text, "| {} | {acknowledged} | {connects} | {clean}: {ledger} |", part.name);
     }

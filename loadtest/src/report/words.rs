@@ -125,6 +125,15 @@ pub(super) fn spaced(name: &str) -> String {
     words
 }
 
+/// A text that does not end its cell of a table in Markdown.
+pub(super) fn in_cell(text: &str) -> String {
+    one_line(text).replace('|', "\\|")
+}
+
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A value of an enum as it is in the JSON, and as people say it.
 pub(super) fn name(value: impl std::fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
@@ -160,8 +169,8 @@ pub(super) fn kinds(outcome: &Outcome) -> Vec<&str> {
     kinds
 }
 
-/// What was to be done, in two lines of a plan.
-pub(super) fn plan(outcome: &Outcome) -> String {
+/// What was to be done.
+pub(super) fn load(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let mut parts = vec![several(plan.all_phones().into(), "phone")];
     if plan.scenario == Scenario::Group {
@@ -174,9 +183,15 @@ pub(super) fn plan(outcome: &Outcome) -> String {
         parts.push(format!("{} chats/s of {} bytes", number(plan.rate), plan.size));
     }
     parts.push(format!("for {}", secs(plan.duration_secs)));
+    parts.join(", ")
+}
+
+/// What was to be done, in two lines of a plan.
+pub(super) fn plan(outcome: &Outcome) -> String {
+    let plan = &outcome.plan;
     format!(
         "{} (ramp {}, warm-up {}), window {}, {}, seed {}",
-        parts.join(", "),
+        load(outcome),
         secs(plan.ramp_secs),
         secs(plan.warm_up_secs),
         plan.window,

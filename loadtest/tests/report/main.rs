@@ -5,6 +5,7 @@
 
 mod browser;
 mod comparison;
+mod evidence;
 mod pages;
 mod sample;
 mod terminal;

@@ -70,6 +70,7 @@ impl Drop for Figures {
             .collect();
         let file = json!({
             "test": self.name,
+            "by": std::thread::current().name(),
             "failed": std::thread::panicking(),
             "figures": figures,
         });

@@ -79,6 +79,8 @@ pub struct Load {
     changing: JoinSet<()>,
     stop: Arc<AtomicBool>,
     lives: JoinSet<Book>,
+    /// The longest that it took until [all flowed](Load::flows).
+    longest: Duration,
 }
 
 struct Member {
@@ -135,6 +137,7 @@ impl Load {
             changing: JoinSet::new(),
             stop: Arc::default(),
             lives: JoinSet::new(),
+            longest: Duration::ZERO,
         };
         let phone_of = |person: usize| {
             let phone = parts.iter().position(|part| part.person == person).unwrap();
@@ -165,6 +168,7 @@ impl Load {
             load.changing.spawn(change(world, group, stayers, rovers, stop));
         }
         load.flows(Instant::now()).await;
+        load.longest = Duration::ZERO;
         load
     }
 
@@ -206,7 +210,9 @@ impl Load {
             (0..).zip(&load.phones).all(|(number, _)| times.heard_since(number, since))
         })
         .await;
-        since.elapsed()
+        let took = since.elapsed();
+        self.longest = self.longest.max(took);
+        took
     }
 
     /// Waits until each of these phones that writes has been acknowledged a chat that it wrote after
@@ -302,6 +308,9 @@ impl Load {
         assert!(verdict.is_clean(), "{verdict}");
         let figures = &self.figures;
         figures.count("chats", verdict.chats).count("shown", verdict.shown);
+        if !self.longest.is_zero() {
+            figures.time("longest until all chat again", self.longest);
+        }
         figures.time("caught up in", caught_up).time("read back in", begun.elapsed());
         verdict
     }

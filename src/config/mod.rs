@@ -1,12 +1,15 @@
 //! Settings: what `config/default.toml` documents, read once into final types.
 
+mod auth;
 mod check;
 mod endpoints;
+mod limits;
 mod load;
 mod moderation;
 mod subscribe;
 mod urls;
 mod values;
+mod wechat;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,23 +17,25 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
+pub use auth::{Auth, Jwt, UserSig};
 pub use endpoints::Endpoint;
 use endpoints::endpoints;
+pub use limits::Limits;
 pub use load::{Overrides, load};
 pub use moderation::{Moderation, WechatMedia};
 pub use subscribe::Subscribe;
 pub use urls::{BusKind, DatabaseUrl, MediaUrl};
 use values::{
-    days, http_url, list, metrics_listen, millis, namespace, optional_address, optional_http_url,
-    optional_number, origins, secs, within,
+    days, list, metrics_listen, millis, namespace, optional_address, optional_http_url, origins,
+    secs, within,
 };
+pub use wechat::{Wechat, WechatApp};
 
 use crate::{
     domain::{
         OnFailure, WhoMayWrite,
         group::{GroupHistory, GroupRules, WhoMayAdd},
     },
-    identity::{Algorithm, JwtKey},
     secret::Secret,
 };
 
@@ -190,55 +195,6 @@ pub struct Bus {
     pub single_replica: bool,
 }
 
-/// Logins and sessions.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    /// Whether a name is enough to log in.
-    pub demo_login: bool,
-    /// Whether the legacy routes trust the user id that they are given.
-    pub anonymous: bool,
-    /// How long an unused session lives.
-    #[serde(rename = "idle_secs", deserialize_with = "secs::<1, 315_360_000, _>")]
-    pub idle: Duration,
-    /// How long any session lives.
-    #[serde(rename = "max_secs", deserialize_with = "secs::<1, 315_360_000, _>")]
-    pub max: Duration,
-    /// Logins by JWTs.
-    pub jwt: Jwt,
-    /// Logins by UserSigs.
-    pub usersig: UserSig,
-}
-
-/// Logins by JWTs of a company's own back end; all of it empty: none.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Jwt {
-    /// What `iss` must be.
-    pub issuer: String,
-    /// What must be in `aud`.
-    pub audience: String,
-    /// How tokens may be signed.
-    #[serde(deserialize_with = "list")]
-    pub algorithms: Vec<Algorithm>,
-    /// Where the issuer has its keys.
-    #[serde(deserialize_with = "optional_http_url")]
-    pub jwks_url: Option<Url>,
-    /// Keys besides.
-    pub keys: Vec<JwtKey>,
-}
-
-/// Logins by UserSigs of Tencent's chat service; empty: none.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserSig {
-    /// The app's `SDKAppID`.
-    #[serde(deserialize_with = "optional_number")]
-    pub app_id: Option<u64>,
-    /// The app's secret.
-    pub secret: Secret,
-}
-
 /// People.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,52 +219,6 @@ pub enum VisibleTo {
     Conversations,
     /// Those of them who have written and were answered.
     BothWrote,
-}
-
-/// WeChat.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wechat {
-    /// Where WeChat's server API is.
-    #[serde(deserialize_with = "http_url")]
-    pub base_url: Url,
-    /// A company's own service of tokens; `None`: WeChat's.
-    #[serde(deserialize_with = "optional_http_url")]
-    pub token_url: Option<Url>,
-    /// The mini program.
-    pub appid: String,
-    /// Its secret; empty: there is none.
-    pub secret: Secret,
-    /// What pushes are signed with; empty: WeChat pushes nothing here.
-    pub push_token: Secret,
-    /// What they are encrypted with; empty: they are not.
-    pub push_aes_key: Secret,
-    /// Who is told of the pushes that nobody here wants.
-    #[serde(deserialize_with = "optional_http_url")]
-    pub forward_url: Option<Url>,
-    /// Further mini programs.
-    pub apps: Vec<WechatApp>,
-    /// Messages to whoever is away.
-    pub subscribe: Subscribe,
-}
-
-/// A mini program.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WechatApp {
-    /// Its name to WeChat.
-    pub appid: String,
-    /// What proves to WeChat that this service is its back end.
-    pub secret: Secret,
-}
-
-impl Wechat {
-    /// All mini programs; the first one is that of logins which name none. None: no login by WeChat.
-    pub fn mini_programs(&self) -> Vec<WechatApp> {
-        let one = WechatApp { appid: self.appid.clone(), secret: self.secret.clone() };
-        let one = (!self.secret.is_empty()).then_some(one);
-        one.into_iter().chain(self.apps.iter().cloned()).collect()
-    }
 }
 
 /// Chats.
@@ -439,59 +349,6 @@ pub struct Webhooks {
 pub struct Media {
     /// Where their bytes are.
     pub url: MediaUrl,
-}
-
-/// Rate limits.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Whether there are any.
-    pub enabled: bool,
-    /// Sends of a user in a second.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub sends_per_sec: u32,
-    /// Sends of a user at once.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub send_burst: u32,
-    /// Conversations that a user begins in a day.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub new_conversations_per_day: u32,
-    /// Reads of a user over HTTP in a second.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub history_per_sec: u32,
-    /// Reads of a user over HTTP at once.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub history_burst: u32,
-    /// Questions of a user who is online, in a second.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub presence_per_sec: u32,
-    /// Questions of a user who is online, at once.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub presence_burst: u32,
-    /// Changes of a user over HTTP that are no sends, in a second.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub writes_per_sec: u32,
-    /// Changes of a user over HTTP that are no sends, at once.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub write_burst: u32,
-    /// Pictures that a user uploads in a minute.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub avatars_per_min: u32,
-    /// MiB that a user uploads in a day.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub upload_mb_per_day: u32,
-    /// Logins of a user in a minute.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub logins_per_min: u32,
-    /// Sockets of a user that open in a minute.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub handshakes_per_min: u32,
-    /// Frames of a socket in a second.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub frames_per_sec: u32,
-    /// Failed logins and handshakes of an address in a minute.
-    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
-    pub failures_per_min: u32,
 }
 
 /// Logs.

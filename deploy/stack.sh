@@ -52,6 +52,9 @@ up() {
   set -a && . "$folder/secrets.env" && . "$here/imserver.env" && set +a
   # Nothing of it can be reached from another machine.
   export IMSERVER__AUTH__DEMO_LOGIN=true
+  port=${port:-$(free_port)}
+  # Where pictures are for a browser: a page shows none from elsewhere.
+  export IMSERVER__SERVER__PUBLIC_URL=http://127.0.0.1:$port
   [ ${#caller[@]} -eq 0 ] || export "${caller[@]}"
 
   start_postgres
@@ -78,7 +81,7 @@ up() {
     echo "server $(address_of "imserver-$number") max_fails=1 fail_timeout=2s;" \
       >>"$folder/nginx/upstreams.conf"
   done
-  start_nginx "${port:-$(free_port)}"
+  start_nginx "$port"
   trap - EXIT
   status
 }

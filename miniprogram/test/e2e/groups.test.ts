@@ -16,15 +16,6 @@ async function three(): Promise<Record<'zhang' | 'li' | 'wang', Phone>> {
   return { zhang, li, wang };
 }
 
-/** Chooses people by a part of their name, and ends the choice. */
-async function pick(of: Phone, ...names: string[]): Promise<void> {
-  for (const name of names) {
-    await of.screen.locator('im-people-picker input').fill(name);
-    await of.screen.locator('im-people-picker .row', { hasText: name }).click();
-  }
-  await of.screen.locator('im-people-picker .done').click();
-}
-
 /** The title bar says this. */
 async function titled(of: Phone, title: string): Promise<void> {
   await of.screen.locator('.mp-nav h1', { hasText: title }).waitFor();
@@ -37,10 +28,7 @@ const yes = (of: Phone) => of.page.locator('.mp-modal .mp-confirm').click();
 
 test('a group from making to leaving', async () => {
   const { zhang, li, wang } = await three();
-  await zhang.screen.locator('.start').click();
-  await zhang.screen.locator('.row', { hasText: '发起群聊' }).click();
-  await pick(zhang, '李四', '王五');
-  await titled(zhang, '群聊(3)');
+  await zhang.makeGroup('李四', '王五');
   await zhang.send('周末去爬山吗？');
 
   // Names are above the bubbles of others, and a tap on a picture opens the profile.
@@ -94,7 +82,7 @@ test('a group from making to leaving', async () => {
   await zhang.screen.locator('im-people-picker input').fill('李四');
   await zhang.screen.locator('im-people-picker .taken').waitFor();
   await zhang.shoot('pick');
-  await pick(zhang, '王五');
+  await zhang.pick('王五');
   await tile(zhang, '王五').waitFor();
   await wang.row('周末爬山').waitFor();
 
@@ -119,7 +107,7 @@ test('a group is pinned and muted, its history cleared, and a member reported', 
   const { zhang, li } = await three();
   await zhang.screen.locator('.start').click();
   await zhang.screen.locator('.row', { hasText: '发起群聊' }).click();
-  await pick(zhang, '李四', '王五');
+  await zhang.pick('李四', '王五');
   await zhang.send('第一句');
   await li.row('第一句').click();
   await li.screen.locator('.info').click();

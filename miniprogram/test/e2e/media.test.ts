@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, test } from 'node:test';
 
-import type { Locator } from 'playwright-core';
-
 import { eventually, launch, Phone } from './phone';
+import { choose, draws, images, png, put } from './pictures';
 import { Server } from './server';
 
 const [server, browser] = await Promise.all([
@@ -39,8 +38,6 @@ async function pair(names: [string, string], look?: Look): Promise<[Phone, Phone
   return [one, two];
 }
 
-const images = (of: Phone): Locator => of.screen.locator('.with-image img');
-
 /** A picture of this size. */
 async function picture(of: Phone, width: number, height: number): Promise<Buffer> {
   const url = await of.page.evaluate(
@@ -58,44 +55,6 @@ async function picture(of: Phone, width: number, height: number): Promise<Buffer
     [width, height] as const,
   );
   return Buffer.from(url.split(',')[1] ?? '', 'base64');
-}
-
-async function choose(of: Phone, what: string, files: { name: string; mimeType: string; buffer: Buffer }[]): Promise<void> {
-  if (!(await of.screen.locator('attach-panel').isVisible())) await of.screen.locator('composer .plus').click();
-  const chooser = of.page.waitForEvent('filechooser');
-  await of.screen.locator('attach-panel .choice', { hasText: what }).click();
-  await (await chooser).setFiles(files);
-}
-
-const png = (buffer: Buffer, name = 'a.png') => ({ name, mimeType: 'image/png', buffer });
-
-/** Waits until so many pictures are drawn. */
-async function draws(of: Phone, count: number): Promise<void> {
-  await eventually(`${count} pictures are drawn`, () =>
-    images(of).evaluateAll(
-      (all, wanted) => all.length === wanted && all.every((image) => (image as HTMLImageElement).naturalWidth > 0),
-      count,
-    ),
-  );
-}
-
-/** Pastes a picture into the field, or drops it on the list. */
-function put(of: Phone, how: 'paste' | 'drop', buffer: Buffer): Promise<void> {
-  return of.page.evaluate(
-    ([event, base64]) => {
-      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-      const data = new DataTransfer();
-      data.items.add(new File([bytes], 'put.png', { type: 'image/png' }));
-      const on = document.querySelector(`.mp-screen:not([hidden]) ${event === 'paste' ? 'textarea' : '#list'}`);
-      const init = { bubbles: true, cancelable: true };
-      on?.dispatchEvent(
-        event === 'paste'
-          ? new ClipboardEvent('paste', { ...init, clipboardData: data })
-          : new DragEvent('drop', { ...init, dataTransfer: data }),
-      );
-    },
-    [how, buffer.toString('base64')] as const,
-  );
 }
 
 test('pictures are chosen, pasted and dropped, and seen one after the other', async () => {

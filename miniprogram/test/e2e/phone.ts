@@ -123,6 +123,23 @@ export class Phone {
     await this.inChatWith(name);
   }
 
+  /** Makes a group with people, named by parts of their names, from the list. */
+  async makeGroup(...names: string[]): Promise<void> {
+    await this.screen.locator('.start').click();
+    await this.screen.locator('.row', { hasText: '发起群聊' }).click();
+    await this.pick(...names);
+    await this.inChatWith(`群聊(${names.length + 1})`);
+  }
+
+  /** Chooses people by parts of their names, and ends the choice. */
+  async pick(...names: string[]): Promise<void> {
+    for (const name of names) {
+      await this.screen.locator('im-people-picker input').fill(name);
+      await this.screen.locator('im-people-picker .row', { hasText: name }).click();
+    }
+    await this.screen.locator('im-people-picker .done').click();
+  }
+
   /** A user's line in the list. */
   row(name: string): Locator {
     return this.screen.locator('.row', { hasText: name });

@@ -24,7 +24,7 @@ export class Stack {
     private readonly env: NodeJS.ProcessEnv,
     /** What browsers open: nginx. */
     readonly url: string,
-    readonly replicas: readonly Replica[],
+    public replicas: readonly Replica[],
   ) {}
 
   static async up(replicas: number): Promise<Stack> {
@@ -60,6 +60,20 @@ export class Stack {
         return answer ? Number(count?.[1] ?? 0) : null;
       }),
     );
+  }
+
+  /** Ends a replica as a crash does. */
+  kill(name: string): void {
+    const replica = this.replicas.find((one) => one.name === name);
+    if (replica === undefined) throw new Error(`there is no ${name}`);
+    process.kill(replica.pid, 'SIGKILL');
+  }
+
+  /** Starts a replica again, where it was. */
+  async start(name: string): Promise<void> {
+    await run(SCRIPT, ['start', name], { env: this.env });
+    const pid = Number(fs.readFileSync(path.join(this.env.IMSERVER_STACK ?? '', 'pids', name), 'utf8').split(' ')[0]);
+    this.replicas = this.replicas.map((one) => (one.name === name ? { ...one, pid } : one));
   }
 
   async down(): Promise<void> {

@@ -188,6 +188,37 @@ async fn slow_bodies_are_nobody_elses_and_are_not_written_to_disk() {
     assert!(!has_failed(&log), "a replica was blamed: {log}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_replica_dies_may_be_sent_again() {
+    let stack = up(1).await;
+    let person = stack.person("张三").await;
+    let length = 700_000;
+    let head = format!(
+        "POST /v1/media HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n",
+        person.token
+    );
+    let mut stream = TcpStream::connect(stack.addr()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'-'; length / 2]).await.unwrap();
+    let replica = &stack.replicas[0];
+    eventually("the replica has it", async || {
+        replica.metric("imserver_connections_waiting").await > 0
+    })
+    .await;
+    replica.signal("-KILL");
+    let (mut reading, mut writing) = stream.split();
+    let mut answer = String::new();
+    let rest = vec![b'-'; length - length / 2];
+    let (read, _) = tokio::join!(
+        timeout(DEADLINE, reading.read_to_string(&mut answer)),
+        writing.write_all(&rest)
+    );
+    read.expect("in time").unwrap();
+    // A 413 would be final.
+    assert_own_problem(&answer, 503, "unavailable");
+}
+
 /// Asserts that nginx itself says this, as the service would.
 fn assert_own_problem(answer: &str, status: u16, code: &str) {
     let (head, body) =

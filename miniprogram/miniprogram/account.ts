@@ -115,7 +115,7 @@ function begin(account: Kept): ImClient {
     if (connection && started.connection.phase === 'stopped') leave(started.connection.reason);
   });
   if (isBrowser) followTotal(started);
-  show(started);
+  show(started, account.server);
   started.start();
   return started;
 }

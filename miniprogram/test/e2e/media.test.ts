@@ -96,6 +96,18 @@ test('pictures are chosen, pasted and dropped, and seen one after the other', as
   li.assertQuiet();
 });
 
+test('a picture is seen by whoever calls the machine by another name', async () => {
+  const zhang = await phone('孙七');
+  const li = await Phone.open(browser, server.url.replace('127.0.0.1', 'localhost'));
+  open.push(li);
+  await li.signIn('周八');
+  await zhang.find('周八');
+  await put(zhang, 'paste', await picture(zhang, 200, 200));
+  await li.row('孙七').click();
+  await draws(li, 1);
+  li.assertQuiet();
+});
+
 test('a picture that the service refuses can be sent again', async () => {
   const [zhang, li] = await pair(['王五', '赵六']);
   let answer: () => void = () => undefined;

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ChatItem } from '../../miniprogram/imkit/core/index';
+import { show } from '../../miniprogram/imkit/current';
 import { bytes, fit, mediaRow, nextVoice } from '../../miniprogram/imkit/lists/media';
 import { factsOf, folderName, madeAt } from '../../miniprogram/imkit/media/facts';
 
@@ -21,6 +22,20 @@ test('a picture has its proportions, before it is sent and after', () => {
   const body = { url: 'https://chat.test/full', thumbUrl: 'https://chat.test/small', width: 1500, height: 3000 };
   const after = mediaRow(item({ kind: 'image', body }));
   assert.deepEqual([after?.src, after?.width, after?.height, after?.percent], [body.thumbUrl, 160, 320, -1]);
+});
+
+test('what a service says to be on its own machine is where the service is for the phone', () => {
+  const seen = (url: string) => mediaRow(item({ kind: 'image', body: { url } }))?.src;
+  const [path, service] = ['/v1/media/0a/thumb?e=1', 'http://192.168.1.5:8080'];
+  assert.equal(seen(`http://127.0.0.1:8080${path}`), `http://127.0.0.1:8080${path}`, 'nobody said where it is');
+  show(null, service);
+  for (const base of ['', 'http://127.0.0.1:8080', 'http://localhost', 'http://[::1]:8080']) {
+    assert.equal(seen(base + path), service + path, base);
+  }
+  for (const other of [`https://cdn.test${path}`, `http://127.0.0.1.test${path}`, 'http://127.0.0.1:8080/a.png']) {
+    assert.equal(seen(other), other);
+  }
+  show(null);
 });
 
 test('the path of a file says when it was kept, and what it is', () => {

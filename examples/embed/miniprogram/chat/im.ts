@@ -51,7 +51,7 @@ function connect(entry: Entry): void {
     const now = started.connection;
     if (connection && client() === started && now.phase === 'stopped' && now.reason === 'signed_out') leave();
   });
-  show(started);
+  show(started, entry.server);
   started.start();
 }
 

@@ -2,6 +2,7 @@
 
 import type { ChatItem } from '../core/index';
 import { factsOf, nameOf } from '../media/facts';
+import { reachable } from '../media/urls';
 
 /** Sides of a picture, in rpx. */
 const MOST_RPX = 320;
@@ -37,7 +38,7 @@ export function mediaRow(item: ChatItem): MediaRow | null {
   const [first, second] = file === null ? [0, 0] : factsOf(file);
   if (kind === 'image') {
     const { width, height } = fit(body?.width ?? first, body?.height ?? second);
-    return { ...NOTHING, kind, src: file ?? body?.thumbUrl ?? body?.url ?? '', width, height, percent };
+    return { ...NOTHING, kind, src: file ?? reachable(body?.thumbUrl ?? body?.url ?? ''), width, height, percent };
   }
   if (kind === 'voice') {
     const seconds = Math.max(1, Math.round((body?.durationMs ?? first) / 1000));

@@ -3,10 +3,11 @@
 import type { ChatItem, ConversationKey, ImClient } from '../core/index';
 import { texts } from '../texts/index';
 import { refused } from './permission';
+import { reachable } from './urls';
 
 /** Where a picture can be seen in full; empty if nowhere. */
 function urlOf({ kind, body, file, recalled }: ChatItem): string {
-  return kind === 'image' && !recalled ? (file ?? body?.url ?? '') : '';
+  return kind === 'image' && !recalled ? (file ?? reachable(body?.url ?? '')) : '';
 }
 
 /** Shows this picture over the page, and by swiping all others of the conversation. */

@@ -5,6 +5,7 @@ import { texts } from '../texts/index';
 import { fetchFile } from './album';
 import { nameOf } from './facts';
 import { keep } from './files';
+import { reachable } from './urls';
 
 type DocumentType = NonNullable<WechatMiniprogram.OpenDocumentOption['fileType']>;
 
@@ -19,7 +20,7 @@ async function obtain({ body, file }: ChatItem, name: string): Promise<string> {
   const id = body?.mediaId ?? '';
   const known = file ?? downloaded.get(id);
   if (known !== undefined) return known;
-  const path = await keep(await fetchFile(body?.url ?? ''), name, [0, 0]);
+  const path = await keep(await fetchFile(reachable(body?.url ?? '')), name, [0, 0]);
   downloaded.set(id, path);
   return path;
 }

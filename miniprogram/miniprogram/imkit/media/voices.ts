@@ -3,6 +3,7 @@
 import type { ConversationKey, ImClient } from '../core/index';
 import { nextVoice } from '../lists/media';
 import { texts } from '../texts/index';
+import { reachable } from './urls';
 
 /** Voices of which the phone remembers that they were heard. */
 const MOST_HEARD = 1000;
@@ -86,7 +87,7 @@ export function stopVoices(): void {
 function begin(next: Playing): void {
   const { client, conversation, key } = next;
   const item = client.chats(conversation).items.find((each) => each.key === key);
-  const src = item?.file ?? item?.body?.url ?? '';
+  const src = item?.file ?? reachable(item?.body?.url ?? '');
   if (!item || src === '') return;
   playing = next;
   // Also with the switch at the side of an iPhone on silent.

@@ -23,6 +23,8 @@ export class Desk {
   connects: number[] = [];
   /** What the client has sent, over all sockets. */
   readonly frames: { readonly at: number; readonly type: string; readonly [key: string]: unknown }[] = [];
+  /** What it has asked for over HTTP. */
+  readonly asked: string[] = [];
   app!: App;
   client!: ImClient;
 
@@ -43,6 +45,11 @@ export class Desk {
         send(text);
       };
       return socket;
+    };
+    const request = app.request.bind(app);
+    app.request = (asked) => {
+      this.asked.push(`${asked.method} ${asked.url}`);
+      return request(asked);
     };
     this.app = app;
     this.client = core.createClient({

@@ -77,8 +77,26 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'a lost read mark is not repeated',
     file: 'loading.ts',
-    right: 'if (known && known.readUpTo > readUpTo)',
-    wrong: 'if (false)',
+    right: 'if (known && known.readUpTo > readUpTo &&',
+    wrong: 'if (false &&',
+  },
+  {
+    what: 'a read mark that comes late takes the mark of the unread back',
+    file: 'client.ts',
+    right: 'if (settings.markedUnread) await sync.settleRead(key);',
+    wrong: '',
+  },
+  {
+    what: 'a read mark under way is not waited for',
+    file: 'marks.ts',
+    right: 'await busy;',
+    wrong: '',
+  },
+  {
+    what: 'a read mark is repeated for a row that is older than it',
+    file: 'loading.ts',
+    right: ' && known.readUpTo !== marks.sent.get(key)',
+    wrong: '',
   },
   {
     what: 'a socket that does not answer is kept',

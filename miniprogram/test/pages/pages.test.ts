@@ -138,7 +138,7 @@ test('chats of the peer are shown, and other kinds than text by their content', 
   await opened.find('.presence', '对方正在输入');
   socket.receive({ type: 'presence', userId: LI.id, online: true, lastSeenAt: null });
   await opened.until('read up to the newest', () =>
-    socket.sent.some(({ type, upTo }) => type === 'read' && upTo === 4),
+    opened.asked.some(({ route, body }) => route === 'POST /v1/conversations/3/read' && JSON.stringify(body) === '{"upTo":4}'),
   );
 });
 

@@ -2,7 +2,7 @@
 
 import type { ImClient } from './api';
 import { unreadOf } from './conversations';
-import { readable, request, type Route } from './http';
+import { readable, request, type Ask } from './http';
 import { lastOf } from './ids';
 import { groupId, groupKey } from './keys';
 import { MOST_BYTES, MOST_WATCHED, SAVE_EVERY_MS, TELL_EVERY_MS } from './limits';
@@ -73,10 +73,10 @@ export const createClient = (options: ClientOptions): ImClient => {
     if (!saveDue) saving(SAVE_EVERY_MS, save);
     saveDue = true;
   });
-  const { link, ask } = sync;
+  const { link } = sync;
 
   /** An action, of which the events of the timeline tell the effect; or a list that passes through to the page. */
-  const act = ask as <T = void>(route: Route, body?: object) => Promise<T>;
+  const act = sync.ask as <T = void>(...call: Parameters<Ask>) => Promise<T>;
 
   /** The path of a conversation. */
   const path = (key: ConversationKey) => {
@@ -85,8 +85,8 @@ export const createClient = (options: ClientOptions): ImClient => {
   };
   const members = (key: GroupKey) => `${path(key)}/members` as const;
 
-  const changeMe = async (route: Route, body: object, contentType?: string): Promise<User> => {
-    const user = readable(toUser, await ask(route, body, contentType));
+  const changeMe = async (...call: Parameters<Ask>): Promise<User> => {
+    const user = readable(toUser, await act<unknown>(...call));
     state.session = { ...state.session, user };
     model.touch('me');
     return user;
@@ -204,7 +204,11 @@ export const createClient = (options: ClientOptions): ImClient => {
 
     recall: (id) => act(`POST /v1/chats/${id}/recall`),
     remove: (id) => act(`DELETE /v1/chats/${id}`),
-    set: (key, settings) => act(`PUT ${path(key)}/settings`, settings),
+    set: async (key, settings) => {
+      // A read mark that comes later would take the mark of the unread back.
+      if (settings.markedUnread) await sync.settleRead(key);
+      return act(`PUT ${path(key)}/settings`, settings);
+    },
     hideConversation: (key) => act(`POST ${path(key)}/hide`),
     clear: (key) => act(`POST ${path(key)}/clear`),
     report: (what) => act('POST /v1/reports', what),
@@ -220,8 +224,8 @@ export const createClient = (options: ClientOptions): ImClient => {
     watch: (userIds) => sync.watch([...new Set(userIds)].slice(0, MOST_WATCHED)),
     presence: (userId) => model.presences.get(userId) ?? null,
     findUsers: async (prefix) =>
-      readable(toUsers, await ask(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).users,
-    user: async (userId) => readable(toUser, await ask(`GET /v1/users/${userId}`)),
+      readable(toUsers, await act<unknown>(`GET /v1/users?limit=50&query=${encodeURIComponent(prefix)}`)).users,
+    user: async (userId) => readable(toUser, await act<unknown>(`GET /v1/users/${userId}`)),
     block: (userId) => act(`PUT /v1/blocks/${userId}`),
     unblock: (userId) => act(`DELETE /v1/blocks/${userId}`),
     blocks: (after = 0 as UserId) => act(`GET /v1/blocks${page}${after}`),

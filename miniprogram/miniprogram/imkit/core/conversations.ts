@@ -174,9 +174,8 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
     },
 
     /** The page before `before`, ignored if the list ends elsewhere by now. With 0, the newest page. Returns rows to ask for again. */
-    addPage: ({ conversations, pinned, hasMore: more, unreadTotal }: Page, before: ChatId | 0, asked: Asked): ConversationRow[] => {
+    addPage: ({ conversations, hasMore: more, unreadTotal }: Page, before: ChatId | 0, asked: Asked, all: readonly ConversationRow[]): readonly ConversationRow[] => {
       if (before && before !== pagedTo) return [];
-      const all = [...pinned, ...conversations];
       const last = lastOf(conversations)?.position ?? before;
       const listed = new Map(all.map((row) => [keyOf(row), row]));
       if (!before) {

@@ -16,15 +16,15 @@ type How = string | ((request: HttpRequest) => Promise<HttpResponse>);
 export type Ask = (route: Route, body?: object, how?: How) => Promise<unknown>;
 
 /** Logs in by a name alone, where the service allows it. Rejects with `ImError`. */
-export const loginDemo = (platform: Platform, server: string, name: string): Promise<Session> => login(platform, server, 'POST /v1/login/demo', { name });
+export const loginDemo = (platform: Platform, server: string, name: string): Promise<Session> => login(platform, server, 'demo', { name });
 
 /** Logs in with the code that `wx.login` gave in the mini program `appid`, by default the service's first. Rejects with `ImError`. */
-export const loginWechat = (platform: Platform, server: string, code: string, appid?: string): Promise<Session> => login(platform, server, 'POST /v1/login/wechat', { code, 'appid': appid });
+export const loginWechat = (platform: Platform, server: string, code: string, appid?: string): Promise<Session> => login(platform, server, 'wechat', { code, 'appid': appid });
 
 /** Logs in with a token of the company's own back end. Rejects with `ImError`. */
-export const loginToken = (platform: Platform, server: string, token: string): Promise<Session> => login(platform, server, 'POST /v1/login/token', { token });
+export const loginToken = (platform: Platform, server: string, token: string): Promise<Session> => login(platform, server, 'token', { token });
 
-const login = async (platform: Platform, server: string, route: Route, body: object): Promise<Session> => readable(toSession, await request(platform, server, '', route, body));
+const login = async (platform: Platform, server: string, how: string, body: object): Promise<Session> => readable(toSession, await request(platform, server, '', `POST /v1/login/${how}`, body));
 
 /** An empty `token` sends none. */
 export const request = async (

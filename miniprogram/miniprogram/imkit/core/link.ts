@@ -131,12 +131,17 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
     wait();
   };
 
+  /** Closes the socket and goes on at once. */
+  const replace = (): void => {
+    drop();
+    advance();
+  };
+
   /** The service said that the session is no longer valid. */
   const unauthorized = (): void => {
     if (needsLogin) return;
     needsLogin = true;
-    drop();
-    advance();
+    replace();
   };
 
   /** Calls `run` after `ms`, unless the socket is gone by then. */
@@ -206,10 +211,8 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
         } else if (stop && !(stop === 'closed' && WECHAT_CLOSED.test(reason))) {
           stopped = stop;
           if (stop === 'protocol') owner.report('protocol_close', `${code}`);
-        } else if (returnAt) {
-          wait(returnAt - clock.now());
         } else {
-          wait();
+          wait(returnAt ? returnAt - clock.now() : undefined);
         }
       }),
     });
@@ -297,10 +300,7 @@ export const createLink = (platform: Platform, owner: LinkOwner) => {
     returnIn: (afterMs: number): void => {
       const ms = Math.min(afterMs, MOST_ASKED_WAIT_MS);
       returnAt = clock.now() + ms;
-      after(ms, () => {
-        drop();
-        advance();
-      });
+      after(ms, replace);
     },
   };
 };

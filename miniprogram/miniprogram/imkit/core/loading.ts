@@ -4,9 +4,10 @@ import { isGone, type Asked } from './conversations';
 import type { Route } from './http';
 import { groupId, keyOf, toKey } from './keys';
 import type { Load } from './loads';
+import type { Marks } from './marks';
 import type { Model } from './model';
-import type { ChatId, ConversationId, ConversationKey } from './types';
-import { toChats, toConversations, toOne, type Page, type Reader } from './wire';
+import type { ChatId, ConversationKey } from './types';
+import { toChats, toConversations, toOne, type ConversationRow, type Page, type Reader } from './wire';
 
 /** Sends a request, and applies the answer. Rejects with `ImError`. */
 export type Obtain = <T>(route: Route, read: Reader<T>, apply: (answer: T) => void) => Promise<void>;
@@ -16,8 +17,7 @@ export const createLoading = (
   obtain: Obtain,
   /** Loads more after this. */
   want: (what: Load) => void,
-  /** Read marks that the service does not have yet. */
-  marks: Map<ConversationId, ChatId>,
+  marks: Marks,
 ) => {
   const { list, touchChats } = model;
   const { rows } = list;
@@ -28,36 +28,37 @@ export const createLoading = (
   const loadRows = (
     route: Route,
     read: Reader<Page>,
-    merge = ({ conversations }: Page, asked: Asked) => conversations.filter((row) => !list.merge(row, asked)),
+    merge = (_: Page, asked: Asked, all: readonly ConversationRow[]): readonly ConversationRow[] => all.filter((row) => !list.merge(row, asked)),
   ): Promise<void> => {
     const asked = new Map(rows);
     return obtain(route, read, (answer) => {
-      for (const row of [...answer.pinned, ...answer.conversations]) {
-        const { id, peer, readUpTo, left } = row;
+      const all = [...answer.pinned, ...answer.conversations];
+      for (const row of all) {
+        const { peer, readUpTo, left } = row;
         const key = keyOf(row);
         if (peer) model.setPresence(peer.id, peer);
         touchChats(key);
-        // A read mark has no answer: if the service does not have it, it was lost.
         const known = rows.get(key);
-        if (known && known.readUpTo > readUpTo) marks.set(id, known.readUpTo as ChatId);
+        // Unless it is from before the mark was sent, this one was lost.
+        if (known && known.readUpTo > readUpTo && known.readUpTo !== marks.sent.get(key)) marks.add(key);
         // Nobody was told what became of its chats in between.
         if (known?.left && !left) {
           model.forget(key);
           want(`chats:${key}`);
         }
       }
-      for (const late of merge(answer, asked)) want(`row:${keyOf(late)}`);
+      for (const late of merge(answer, asked, all)) want(`row:${keyOf(late)}`);
       model.touch('list');
     });
   };
 
   /** The page of the list before `before`, or the newest. */
   const loadList = (before: ChatId | 0 = 0): Promise<void> =>
-    loadRows(`GET /v1/conversations?${page(before)}`, toConversations, (answer, asked) => {
+    loadRows(`GET /v1/conversations?${page(before)}`, toConversations, (answer, asked, all) => {
       // Rows of open conversations that are not on the newest page may have been read meanwhile.
-      const listed = new Set([...answer.pinned, ...answer.conversations].map(keyOf));
+      const listed = new Set(all.map(keyOf));
       for (const key of before ? [] : model.opened) if (!listed.has(key) && rows.has(key)) want(`row:${key}`);
-      return list.addPage(answer, before, asked);
+      return list.addPage(answer, before, asked, all);
     });
 
   const loadRow = (key: ConversationKey): Promise<void> =>
@@ -91,7 +92,7 @@ export const createLoading = (
   };
 
   const load = (what: Load): Promise<void> => {
-    const [kind, name = ''] = what.split(':');
+    const [kind, name] = what.split(':');
     const key = toKey(name);
     return !key ? loadList() : kind === 'row' ? loadRow(key) : loadChats(key);
   };

@@ -26,7 +26,7 @@ export const createLoads = (
     loads.forEach((what) => wanted.add(what));
   };
 
-  const idle = (): boolean => wanted.size === 0;
+  const idle = (): boolean => !wanted.size;
 
   /** Loads what is wanted, with retries, until all is loaded or `stop` is called. */
   const run = (): void => {

@@ -2,16 +2,15 @@
 
 import type { Due } from './calls';
 import { target } from './keys';
-import { ANSWER_MS, READ_EVERY_MS, TYPING_EVERY_MS } from './limits';
+import { ANSWER_MS, TYPING_EVERY_MS } from './limits';
 import type { Model } from './model';
 import type { Clock } from './platform';
-import type { Row } from './saved';
 import { createTimer } from './timer';
-import type { ChatId, ConversationId, ConversationKey, UserId } from './types';
+import type { ConversationKey, UserId } from './types';
 import { toJson, type Chat, type ClientFrame } from './wire';
 
 export const createOutlet = (
-  { state, list, outbox, touchChats }: Model,
+  { state, outbox, touchChats }: Model,
   clock: Clock,
   deviceId: string,
   transmit: (text: string) => void,
@@ -19,8 +18,6 @@ export const createOutlet = (
   reconnect: () => void,
   /** Something is due. */
   pump: () => void,
-  /** A read mark of this conversation was sent. */
-  marked: (row: Row) => void,
 ) => {
   /** What goes before any request. */
   const urgent: (() => void)[] = [];
@@ -29,9 +26,6 @@ export const createOutlet = (
   /** Pairs of sender and receiver since the last `watch`: the service may show a user's presence only after the first
    * chat, or the first answer. */
   const spoke = new Set<string>();
-  /** Read marks that are not sent yet. */
-  const marks = new Map<ConversationId, ChatId>();
-  let markedAt = -Infinity;
   /** The conversation for which `typing` is due. */
   let typingIn: ConversationKey | null = null;
   let typedAt = -Infinity;
@@ -51,8 +45,6 @@ export const createOutlet = (
   };
 
   return {
-    marks,
-
     greet: (): void =>
       soon(() => {
         const { cursor } = state;
@@ -138,18 +130,7 @@ export const createOutlet = (
           send({ type: 'typing', ...target(key) });
         };
       }
-      const [mark] = marks;
-      if (!mark) return next;
-      const due = markedAt + READ_EVERY_MS;
-      if (now < due && due - now <= READ_EVERY_MS) return Math.min(due, next ?? due);
-      const [conversationId, upTo] = mark;
-      return () => {
-        markedAt = now;
-        marks.delete(conversationId);
-        send({ type: 'read', conversationId, upTo });
-        const row = list.byId(conversationId);
-        if (row) marked(row);
-      };
+      return next;
     },
   };
 };

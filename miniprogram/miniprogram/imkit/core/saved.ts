@@ -9,7 +9,7 @@ export interface Saved {
   readonly outbox: readonly Outgoing[];
   readonly list: SavedList;
   /** Conversations with stored chats; the most recently opened last. */
-  readonly logs: readonly ConversationKey[];
+  readonly logs: ConversationKey[];
   readonly [log: `log.${ConversationKey}`]: SavedLog;
 }
 

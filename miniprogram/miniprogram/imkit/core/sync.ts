@@ -7,6 +7,7 @@ import { MOST_ASKED_WAIT_MS } from './limits';
 import { createLink } from './link';
 import { createLoading, type Obtain } from './loading';
 import { createLoads, type Load } from './loads';
+import { createMarks } from './marks';
 import type { Model } from './model';
 import { createOutlet } from './outlet';
 import type { ClientOptions } from './platform';
@@ -42,10 +43,6 @@ export const createSync = (
     (text) => link.send(text),
     reconnect,
     pump,
-    (row) => {
-      recount(row);
-      if (list.capped()) want('list');
-    },
   );
   const timeline = createTimeline(model, clock, reconnect);
 
@@ -104,10 +101,7 @@ export const createSync = (
   const wantRow = (key: ConversationKey | null | undefined): void => {
     if (key) want(`row:${key}`);
   };
-  /** A part was read: only the service can count the rest. */
-  const recount = (row: Row | undefined): void => {
-    if (row?.unread) wantRow(keyOf(row));
-  };
+  const marks = createMarks(list.rows, clock, calls.ask, wantRow);
 
   const obtain: Obtain = async (route, read, apply) => {
     const asked = era;
@@ -115,11 +109,9 @@ export const createSync = (
     if (asked !== era) return;
     apply(answer);
     applied();
-    // The answer may have made read marks due.
-    pump();
   };
 
-  const loading = createLoading(model, obtain, want, outlet.marks);
+  const loading = createLoading(model, obtain, want, marks);
 
   const loads = createLoads(
     platform,
@@ -191,9 +183,7 @@ export const createSync = (
 
     reset: ({ epoch, lastSeq }) => {
       era = {};
-      const same = timeline.reset({ seq: lastSeq, epoch });
-      model.reset(same);
-      if (!same) outlet.marks.clear();
+      model.reset(timeline.reset({ seq: lastSeq, epoch }));
       loads.stop();
       reload();
     },
@@ -226,7 +216,10 @@ export const createSync = (
       const row = list.byId(conversationId);
       if (!row) return;
       read(row, userId, upTo);
-      if (userId === me) recount(list.byId(conversationId));
+      // A part was read: only the service can count the rest.
+      if (userId !== me) return;
+      if (list.byId(conversationId)?.unread) wantRow(keyOf(row));
+      if (list.capped()) want('list');
     },
 
     typing: ({ userId, conversationId }) => model.typing(conversationId ? groupKey(conversationId) : userId, true),
@@ -252,14 +245,14 @@ export const createSync = (
       background = is;
       if (link.ready()) outlet.look(is);
     },
+    settleRead: marks.settle,
     upload: uploads.run,
     cancel: uploads.cancel,
 
     readUpTo: (row: Row, upTo: ChatId | 0): void => {
       if (!upTo || (upTo === row.readUpTo && !row.markedUnread)) return;
-      outlet.marks.set(row.id, upTo);
       read(row, me, upTo);
-      pump();
+      marks.add(keyOf(row));
     },
   };
 };

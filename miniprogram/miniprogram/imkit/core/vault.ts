@@ -40,8 +40,7 @@ export const createVault = (
           full(false);
           return false;
         }
-        forget(logs.slice(0, 1));
-        logs = logs.slice(1);
+        forget(logs.splice(0, 1));
       }
     }
   };
@@ -57,8 +56,7 @@ export const createVault = (
       while (toJson(chats).length > MOST_SAVED_UNITS) chats = chats.slice(Math.ceil(chats.length / 2));
       // First the name, then the chats: without its name a log would never be removed.
       logs = [...logs.filter((other) => other !== key), key];
-      forget(logs.slice(0, -MOST_SAVED_LOGS));
-      logs = logs.slice(-MOST_SAVED_LOGS);
+      forget(logs.splice(0, logs.length - MOST_SAVED_LOGS));
       const hasMore = log.hasMore || chats.length < log.chats.length;
       if (write('logs', logs)) write(`log.${key}`, { ...log, chats, hasMore });
       // Making room may have removed this log's name.
@@ -66,7 +64,7 @@ export const createVault = (
     },
 
     /** The conversations with stored chats. */
-    logs: () => logs,
+    logs: (): readonly ConversationKey[] => logs,
 
     /** Removes the chats of a conversation. Its name stays, as one of a log that is not there. */
     forgetLog: (key: ConversationKey): void => forget([key]),

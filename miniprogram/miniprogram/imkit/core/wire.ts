@@ -62,7 +62,6 @@ export type Target = { readonly targetUserId: UserId } | { readonly conversation
 export type ClientFrame =
   | { readonly type: 'hello'; readonly since?: number; readonly epoch?: string; readonly deviceId: string }
   | (Target & Pick<Draft, 'kind' | 'content' | 'body' | 'mentions'> & { readonly type: 'send'; readonly clientMsgId: string; readonly replyTo?: ChatId })
-  | { readonly type: 'read'; readonly conversationId: ConversationId; readonly upTo: ChatId }
   | (Target & { readonly type: 'typing' })
   | { readonly type: 'watch'; readonly userIds: readonly UserId[] }
   | { readonly type: 'state'; readonly background: boolean }

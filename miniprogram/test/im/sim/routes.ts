@@ -16,7 +16,7 @@ const NOT_FOUND: Answer = { status: 404, json: { code: 'conversation_not_found' 
 /** Answers a request of this user. */
 export function answer(store: Store, userId: number, method: string, path: string, body: string): Answer {
   const url = new URL(path, 'http://server');
-  const given = (body ? JSON.parse(body) : {}) as Partial<Own> & { title?: string; userIds?: number[]; key?: string };
+  const given = (body ? JSON.parse(body) : {}) as Partial<Own> & { title?: string; userIds?: number[]; key?: string; upTo?: number };
   const number = (name: string) => Number(url.searchParams.get(name) ?? 0);
   if (url.pathname === '/v1/me') return { status: 200, json: store.user(userId) };
   if (url.pathname === '/v1/conversations') {
@@ -46,6 +46,10 @@ export function answer(store: Store, userId: number, method: string, path: strin
   }
   if (!isIn(member.stretches)) return NOT_FOUND;
   const last = conversation.chats[conversation.chats.length - 1]?.id ?? 0;
+  if (below === 'read') {
+    store.read(userId, conversation.id, given.upTo ?? 0);
+    return { status: 204 };
+  }
   if (below === 'settings') store.keep(userId, conversation, given);
   if (below === 'hide') store.keep(userId, conversation, { hiddenUpTo: last });
   if (below === 'clear') store.keep(userId, conversation, { clearedUpTo: last });

@@ -39,6 +39,7 @@ class Run extends World {
     this.checkSent();
     this.checkWatched();
     await this.checkShown();
+    await this.checkMarked();
     await this.checkRead();
   }
 
@@ -113,6 +114,31 @@ class Run extends World {
         if (content.startsWith(BAD) && !this.wasLeft.has(key)) assert.deepEqual([failure, detail], ['content_rejected', 'not this'], 'it says why');
       }
     }
+  }
+
+  /** Marked as unread right after it was read, on a bad network: it stays marked. */
+  private async checkMarked(): Promise<void> {
+    const { client, server, chance, app } = this;
+    const key = chance.pick(KEYS.filter((one) => !this.isLeft(one) && this.isUnread(one)));
+    if (!key) return;
+    const again = async (left: number): Promise<void> => {
+      if (left > 0) await client.set(key, { markedUnread: true }).catch(() => again(left - 1));
+    };
+    app.faults = { ...this.weather.faults, drop: 0, double: 0, reorder: 0 };
+    client.markRead(key);
+    await this.time.pass(chance.pick([0, 20, 300, 2000]));
+    if (chance.is(0.3)) client.refreshConversations().catch(() => undefined);
+    if (chance.is(0.3)) app.cut(false);
+    this.note(`marks ${key} as unread`);
+    await Promise.all([again(20), this.time.pass(120_000)]);
+    app.faults = CALM;
+    await this.time.pass(60_000);
+    assert.equal(server.row(ME, this.conversationOf(key)!).markedUnread, true, 'the mark of the unread stays');
+    assert.equal(client.conversation(key)!.markedUnread, true, 'the mark of the unread is shown');
+  }
+
+  private isUnread(key: ConversationKey): boolean {
+    return (this.client.conversation(key)?.unread ?? 0) > 0;
   }
 
   /** What is read is read, here and at the service, and no mark says otherwise. */

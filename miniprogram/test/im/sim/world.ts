@@ -50,7 +50,7 @@ export class World {
   /** What is used more than the others, so that some conversations are long. */
   private readonly favourite: ConversationKey;
   protected watched: readonly UserId[] = [];
-  private app!: App;
+  protected app!: App;
   protected client!: ImClient;
   protected page!: Page;
   private session: Session;
@@ -75,7 +75,7 @@ export class World {
     this.launch();
   }
 
-  private note(what: string): void {
+  protected note(what: string): void {
     this.story.push(`${this.time.now() % 1e8} ${what} [${this.client.connection.phase}]`);
   }
 

@@ -154,6 +154,9 @@ test('a customer and the florist of a shop talk, in the look of the shop', async
   await lin.page.locator('wx-page[is="chat/about/about"]').waitFor();
   await lin.screen.locator('.tile', { hasText: '花间·阿月' }).waitFor();
   assert.equal(await lin.screen.locator('.tile').count(), 1, 'no button for a group');
+  const mute = lin.screen.locator('[role="switch"]').first();
+  await mute.click();
+  await eventually('a switch has the colour of the shop', async () => (await style(mute, 'background-color')) === 'rgb(44, 122, 79)');
   await lin.shoot('embed-about');
   lin.assertQuiet();
   yue.assertQuiet();
@@ -195,6 +198,23 @@ test('a session that ends while the back end is away is replaced once it is back
   await lin.inChatWith('花间·阿月');
   await lin.send('回来了');
   await lin.bubble('回来了').locator('.note').waitFor();
+});
+
+test('a page that is opened while the back end is away says so, and goes on by a tap or by itself', async () => {
+  for (const taps of [true, false]) {
+    const lin = await visit({ dark: !taps });
+    let isAway = true;
+    await lin.page.route('**/chat', (route) => (isAway ? route.abort() : route.continue()));
+    await lin.screen.locator('.messages').click();
+    await signIn(lin, LIN);
+    const again = lin.screen.locator('im-waiting .again');
+    await again.getByText('连接失败，点击重试').waitFor();
+    await lin.shoot(taps ? 'embed-away' : 'embed-away-dark');
+    isAway = false;
+    if (taps) await again.click();
+    await lin.screen.locator('im-conversations').waitFor();
+    assert.equal(await lin.screen.locator('im-waiting').count(), 0);
+  }
 });
 
 test('who signs out at the shop is out of the chat, and the next one sees only their own', async () => {

@@ -16,27 +16,61 @@ interface Entry {
 /** The last entry is stored with the account that it is for: then the chat opens without waiting for the back end. */
 const KEY = 'chat';
 
-let entering: Promise<Entry | null> | null = null;
+/** Milliseconds between attempts: the first wait, which doubles up to the last one. */
+const FIRST_WAIT_MS = 1000;
+const MOST_WAIT_MS = 15_000;
 
-/** Waits until the components have what they show. Null if they have nothing: then the user was told why. */
-export function enter(): Promise<Entry | null> {
-  entering ??= begin().then((entry) => {
-    if (!entry) entering = null;
-    return entry;
-  });
-  return entering;
+/** Who is told whether the back end answers, while pages wait for it. */
+const waiting = new Set<(hasFailed: boolean) => void>();
+let entering: Promise<Entry | null> | null = null;
+/** Ends the wait for the next attempt. */
+let hurry: (() => void) | null = null;
+
+/**
+ * Waits until the components have what they show, and meanwhile tells `show` how that goes. Null if they have nothing:
+ * then the user signs in at the shop.
+ */
+export function enter(show: (hasFailed: boolean) => void): Promise<Entry | null> {
+  waiting.add(show);
+  // The last attempt may have failed before this page came.
+  show(hurry !== null);
+  entering ??= begin(account()?.token);
+  return entering.finally(() => waiting.delete(show));
 }
 
-async function begin(): Promise<Entry | null> {
-  try {
-    const entry = kept() ?? (await fetchEntry());
-    if (entry) connect(entry);
-    else leave();
-    return entry;
-  } catch {
-    void wx.showToast({ title: '网络不太好，请稍后再试', icon: 'none' });
-    return null;
+/** The user, or the network, wants the next attempt now. */
+export function retry(): void {
+  if (!hurry) return;
+  for (const show of waiting) show(false);
+  hurry();
+}
+
+async function begin(token: string | undefined): Promise<Entry | null> {
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, MOST_WAIT_MS)) {
+    // Somebody else's pages have begun anew.
+    if (account()?.token !== token) return null;
+    try {
+      const entry = kept() ?? (await fetchEntry());
+      if (entry) connect(entry);
+      else leave();
+      return entry;
+    } catch {
+      for (const show of waiting) show(true);
+      await pause(wait);
+    }
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      hurry = null;
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    hurry = end;
+  });
 }
 
 function connect(entry: Entry): void {
@@ -80,11 +114,18 @@ function leave(): void {
 onSignOut(() => {
   const leaving = client();
   entering = null;
+  hurry?.();
   show(null);
   wx.removeStorageSync(KEY);
   void leaving?.signOut('keep');
 });
 
-wx.onAppShow(() => client()?.show());
+wx.onAppShow(() => {
+  retry();
+  client()?.show();
+});
 wx.onAppHide(() => client()?.hide());
-wx.onNetworkStatusChange(({ isConnected }) => client()?.network(isConnected));
+wx.onNetworkStatusChange(({ isConnected }) => {
+  if (isConnected) retry();
+  client()?.network(isConnected);
+});

@@ -24,6 +24,8 @@ export const en: Texts = {
     protocol: 'This version does not fit the service. Update it',
   },
 
+  opening: { loading: 'Loading…', failed: 'Could not connect. Tap to retry' },
+
   signIn: {
     title: 'Sign in',
     wechat: 'Sign in with WeChat',

@@ -20,6 +20,8 @@ export const zh = {
     protocol: '版本不兼容，请更新后再试',
   },
 
+  opening: { loading: '加载中…', failed: '连接失败，点击重试' },
+
   signIn: {
     title: '登录',
     wechat: '微信登录',

@@ -1,13 +1,20 @@
 // What can be done about a conversation: mute, pin, block, report. WeChat's review asks for the last two.
 
-import { enter } from '../im';
+import { enter, retry } from '../im';
 
 Page({
-  data: { conversation: '' },
+  data: { conversation: '', hasFailed: false },
 
   onLoad({ peer = '' }: Record<string, string | undefined>) {
-    void enter().then((entry) => {
+    const show = (hasFailed: boolean) => {
+      this.setData({ hasFailed });
+    };
+    void enter(show).then((entry) => {
       if (entry) this.setData({ conversation: peer });
     });
+  },
+
+  onRetry() {
+    retry();
   },
 });

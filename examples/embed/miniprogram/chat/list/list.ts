@@ -1,15 +1,22 @@
 // The conversations: for the florist those with customers, for a customer the one with the shop.
 
 import type { ConversationKey } from '../imkit/core/index';
-import { enter } from '../im';
+import { enter, retry } from '../im';
 
 Page({
-  data: { isReady: false },
+  data: { isReady: false, hasFailed: false },
 
   onLoad() {
-    void enter().then((entry) => {
+    const show = (hasFailed: boolean) => {
+      this.setData({ hasFailed });
+    };
+    void enter(show).then((entry) => {
       if (entry) this.setData({ isReady: true });
     });
+  },
+
+  onRetry() {
+    retry();
   },
 
   onOpen({ detail }: WechatMiniprogram.CustomEvent<{ conversation: ConversationKey }>) {

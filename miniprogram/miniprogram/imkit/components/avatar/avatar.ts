@@ -15,7 +15,10 @@ Component({
   observers: {
     'src, name, userId'(src: string, name: string, userId: number) {
       const [letter = ''] = name;
-      this.setData({ shown: src, letter: letter.toUpperCase(), hue: userId % HUES });
+      const next = { shown: src, letter: letter.toUpperCase(), hue: userId % HUES };
+      // It is called for each of the properties, and a long list has hundreds.
+      const { shown, hue } = this.data;
+      if (next.shown !== shown || next.letter !== this.data.letter || next.hue !== hue) this.setData(next);
     },
   },
 

@@ -159,8 +159,8 @@ test('a quote of a chat that is not loaded loads it, and one that was taken back
   });
   // The menu offers it for two minutes only, in which a slow machine may not get here.
   await server.post(`/v1/chats/${early}/recall`, {}, a.token);
-  await li.screen.locator('.quoted', { hasText: '已撤回' }).waitFor();
   await li.screen.locator('.below').click();
+  await li.screen.locator('.quoted', { hasText: '已撤回' }).waitFor();
   await li.bubble('引用很早').locator('.quoted').click();
   await li.toasted('找不到这条消息');
   zhang.assertQuiet();

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { patch } from '../../miniprogram/imkit/lists/patch';
+import { batches, bytesOf } from '../../miniprogram/imkit/lists/batches';
+import { createDrawing } from '../../miniprogram/imkit/lists/drawing';
+import { replace } from '../../miniprogram/imkit/lists/patch';
 import { badge } from '../../miniprogram/imkit/lists/rows';
 import { insert, removeBefore } from '../../miniprogram/imkit/components/composer/draft';
 import { arrived, asked, OPENED, rested, restMs, scrolled, seen } from '../../miniprogram/imkit/components/im-chat/end';
@@ -11,28 +13,41 @@ import { en } from '../../miniprogram/imkit/texts/en';
 import { longTime, shortTime } from '../../miniprogram/imkit/texts/time';
 import { zh } from '../../miniprogram/imkit/texts/zh';
 
-const none = { index: 0, removed: 0, inserted: 0, changed: [] };
-const row = (index: number) => `row ${index}`;
-
-test('an appended row is one path', () => {
-  const data = patch('rows', { ...none, index: 3, inserted: 1 }, 3, 4, row);
-  assert.deepEqual(data, { 'rows[3]': 'row 3' });
+test('a list is drawn by the paths that changed', () => {
+  const rows = (...names: string[]) => names.map((name) => ({ key: name, name, tags: [name] }));
+  const before = rows('a', 'b', 'c');
+  assert.deepEqual(replace('rows', before, rows('a', 'b', 'c')), []);
+  assert.deepEqual(replace('rows', before, [...before, ...rows('d')]), [['rows[3]', rows('d')[0]]]);
+  const renamed = before.map((row) => (row.key === 'b' ? { ...row, name: 'B' } : row));
+  assert.deepEqual(replace('rows', before, renamed), [['rows[1].name', 'B']]);
+  assert.deepEqual(replace('rows', before, rows('a', 'c')), [['rows', rows('a', 'c')]]);
 });
 
-test('a row that moves up changes the paths that it passes', () => {
-  const data = patch('rows', { ...none, removed: 3, inserted: 3, changed: [5] }, 9, 9, row);
-  assert.deepEqual(Object.keys(data), ['rows[5]', 'rows[0]', 'rows[1]', 'rows[2]']);
+test('what is drawn is cut into calls of at most 64 KB, and what belongs together is in the last one', () => {
+  const row = (at: number) => ({ key: `k${at}`, text: '好'.repeat(2000) });
+  const rows = Array.from({ length: 50 }, (_, at) => row(at));
+  for (const [before, after] of [[[], rows], [[...rows, ...rows], rows]] as const) {
+    const calls = batches(replace('rows', before, after), { isLoaded: true });
+    assert.ok(calls.length > 4);
+    for (const call of calls) assert.ok(Buffer.byteLength(JSON.stringify(call)) <= 64 * 1024);
+    assert.deepEqual(calls.map((call) => 'isLoaded' in call), calls.map((_, at) => at === calls.length - 1));
+  }
+  for (const value of ['a', 'é', '好', '😀', '\ud83d', [1, { a: '好' }], null]) {
+    assert.equal(bytesOf(value), Buffer.byteLength(JSON.stringify(value)), JSON.stringify(value));
+  }
 });
 
-test('rows inserted before others, or removed, make a new list', () => {
-  assert.deepEqual(patch('rows', { ...none, inserted: 1 }, 1, 2, row), { rows: ['row 0', 'row 1'] });
-  assert.deepEqual(patch('rows', { ...none, removed: 1 }, 2, 1, row), { rows: ['row 0'] });
-});
-
-test('a row that depends on the one before it is drawn again with it', () => {
-  const data = patch('rows', { ...none, index: 3, changed: [1, 2] }, 3, 3, row, true);
-  assert.deepEqual(Object.keys(data).sort(), ['rows[1]', 'rows[2]']);
-  assert.ok('rows[2]' in patch('rows', { ...none, index: 3, changed: [1] }, 3, 3, row, true));
+test('a hidden page draws once, when it is shown', () => {
+  let count = 0;
+  const { draw, hide, show } = createDrawing(() => (count += 1));
+  draw();
+  hide();
+  draw();
+  draw();
+  assert.equal(count, 1);
+  show();
+  show();
+  assert.equal(count, 2);
 });
 
 test('a number of unread chats ends at 99+', () => {

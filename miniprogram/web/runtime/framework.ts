@@ -67,18 +67,69 @@ export interface Framework {
 /** The most characters of the JSON of one `setData`: 1,024 KB. */
 const MOST_DATA = 1024 * 1024;
 
+/** What tests ask about `setData`, as `mpData` of the window. */
+const figures = {
+  calls: 0,
+  /** Bytes of the largest call, and who made it. */
+  largest: 0,
+  largestOf: '',
+  /** Who has called it on a page that is not on the screen, and with which paths. */
+  hidden: [] as string[],
+};
+
+/** Maximum entries of `hidden`. */
+const MOST_NOTED = 50;
+
+interface Caller {
+  setData: (this: object, data: object, callback?: () => void) => void;
+}
+
+/** What the framework calls a component, as far as `note` needs it. */
+interface Component {
+  readonly is: string;
+  readonly _$: { readonly $$: Element | null };
+}
+
+function note(of: Component, data: object, text: string): void {
+  figures.calls += 1;
+  // No more bytes than three a unit of UTF-16.
+  if (text.length * 3 > figures.largest) {
+    const bytes = encodeURIComponent(text).replace(/%../g, ' ').length;
+    if (bytes > figures.largest) Object.assign(figures, { largest: bytes, largestOf: of.is });
+  }
+  const isHidden = of._$.$$?.closest('.mp-screen[hidden]');
+  if (isHidden && figures.hidden.length < MOST_NOTED) figures.hidden.push(`${of.is}: ${Object.keys(data).join(' ')}`);
+}
+
 /** Has `setData` refuse what is too much for WeChat, and ignore what comes too late. */
 function limitData(): void {
-  interface Caller {
-    setData: (this: object, data: object, callback?: () => void) => void;
-  }
+  Object.assign(window, { mpData: figures });
   const caller = component.ComponentCaller.prototype as unknown as Caller;
   const { setData } = caller;
   caller.setData = function (data, callback) {
     if (gone.has(this)) return;
-    const { length } = JSON.stringify(data);
-    if (length > MOST_DATA) throw new RangeError(`setData of ${length} characters: at most ${MOST_DATA}`);
+    const text = JSON.stringify(data);
+    note(this as Component, data, text);
+    if (text.length > MOST_DATA) throw new RangeError(`setData of ${text.length} characters: at most ${MOST_DATA}`);
     setData.call(this, data, callback);
+  };
+}
+
+/** Has what a page asks about positions be answered as in WeChat: later, when what was set before is on the screen. */
+function delayQueries(): void {
+  interface Query {
+    exec(answer?: (all: unknown[]) => void): unknown;
+  }
+  const caller = component.ComponentCaller.prototype as unknown as { createSelectorQuery: (this: object) => Query };
+  const { createSelectorQuery } = caller;
+  caller.createSelectorQuery = function () {
+    const query = createSelectorQuery.call(this);
+    const exec = query.exec.bind(query);
+    query.exec = (answer) => {
+      // The browser moves what is anchored after the callbacks of a frame.
+      requestAnimationFrame(() => setTimeout(exec, 0, answer));
+    };
+    return query;
   };
 }
 
@@ -88,6 +139,7 @@ export type Define = (space: glassEasel.ComponentSpace) => void;
 /** `bring` is called with a component that a placeholder stands for, when it is to be drawn. */
 export function loadFramework(bring: (path: string) => void): Framework {
   limitData();
+  delayQueries();
   const env = new MiniProgramEnv();
   const code = env.createCodeSpace('', true);
   const space = code.getComponentSpace();

@@ -55,7 +55,7 @@ export const MOST_WATCHED = 100;
 /** Unread chats are counted up to this. */
 export const MOST_UNREAD = 100;
 /** Maximum chats of an open conversation; older ones are not shown. */
-export const MOST_CHATS = 5000;
+export const MOST_CHATS = 20_000;
 /** How many of them are dropped at once, so that it happens rarely. */
 export const DROP = 500;
 /** Closed conversations that are kept up to date, so that they open at once. */

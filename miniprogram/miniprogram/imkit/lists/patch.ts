@@ -1,37 +1,25 @@
-// Turns a change of a list into a small `setData`.
+// Turns a change of a short list into small calls of `setData`. A long one is drawn by pages: `pages.ts`.
 
-import type { ListChange } from '../core/index';
+import { bytesOf, changedFields, type Entry } from './batches';
 
-/**
- * The argument of `setData` that updates the rendered list at `path`. `before` is its old length,
- * `after` its new length, `render` makes the row at an index. `neighbours` says that a row also
- * depends on the one before it.
- */
-export function patch(
-  path: string,
-  change: ListChange,
-  before: number,
-  after: number,
-  render: (index: number) => unknown,
-  neighbours = false,
-): Record<string, unknown> {
-  const { index, removed, inserted } = change;
-  const isAppended = removed === 0 && index === before;
-  if (removed !== inserted && !isAppended) {
-    return { [path]: Array.from({ length: after }, (_, at) => render(at)) };
-  }
-  const rows = new Set(change.changed);
-  for (let at = index; at < index + inserted; at++) rows.add(at);
-  if (neighbours) for (const at of [...rows]) rows.add(at + 1);
-  const data: Record<string, unknown> = {};
-  for (const at of rows) if (at < after) data[`${path}[${at}]`] = render(at);
-  return data;
+/** Bytes of the rows that are set by one path. */
+const MOST_BYTES = 48_000;
+
+/** What turns the rendered rows at `path` into others. */
+export function replace<T extends object>(path: string, before: readonly T[], after: readonly T[]): Entry[] {
+  // A path cannot make a list shorter.
+  const kept = after.length < before.length ? firstOf(after) : before;
+  const cut: Entry[] = kept === before ? [] : [[path, kept]];
+  const changes = after.flatMap((row, at): Entry[] => {
+    const old = kept[at];
+    if (old === row) return [];
+    return old ? changedFields(`${path}[${at}]`, old, row) : [[`${path}[${at}]`, row]];
+  });
+  return [...cut, ...changes];
 }
 
-/** The argument of `setData` that turns the rendered rows at `path` into others, of which most are the same. */
-export function replace(path: string, before: readonly object[], after: readonly object[]): Record<string, unknown> {
-  if (after.length < before.length) return { [path]: after };
-  const same = (one: object | undefined, other: object) => JSON.stringify(one) === JSON.stringify(other);
-  const changed = after.flatMap((row, at) => (same(before[at], row) ? [] : [[`${path}[${at}]`, row] as const]));
-  return Object.fromEntries(changed);
+function firstOf<T>(rows: readonly T[]): readonly T[] {
+  let bytes = 0;
+  const end = rows.findIndex((row) => (bytes += bytesOf(row)) > MOST_BYTES);
+  return end < 0 ? rows : rows.slice(0, end);
 }

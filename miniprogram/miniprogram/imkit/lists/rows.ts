@@ -82,6 +82,9 @@ function note(item: ChatItem, { chat }: Texts): string {
   return item.read ? chat.read : chat.unread;
 }
 
+/** Characters of a preview: more than the line has room for. */
+const MOST_PREVIEW = 80;
+
 /** A line of the list of conversations. */
 export interface ConversationRow {
   readonly key: ConversationKey;
@@ -121,7 +124,7 @@ export function conversationRow(
   const waiting = unsent && !hasFailed ? say.conversations.unsent : '';
   const words = isDraft ? draft : unsent ? waiting + unsent.content : heap + lastWords(conversation, say);
   const name = titleOf(conversation, say);
-  const preview = isTyping ? say.conversations.typing : words;
+  const preview = isTyping ? say.conversations.typing : Array.from(words.slice(0, 2 * MOST_PREVIEW)).slice(0, MOST_PREVIEW).join('');
   const time = shortTime(unsent?.time ?? lastChat?.time ?? now, now, say);
   const hasDot = muted ? count !== '' || markedUnread : markedUnread && count === '';
   const signs = [muted ? say.list.muted : '', hasDot ? say.list.hasUnread : muted ? '' : count && say.list.count(count).trim()];

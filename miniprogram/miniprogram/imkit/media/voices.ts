@@ -84,6 +84,11 @@ export function stopVoices(): void {
   tell();
 }
 
+/** Whoever leaves a chat hears it no longer. */
+export function stopVoicesOf(conversation: ConversationKey): void {
+  if (playing?.conversation === conversation) stopVoices();
+}
+
 function begin(next: Playing): void {
   const { client, conversation, key } = next;
   const item = client.chats(conversation).items.find((each) => each.key === key);

@@ -3,6 +3,8 @@
 import { client } from '../../imkit/current';
 import type { ConversationKey, ImClient } from '../../imkit/core/index';
 import { titleOf } from '../../imkit/lists/rows';
+import { setInBatches } from '../../imkit/lists/batches';
+import { replace } from '../../imkit/lists/patch';
 import { findConversations, findPeople, together, TYPING_PAUSE_MS } from '../../imkit/lists/search';
 import { sayError, texts } from '../../imkit/texts/index';
 import { offers } from '../../platform/offers';
@@ -85,7 +87,8 @@ Page({
       const { key, id, peer, avatarUrl } = each;
       return peer ? [] : [{ key, id, name: titleOf(each, say), avatarUrl: avatarUrl ?? '' }];
     });
-    this.setData({ people, found, isEmpty: text === '', isNone: false, failure: '' });
+    const rows = [...replace('people', this.data.people, people), ...replace('found', this.data.found, found)];
+    setInBatches(this, rows, { isEmpty: text === '', isNone: false, failure: '' });
   },
 
   /** Adds the people whom the service finds. */
@@ -97,7 +100,8 @@ Page({
       const found = await findPeople(current, text, !this.data.byId);
       if (text !== this.typed) return;
       const people = [...together(this.data.people, found.map((user) => personOf(current, user)))];
-      this.setData({ people, isNone: people.length === 0 && this.data.found.length === 0 });
+      const isNone = people.length === 0 && this.data.found.length === 0;
+      setInBatches(this, replace('people', this.data.people, people), { isNone });
     } catch (error) {
       if (text === this.typed) this.setData({ failure: sayError(error) });
     }

@@ -2,6 +2,7 @@
 
 import { toKey } from '../../core/index';
 import { client } from '../../current';
+import { createDrawing, NO_DRAWING } from '../../lists/drawing';
 import type { MediaRow } from '../../lists/media';
 import { isHeard, isPlaying, onVoices, play, stopVoices } from '../../media/voices';
 import { texts } from '../../texts/index';
@@ -24,20 +25,40 @@ Component({
 
   lifetimes: {
     attached() {
-      this.leave = onVoices(() => {
+      const drawing = createDrawing(() => {
         this.look();
       });
+      this.drawing = () => drawing;
+      this.leave = onVoices(drawing.draw);
       this.look();
     },
 
     detached() {
       this.leave();
-      // Whoever leaves the chat hears it no longer.
-      if (isPlaying(toKey(this.data.conversation), this.data.chatKey)) stopVoices();
+      const { conversation, chatKey } = this.data;
+      const key = toKey(conversation);
+      if (key === null || !isPlaying(key, chatKey)) return;
+      // A row that is only scrolled away plays on.
+      const isThere = client()?.chats(key).items.some((item) => item.key === chatKey && !item.recalled);
+      if (!isThere) stopVoices();
+    },
+  },
+
+  pageLifetimes: {
+    show() {
+      this.drawing().show();
+    },
+
+    hide() {
+      this.drawing().hide();
     },
   },
 
   methods: {
+    drawing() {
+      return NO_DRAWING;
+    },
+
     leave() {
       // Replaced when it is attached.
     },

@@ -2,6 +2,7 @@
 
 import { client } from '../../current';
 import type { Connection } from '../../core/index';
+import { createDrawing, NO_DRAWING } from '../../lists/drawing';
 import { texts } from '../../texts/index';
 
 /** Milliseconds after which the bar shows that the client is still connecting. */
@@ -22,11 +23,13 @@ Component({
           this.triggerEvent('resize');
         });
       };
+      const drawing = createDrawing(show);
+      this.drawing = () => drawing;
       const follow = () => {
         clearTimeout(timer);
         // Hides at once, but waits before it shows a phase that usually passes.
-        if (isQuick(current.connection)) timer = setTimeout(show, PATIENCE_MS);
-        else show();
+        if (isQuick(current.connection)) timer = setTimeout(drawing.draw, PATIENCE_MS);
+        else drawing.draw();
       };
       const unsubscribe = current.subscribe(({ connection }) => {
         if (connection) follow();
@@ -43,7 +46,21 @@ Component({
     },
   },
 
+  pageLifetimes: {
+    show() {
+      this.drawing().show();
+    },
+
+    hide() {
+      this.drawing().hide();
+    },
+  },
+
   methods: {
+    drawing() {
+      return NO_DRAWING;
+    },
+
     leave() {
       // Replaced when there is a client.
     },

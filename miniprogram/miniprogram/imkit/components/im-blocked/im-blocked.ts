@@ -2,6 +2,8 @@
 
 import type { ImClient, User, UserId } from '../../core/index';
 import { client } from '../../current';
+import { setInBatches } from '../../lists/batches';
+import { replace } from '../../lists/patch';
 import { together } from '../../lists/search';
 import { unblock } from '../../people';
 import { texts } from '../../texts/index';
@@ -45,7 +47,7 @@ Component({
         const last = before[before.length - 1]?.id as UserId | undefined;
         const { blocks, hasMore } = await current.blocks(last);
         const rows = together(before, blocks.map(({ user }) => rowOf(user)));
-        this.setData({ rows: [...rows], hasMore, isLoaded: true });
+        setInBatches(this, replace('rows', this.data.rows, rows), { hasMore, isLoaded: true });
       } catch {
         this.setData({ hasFailed: true });
       }
@@ -60,7 +62,7 @@ Component({
       const { id } = currentTarget.dataset as { id: number };
       const current = client();
       if (!current || !(await unblock(current, id as UserId))) return;
-      this.setData({ rows: this.data.rows.filter((row) => row.id !== id) });
+      setInBatches(this, replace('rows', this.data.rows, this.data.rows.filter((row) => row.id !== id)));
     },
   },
 });

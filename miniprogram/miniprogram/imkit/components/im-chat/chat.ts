@@ -4,14 +4,20 @@ import { client } from '../../current';
 import type { ChatItem, ConversationKey, ImClient, Quote } from '../../core/index';
 import type { Action } from '../bubble-menu/action';
 import type { Box } from '../bubble-menu/place';
+import type { Pages } from '../../lists/pages';
 import type { PickRow } from '../pick-sheet/row';
 import type { DraftKeeper } from './drafts';
 import type { End } from './end';
+import type { Anchor } from './hold';
 import type { Mention } from './mentions';
+import type { Face } from './peer';
 import type { Unread } from './unread';
 
 /** What lies over the chat; going back closes it. */
 export type Over = '' | 'menu' | 'forward' | 'mention' | 'pick';
+
+const NOBODY: Face = { id: 0, name: '', avatarUrl: '' };
+const NO_PICTURES: Record<number, string> = {};
 
 /** The state of the use cases. What is drawn is set by `setData`, the rest is only kept. */
 export const STATE = {
@@ -45,10 +51,6 @@ export const STATE = {
   written: '',
   keeper: null as DraftKeeper | null,
 
-  // The first row when older ones were asked for, which is to keep its place; empty: none. And its height then.
-  anchored: '',
-  anchoredHeight: 0,
-
   // Where one jumps to.
   unread: null as Unread | null,
   /** The number on the button to the first unread chat; empty: no button. */
@@ -58,6 +60,28 @@ export const STATE = {
   /** The chat that was jumped to. */
   found: '',
   jumpTimer: 0,
+
+  // With whom one talks.
+  peer: NOBODY,
+  /** Of the members of a group, by user id. */
+  pictures: NO_PICTURES,
+
+  // The window.
+  scrollTop: 0,
+  /** Whether it has the newest chat. */
+  isAtEnd: true,
+  /** Whether the end of what is drawn is on the screen. */
+  isEndSeen: true,
+  isArranging: false,
+  isArrangeDue: false,
+  /** Rows have changed, and are drawn by `arrange`. */
+  isDrawDue: false,
+  arrangeTimer: 0,
+  anchor: null as Anchor | null,
+  /** Whether the platform was seen to keep what is on the screen in its place. */
+  isAnchored: true,
+  /** False once the component is gone. */
+  isAlive: true,
 };
 
 export interface Composer {
@@ -81,16 +105,21 @@ export interface Menu {
 export interface Chat {
   readonly data: typeof STATE & {
     conversation: string;
-    readonly rows: readonly { readonly key: string }[];
-    scrollTop: number;
     scrollInto: string;
     end: End;
-    hasMore: boolean;
-    isLoading: boolean;
+    readonly isLoaded: boolean;
+    readonly hasMore: boolean;
+    readonly isLoading: boolean;
   };
   setData(data: Record<string, unknown>, drawn?: () => void): void;
   createSelectorQuery(): WechatMiniprogram.SelectorQuery;
   key(): ConversationKey | null;
+  pages(): Pages<ChatItem>;
+  setTitle(): void;
+  /** The end of what is drawn entered or left the screen. */
+  see(isSeen: boolean): void;
+  onEdge(pixels: number): void;
+  onOlder(): Promise<void>;
   composer(): Composer;
   menu(): Menu;
   onNewest(): void;

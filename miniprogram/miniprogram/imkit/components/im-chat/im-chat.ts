@@ -4,29 +4,28 @@
 
 import { client } from '../../current';
 import {
-  ImError,
   toKey,
   type Changes,
+  type ChatItem,
   type ConversationKey,
   type ImClient,
-  type User,
 } from '../../core/index';
 import { eachMidnight } from '../../lists/midnight';
-import { patch } from '../../lists/patch';
-import { picturesOf } from '../../lists/pictures';
-import { chatRow, titleOf, type ChatRow } from '../../lists/rows';
-import { remember } from '../../lists/unlisted';
-import { longTime } from '../../texts/time';
+import { createPages } from '../../lists/pages';
+import { chatRow, type ChatRow } from '../../lists/rows';
 import { release } from '../../media/outgoing';
-import { sayError, texts } from '../../texts/index';
+import { stopVoicesOf } from '../../media/voices';
+import { texts } from '../../texts/index';
 import { acting, drawAgain } from './acting';
 import { STATE, type Composer, type Menu } from './chat';
 import { arrived, asked, OPENED, readUp, rested, restMs, scrolled, seen, type End } from './end';
 import { beginUnread, jumping, offerUnread } from './jumping';
-import { anchor, isAbove, older } from './older';
+import { older } from './older';
+import { drawPeer, face, meet, rememberPeer, rename } from './peer';
 import { sending } from './sending';
 import { sheets } from './sheets';
 import { tapping } from './tapping';
+import { arrange, drawRows, EDGE_PX, position } from './window';
 import { beginDraft, endDraft, takeDraft, writing } from './writing';
 
 const say = texts();
@@ -37,17 +36,11 @@ const BOTTOM = 10_000_000;
 /** The end counts as visible up to this many pixels below the screen. */
 const NEAR_END_PX = 80;
 
-const NO_PICTURES: Record<number, string> = {};
-
-interface Face {
-  id: number;
-  name: string;
-  avatarUrl: string;
+function createList() {
+  return createPages<ChatItem>((items, at): ChatRow => chatRow(items, at, Date.now(), say));
 }
 
-function face({ id, name, avatarUrl }: User): Face {
-  return { id, name, avatarUrl: avatarUrl ?? '' };
-}
+const NO_CHATS = createList();
 
 Component({
   properties: {
@@ -63,12 +56,15 @@ Component({
     ...STATE,
     say: { ...say.chat, ...say.menu },
     me: { id: 0, name: '', avatarUrl: '' },
-    peer: { id: 0, name: '', avatarUrl: '' },
     isGroup: false,
-    /** Of the members of a group, by user id. */
-    pictures: NO_PICTURES,
-    rows: [] as ChatRow[],
+    /** The rows of the window; `order` says which of them are drawn, the oldest first. */
+    pages: [] as (readonly ChatRow[])[],
+    order: [] as { id: number; slot: number }[],
+    /** The pixels of what is not drawn. */
+    above: 0,
+    below: 0,
     isLoaded: false,
+    isEmpty: true,
     hasMore: false,
     isLoading: false,
     /** Whether older chats were loaded once: only then does the page say 没有更多了. */
@@ -80,12 +76,11 @@ Component({
     /** The peer is known to be away. */
     isAway: false,
     draftOf: '',
-    scrollTop: 0,
     scrollInto: '',
-    /** Whether times were written on another day, while nobody saw them. */
-    isOfYesterday: false,
     /** Whether the page is on the screen; null before that is known. */
     isShown: null as boolean | null,
+    /** Something has changed while the page was not on the screen. */
+    isOutdated: false,
     timer: 0,
   },
 
@@ -103,6 +98,13 @@ Component({
           // The ratio is always 0 for an element that is thinner than a pixel.
           this.see(intersectionRatio > 0 || intersectionRect.height > 0);
         });
+      for (const spacer of ['#above', '#below']) {
+        this.createIntersectionObserver({})
+          .relativeTo('#list', { top: EDGE_PX, right: 0, bottom: EDGE_PX, left: 0 })
+          .observe(spacer, () => {
+            arrange(this);
+          });
+      }
       this.toEnd();
       // A component that comes onto a page which is there already hears of no `show`.
       if (this.data.isShown === null) this.enter();
@@ -110,7 +112,9 @@ Component({
 
     detached() {
       this.data.isShown = false;
-      for (const timer of [this.data.timer, this.data.againTimer, this.data.jumpTimer]) clearTimeout(timer);
+      this.data.isAlive = false;
+      const { timer, againTimer, jumpTimer, arrangeTimer } = this.data;
+      for (const each of [timer, againTimer, jumpTimer, arrangeTimer]) clearTimeout(each);
       endDraft(this);
       this.leave();
     },
@@ -148,6 +152,11 @@ Component({
       return toKey(this.data.conversation);
     },
 
+    /** The chats; replaced when it follows a client. */
+    pages() {
+      return NO_CHATS;
+    },
+
     /** Follows the conversation. */
     begin() {
       this.leave();
@@ -159,16 +168,20 @@ Component({
         this.follow(current, key, changes);
       });
       const sleep = eachMidnight(() => {
-        if (this.data.isShown) this.drawTimes(current, key);
-        else this.data.isOfYesterday = true;
+        if (this.data.isShown) this.draw(current, key);
+        else this.data.isOutdated = true;
       });
       current.open(key);
       this.leave = () => {
         unsubscribe();
         sleep();
         release(current, key);
+        stopVoicesOf(key);
         current.close(key);
       };
+      const list = createList();
+      this.pages = () => list;
+      this.data.anchor = null;
       this.setData({
         me: face(current.me),
         draftOf: String(key),
@@ -178,7 +191,7 @@ Component({
         end: OPENED,
       });
       this.draw(current, key);
-      void this.meet(current, key);
+      void meet(this, current, key);
       if (this.data.isShown) this.enter();
     },
 
@@ -188,41 +201,16 @@ Component({
       const key = this.key();
       this.data.isShown = true;
       if (!current || key === null) return;
-      if (this.data.isOfYesterday) this.drawTimes(current, key);
+      if (this.data.isOutdated) {
+        this.data.isOutdated = false;
+        this.setData({ me: face(current.me) });
+        rename(this, current, key);
+        takeDraft(this);
+        this.draw(current, key);
+      }
       this.setTitle();
       current.watch(typeof key === 'number' ? [key] : []);
       this.markRead();
-    },
-
-    /** Finds the peer: the list of conversations may not have them yet. */
-    async meet(current: ImClient, key: ConversationKey) {
-      if (typeof key === 'string') {
-        this.rename(current, key);
-        // Without an answer, letters stand for the pictures.
-        const pictures = await picturesOf(current, key).catch(() => ({}));
-        if (Object.keys(pictures).length > 0) this.setData({ pictures });
-        return;
-      }
-      try {
-        const peer = current.conversation(key)?.peer ?? (await current.user(key));
-        this.setData({ peer: face(peer) });
-        this.setTitle();
-        this.remember(current, key);
-      } catch (error) {
-        if (error instanceof ImError && error.status === 404) {
-          // A stranger, or no such user: the first chat will show.
-          this.setData({ peer: { id: key, name: String(key), avatarUrl: '' } });
-          this.setTitle();
-          return;
-        }
-        void wx.showToast({ title: sayError(error, say.chat.refused), icon: 'none' });
-      }
-    },
-
-    /** The list needs a name for somebody new, whose first chat is not sent yet. */
-    remember(current: ImClient, key: ConversationKey) {
-      const { name, avatarUrl } = this.data.peer;
-      remember(current, key, name || String(key), avatarUrl || null);
     },
 
     setTitle() {
@@ -230,83 +218,73 @@ Component({
     },
 
     follow(current: ImClient, key: ConversationKey, changes: Changes) {
+      const chats = changes.chats.get(key);
+      if (chats) rememberPeer(this, current, key);
+      if (this.data.isShown === false) {
+        this.data.isOutdated = true;
+        return;
+      }
       if (changes.me) this.setData({ me: face(current.me) });
       if (changes.conversations) {
-        this.rename(current, key);
+        rename(this, current, key);
         takeDraft(this);
       }
       const isThere = typeof key === 'number' && changes.presence.includes(key);
-      if (changes.typing.includes(key) || isThere || changes.connection) this.drawPeer(current, key);
-      const chats = changes.chats.get(key);
+      if (changes.typing.includes(key) || isThere || changes.connection) drawPeer(this, current, key);
       if (!chats) return;
-      this.remember(current, key);
-      const { items, hasMore, loaded } = current.chats(key);
-      const before = this.data.rows.length;
-      const render = (at: number) => chatRow(items, at, Date.now(), say);
-      const rows = chats.items ? patch('rows', chats.items, before, items.length, render, true) : {};
-      const grown = chats.items && chats.items.index + chats.items.removed >= before ? chats.items.inserted : 0;
-      const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
-      const areOlder = before > 0 && chats.items !== null && isAbove(chats.items);
-      const end = arrived(areOlder ? readUp(this.data.end) : this.data.end, count);
-      this.setData({ ...rows, hasMore, isLoaded: loaded, end }, () => {
-        this.onLayout();
-        if (areOlder && !this.data.end.isFollowing) anchor(this);
-        if (chats.loaded && loaded) offerUnread(this);
-      });
-      drawAgain(this);
+      this.drawChats(current, key, chats.loaded);
       this.markRead();
     },
 
-    rename(current: ImClient, key: ConversationKey) {
-      const known = current.conversation(key);
-      if (!known) return;
-      const peer = { id: known.peer?.id ?? 0, name: titleOf(known, say), avatarUrl: known.avatarUrl ?? '' };
-      if (peer.name === this.data.peer.name && peer.avatarUrl === this.data.peer.avatarUrl) return;
-      this.setData({ peer });
-      this.setTitle();
-    },
-
+    /** Draws all anew, as it is now. */
     draw(current: ImClient, key: ConversationKey) {
+      this.pages().forget();
+      this.drawChats(current, key, true);
+      drawPeer(this, current, key);
+    },
+
+    drawChats(current: ImClient, key: ConversationKey, isFresh: boolean) {
       const { items, hasMore, loaded } = current.chats(key);
-      const rows = items.map((_, index) => chatRow(items, index, Date.now(), say));
-      this.setData({ rows, hasMore, isLoaded: loaded }, () => {
-        if (loaded) offerUnread(this);
-      });
+      const list = this.pages();
+      const { hasOlder, grown } = list.take(items);
+      const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
+      const end = arrived(hasOlder ? readUp(this.data.end) : this.data.end, count);
+      if (end.isFollowing) list.showEnd();
+      const facts = { hasMore, isLoaded: loaded, isEmpty: items.length === 0, end };
+      const drawn = () => {
+        this.onLayout();
+        if (isFresh && loaded) offerUnread(this);
+      };
+      // Older ones move what is on the screen, so it is measured first.
+      if (hasOlder && !end.isFollowing) {
+        this.setData(facts, drawn);
+        this.data.isDrawDue = true;
+      } else drawRows(this, facts, drawn);
+      if (hasOlder) arrange(this);
       drawAgain(this);
-      this.drawPeer(current, key);
-    },
-
-    drawTimes(current: ImClient, key: ConversationKey) {
-      const { items } = current.chats(key);
-      this.data.isOfYesterday = false;
-      this.setData({ rows: items.map((_, index) => chatRow(items, index, Date.now(), say)) });
-      this.drawPeer(current, key);
-    },
-
-    drawPeer(current: ImClient, key: ConversationKey) {
-      // Without a connection nobody knows.
-      const isKnown = current.connection.phase === 'online' && typeof key === 'number';
-      const known = isKnown ? current.presence(key) : null;
-      const isOnline = known?.online === true;
-      const lastSeen = known?.lastSeenAt;
-      const away = lastSeen ? say.chat.lastSeen + longTime(lastSeen, Date.now(), say) : say.chat.offline;
-      const presence = known ? (isOnline ? say.chat.online : away) : '';
-      this.setData({ isTyping: current.isTyping(key), isOnline, presence, isAway: known !== null && !isOnline });
     },
 
     // ---- The list
 
     /** Scrolls to the newest chat. */
     toEnd(end?: End) {
-      // The value has to change each time, or the list does not scroll.
-      const scrollTop = this.data.scrollTop === BOTTOM ? BOTTOM + 1 : BOTTOM;
-      this.setData({ scrollTop, end: scrolled(end ?? this.data.end, Date.now()) });
+      const settling = { end: scrolled(end ?? this.data.end, Date.now()) };
+      if (this.pages().isAtEnd()) {
+        this.setData({ ...position(this, BOTTOM), ...settling });
+        return;
+      }
+      this.pages().showEnd();
+      this.data.anchor = null;
+      drawRows(this, settling, () => {
+        this.setData(position(this, BOTTOM));
+      });
     },
 
-    /** The end of the list entered or left the screen. */
-    see(isVisible: boolean) {
+    see(isSeen: boolean) {
+      this.data.isEndSeen = isSeen;
       // Leaving the page is no scrolling.
       if (this.data.isShown === false) return;
+      const isVisible = isSeen && this.pages().isAtEnd();
       clearTimeout(this.data.timer);
       this.setData({ end: seen(this.data.end, isVisible) });
       if (isVisible) {

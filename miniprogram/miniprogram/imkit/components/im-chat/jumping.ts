@@ -8,6 +8,7 @@ import { itemOf, open, type Chat } from './chat';
 import { asked } from './end';
 import { reach } from './quote';
 import { isUnread, reachUnread, unreadOf } from './unread';
+import { showRow } from './window';
 
 /** Pages to load at most to find a quoted chat. */
 const MOST_PAGES = 6;
@@ -45,16 +46,18 @@ export function offerUnread(chat: Chat): void {
   query.select('#list').boundingClientRect();
   query.select(`#${first.key}`).boundingClientRect();
   query.exec(([list, row]: (Box | null)[]) => {
-    keep(!!list && !!row && row.top < list.top);
+    // What is not drawn is far above.
+    keep(!!list && (!row || row.top < list.top));
   });
 }
 
 /** Shows the chat with this key at the top of the list. */
 function jump(chat: Chat, key: string): void {
   clearTimeout(chat.data.jumpTimer);
-  chat.data.anchored = '';
   chat.setData({ scrollInto: '', end: { ...chat.data.end, isFollowing: false } });
-  chat.setData({ scrollInto: key, found: key });
+  showRow(chat, key, () => {
+    chat.setData({ scrollInto: key, found: key });
+  });
   chat.data.jumpTimer = setTimeout(() => {
     const { end } = chat.data;
     // From a chat that is near the end, the end stays on the screen.

@@ -3,6 +3,8 @@
 import { attempt, confirm, tell } from '../../ask';
 import { toKey, type ChatItem, type UserId } from '../../core/index';
 import { sayRefusal, texts } from '../../texts/index';
+import { setInBatches } from '../../lists/batches';
+import { replace } from '../../lists/patch';
 import { cover, open, type Chat } from './chat';
 import { forward, forwardable, targets } from './forward';
 import { memberRows, mentionOf } from './mentions';
@@ -16,7 +18,7 @@ export function askForward(chat: Chat, items: readonly ChatItem[]): void {
   chat.data.forwarded = [...items];
   chat.composer().rest();
   cover(chat, 'forward');
-  chat.setData({ sheetRows: rows, sheetNote: rows.length === 0 ? say.menu.forwardNone : '' });
+  setInBatches(chat, replace('sheetRows', chat.data.sheetRows, rows), { sheetNote: rows.length === 0 ? say.menu.forwardNone : '' });
 }
 
 /** Lets the user choose a member of the group. */
@@ -53,7 +55,8 @@ async function loadTargets(chat: Chat): Promise<void> {
   if (!opened?.client.hasMoreConversations) return;
   if (!(await attempt(opened.client.loadMoreConversations()))) return;
   wx.nextTick(() => {
-    if (chat.data.over === 'forward') chat.setData({ sheetRows: targets(opened.client, texts()) });
+    if (chat.data.over !== 'forward') return;
+    setInBatches(chat, replace('sheetRows', chat.data.sheetRows, targets(opened.client, texts())));
   });
 }
 

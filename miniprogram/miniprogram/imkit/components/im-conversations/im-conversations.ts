@@ -7,6 +7,7 @@ import { choose } from '../../ask';
 import { eachMidnight } from '../../lists/midnight';
 import { actionsOf, actionsOfUnsent, swiped, type Action } from '../../lists/actions';
 import { ordered } from '../../lists/order';
+import { setInBatches } from '../../lists/batches';
 import { replace } from '../../lists/patch';
 import { swipeOf, type Point } from './swipe';
 import { conversationRow, type ConversationRow } from '../../lists/rows';
@@ -110,6 +111,8 @@ Component({
     },
 
     follow(current: ImClient, changes: Changes) {
+      // Nobody sees it: it is drawn when the page is shown.
+      if (this.data.isShown === false) return;
       if (changes.conversations) this.watch(current);
       if (changes.conversations || changes.chats.size > 0 || changes.typing.length > 0) this.draw(current);
       // The list may be loaded, and the total change, without any other change.
@@ -123,7 +126,7 @@ Component({
       const rows = ordered(current.conversations(), this.unlisted()).map((each): ConversationRow => {
         return conversationRow(each, current.isTyping(each.key), Date.now(), say);
       });
-      this.setData({ ...replace('rows', this.data.rows, rows), ...this.rest(current, rows.length) });
+      setInBatches(this, replace('rows', this.data.rows, rows), this.rest(current, rows.length));
       this.emitTotal(current);
     },
 

@@ -5,6 +5,7 @@ import { complain } from '../../complain';
 import { toUserId, type ImClient, type UserId } from '../../core/index';
 import { client } from '../../current';
 import { isBlocked, meet, switchBlock } from '../../people';
+import { createDrawing, NO_DRAWING } from '../../lists/drawing';
 import { sayError, texts } from '../../texts/index';
 
 const say = texts();
@@ -39,8 +40,10 @@ Component({
           const { muted = false, pinned = false } = current.conversation(userId) ?? {};
           this.setData({ muted, pinned });
         };
+        const drawing = createDrawing(follow);
+        this.drawing = () => drawing;
         this.leave = current.subscribe(({ conversations }) => {
-          if (conversations) follow();
+          if (conversations) drawing.draw();
         });
         follow();
         this.setData({ isMe: userId === current.me.id });
@@ -53,7 +56,21 @@ Component({
     },
   },
 
+  pageLifetimes: {
+    show() {
+      this.drawing().show();
+    },
+
+    hide() {
+      this.drawing().hide();
+    },
+  },
+
   methods: {
+    drawing() {
+      return NO_DRAWING;
+    },
+
     leave() {
       // Replaced when there is a client.
     },

@@ -4,6 +4,9 @@ import { attempt, choose, confirm, prompt, tell } from '../../ask';
 import { complain } from '../../complain';
 import { toKey, type Conversation, type GroupKey, type ImClient, type Member, type UserId } from '../../core/index';
 import { client } from '../../current';
+import { setInBatches } from '../../lists/batches';
+import { createDrawing, NO_DRAWING } from '../../lists/drawing';
+import { replace } from '../../lists/patch';
 import { texts } from '../../texts/index';
 import { faceOf, hintOf, type Face, type Mode } from './members';
 
@@ -61,8 +64,10 @@ Component({
         version = group.membersVersion;
         void this.load(current, key);
       };
+      const drawing = createDrawing(follow);
+      this.drawing = () => drawing;
       this.leave = current.subscribe(({ conversations }) => {
-        if (conversations || current.conversation(key)?.left) follow();
+        if (conversations || current.conversation(key)?.left) drawing.draw();
       });
       follow();
     },
@@ -72,7 +77,21 @@ Component({
     },
   },
 
+  pageLifetimes: {
+    show() {
+      this.drawing().show();
+    },
+
+    hide() {
+      this.drawing().hide();
+    },
+  },
+
   methods: {
+    drawing() {
+      return NO_DRAWING;
+    },
+
     leave() {
       // Replaced when there is a client.
     },
@@ -118,7 +137,7 @@ Component({
     show(current: ImClient, key: GroupKey, members: readonly Member[], hasMore: boolean) {
       const mine = current.conversation(key)?.role ?? 'member';
       const faces = members.map((member) => faceOf(member, this.data.mode, mine, current.me.id, say));
-      this.setData({ faces, hasMore, hasFailed: false });
+      setInBatches(this, replace('faces', this.data.faces, faces), { hasMore, hasFailed: false });
     },
 
     onMore() {

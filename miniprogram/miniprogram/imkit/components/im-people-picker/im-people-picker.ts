@@ -2,6 +2,9 @@
 
 import { client } from '../../current';
 import type { ImClient, User } from '../../core/index';
+import { setInBatches } from '../../lists/batches';
+import { createDrawing, NO_DRAWING } from '../../lists/drawing';
+import { replace } from '../../lists/patch';
 import { findPeople, hasPart, knownPeople, together, TYPING_PAUSE_MS } from '../../lists/search';
 import { texts } from '../../texts/index';
 
@@ -52,8 +55,12 @@ Component({
     attached() {
       const current = client();
       if (!current) return;
+      const drawing = createDrawing(() => {
+        if (this.data.text === '') this.look(current, '');
+      });
+      this.drawing = () => drawing;
       this.leave = current.subscribe(({ conversations }) => {
-        if (conversations && this.data.text === '') this.look(current, '');
+        if (conversations) drawing.draw();
       });
       this.look(current, '');
     },
@@ -64,7 +71,21 @@ Component({
     },
   },
 
+  pageLifetimes: {
+    show() {
+      this.drawing().show();
+    },
+
+    hide() {
+      this.drawing().hide();
+    },
+  },
+
   methods: {
+    drawing() {
+      return NO_DRAWING;
+    },
+
     leave() {
       // Replaced when there is a client.
     },
@@ -115,7 +136,7 @@ Component({
         const state = isTaken ? say.pick.isMember : isChosen ? say.pick.isChosen : '';
         return { id, name, avatarUrl, isChosen, isTaken, label: [name, state].filter(Boolean).join('，') };
       });
-      this.setData({ rows });
+      setInBatches(this, replace('rows', this.data.rows, rows));
     },
 
     onChoose({ currentTarget }: WechatMiniprogram.TouchEvent) {

@@ -1,6 +1,7 @@
 // Shows and changes the user's own picture and name.
 
 import { client } from '../../current';
+import { createDrawing, NO_DRAWING } from '../../lists/drawing';
 import { sayError, texts } from '../../texts/index';
 
 /** Maximum characters of a name; 😀 is one. */
@@ -18,8 +19,12 @@ Component({
 
   lifetimes: {
     attached() {
+      const drawing = createDrawing(() => {
+        this.show();
+      });
+      this.drawing = () => drawing;
       const unsubscribe = client()?.subscribe(({ me }) => {
-        if (me) this.show();
+        if (me) drawing.draw();
       });
       this.leave = () => unsubscribe?.();
       this.show();
@@ -30,7 +35,21 @@ Component({
     },
   },
 
+  pageLifetimes: {
+    show() {
+      this.drawing().show();
+    },
+
+    hide() {
+      this.drawing().hide();
+    },
+  },
+
   methods: {
+    drawing() {
+      return NO_DRAWING;
+    },
+
     leave() {
       // Replaced when it is attached.
     },

@@ -91,6 +91,7 @@ export class LongChat {
 
   private async answer(route: Route): Promise<void> {
     const url = new URL(route.request().url());
+    if (url.pathname === '/v1/conversations/3/read') return route.fulfill({ status: 204 });
     const json = await this.json(url);
     await (json ? route.fulfill({ json }) : route.fulfill({ status: 404, json: { code: 'not_found' } }));
   }

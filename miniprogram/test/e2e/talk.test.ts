@@ -71,6 +71,7 @@ test('HTML is shown as text, and every character arrives unchanged', async () =>
   for (const text of texts) await zhang.send(text);
   await li.openChat('张三');
   await li.sees('x'.repeat(300));
+  await eventually('all of them are drawn', async () => (await li.texts()).length >= texts.length);
   assert.deepEqual((await li.texts()).slice(-texts.length), texts);
   assert.equal(await li.page.title(), '张三');
   const isWide = await li.list.evaluate((list) => list.scrollWidth > list.clientWidth);

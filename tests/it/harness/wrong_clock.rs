@@ -1,7 +1,7 @@
 //! A clock of the time of day that a test sets, for the processes that are started with it. Intervals are not
 //! touched, as on a machine whose clock is set.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
@@ -16,12 +16,18 @@ impl WrongClock {
         let clock = Self(tempfile::tempdir().unwrap());
         // Postgres runs as somebody else.
         fs::set_permissions(clock.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        clock.set("+0");
+        clock.write("+0");
         clock
     }
 
-    /// Off by so much from now on: `+1h`, `-1h`, `+0`. A process notices within a second.
-    pub fn set(&self, offset: &str) {
+    /// Off by so much from now on: `+1h`, `-1h`, `+0`. Returns when every process goes by it: the processes of one
+    /// server notice one after the other, as on no machine.
+    pub async fn set(&self, offset: &str) {
+        self.write(offset);
+        tokio::time::sleep(Duration::from_secs(NOTICED_AFTER) + Duration::from_millis(200)).await;
+    }
+
+    fn write(&self, offset: &str) {
         // A process that reads an empty file ends.
         let next = self.0.path().join("next");
         fs::write(&next, format!("{offset}\n")).unwrap();

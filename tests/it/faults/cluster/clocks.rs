@@ -89,7 +89,7 @@ async fn clocks_that_jump_by_an_hour_cost_nothing() {
     quarrel.is_heard_of(&cluster).await;
     for (clock, whose) in [(&of_replica, "a replica"), (&of_postgres, "Postgres")] {
         for (offset, hours) in [("+1h", 1), ("+0", 0), ("-1h", -1), ("+0", 0)] {
-            clock.set(offset);
+            clock.set(offset).await;
             eventually("the clock has jumped", async || {
                 let off = if whose == "Postgres" {
                     off_by_of_postgres(&database).await

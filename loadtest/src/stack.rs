@@ -111,14 +111,10 @@ impl Stack {
         let not_running = || StackError::NotRunning(name.to_owned());
         let note = fs::read_to_string(self.folder.join("pids").join(name))?;
         let (pid, started) = note.trim().split_once(' ').ok_or_else(not_running)?;
-        let ps = Command::new("ps").args(["-o", "stat=,lstart=", "-p", pid]).output().await?;
-        let now = String::from_utf8_lossy(&ps.stdout);
-        match now.trim().split_once(' ') {
-            Some((state, now)) if !state.starts_with('Z') && now.trim() == started.trim() => {
-                pid.parse().map_err(|_| not_running())
-            }
-            _ => Err(not_running()),
+        if started_at(pid).await?.as_deref() != Some(started.trim()) {
+            return Err(not_running());
         }
+        pid.parse().map_err(|_| not_running())
     }
 
     /// Starts a process again, where it was and as it was, and waits until it takes connections.
@@ -142,6 +138,23 @@ impl Stack {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Ok(command)
     }
+}
+
+/// When the process of this id was started, as the stack notes it; none if it has ended.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unused_async, reason = "elsewhere a program is asked")]
+async fn started_at(pid: &str) -> io::Result<Option<String>> {
+    let process = pid.parse().ok().and_then(|pid| procfs::process::Process::new(pid).ok());
+    let stat = process.and_then(|process| process.stat().ok()).filter(|stat| stat.state != 'Z');
+    Ok(stat.map(|stat| stat.starttime.to_string()))
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn started_at(pid: &str) -> io::Result<Option<String>> {
+    let ps = Command::new("ps").args(["-o", "stat=,lstart=", "-p", pid]).output().await?;
+    let said = String::from_utf8_lossy(&ps.stdout);
+    let (state, started) = said.trim().split_once(' ').unwrap_or_default();
+    Ok((!state.is_empty() && !state.starts_with('Z')).then(|| started.trim().to_owned()))
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const SCRIPT: &str = r#"#!/bin/sh
 [ "$1" = start ] || exit 1
 sh -c 'sleep 300 & sleep 301 & wait' </dev/null >/dev/null 2>&1 &
-echo "$! $(ps -o lstart= -p $!)" >"$IMSERVER_STACK/pids/$2.new"
+if [ -d /proc/self ]; then started=$(sed 's/.*) //' /proc/$!/stat | cut -d ' ' -f 20)
+else started=$(ps -o lstart= -p $!); fi
+echo "$! $started" >"$IMSERVER_STACK/pids/$2.new"
 mv "$IMSERVER_STACK/pids/$2.new" "$IMSERVER_STACK/pids/$2"
 "#;
 

@@ -97,13 +97,13 @@ test('pictures are chosen, pasted and dropped, and seen one after the other', as
 });
 
 test('a picture is seen by whoever calls the machine by another name', async () => {
-  const zhang = await phone('孙七');
+  const zhang = await phone('秦五');
   const li = await Phone.open(browser, server.url.replace('127.0.0.1', 'localhost'));
   open.push(li);
-  await li.signIn('周八');
-  await zhang.find('周八');
+  await li.signIn('尤六');
+  await zhang.find('尤六');
   await put(zhang, 'paste', await picture(zhang, 200, 200));
-  await li.row('孙七').click();
+  await li.row('秦五').click();
   await draws(li, 1);
   li.assertQuiet();
 });

@@ -116,10 +116,12 @@ test('a hidden tab stays connected, and marks nothing as read until it is shown'
   await zhang.noted('你好', '已读');
   await setHidden(li, true);
   await zhang.send('你没在看');
-  await li.sees('你没在看');
+  await eventually('it has come', async () => (await li.page.title()).startsWith('(1) '));
   await zhang.noted('你没在看', '未读');
   await zhang.screen.locator('.presence', { hasText: '在线' }).waitFor();
+  // What nobody sees is not drawn.
   await setHidden(li, false);
+  await li.sees('你没在看');
   await zhang.noted('你没在看', '已读');
   zhang.assertQuiet();
   li.assertQuiet();

@@ -30,14 +30,12 @@ export const createMarks = (
     const upTo = row?.readUpTo;
     if (!upTo) return;
     sent.set(key, upTo);
-    try {
-      await ask(`POST /v1/conversations/${row.id}/read`, { upTo });
-    } catch (error) {
+    await ask(`POST /v1/conversations/${row.id}/read`, { upTo }).catch((error: unknown) => {
       sent.delete(key);
       // What is refused for good would be refused again and again.
       if ((error as ImError).retryAfterMs !== null) lost(key);
       throw error;
-    }
+    });
   };
 
   const run = (): void => {
@@ -54,7 +52,7 @@ export const createMarks = (
     /** Resolves once the service has the mark, and no older one can come after it. Rejects with `ImError`. */
     settle: async (key: ConversationKey): Promise<void> => {
       await busy;
-      await send(key);
+      return send(key);
     },
   };
 };

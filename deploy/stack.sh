@@ -53,7 +53,7 @@ up() {
   # Nothing of it can be reached from another machine.
   export IMSERVER__AUTH__DEMO_LOGIN=true
   port=${port:-$(free_port)}
-  # Where pictures are for a browser: a page shows none from elsewhere.
+  # The URLs of pictures begin with it, and a page shows pictures of its own origin only.
   export IMSERVER__SERVER__PUBLIC_URL=http://127.0.0.1:$port
   [ ${#caller[@]} -eq 0 ] || export "${caller[@]}"
 
@@ -236,7 +236,7 @@ is_open() {
   (: >"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null
 }
 
-# started_at PID: nothing of one that has ended, or that has ended and nobody has waited for.
+# started_at PID: empty if the process has ended, even if nobody has waited for it yet.
 started_at() {
   if [ -d /proc/self ]; then
     # In ticks. What `ps` makes of them may be a second off from one call to the next.

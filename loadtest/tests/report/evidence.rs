@@ -10,7 +10,7 @@ use loadtest::{
 
 use crate::{browser::look, sample};
 
-/// Of two tests, of which one failed, and of three runs.
+/// Two tests, one of which failed, and four runs.
 fn evidence() -> Evidence {
     let folder = tempfile::tempdir().unwrap();
     let (figures, json) = (folder.path().join("figures"), folder.path().join("runs"));

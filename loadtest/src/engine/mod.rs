@@ -124,14 +124,16 @@ pub async fn run(setup: Setup) -> anyhow::Result<Outcome> {
     let faults = faults.map(|(schedule, stack)| Making::start(&schedule, stack, clock, load_from));
     let faults = faults.transpose()?;
     threads.stage(Stage::Load(begun));
-    let load = load_until.since(clock.now());
-    run.watch(load, |_| false).await?;
-
-    // What outlasts the load is waited for: nothing settles while something is broken.
-    let mut faults = match faults {
-        Some(faults) => faults.end().await?,
-        None => Vec::new(),
+    let load = run.watch(load_until.since(clock.now()), |_| false);
+    let making = async {
+        match faults {
+            Some(faults) => Ok(faults.end().await?),
+            None => Ok(Vec::new()),
+        }
     };
+    // A fault that cannot be made ends the run at once. One that outlasts the load is waited for: nothing settles
+    // while something is broken.
+    let (_, mut faults) = tokio::try_join!(load, making)?;
     let usage = watch.end(load_from, load_until);
     threads.stage(Stage::Settle);
     let is_settled = run.watch(plan.settle(), World::all_are_settled).await?;

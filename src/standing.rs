@@ -5,7 +5,7 @@
 //! lost, and this one may not.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -28,8 +28,7 @@ const GENERATION: usize = 16_384;
 /// The most blocks of a user that are kept in memory. Of whoever has more, the database is asked each time.
 const FEW: u32 = 200;
 
-/// How much longer ago than the last look a change may have been made that was not seen then: a write takes
-/// 7 s at most.
+/// For how long a change that has been noted may not be seen: a write takes 7 s at most.
 const OVERLAP: Duration = Duration::from_secs(15);
 
 /// What limits users. Clones share what is known.
@@ -49,9 +48,12 @@ struct Known {
     forgotten: u64,
 }
 
-/// The changes that the last look has found.
+/// What the last looks have found.
+#[derive(Default)]
 struct Seen {
-    at: Instant,
+    /// Those of the last [`OVERLAP`], and the last one before: when, and what the store's clock said, which can jump.
+    looks: VecDeque<(Instant, Timestamp)>,
+    /// The changes that the last one has found.
     changes: HashMap<UserId, Timestamp>,
 }
 
@@ -63,8 +65,7 @@ impl Standings {
     /// Outside a Tokio runtime.
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
         let known = Known { standings: Recent::new(GENERATION), forgotten: 0 };
-        let seen = Seen { at: Instant::now(), changes: HashMap::new() };
-        Self(Arc::new(Inner { store, clock, known: Mutex::new(known), seen: seen.into() }))
+        Self(Arc::new(Inner { store, clock, known: Mutex::new(known), seen: Default::default() }))
     }
 
     /// What this user may not do now.
@@ -143,12 +144,15 @@ impl Standings {
     pub async fn refresh(&self) -> Result<Vec<UserId>, StoreError> {
         let mut seen = self.0.seen.lock().await;
         let now = Instant::now();
-        let within = now.duration_since(seen.at) + OVERLAP;
-        let found: HashMap<_, _> =
-            self.0.store.changed_standings(within).await?.into_iter().collect();
-        let news = found.iter().filter(|(user, at)| seen.changes.get(*user) != Some(*at));
+        let since = seen.looks.iter().map(|(_, time)| *time).min();
+        let found = self.0.store.changed_standings(since, OVERLAP).await?;
+        let news = found.users.iter().filter(|(user, at)| seen.changes.get(*user) != Some(*at));
         let changed: Vec<_> = news.map(|(user, _)| *user).collect();
-        *seen = Seen { at: now, changes: found };
+        seen.changes = found.users;
+        seen.looks.push_back((now, found.looked_at));
+        while seen.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= OVERLAP) {
+            seen.looks.pop_front();
+        }
         if !changed.is_empty() {
             self.forget(&changed);
         }
@@ -161,4 +165,61 @@ pub async fn to_its_end<T: Send + 'static>(
     read: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     Ok(tokio::spawn(read).await.map_err(|_| ApiError::internal())??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::UserName,
+        store::{Standings as _, Users as _, sqlite::SqliteStore},
+    };
+
+    /// When the tests begin.
+    const BEGIN: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// The database of users 1 and 2, as a process sees it by a clock of its own.
+    struct Database(tempfile::TempDir);
+
+    impl Database {
+        async fn new() -> Self {
+            let database = Self(tempfile::tempdir().unwrap());
+            let users = [1, 2].map(|id| (UserId::new(id).unwrap(), UserName::placeholder(id)));
+            database.at(&Clock::manual(BEGIN)).await.ensure_users(&users).await.unwrap();
+            database
+        }
+
+        async fn at(&self, clock: &Clock) -> SqliteStore {
+            SqliteStore::open(&self.0.path().join("im.db"), clock.clone()).await.unwrap()
+        }
+    }
+
+    fn block() -> Block {
+        Block { by: UserId::new(1).unwrap(), of: UserId::new(2).unwrap() }
+    }
+
+    #[tokio::test]
+    async fn a_block_is_found_across_a_jump_of_the_clock() {
+        // Whether the replica looks between the jump and the block, whose transaction began before.
+        for looks_between in [false, true] {
+            let (database, clock) = (Database::new().await, Clock::manual(BEGIN));
+            let store = Arc::new(database.at(&clock).await);
+            let standings = Standings::new(store, clock.clone());
+            assert_eq!(standings.refresh().await.unwrap(), []);
+            assert!(!standings.is_set(block()).await.unwrap());
+            let other = database.at(&Clock::manual(BEGIN.after(Duration::from_millis(500)))).await;
+            if looks_between {
+                clock.advance(HOUR);
+                assert_eq!(standings.refresh().await.unwrap(), []);
+                other.block(block()).await.unwrap();
+            } else {
+                other.block(block()).await.unwrap();
+                clock.advance(HOUR);
+            }
+            assert_eq!(standings.refresh().await.unwrap().len(), 2);
+            assert!(standings.is_set(block()).await.unwrap());
+            assert_eq!(standings.refresh().await.unwrap(), [], "found once");
+        }
+    }
 }

@@ -80,7 +80,7 @@ pub use recalls::{Recalled, Recalls};
 pub use reports::{NewReport, Report, ReportAbout, ReportPage, Reported, Reports};
 pub use sessions::{Session, Sessions, TokenHash};
 pub use sockets::Sockets;
-pub use standings::{BlockPage, ConversationOrigin, Standing, Standings};
+pub use standings::{BlockPage, ConversationOrigin, Standing, StandingChanges, Standings};
 pub use subscriptions::{Absence, MAX_GRANTS, Subscriptions};
 pub use timelines::{
     CHANGED, CHAT, CONVERSATION, Change, EventPage, TimelineEvent, TimelineRange, Timelines,

@@ -1,6 +1,6 @@
 //! The contract about who may not write: blocks, restrictions, and what a conversation allows.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 
@@ -37,6 +37,15 @@ pub struct ConversationOrigin {
     pub pair: Option<(UserId, UserId)>,
     /// Whether the server API made it, or took it over.
     pub is_managed: bool,
+}
+
+/// Whose standing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingChanges {
+    /// The time of this look, by the clock that the changes are noted with. It can jump.
+    pub looked_at: Timestamp,
+    /// The users, and when the last change of each was noted.
+    pub users: HashMap<UserId, Timestamp>,
 }
 
 /// Blocks, restrictions, and what a sender may do.
@@ -78,12 +87,13 @@ pub trait Standings {
         reason: Option<&str>,
     ) -> Result<bool, StoreError>;
 
-    /// The users whose standing has changed within so long, and when. A change may be noted with a time some
-    /// seconds before it can be seen.
+    /// The users whose standing has changed since the earlier of `since` and `overlap` ago. A change may be noted
+    /// with a time some seconds before it can be seen.
     async fn changed_standings(
         &self,
-        within: Duration,
-    ) -> Result<Vec<(UserId, Timestamp)>, StoreError>;
+        since: Option<Timestamp>,
+        overlap: Duration,
+    ) -> Result<StandingChanges, StoreError>;
 
     /// What is fixed about a conversation that a sender names; `None` if there is none. Whether the sender is a
     /// member is another matter.

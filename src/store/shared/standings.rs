@@ -11,8 +11,8 @@ use crate::{
     clock::Timestamp,
     domain::{Block, Destination, Restriction, RestrictionKind, User, UserId},
     store::{
-        BlockPage, ConversationOrigin, Standing, Standings, StoreError, error::corrupt,
-        identity_columns::user_columns, rows::cut,
+        BlockPage, ConversationOrigin, Standing, StandingChanges, Standings, StoreError,
+        error::corrupt, identity_columns::user_columns, rows::cut,
     },
 };
 
@@ -125,17 +125,28 @@ impl Standings for Db {
 
     async fn changed_standings(
         &self,
-        within: Duration,
-    ) -> Result<Vec<(UserId, Timestamp)>, StoreError> {
-        let millis = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).min(1 << 53);
-        let query = sqlx::query_as(concat!(
-            "SELECT user_id, changed_at FROM standing_changes WHERE changed_at >= ",
-            sql!(now "$2"),
-            " - $1"
-        ))
-        .bind(millis)
-        .bind(self.now());
-        self.read(|c| query.fetch_all(c).boxed()).await
+        since: Option<Timestamp>,
+        overlap: Duration,
+    ) -> Result<StandingChanges, StoreError> {
+        let now = self.now();
+        self.read(move |c| {
+            async move {
+                let looked_at: Timestamp = sqlx::query_scalar(concat!("SELECT ", sql!(now "$1")))
+                    .bind(now)
+                    .fetch_one(&mut *c)
+                    .await?;
+                let recently = looked_at.before(overlap);
+                let users: Vec<(UserId, Timestamp)> = sqlx::query_as(
+                    "SELECT user_id, changed_at FROM standing_changes WHERE changed_at >= $1",
+                )
+                .bind(since.map_or(recently, |since| since.min(recently)))
+                .fetch_all(c)
+                .await?;
+                Ok(StandingChanges { looked_at, users: users.into_iter().collect() })
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn conversation_origin(

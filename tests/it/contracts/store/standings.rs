@@ -1,11 +1,11 @@
 //! Who may not write: blocks, restrictions, and what is fixed about conversations.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use imserver::{
     accounts,
     clock::Timestamp,
-    domain::{Block, ConversationId, Destination, Restriction, RestrictionKind},
+    domain::{Block, ConversationId, Destination, Restriction, RestrictionKind, UserId},
     store::{ConversationOrigin, Standing, Store},
 };
 
@@ -27,8 +27,8 @@ async fn blocks(store: &dyn Store, of: i64) -> Option<Vec<(i64, i64)>> {
 
 /// Whose standing was noted to have changed.
 async fn changed(store: &dyn Store) -> Vec<i64> {
-    let changed = store.changed_standings(LONG).await.unwrap();
-    let mut users: Vec<_> = changed.into_iter().map(|(user, _)| user.get()).collect();
+    let changed = store.changed_standings(None, LONG).await.unwrap();
+    let mut users: Vec<_> = changed.users.into_keys().map(UserId::get).collect();
     users.sort_unstable();
     users
 }
@@ -115,18 +115,22 @@ pub(super) async fn a_restriction_replaces_the_one_before<D: Database>() {
 }
 
 pub(super) async fn a_change_of_a_standing_is_found_by_its_time<D: Database>() {
+    const SHORT: Duration = Duration::from_mins(5);
     let (database, store) = populated::<D>(4).await;
     store.block(block(1, 2)).await.unwrap();
-    let before = store.changed_standings(LONG).await.unwrap();
+    let before = store.changed_standings(None, LONG).await.unwrap();
+    // As if the clock had jumped by ten minutes.
     database.tamper("UPDATE standing_changes SET changed_at = changed_at - 600000").await;
-    assert_eq!(store.changed_standings(Duration::from_mins(5)).await.unwrap(), []);
-    assert_eq!(store.changed_standings(Duration::from_mins(20)).await.unwrap().len(), 2);
+    assert_eq!(store.changed_standings(None, SHORT).await.unwrap().users, HashMap::new());
+    let since = |time| store.changed_standings(Some(time), SHORT);
+    let then = before.looked_at.before(Duration::from_mins(15));
+    assert_eq!(since(then).await.unwrap().users.len(), 2);
     store.unblock(block(1, 2)).await.unwrap();
-    let after = store.changed_standings(Duration::from_mins(5)).await.unwrap();
-    assert_eq!(after.len(), 2);
-    assert!(
-        after.iter().all(|(user, at)| before.iter().all(|(other, was)| user != other || at >= was))
-    );
+    // A time that is yet to come means now.
+    let after = since(before.looked_at.after(LONG)).await.unwrap();
+    assert!(after.looked_at >= before.looked_at);
+    assert_eq!(after.users.len(), 2);
+    assert!(after.users.iter().all(|(user, at)| *at >= before.users[user]));
 }
 
 pub(super) async fn what_is_fixed_about_a_conversation_is_found<D: Database>() {

@@ -35,6 +35,17 @@ pub struct CallLimits {
     pub answer_within: Duration,
 }
 
+/// For reads of the database that senders wait for. Without them a replica whose senders all come at once, as after a
+/// restart, would ask a thing or two about each of them, and the database could not keep up.
+pub const READS: CallLimits = CallLimits {
+    at_once: 4,
+    apart: Duration::ZERO,
+    batch: 256,
+    queue: 8_192,
+    start_within: Duration::from_secs(2),
+    answer_within: Duration::from_secs(2),
+};
+
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unanswered {

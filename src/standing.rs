@@ -10,11 +10,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
     clock::{Clock, Timestamp},
+    coalescer::{Coalescer, READS},
     domain::{Block, RestrictionKind, UserId},
     protocol::fault::ApiError,
     recent::Recent,
@@ -38,7 +40,8 @@ pub struct Standings(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     clock: Clock,
-    known: Mutex<Known>,
+    reads: Coalescer<UserId, Arc<Standing>, StoreError>,
+    known: Arc<Mutex<Known>>,
     seen: tokio::sync::Mutex<Seen>,
 }
 
@@ -65,7 +68,12 @@ impl Standings {
     /// Outside a Tokio runtime.
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
         let known = Known { standings: Recent::new(GENERATION), forgotten: 0 };
-        Self(Arc::new(Inner { store, clock, known: Mutex::new(known), seen: Default::default() }))
+        let known = Arc::new(Mutex::new(known));
+        let (from, into) = (Arc::clone(&store), Arc::clone(&known));
+        let reads = Coalescer::new(READS, move |users| {
+            read(Arc::clone(&from), Arc::clone(&into), users).boxed()
+        });
+        Self(Arc::new(Inner { store, clock, reads, known, seen: Default::default() }))
     }
 
     /// What this user may not do now.
@@ -78,7 +86,8 @@ impl Standings {
         &self,
         user: UserId,
     ) -> Result<Option<RestrictionKind>, StoreError> {
-        Ok(self.in_force(&self.0.store.standing(user, 0).await?))
+        let standings = self.0.store.standings(&[user], 0).await?;
+        Ok(standings.first().and_then(|standing| self.in_force(standing)))
     }
 
     fn in_force(&self, standing: &Standing) -> Option<RestrictionKind> {
@@ -111,23 +120,11 @@ impl Standings {
     }
 
     async fn of(&self, user: UserId) -> Result<Arc<Standing>, ApiError> {
-        let forgotten = {
-            let mut known = self.0.known.lock();
-            if let Some(standing) = known.standings.get(&user) {
-                return Ok(standing);
-            }
-            known.forgotten
-        };
-        let inner = Arc::clone(&self.0);
-        to_its_end(async move {
-            let standing = Arc::new(inner.store.standing(user, FEW).await?);
-            let mut known = inner.known.lock();
-            if known.forgotten == forgotten {
-                known.standings.insert(user, Arc::clone(&standing));
-            }
-            Ok(standing)
-        })
-        .await
+        let known = self.0.known.lock().standings.get(&user);
+        match known {
+            Some(standing) => Ok(standing),
+            None => Ok(self.0.reads.call(user).await?),
+        }
     }
 
     /// Forgets what was known of these users.
@@ -158,6 +155,23 @@ impl Standings {
         }
         Ok(changed)
     }
+}
+
+/// Reads the standings of these users, and keeps them unless anything was forgotten meanwhile.
+async fn read(
+    store: Arc<dyn Store>,
+    known: Arc<Mutex<Known>>,
+    users: Vec<UserId>,
+) -> Result<Vec<Arc<Standing>>, StoreError> {
+    let forgotten = known.lock().forgotten;
+    let found: Vec<_> = store.standings(&users, FEW).await?.into_iter().map(Arc::new).collect();
+    let mut known = known.lock();
+    if known.forgotten == forgotten {
+        for (user, standing) in users.into_iter().zip(&found) {
+            known.standings.insert(user, Arc::clone(standing));
+        }
+    }
+    Ok(found)
 }
 
 /// Runs a read of the database to its end, whether or not anybody waits for it.

@@ -13,22 +13,13 @@ use futures_util::FutureExt;
 
 use super::Rule;
 use crate::{
-    coalescer::{CallLimits, Coalescer},
+    coalescer::{Coalescer, READS},
     protocol::fault::ApiError,
     store::{KeyState, NewChat, Store, StoreError, WantedKey},
 };
 
 /// How often it is looked up whether any key is held or was refused.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
-
-const LOOKS: CallLimits = CallLimits {
-    at_once: 4,
-    apart: Duration::ZERO,
-    batch: 256,
-    queue: 8_192,
-    start_within: Duration::from_secs(2),
-    answer_within: Duration::from_secs(2),
-};
 
 /// Answers a repeat of a held key with `held`, and a repeat of a refused key with its refusal.
 ///
@@ -49,7 +40,7 @@ impl Decided {
     /// Outside a Tokio runtime.
     pub fn new(store: Arc<dyn Store>) -> Self {
         let looking = Arc::clone(&store);
-        let looks = Coalescer::new(LOOKS, move |wanted: Vec<WantedKey>| {
+        let looks = Coalescer::new(READS, move |wanted: Vec<WantedKey>| {
             let store = Arc::clone(&looking);
             async move { store.key_states(&wanted).await }.boxed()
         });

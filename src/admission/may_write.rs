@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 
 use super::{Rule, decided::as_decided};
 use crate::{
+    coalescer::{Coalescer, READS},
     domain::{Block, Destination, UserId, WhoMayWrite},
     protocol::fault::{ApiError, DenialReason},
     recent::Recent,
     standing::{Standings, to_its_end},
-    store::{ConversationOrigin, NewChat, Origin, Store, WantedKey},
+    store::{ConversationOrigin, NewChat, Origin, Store, StoreError, WantedKey},
 };
 
 /// Of how many conversations a replica knows their origin, in each of two generations: 4 MiB each.
@@ -26,6 +28,7 @@ pub struct MayWrite {
     standings: Standings,
     store: Arc<dyn Store>,
     who: WhoMayWrite,
+    reads: Coalescer<(UserId, Destination), Option<ConversationOrigin>, StoreError>,
     origins: Mutex<Recent<Place, ConversationOrigin>>,
 }
 
@@ -39,8 +42,17 @@ enum Place {
 
 impl MayWrite {
     /// The rule, with what limits users by these standings.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
     pub fn new(standings: Standings, store: Arc<dyn Store>, who: WhoMayWrite) -> Self {
-        Self { standings, store, who, origins: Mutex::new(Recent::new(GENERATION)) }
+        let from = Arc::clone(&store);
+        let reads = Coalescer::new(READS, move |named: Vec<_>| {
+            let store = Arc::clone(&from);
+            async move { store.conversation_origins(&named).await }.boxed()
+        });
+        Self { standings, store, who, reads, origins: Mutex::new(Recent::new(GENERATION)) }
     }
 
     async fn denial(&self, chat: &NewChat) -> Result<Option<DenialReason>, ApiError> {
@@ -106,9 +118,7 @@ impl MayWrite {
         if known.is_some() {
             return Ok(known);
         }
-        let store = Arc::clone(&self.store);
-        let found =
-            to_its_end(async move { store.conversation_origin(sender, destination).await }).await?;
+        let found = self.reads.call((sender, destination)).await?;
         // One that is not managed may be from now on.
         if let Some(origin) = found
             && (origin.is_managed || self.who != WhoMayWrite::Conversations)

@@ -1,7 +1,11 @@
 //! Who writes to whom for the first time. Conversations that a user begins are limited; the chats of one
 //! that has begun are not, so it must be known, cheaply, which have.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::{
@@ -12,11 +16,12 @@ use parking_lot::Mutex;
 
 use super::Rule;
 use crate::{
+    coalescer::{Coalescer, READS},
     domain::{Destination, UserId},
     limits::Limits,
     protocol::fault::ApiError,
     recent::Recent,
-    store::{Acquaintance, NewChat, Origin, Store},
+    store::{NewChat, Origin, Store, StoreError},
 };
 
 /// Of how many pairs a replica knows that they may write, in each of two generations: 2 MiB each.
@@ -35,7 +40,7 @@ type Look = Shared<BoxFuture<'static, Result<(), ApiError>>>;
 pub struct Strangers(Arc<Inner>);
 
 struct Inner {
-    store: Arc<dyn Store>,
+    reads: Coalescer<(UserId, UserId), Begun, StoreError>,
     limits: Limits,
     pairs: Mutex<Pairs>,
 }
@@ -47,6 +52,14 @@ struct Pairs {
     /// Those that are looked at now. Whoever sends meanwhile waits for the same answer: of two first
     /// chats one begins the conversation.
     looks: HashMap<Pair, Look>,
+}
+
+/// Whether a sender and a target have a conversation.
+enum Begun {
+    Yes,
+    No,
+    /// There is no such target.
+    WithNobody,
 }
 
 #[async_trait]
@@ -68,9 +81,14 @@ impl Rule for Strangers {
 
 impl Strangers {
     /// The rate of these limits, for pairs without a conversation in this database.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
     pub fn new(store: Arc<dyn Store>, limits: Limits) -> Self {
+        let reads = Coalescer::new(READS, move |pairs| begun(Arc::clone(&store), pairs).boxed());
         let pairs = Pairs { known: Recent::new(GENERATION), looks: HashMap::new() };
-        Self(Arc::new(Inner { store, limits, pairs: Mutex::new(pairs) }))
+        Self(Arc::new(Inner { reads, limits, pairs: Mutex::new(pairs) }))
     }
 
     /// Whether the sender may write to the target: not if that would begin a conversation, and the sender
@@ -130,14 +148,30 @@ impl Inner {
     /// Whether the two may write from now on without a look; an error if they must not. Nobody can begin
     /// a conversation with somebody who does not exist, so that is not counted, and is told later.
     async fn look(&self, sender: UserId, target: UserId) -> Result<bool, ApiError> {
-        let how = Acquaintance::Conversation;
-        if !self.store.acquainted(sender, &[target], how).await?.is_empty() {
-            return Ok(true);
+        match self.reads.call((sender, target)).await? {
+            Begun::Yes => {}
+            Begun::No => self.limits.new_conversation(sender)?,
+            Begun::WithNobody => return Ok(false),
         }
-        if self.store.users(&[target]).await?.is_empty() {
-            return Ok(false);
-        }
-        self.limits.new_conversation(sender)?;
         Ok(true)
     }
+}
+
+/// Looks at each of these pairs of a sender and a target.
+async fn begun(
+    store: Arc<dyn Store>,
+    pairs: Vec<(UserId, UserId)>,
+) -> Result<Vec<Begun>, StoreError> {
+    let named = pairs.iter().map(|&(sender, target)| (sender, Destination::Direct(target)));
+    let origins = store.conversation_origins(&named.collect::<Vec<_>>()).await?;
+    let strangers = pairs.iter().zip(&origins).filter(|(_, origin)| origin.is_none());
+    let strangers: Vec<_> = strangers.map(|((_, target), _)| *target).collect();
+    let users = store.users(&strangers).await?;
+    let there: HashSet<_> = users.into_iter().map(|user| user.id).collect();
+    let begun = pairs.iter().zip(origins).map(|((_, target), origin)| match origin {
+        Some(_) => Begun::Yes,
+        None if there.contains(target) => Begun::No,
+        None => Begun::WithNobody,
+    });
+    Ok(begun.collect())
 }

@@ -76,8 +76,8 @@ pub trait Standings {
         others: &[UserId],
     ) -> Result<Vec<Block>, StoreError>;
 
-    /// What limits a user; with at most `limit` blocks.
-    async fn standing(&self, user: UserId, limit: u32) -> Result<Standing, StoreError>;
+    /// What limits each of these users, in their order; with at most `limit` blocks.
+    async fn standings(&self, users: &[UserId], limit: u32) -> Result<Vec<Standing>, StoreError>;
 
     /// Restricts a user, in place of any restriction before; `None`: no more. `false`: there is no such user.
     async fn restrict(
@@ -95,11 +95,10 @@ pub trait Standings {
         overlap: Duration,
     ) -> Result<StandingChanges, StoreError>;
 
-    /// What is fixed about a conversation that a sender names; `None` if there is none. Whether the sender is a
-    /// member is another matter.
-    async fn conversation_origin(
+    /// What is fixed about the conversation that each of these senders names, in their order; `None` if there is none.
+    /// Whether the sender is a member is another matter.
+    async fn conversation_origins(
         &self,
-        sender: UserId,
-        destination: Destination,
-    ) -> Result<Option<ConversationOrigin>, StoreError>;
+        named: &[(UserId, Destination)],
+    ) -> Result<Vec<Option<ConversationOrigin>>, StoreError>;
 }

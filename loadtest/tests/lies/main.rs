@@ -4,25 +4,33 @@
 
 mod liar;
 
-use std::sync::Arc;
+use std::{fs, sync::Arc, time::Duration};
 
 use loadtest::{
     engine::{self, Setup},
+    faults::Schedule,
     measure::Watch,
     outcome::Outcome,
     people,
     plan::{Plan, Scenario},
+    stack::Stack,
 };
 use phone::{ledger::Class, reading, target::Target, wire::Imserver};
+
+use tokio::time::timeout;
 
 use liar::{Liar, Lie, REPLAY_LIMIT};
 
 /// A load of a second on such a server.
 async fn load(lie: Lie) -> anyhow::Result<Outcome> {
-    load_for(lie, 1.0).await
+    load_for(lie, 1.0, None).await
 }
 
-async fn load_for(lie: Lie, duration_secs: f64) -> anyhow::Result<Outcome> {
+async fn load_for(
+    lie: Lie,
+    duration_secs: f64,
+    faults: Option<(Schedule, Stack)>,
+) -> anyhow::Result<Outcome> {
     let server = Liar::start(lie).await;
     let plan = Plan {
         scenario: Scenario::Chat,
@@ -48,7 +56,7 @@ async fn load_for(lie: Lie, duration_secs: f64) -> anyhow::Result<Outcome> {
         wire,
         people,
         watch: Watch::of_run(Vec::new()),
-        faults: None,
+        faults,
         progress: Box::new(|_| {}),
     };
     engine::run(setup).await
@@ -79,7 +87,7 @@ async fn an_honest_server_is_clean() {
 #[tokio::test]
 async fn more_than_a_server_replays_is_read_as_it_comes() {
     // Some twenty events a second for each of ten people.
-    let outcome = load_for(Lie::None, 9.0).await.unwrap();
+    let outcome = load_for(Lie::None, 9.0, None).await.unwrap();
     assert!(outcome.ledger.is_clean(), "{}", outcome.ledger);
     let least = 10 / 2 * u64::try_from(REPLAY_LIMIT).unwrap();
     assert!(outcome.totals.due > least, "{:?}", outcome.totals);
@@ -120,4 +128,17 @@ async fn what_is_acknowledged_and_forgotten_is_unstored() {
 async fn a_send_that_is_refused_for_good_ends_the_run() {
     let error = load(Lie::Refuses).await.unwrap_err();
     assert!(error.to_string().contains("invalid_content"), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_fault_that_cannot_be_made_ends_the_run_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("pids")).unwrap();
+    // A process that does not run.
+    fs::write(folder.path().join("pids/redis"), "").unwrap();
+    let stack = Stack::open(folder.path().to_owned()).unwrap();
+    let schedule: Schedule = "kill redis at 100ms for 100ms".parse().unwrap();
+    let run = load_for(Lie::None, 3_600.0, Some((schedule, stack)));
+    let error = timeout(Duration::from_secs(30), run).await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "kill redis: redis does not run");
 }

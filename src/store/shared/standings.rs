@@ -1,12 +1,13 @@
 //! Blocks, restrictions, and what a conversation allows.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 
-use super::{super::dialect::Now, Conn, Db, ids, sql};
+use super::{super::dialect::Now, Conn, Db, ids, keys::columns, sql};
 use crate::{
     clock::Timestamp,
     domain::{Block, Destination, Restriction, RestrictionKind, User, UserId},
@@ -81,29 +82,38 @@ impl Standings for Db {
         Ok(rows.into_iter().map(BlockRow::into_block).collect())
     }
 
-    async fn standing(&self, user: UserId, limit: u32) -> Result<Standing, StoreError> {
+    async fn standings(&self, users: &[UserId], limit: u32) -> Result<Vec<Standing>, StoreError> {
+        let users = users.to_vec();
         self.read(move |c| {
             async move {
-                let restriction: Option<(String, Option<Timestamp>)> =
-                    sqlx::query_as("SELECT kind, until FROM restrictions WHERE user_id = $1")
-                        .bind(user)
-                        .fetch_optional(&mut *c)
-                        .await?;
-                let rows: Vec<BlockRow> = sqlx::query_as(
-                    "SELECT * FROM (SELECT b.blocker_id, b.blocked_id FROM blocks b
-                         WHERE b.blocker_id = $1 LIMIT $2) own
-                     UNION ALL
-                     SELECT * FROM (SELECT b.blocker_id, b.blocked_id FROM blocks b
-                         WHERE b.blocked_id = $1 LIMIT $2) others",
-                )
-                .bind(user)
-                .bind(i64::from(limit) + 1)
-                .fetch_all(c)
+                let rows: Vec<StandingRow> = sqlx::query_as(concat!(
+                    "SELECT u.id, r.kind, r.until,
+                         (SELECT b.blocked_id FROM blocks b WHERE b.blocker_id = u.id LIMIT 1)
+                             IS NOT NULL
+                         OR (SELECT b.blocker_id FROM blocks b WHERE b.blocked_id = u.id LIMIT 1)
+                             IS NOT NULL AS has_blocks
+                     FROM ",
+                    sql!(rows "$1" as "u"),
+                    " LEFT JOIN restrictions r ON r.user_id = u.id"
+                ))
+                .bind(ids(&users))
+                .fetch_all(&mut *c)
                 .await?;
-                let (rows, has_more) = cut(rows, limit);
-                let blocks = rows.into_iter().map(BlockRow::into_block).collect();
-                let restriction = restriction.map(read_restriction).transpose()?;
-                Ok(Standing { restriction, blocks: (!has_more).then_some(blocks) })
+                let mut found = HashMap::with_capacity(rows.len());
+                for row in rows {
+                    let blocks = match row.has_blocks {
+                        true => blocks_of(c, row.id, limit).await?,
+                        false => Some(Vec::new()),
+                    };
+                    let restriction = row.kind.map(|kind| read_restriction((kind, row.until)));
+                    let restriction = restriction.transpose()?;
+                    found.insert(row.id, Standing { restriction, blocks });
+                }
+                users
+                    .iter()
+                    .map(|user| found.get(user).cloned())
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| corrupt("a user of a list has no row"))
             }
             .boxed()
         })
@@ -149,32 +159,72 @@ impl Standings for Db {
         .await
     }
 
-    async fn conversation_origin(
+    async fn conversation_origins(
         &self,
-        sender: UserId,
-        destination: Destination,
-    ) -> Result<Option<ConversationOrigin>, StoreError> {
-        let (low, high, id) = match destination {
-            Destination::Direct(target) => (sender.min(target).get(), sender.max(target).get(), 0),
-            Destination::Conversation(id) => (0, 0, id.get()),
-        };
-        // One of the two finds it: no user and no conversation has the id 0.
-        let query = sqlx::query_as(
-            "SELECT kind = 'direct' AS is_direct, low_user, high_user, is_managed
-             FROM conversations WHERE id = $3
+        named: &[(UserId, Destination)],
+    ) -> Result<Vec<Option<ConversationOrigin>>, StoreError> {
+        let records = named.iter().enumerate().map(|(place, (sender, destination))| {
+            let (peer, conversation) = columns(*destination);
+            let pair = peer.map(|peer| ((*sender).min(peer), (*sender).max(peer)));
+            let (low, high) = pair.unzip();
+            json!({"place": place, "low": low, "high": high, "conversation": conversation})
+        });
+        let (records, count) = (Value::Array(records.collect()).to_string(), named.len());
+        let query = sqlx::query_as(concat!(
+            "SELECT n.place, v.kind = 'direct' AS is_direct, v.low_user, v.high_user, v.is_managed
+             FROM ",
+            sql!(records "$1" as "n" ("place" "bigint", "conversation" "bigint")),
+            " JOIN conversations v ON v.id = n.conversation
              UNION ALL
-             SELECT true, low_user, high_user, is_managed FROM conversations
-             WHERE kind = 'direct' AND low_user = $1 AND high_user = $2",
-        )
-        .bind(low)
-        .bind(high)
-        .bind(id);
-        let found: Option<OriginRow> = self.read(|c| query.fetch_optional(c).boxed()).await?;
-        Ok(found.map(|row| ConversationOrigin {
-            pair: row.low_user.zip(row.high_user).filter(|_| row.is_direct),
-            is_managed: row.is_managed,
-        }))
+             SELECT n.place, true, v.low_user, v.high_user, v.is_managed
+             FROM ",
+            sql!(records "$1" as "n" ("place" "bigint", "low" "bigint", "high" "bigint")),
+            " JOIN conversations v ON v.kind = 'direct' AND v.low_user = n.low
+                 AND v.high_user = n.high"
+        ))
+        .bind(records);
+        self.read(move |c| {
+            async move {
+                let rows: Vec<OriginRow> = query.fetch_all(c).await?;
+                let mut origins = vec![None; count];
+                for OriginRow { place, is_direct, low_user, high_user, is_managed } in rows {
+                    let place = usize::try_from(place).ok();
+                    let origin = place.and_then(|place| origins.get_mut(place));
+                    let origin = origin.ok_or_else(|| corrupt("a place that nobody asked for"))?;
+                    let pair = low_user.zip(high_user).filter(|_| is_direct);
+                    *origin = Some(ConversationOrigin { pair, is_managed });
+                }
+                Ok(origins)
+            }
+            .boxed()
+        })
+        .await
     }
+}
+
+/// The blocks of a user; `None` if there are more than so many.
+async fn blocks_of(c: &mut Conn, user: UserId, limit: u32) -> sqlx::Result<Option<Vec<Block>>> {
+    let rows: Vec<BlockRow> = sqlx::query_as(
+        "SELECT * FROM (SELECT b.blocker_id, b.blocked_id FROM blocks b
+             WHERE b.blocker_id = $1 LIMIT $2) own
+         UNION ALL
+         SELECT * FROM (SELECT b.blocker_id, b.blocked_id FROM blocks b
+             WHERE b.blocked_id = $1 LIMIT $2) others",
+    )
+    .bind(user)
+    .bind(i64::from(limit) + 1)
+    .fetch_all(c)
+    .await?;
+    let (rows, has_more) = cut(rows, limit);
+    Ok((!has_more).then(|| rows.into_iter().map(BlockRow::into_block).collect()))
+}
+
+#[derive(FromRow)]
+struct StandingRow {
+    id: UserId,
+    kind: Option<String>,
+    until: Option<Timestamp>,
+    has_blocks: bool,
 }
 
 #[derive(FromRow)]
@@ -198,6 +248,7 @@ struct BlockedRow {
 
 #[derive(FromRow)]
 struct OriginRow {
+    place: i64,
     is_direct: bool,
     low_user: Option<UserId>,
     high_user: Option<UserId>,

@@ -74,7 +74,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("media", &["clock", "config", "domain", "jobs", "limits", "picture", "protocol", "store"]),
     ("export", &["clock", "domain", "media", "protocol", "store"]),
     ("delivery", &["bus", "clock", "domain", "hub", "media", "presence", "protocol", "store"]),
-    ("standing", &["clock", "domain", "protocol", "recent", "store"]),
+    ("standing", &["clock", "coalescer", "domain", "protocol", "recent", "store"]),
     (
         "admission",
         &[

@@ -150,6 +150,7 @@ macro_rules! store_contract {
                     whoever_is_blocked_does_not_find_the_blocker,
                     whoever_is_blocked_sees_the_read_mark_of_then,
                     a_restriction_replaces_the_one_before,
+                    standings_come_in_the_order_of_the_users,
                     a_change_of_a_standing_is_found_by_its_time,
                     what_is_fixed_about_a_conversation_is_found,
                 ];

@@ -17,9 +17,13 @@ fn block(by: i64, of: i64) -> Block {
     Block { by: user(by), of: user(of) }
 }
 
+async fn standing(store: &dyn Store, of: i64, limit: u32) -> Standing {
+    store.standings(&[user(of)], limit).await.unwrap().remove(0)
+}
+
 /// The blocks of a user, as pairs of ids.
 async fn blocks(store: &dyn Store, of: i64) -> Option<Vec<(i64, i64)>> {
-    let blocks = store.standing(user(of), 10).await.unwrap().blocks?;
+    let blocks = standing(store, of, 10).await.blocks?;
     let mut pairs: Vec<_> = blocks.iter().map(|it| (it.by.get(), it.of.get())).collect();
     pairs.sort_unstable();
     Some(pairs)
@@ -46,7 +50,7 @@ pub(super) async fn a_block_is_between_two_until_it_is_taken_back<D: Database>()
     assert_eq!(blocks(&*store, 1).await.unwrap(), [(1, 2), (1, 4), (3, 1)]);
     assert_eq!(blocks(&*store, 2).await.unwrap(), [(1, 2)]);
     assert_eq!(blocks(&*store, 5).await.unwrap(), []);
-    assert_eq!(store.standing(user(1), 2).await.unwrap().blocks, None, "more than was asked for");
+    assert_eq!(standing(&*store, 1, 2).await.blocks, None, "more than was asked for");
     let between = store.blocks_between(user(1), &[user(2), user(3), user(5)]).await.unwrap();
     assert_eq!(between, [block(1, 2), block(3, 1)]);
 
@@ -107,11 +111,30 @@ pub(super) async fn a_restriction_replaces_the_one_before<D: Database>() {
     assert!(!store.restrict(user(77), Some(muted), None).await.unwrap());
     for restriction in [Some(muted), Some(banned), None, Some(muted)] {
         assert!(store.restrict(user(1), restriction, Some("why")).await.unwrap());
-        let standing = store.standing(user(1), 10).await.unwrap();
-        assert_eq!(standing, Standing { restriction, blocks: Some(Vec::new()) });
+        assert_eq!(
+            standing(&*store, 1, 10).await,
+            Standing { restriction, blocks: Some(Vec::new()) }
+        );
     }
     assert_eq!(changed(&*store).await, [1]);
-    assert_eq!(store.standing(user(2), 10).await.unwrap().restriction, None);
+    assert_eq!(standing(&*store, 2, 10).await.restriction, None);
+}
+
+pub(super) async fn standings_come_in_the_order_of_the_users<D: Database>() {
+    let (_database, store) = populated::<D>(4).await;
+    let muted = Some(Restriction { kind: RestrictionKind::Muted, until: None });
+    store.restrict(user(2), muted, None).await.unwrap();
+    store.block(block(1, 2)).await.unwrap();
+    let of =
+        |restriction, blocks: &[Block]| Standing { restriction, blocks: Some(blocks.to_vec()) };
+    let (first, second) = (of(None, &[block(1, 2)]), of(muted, &[block(1, 2)]));
+    let nothing = Standing { restriction: None, blocks: Some(Vec::new()) };
+    let users = [3, 2, 77, 1, 2].map(user);
+    assert_eq!(
+        store.standings(&users, 10).await.unwrap(),
+        [nothing.clone(), second.clone(), nothing, first, second],
+    );
+    assert_eq!(store.standings(&[], 10).await.unwrap(), []);
 }
 
 pub(super) async fn a_change_of_a_standing_is_found_by_its_time<D: Database>() {
@@ -138,27 +161,27 @@ pub(super) async fn what_is_fixed_about_a_conversation_is_found<D: Database>() {
     let direct = send(&*store, 3, 1, "x").await.chat.conversation_id;
     let group = groups::quiet_group(&database, vec![user(1), user(2)]).await;
     let pair = Some((user(1), user(3)));
-    let facts = async |sender: i64, destination| {
-        store.conversation_origin(user(sender), destination).await.unwrap()
-    };
     let of_direct = Some(ConversationOrigin { pair, is_managed: false });
-    for (sender, destination, found) in [
+    let of_group = Some(ConversationOrigin { pair: None, is_managed: false });
+    let unknown = ConversationId::new(99).unwrap();
+    let (named, origins): (Vec<_>, Vec<_>) = [
         (1, Destination::Direct(user(3)), of_direct),
         (3, Destination::Direct(user(1)), of_direct),
         (4, Destination::Conversation(direct), of_direct),
         (2, Destination::Direct(user(1)), None),
         (1, Destination::Direct(user(1)), None),
-        (
-            4,
-            Destination::Conversation(group),
-            Some(ConversationOrigin { pair: None, is_managed: false }),
-        ),
-        (1, Destination::Conversation(ConversationId::new(99).unwrap()), None),
-    ] {
-        assert_eq!(facts(sender, destination).await, found, "{sender} {destination:?}");
-    }
+        (4, Destination::Conversation(group), of_group),
+        (1, Destination::Conversation(unknown), None),
+        (1, Destination::Direct(user(3)), of_direct),
+    ]
+    .into_iter()
+    .map(|(sender, destination, origin)| ((user(sender), destination), origin))
+    .unzip();
+    assert_eq!(store.conversation_origins(&named).await.unwrap(), origins);
+    assert_eq!(store.conversation_origins(&[]).await.unwrap(), []);
     database
         .tamper(&format!("UPDATE conversations SET is_managed = true WHERE id = {direct}"))
         .await;
-    assert!(facts(1, Destination::Direct(user(3))).await.unwrap().is_managed);
+    let origins = store.conversation_origins(&named[..1]).await.unwrap();
+    assert!(origins[0].unwrap().is_managed);
 }

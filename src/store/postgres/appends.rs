@@ -5,7 +5,7 @@
 //! commit a chat of theirs from then on, so what the statements after it see stays true until the commit.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -171,8 +171,8 @@ pub(super) async fn lock_named(
     .await
 }
 
-/// A user: id, name, kind and counter; or a conversation: its lower user, three times nothing, its id, its
-/// higher user, and who has written.
+/// A user: id, name and kind; or a counter: its user, twice nothing, and the number; or a conversation: its lower user,
+/// three times nothing, its id, its higher user, and who has written.
 type LockedRow = (
     UserId,
     Option<UserName>,
@@ -188,6 +188,8 @@ type LockedRow = (
 /// in this order, and nothing after it that another one locks before, so none waits for one that waits
 /// for it.
 ///
+/// Users and counters are rows of their own: `locked` has no index, so a join would compare each with each.
+///
 /// It brings the direct conversations between them along, as they were before it waited for the locks:
 /// none goes away, but one that was begun meanwhile is not among them.
 pub(super) async fn lock(
@@ -201,9 +203,11 @@ pub(super) async fn lock(
              SELECT user_id, last_seq FROM timelines WHERE user_id = ANY($1)
              ORDER BY user_id FOR NO KEY UPDATE
          )
-         SELECT u.id, u.name, u.kind, locked.last_seq, NULL::bigint, NULL::bigint, false, false
-         FROM users u LEFT JOIN locked ON locked.user_id = u.id
-         WHERE u.id = ANY($1) AND u.erased_at IS NULL
+         SELECT user_id, NULL::text, NULL::text, last_seq, NULL::bigint, NULL::bigint, false, false
+         FROM locked
+         UNION ALL
+         SELECT id, name, kind, NULL, NULL, NULL, false, false
+         FROM users WHERE id = ANY($1) AND erased_at IS NULL
          UNION ALL
          SELECT p.low, NULL, NULL, NULL, v.id, p.high, v.low_wrote, v.high_wrote
          FROM unnest($2::bigint[], $3::bigint[]) p (low, high), ",
@@ -214,19 +218,24 @@ pub(super) async fn lock(
     .bind(high)
     .fetch_all(tx)
     .await?;
-    let (mut people, mut talks) = (Vec::new(), Vec::new());
+    let (mut users, mut counters, mut talks) = (Vec::new(), HashMap::new(), Vec::new());
     for row in rows {
         match row {
-            (user, Some(name), Some(kind), last_seq, ..) => {
-                people.push((user, name, kind, last_seq));
+            (user, Some(name), Some(kind), ..) => users.push((user, name, kind)),
+            (user, None, None, Some(last_seq), ..) => {
+                counters.insert(user, last_seq);
             }
             (low, None, None, None, Some(conversation), Some(high), low_wrote, high_wrote) => {
                 talks.push((conversation, low, high, low_wrote, high_wrote));
             }
-            _ => return Err(corrupt("a row is neither a user nor a conversation")),
+            _ => return Err(corrupt("a row is no user, counter or conversation")),
         }
     }
-    Ok((batch::people(people), batch::talks(talks)))
+    let people = users.into_iter().map(|(user, name, kind)| {
+        let last_seq = counters.remove(&user);
+        (user, name, kind, last_seq)
+    });
+    Ok((batch::people(people.collect()), batch::talks(talks)))
 }
 
 /// The chats that earlier batches committed under keys of this one. A statement of its own: the one

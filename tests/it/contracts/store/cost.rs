@@ -71,6 +71,18 @@ async fn cost_of_a_message() {
         let a_batch = wall / u32::try_from(count).unwrap();
         figures.micros(format!("batches of {size}, time a batch"), a_batch);
     }
+    // Nobody has written to the next but one.
+    let mut first_chats = (1..=PAIRS * 2 - 2).map(|sender| chat(sender, sender + 2, "first", "x"));
+    for (size, count) in [(20, 100), (500, 10)] {
+        let before = spent(database.url()).await;
+        for _ in 0..count {
+            let batch: Vec<NewChat> = first_chats.by_ref().take(size).collect();
+            store.append(&batch).await.unwrap();
+        }
+        let cpu = spent(database.url()).await.saturating_sub(before);
+        let a_message = cpu / u32::try_from(size * count).unwrap();
+        figures.micros(format!("batches of {size} first chats, Postgres CPU a message"), a_message);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

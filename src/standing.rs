@@ -104,9 +104,9 @@ impl Standings {
         to_its_end(async move { store.blocks_between(user, &others).await }).await
     }
 
-    /// Whether this block is set.
+    /// Whether this block is set, by what limits the one who is blocked: a sender, of whom a replica knows it already.
     pub async fn is_set(&self, block: Block) -> Result<bool, ApiError> {
-        Ok(self.blocks(block.by, &[block.of]).await?.contains(&block))
+        Ok(self.blocks(block.of, &[block.by]).await?.contains(&block))
     }
 
     /// Those of these users who have blocked `user`, or whom `user` has blocked.

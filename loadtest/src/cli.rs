@@ -167,8 +167,9 @@ pub struct LoadArgs {
     /// Over how long the phones connect. By default a second for each 500.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub ramp: Option<Duration>,
-    /// Load before it counts.
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "2s")]
+    /// Load before it counts. In its first half everybody of chat, and who stays in a storm, writes once to the neighbour:
+    /// with 0s the first chats count.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5s")]
     pub warm_up: Duration,
     /// Bytes of a chat.
     #[arg(long, default_value_t = 100)]

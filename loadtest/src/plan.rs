@@ -87,7 +87,7 @@ impl Default for Plan {
             rate: 200.0,
             duration_secs: 10.0,
             ramp_secs: 1.0,
-            warm_up_secs: 2.0,
+            warm_up_secs: 5.0,
             size: 100,
             window: 16,
             think_secs: 10.0,

@@ -69,7 +69,7 @@ pub struct CompareArgs {
     /// Chats a second at which CPU and latency are measured. By default 1000 and 8000, quick 50.
     #[arg(long = "rate", value_name = "RATE")]
     pub rates: Vec<f64>,
-    /// People, a phone each, so many that nobody meets the limit of sends a second. By default 4000, and 10000
+    /// People, a phone each, so many that nobody meets the limit of sends a second. By default 2000, and 10000
     /// where only memory is measured; quick 20.
     #[arg(long)]
     pub users: Option<u32>,
@@ -121,7 +121,7 @@ impl Effort {
         let mut rates = if args.rates.is_empty() { usual.to_vec() } else { args.rates.clone() };
         rates.sort_by(f64::total_cmp);
         ensure!(rates.iter().all(|rate| *rate > 0.0 && rate.is_finite()), "--rate: more than 0");
-        let users = args.users.unwrap_or(if quick { 20 } else { 4_000 });
+        let users = args.users.unwrap_or(if quick { 20 } else { 2_000 });
         ensure!(users >= 2 && users.is_multiple_of(2), "--users: an even number, 2 or more");
         ensure!((MIN_SIZE..=MAX_SIZE).contains(&args.size), "--size: {MIN_SIZE} to {MAX_SIZE}");
         ensure!((1..=64).contains(&args.threads), "--threads: from 1 to 64");
@@ -136,8 +136,8 @@ impl Effort {
             threads: args.threads,
             load_secs: if quick { 3.0 } else { 20.0 },
             trial_secs: if quick { 2.0 } else { 8.0 },
-            // Long enough for V8 to have compiled what is hot.
-            warm_up_secs: if quick { 1.0 } else { 5.0 },
+            // Long enough for V8 to have compiled what is hot, after everybody's first chat.
+            warm_up_secs: if quick { 1.0 } else { 10.0 },
             search_from: if quick { 100.0 } else { 1_000.0 },
             search_resolution: if quick { 0.5 } else { 0.1 },
             settle_secs: 30.0,

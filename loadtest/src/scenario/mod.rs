@@ -138,7 +138,9 @@ impl Part<'_> {
 fn sources(plan: &Plan, part: Part<'_>) -> Vec<Box<dyn Source>> {
     let all = 0..plan.users;
     match plan.scenario {
-        Scenario::Chat => vec![writing::pairs(part, all)],
+        Scenario::Chat => {
+            vec![writing::pairs(part, all.clone()), writing::first_chats(part, all)]
+        }
         Scenario::Inbox => vec![writing::inbox(part)],
         Scenario::Group => writing::groups(part),
         Scenario::Media => vec![writing::pictures(part, all)],
@@ -148,6 +150,7 @@ fn sources(plan: &Plan, part: Part<'_>) -> Vec<Box<dyn Source>> {
             let staying = plan.staying();
             vec![
                 writing::pairs(part, 0..staying),
+                writing::first_chats(part, 0..staying),
                 storm::storms(part.phones(staying..plan.users), plan.every()),
             ]
         }
@@ -192,7 +195,7 @@ mod tests {
     use super::*;
 
     fn plan(scenario: Scenario) -> Plan {
-        Plan { scenario, users: 100, rate: 500.0, threads: 2, ..Plan::default() }
+        Plan { scenario, users: 100, rate: 500.0, threads: 2, warm_up_secs: 0.0, ..Plan::default() }
     }
 
     /// What the script of each thread says in this many seconds.
@@ -222,6 +225,21 @@ mod tests {
             action,
             Action::Write { phone, target } if phone ^ 1 == *target
         )));
+    }
+
+    #[test]
+    fn everybody_has_written_once_after_half_the_warm_up() {
+        let plan = Plan { warm_up_secs: 4.0, rate: 0.0, ..plan(Scenario::Chat) };
+        let mut writers: Vec<_> = actions(&plan, 2)
+            .into_iter()
+            .map(|(_, action)| match action {
+                Action::Write { phone, target } if phone ^ 1 == target => phone,
+                _ => unreachable!("{action:?}"),
+            })
+            .collect();
+        writers.sort_unstable();
+        assert_eq!(writers, (0..100).collect::<Vec<_>>());
+        assert_eq!(actions(&plan, 60).len(), 100);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! People who do one thing again and again, at times that do not depend on the server.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, time::Duration, vec};
 
 use rand::{Rng, rngs::SmallRng};
 
@@ -20,10 +20,30 @@ impl Source for Writing {
     }
 }
 
+struct FirstChats {
+    people: vec::IntoIter<u32>,
+    apart: Duration,
+}
+
+impl Source for FirstChats {
+    fn next(&mut self, _: &mut SmallRng) -> Option<(Duration, Vec<Action>)> {
+        let phone = self.people.next()?;
+        Some((self.apart * phone, vec![Action::Write { phone, target: phone ^ 1 }]))
+    }
+}
+
 /// Neighbours write to each other: 0 and 1, 2 and 3, and so on. Phones are dealt out to the targets one by
 /// one, so the two of a pair are at different ones. The range is of an even number of people.
 pub(super) fn pairs(part: Part<'_>, people: Range<u32>) -> Box<dyn Source> {
     writing(part, people, part.plan.rate, |phone| Action::Write { phone, target: phone ^ 1 })
+}
+
+/// In the first half of the warm-up, if there is one, everybody writes once to the neighbour: the first chat of two people
+/// costs a server several times what others do, and is not what a rate is about.
+pub(super) fn first_chats(part: Part<'_>, people: Range<u32>) -> Box<dyn Source> {
+    let apart = part.plan.warm_up() / 2 / (people.end - people.start).max(1);
+    let people = if apart.is_zero() { Vec::new() } else { part.phones(people) };
+    Box::new(FirstChats { people: people.into_iter(), apart })
 }
 
 /// All others write to the first.

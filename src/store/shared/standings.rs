@@ -7,10 +7,10 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
-use super::{super::dialect::Now, Conn, Db, ids, keys::columns, sql};
+use super::{super::dialect::Now, Conn, Db, ids, sql};
 use crate::{
     clock::Timestamp,
-    domain::{Block, Destination, Restriction, RestrictionKind, User, UserId},
+    domain::{Block, ConversationId, Destination, Restriction, RestrictionKind, User, UserId},
     store::{
         BlockPage, ConversationOrigin, Standing, StandingChanges, Standings, StoreError,
         error::corrupt, identity_columns::user_columns, rows::cut,
@@ -163,42 +163,45 @@ impl Standings for Db {
         &self,
         named: &[(UserId, Destination)],
     ) -> Result<Vec<Option<ConversationOrigin>>, StoreError> {
-        let records = named.iter().enumerate().map(|(place, (sender, destination))| {
-            let (peer, conversation) = columns(*destination);
-            let pair = peer.map(|peer| ((*sender).min(peer), (*sender).max(peer)));
-            let (low, high) = pair.unzip();
-            json!({"place": place, "low": low, "high": high, "conversation": conversation})
-        });
-        let (records, count) = (Value::Array(records.collect()).to_string(), named.len());
-        let query = sqlx::query_as(concat!(
-            "SELECT n.place, v.kind = 'direct' AS is_direct, v.low_user, v.high_user, v.is_managed
-             FROM ",
-            sql!(records "$1" as "n" ("place" "bigint", "conversation" "bigint")),
-            " JOIN conversations v ON v.id = n.conversation
-             UNION ALL
-             SELECT n.place, true, v.low_user, v.high_user, v.is_managed
-             FROM ",
-            sql!(records "$1" as "n" ("place" "bigint", "low" "bigint", "high" "bigint")),
-            " JOIN conversations v ON v.kind = 'direct' AND v.low_user = n.low
-                 AND v.high_user = n.high"
-        ))
-        .bind(records);
-        self.read(move |c| {
-            async move {
-                let rows: Vec<OriginRow> = query.fetch_all(c).await?;
-                let mut origins = vec![None; count];
-                for OriginRow { place, is_direct, low_user, high_user, is_managed } in rows {
-                    let place = usize::try_from(place).ok();
-                    let origin = place.and_then(|place| origins.get_mut(place));
-                    let origin = origin.ok_or_else(|| corrupt("a place that nobody asked for"))?;
-                    let pair = low_user.zip(high_user).filter(|_| is_direct);
-                    *origin = Some(ConversationOrigin { pair, is_managed });
-                }
-                Ok(origins)
+        let (mut pairs, mut listed) = (Vec::new(), Vec::new());
+        for place in named.iter().map(|(sender, destination)| place(*sender, *destination)) {
+            match place {
+                Place::Pair(low, high) => pairs.push(json!({"low": low, "high": high})),
+                Place::Id(id) => listed.push(id),
             }
-            .boxed()
-        })
-        .await
+        }
+        // No joins: the planner may read all conversations for one.
+        let query = sqlx::query_as(concat!(
+            "SELECT v.id, v.kind = 'direct' AS is_direct, v.low_user, v.high_user, v.is_managed
+             FROM conversations v WHERE v.id ",
+            sql!(in "$1"),
+            " UNION ALL
+             SELECT NULL, true, p.low, p.high, (SELECT v.is_managed FROM conversations v
+                 WHERE v.kind = 'direct' AND v.low_user = p.low AND v.high_user = p.high)
+             FROM ",
+            sql!(records "$2" as "p" ("low" "bigint", "high" "bigint"))
+        ))
+        .bind(ids(&listed))
+        .bind(Value::Array(pairs).to_string());
+        let rows: Vec<OriginRow> = self.read(|c| query.fetch_all(c).boxed()).await?;
+        let found: HashMap<_, _> = rows.into_iter().filter_map(OriginRow::into_origin).collect();
+        let origin = |&(sender, destination)| found.get(&place(sender, destination)).copied();
+        Ok(named.iter().map(origin).collect())
+    }
+}
+
+/// What a conversation is found by.
+#[derive(PartialEq, Eq, Hash)]
+enum Place {
+    /// Its two users, the lower id first.
+    Pair(UserId, UserId),
+    Id(ConversationId),
+}
+
+fn place(sender: UserId, destination: Destination) -> Place {
+    match destination {
+        Destination::Direct(target) => Place::Pair(sender.min(target), sender.max(target)),
+        Destination::Conversation(id) => Place::Id(id),
     }
 }
 
@@ -248,11 +251,24 @@ struct BlockedRow {
 
 #[derive(FromRow)]
 struct OriginRow {
-    place: i64,
+    /// `None`: it was looked up by its pair.
+    id: Option<ConversationId>,
     is_direct: bool,
     low_user: Option<UserId>,
     high_user: Option<UserId>,
-    is_managed: bool,
+    /// `None`: there is none of this pair.
+    is_managed: Option<bool>,
+}
+
+impl OriginRow {
+    fn into_origin(self) -> Option<(Place, ConversationOrigin)> {
+        let pair = self.low_user.zip(self.high_user).filter(|_| self.is_direct);
+        let place = match (self.id, pair) {
+            (Some(id), _) => Place::Id(id),
+            (None, pair) => pair.map(|(low, high)| Place::Pair(low, high))?,
+        };
+        Some((place, ConversationOrigin { pair, is_managed: self.is_managed? }))
+    }
 }
 
 pub(super) fn read_restriction(

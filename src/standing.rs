@@ -73,7 +73,7 @@ impl Standings {
         let reads = Coalescer::new(READS, move |users| {
             read(Arc::clone(&from), Arc::clone(&into), users).boxed()
         });
-        Self(Arc::new(Inner { store, clock, reads, known, seen: Default::default() }))
+        Self(Arc::new(Inner { store, clock, reads, known, seen: tokio::sync::Mutex::default() }))
     }
 
     /// What this user may not do now.

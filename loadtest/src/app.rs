@@ -101,7 +101,7 @@ async fn find_max(args: &FindMaxArgs) -> anyhow::Result<ExitCode> {
 fn evidence(args: EvidenceArgs) -> anyhow::Result<ExitCode> {
     let EvidenceArgs { runs, tests, figures, commit, facts, markdown, html, history } = args;
     let evidence = Evidence {
-        at: time_of_day().format(&Rfc3339)?,
+        at: time_of_day().truncate_to_second().format(&Rfc3339)?,
         commit,
         facts,
         faults: match tests.zip(figures) {

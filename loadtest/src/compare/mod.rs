@@ -270,7 +270,7 @@ async fn conditions(effort: &Effort, stack: &Stack) -> Vec<String> {
     vec![
         format!(
             "{users} people in pairs across two processes on loopback; chats of {size} bytes; a Poisson \
-             process, latency from the moment at which a chat was due"
+             process, after everybody has written once; latency from the moment at which a chat was due"
         ),
         format!(
             "Acknowledged after the commit, to {}, synchronous_commit {}; across the processes through {}; \

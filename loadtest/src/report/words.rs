@@ -178,7 +178,11 @@ pub(super) fn load(outcome: &Outcome) -> String {
         parts.push(format!("groups of {}, {changes} changes/s", plan.group_size));
     }
     if plan.scenario == Scenario::Media {
-        parts.push(format!("{} pictures/s of {} bytes", number(plan.rate), plan.picture_size));
+        parts.push(format!(
+            "{} pictures/s of {}",
+            number(plan.rate),
+            several(plan.picture_size as u64, "byte")
+        ));
     } else if plan.rate > 0.0 {
         parts.push(format!("{} chats/s of {} bytes", number(plan.rate), plan.size));
     }

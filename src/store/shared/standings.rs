@@ -101,9 +101,10 @@ impl Standings for Db {
                 .await?;
                 let mut found = HashMap::with_capacity(rows.len());
                 for row in rows {
-                    let blocks = match row.has_blocks {
-                        true => blocks_of(c, row.id, limit).await?,
-                        false => Some(Vec::new()),
+                    let blocks = if row.has_blocks {
+                        blocks_of(c, row.id, limit).await?
+                    } else {
+                        Some(Vec::new())
                     };
                     let restriction = row.kind.map(|kind| read_restriction((kind, row.until)));
                     let restriction = restriction.transpose()?;

@@ -209,6 +209,7 @@ async fn what_was_killed_comes_back_where_it_was_and_as_it_was() {
         .await
         .unwrap();
         assert_ne!(stack.pid(name), pid);
+        assert_eq!(stack.replicas.len(), 1, "after {name}: {}", stack.log("imserver-1"));
     }
     assert_eq!((stack.replicas[0].addr, settings(stack.replicas[0].pid)), before);
     store(&zhang, zhang.id, "2", "二").await;

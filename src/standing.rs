@@ -87,7 +87,7 @@ impl Standings {
         user: UserId,
     ) -> Result<Option<RestrictionKind>, StoreError> {
         let standings = self.0.store.standings(&[user], 0).await?;
-        Ok(standings.first().and_then(|standing| self.in_force(standing)))
+        Ok(self.in_force(standings.first().expect("each user has a standing")))
     }
 
     fn in_force(&self, standing: &Standing) -> Option<RestrictionKind> {

@@ -87,14 +87,15 @@ impl Standings for Db {
         self.read(move |c| {
             async move {
                 let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-                    "SELECT u.id, r.kind, r.until,
+                    "SELECT u.id,
+                         (SELECT r.kind FROM restrictions r WHERE r.user_id = u.id) AS kind,
+                         (SELECT r.until FROM restrictions r WHERE r.user_id = u.id) AS until,
                          (SELECT b.blocked_id FROM blocks b WHERE b.blocker_id = u.id LIMIT 1)
                              IS NOT NULL
                          OR (SELECT b.blocker_id FROM blocks b WHERE b.blocked_id = u.id LIMIT 1)
                              IS NOT NULL AS has_blocks
                      FROM ",
-                    sql!(rows "$1" as "u"),
-                    " LEFT JOIN restrictions r ON r.user_id = u.id"
+                    sql!(rows "$1" as "u")
                 ))
                 .bind(ids(&users))
                 .fetch_all(&mut *c)

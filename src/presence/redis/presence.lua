@@ -4,7 +4,7 @@
 -- leases     ZSET  incarnation (`replica.generation`) -> when its lease ends
 -- users:…    ZSET  who is online because of an incarnation: user -> the id of the user, which is the order
 -- sockets:…  HASH  who of them has sockets: user -> "id,id,…". Of the others the grace runs; those with "" have
---                  perhaps never been announced online. An incarnation that has left has only: left -> when.
+--                  perhaps never been announced online. An incarnation that has left has only these, and: left -> when.
 --                  `background:` and a user: those of the user's sockets that nobody looks at. In a field of its
 --                  own: replicas of the version before read a list of ids in the other one, and delete both
 -- version          of the last transition
@@ -97,11 +97,18 @@ function commands.end_lease(incarnation)
   return until_lease_ends()
 end
 
--- Closes all sockets of an incarnation. Its lease ends after the grace.
+-- Closes all sockets of an incarnation. Its lease ends after the grace. Those who have perhaps never been announced
+-- stay so: another incarnation announces them if they come there.
 function commands.close(incarnation, grace)
   if is_current(incarnation) then
+    local entries = redis.call('HGETALL', sockets_of(incarnation))
     redis.call('DEL', sockets_of(incarnation))
     redis.call('HSET', sockets_of(incarnation), 'left', now)
+    for i = 1, #entries, 2 do
+      if entries[i + 1] == '' then
+        redis.call('HSET', sockets_of(incarnation), entries[i], '')
+      end
+    end
     redis.call('ZADD', LEASES, now + grace, incarnation)
   end
   return 1

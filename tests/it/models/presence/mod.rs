@@ -214,6 +214,16 @@ fn planted_mistakes_are_caught() {
     }
 }
 
+/// Rare: somebody comes and goes while Redis is not reached, and the replica leaves within the grace.
+#[tokio::test(start_paused = true)]
+async fn who_was_never_announced_is_when_they_come_after_a_replica_has_left() {
+    let server: &Redis = Box::leak(Box::new(Redis::start()));
+    let change = |replica, opens| Step::Change { replica, user: 2, socket: 1, opens };
+    let history =
+        vec![Step::Crash(2), change(2, true), change(2, false), Step::Close(2), change(0, true)];
+    assert_eq!(live_through(server, history, None).await, Ok(()));
+}
+
 /// Too rare for chance: a socket closes, which arrives after the next incarnation has written another one.
 #[tokio::test(start_paused = true)]
 async fn a_write_of_a_former_incarnation_comes_too_late() {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Rule, decided::as_decided};
 use crate::{
     coalescer::{Coalescer, READS},
-    domain::{Block, Destination, UserId, WhoMayWrite},
+    domain::{Block, ConversationKey, Destination, UserId, WhoMayWrite},
     protocol::fault::{ApiError, DenialReason},
     recent::Recent,
     standing::{Standings, to_its_end},
@@ -28,16 +28,8 @@ pub struct MayWrite {
     standings: Standings,
     store: Arc<dyn Store>,
     who: WhoMayWrite,
-    reads: Coalescer<(UserId, Destination), Option<ConversationOrigin>, StoreError>,
-    origins: Mutex<Recent<Place, ConversationOrigin>>,
-}
-
-/// What a conversation is found by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
-    /// Its two users, the lower id first.
-    Pair(UserId, UserId),
-    Id(i64),
+    reads: Coalescer<ConversationKey, Option<ConversationOrigin>, StoreError>,
+    origins: Mutex<Recent<ConversationKey, ConversationOrigin>>,
 }
 
 impl MayWrite {
@@ -48,9 +40,9 @@ impl MayWrite {
     /// Outside a Tokio runtime.
     pub fn new(standings: Standings, store: Arc<dyn Store>, who: WhoMayWrite) -> Self {
         let from = Arc::clone(&store);
-        let reads = Coalescer::new(READS, move |named: Vec<_>| {
+        let reads = Coalescer::new(READS, move |keys: Vec<_>| {
             let store = Arc::clone(&from);
-            async move { store.conversation_origins(&named).await }.boxed()
+            async move { store.conversation_origins(&keys).await }.boxed()
         });
         Self { standings, store, who, reads, origins: Mutex::new(Recent::new(GENERATION)) }
     }
@@ -62,7 +54,7 @@ impl MayWrite {
         }
         let origin = match destination {
             Destination::Direct(_) if self.who == WhoMayWrite::Anyone => None,
-            _ => self.origin(sender, destination).await?,
+            _ => self.origin(destination.key(sender)).await?,
         };
         let peer = match (destination, origin) {
             (Destination::Direct(peer), _) => Some(peer),
@@ -105,25 +97,17 @@ impl MayWrite {
         .await
     }
 
-    async fn origin(
-        &self,
-        sender: UserId,
-        destination: Destination,
-    ) -> Result<Option<ConversationOrigin>, ApiError> {
-        let place = match destination {
-            Destination::Direct(peer) => Place::Pair(sender.min(peer), sender.max(peer)),
-            Destination::Conversation(id) => Place::Id(id.get()),
-        };
-        let known = self.origins.lock().get(&place);
+    async fn origin(&self, key: ConversationKey) -> Result<Option<ConversationOrigin>, ApiError> {
+        let known = self.origins.lock().get(&key);
         if known.is_some() {
             return Ok(known);
         }
-        let found = self.reads.call((sender, destination)).await?;
+        let found = self.reads.call(key).await?;
         // One that is not managed may be from now on.
         if let Some(origin) = found
             && (origin.is_managed || self.who != WhoMayWrite::Conversations)
         {
-            self.origins.lock().insert(place, origin);
+            self.origins.lock().insert(key, origin);
         }
         Ok(found)
     }

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::Rule;
 use crate::{
     coalescer::{Coalescer, READS},
-    domain::{Destination, UserId},
+    domain::{ConversationKey, Destination, UserId},
     limits::Limits,
     protocol::fault::ApiError,
     recent::Recent,
@@ -31,8 +31,6 @@ const GENERATION: usize = 65_536;
 /// all rules.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
 
-/// Two users, the lower id first.
-type Pair = (UserId, UserId);
 /// Whether the two may write.
 type Look = Shared<BoxFuture<'static, Result<(), ApiError>>>;
 
@@ -48,10 +46,10 @@ struct Inner {
 /// What a replica knows of pairs.
 struct Pairs {
     /// Those that have a conversation, or whose first chat was counted and is on its way.
-    known: Recent<Pair, ()>,
+    known: Recent<ConversationKey, ()>,
     /// Those that are looked at now. Whoever sends meanwhile waits for the same answer: of two first
     /// chats one begins the conversation.
-    looks: HashMap<Pair, Look>,
+    looks: HashMap<ConversationKey, Look>,
 }
 
 /// Whether a sender and a target have a conversation.
@@ -97,7 +95,7 @@ impl Strangers {
         if sender == target || !self.0.limits.are_enforced() {
             return Ok(());
         }
-        let pair = (sender.min(target), sender.max(target));
+        let pair = ConversationKey::pair(sender, target);
         let look = {
             let mut pairs = self.0.pairs.lock();
             if pairs.known.get(&pair).is_some() {
@@ -117,7 +115,7 @@ impl Strangers {
 impl Inner {
     /// Looks in a task of its own: it ends, and makes room for the next one, whether or not anybody
     /// waits.
-    fn begin_look(self: &Arc<Self>, sender: UserId, target: UserId, pair: Pair) -> Look {
+    fn begin_look(self: &Arc<Self>, sender: UserId, target: UserId, pair: ConversationKey) -> Look {
         let inner = Arc::clone(self);
         let task = tokio::spawn(async move {
             let looked = tokio::time::timeout(LOOK_WAIT, inner.look(sender, target)).await;
@@ -162,8 +160,8 @@ async fn begun(
     store: Arc<dyn Store>,
     pairs: Vec<(UserId, UserId)>,
 ) -> Result<Vec<Begun>, StoreError> {
-    let named = pairs.iter().map(|&(sender, target)| (sender, Destination::Direct(target)));
-    let origins = store.conversation_origins(&named.collect::<Vec<_>>()).await?;
+    let keys = pairs.iter().map(|&(sender, target)| ConversationKey::pair(sender, target));
+    let origins = store.conversation_origins(&keys.collect::<Vec<_>>()).await?;
     let strangers = pairs.iter().zip(&origins).filter(|(_, origin)| origin.is_none());
     let strangers: Vec<_> = strangers.map(|((_, target), _)| *target).collect();
     let users = store.users(&strangers).await?;

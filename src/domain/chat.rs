@@ -85,6 +85,37 @@ pub enum Destination {
     Conversation(ConversationId),
 }
 
+impl Destination {
+    /// What finds the conversation that this sender writes into.
+    pub fn key(self, sender: UserId) -> ConversationKey {
+        match self {
+            Self::Direct(target) => ConversationKey::pair(sender, target),
+            Self::Conversation(id) => ConversationKey::Id(id),
+        }
+    }
+}
+
+/// What finds a conversation, whichever of its users asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConversationKey {
+    /// The direct one of these two users.
+    Pair {
+        /// The lower id; both are one in a user's conversation with themselves.
+        low: UserId,
+        /// The higher id.
+        high: UserId,
+    },
+    /// The one with this id.
+    Id(ConversationId),
+}
+
+impl ConversationKey {
+    /// What finds the direct conversation of two users.
+    pub fn pair(one: UserId, other: UserId) -> Self {
+        Self::Pair { low: one.min(other), high: one.max(other) }
+    }
+}
+
 /// How much of a quoted chat's content a quote shows, in Unicode scalar values.
 const QUOTE_CHARS: usize = 100;
 

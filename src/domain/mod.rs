@@ -21,8 +21,8 @@ pub mod user;
 
 pub use api_key::{ApiKey, ApiKeyName, Scope, Scopes};
 pub use chat::{
-    Chat, ChatKind, ChatState, Conversation, ConversationChange, ConversationKind, Destination,
-    GroupFace, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
+    Chat, ChatKind, ChatState, Conversation, ConversationChange, ConversationKey, ConversationKind,
+    Destination, GroupFace, OwnConversation, OwnSettings, Peer, Quote, SeenConversation, Target,
 };
 pub use external::{ConversationRef, ExternalId, Profile, UserFacts, UserRef};
 pub use group::{Group, GroupChange, GroupMember, GroupRefusal, GroupRules, GroupTitle, Role};

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::{
     clock::Timestamp,
-    domain::{Block, Destination, Restriction, User, UserId},
+    domain::{Block, ConversationKey, Restriction, User, UserId},
 };
 
 /// What limits a user.
@@ -95,10 +95,9 @@ pub trait Standings {
         overlap: Duration,
     ) -> Result<StandingChanges, StoreError>;
 
-    /// What is fixed about the conversation that each of these senders names, in their order; `None` if there is none.
-    /// Whether the sender is a member is another matter.
+    /// What is fixed about each of these conversations, in their order; `None` if there is none.
     async fn conversation_origins(
         &self,
-        named: &[(UserId, Destination)],
+        keys: &[ConversationKey],
     ) -> Result<Vec<Option<ConversationOrigin>>, StoreError>;
 }

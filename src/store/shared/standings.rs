@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use super::{super::dialect::Now, Conn, Db, ids, sql};
 use crate::{
     clock::Timestamp,
-    domain::{Block, ConversationId, Destination, Restriction, RestrictionKind, User, UserId},
+    domain::{Block, ConversationId, ConversationKey, Restriction, RestrictionKind, User, UserId},
     store::{
         BlockPage, ConversationOrigin, Standing, StandingChanges, Standings, StoreError,
         error::corrupt, identity_columns::user_columns, rows::cut,
@@ -163,13 +163,15 @@ impl Standings for Db {
 
     async fn conversation_origins(
         &self,
-        named: &[(UserId, Destination)],
+        keys: &[ConversationKey],
     ) -> Result<Vec<Option<ConversationOrigin>>, StoreError> {
         let (mut pairs, mut listed) = (Vec::new(), Vec::new());
-        for place in named.iter().map(|(sender, destination)| place(*sender, *destination)) {
-            match place {
-                Place::Pair(low, high) => pairs.push(json!({"low": low, "high": high})),
-                Place::Id(id) => listed.push(id),
+        for key in keys {
+            match *key {
+                ConversationKey::Pair { low, high } => {
+                    pairs.push(json!({"low": low, "high": high}));
+                }
+                ConversationKey::Id(id) => listed.push(id),
             }
         }
         // No joins: the planner may read all conversations for one.
@@ -187,23 +189,7 @@ impl Standings for Db {
         .bind(Value::Array(pairs).to_string());
         let rows: Vec<OriginRow> = self.read(|c| query.fetch_all(c).boxed()).await?;
         let found: HashMap<_, _> = rows.into_iter().filter_map(OriginRow::into_origin).collect();
-        let origin = |&(sender, destination)| found.get(&place(sender, destination)).copied();
-        Ok(named.iter().map(origin).collect())
-    }
-}
-
-/// What a conversation is found by.
-#[derive(PartialEq, Eq, Hash)]
-enum Place {
-    /// Its two users, the lower id first.
-    Pair(UserId, UserId),
-    Id(ConversationId),
-}
-
-fn place(sender: UserId, destination: Destination) -> Place {
-    match destination {
-        Destination::Direct(target) => Place::Pair(sender.min(target), sender.max(target)),
-        Destination::Conversation(id) => Place::Id(id),
+        Ok(keys.iter().map(|key| found.get(key).copied()).collect())
     }
 }
 
@@ -263,13 +249,13 @@ struct OriginRow {
 }
 
 impl OriginRow {
-    fn into_origin(self) -> Option<(Place, ConversationOrigin)> {
+    fn into_origin(self) -> Option<(ConversationKey, ConversationOrigin)> {
         let pair = self.low_user.zip(self.high_user).filter(|_| self.is_direct);
-        let place = match (self.id, pair) {
-            (Some(id), _) => Place::Id(id),
-            (None, pair) => pair.map(|(low, high)| Place::Pair(low, high))?,
+        let key = match (self.id, pair) {
+            (Some(id), _) => ConversationKey::Id(id),
+            (None, pair) => pair.map(|(low, high)| ConversationKey::Pair { low, high })?,
         };
-        Some((place, ConversationOrigin { pair, is_managed: self.is_managed? }))
+        Some((key, ConversationOrigin { pair, is_managed: self.is_managed? }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use imserver::{
     accounts,
     clock::Timestamp,
-    domain::{Block, ConversationId, Destination, Restriction, RestrictionKind, UserId},
+    domain::{Block, ConversationId, ConversationKey, Restriction, RestrictionKind, UserId},
     store::{ConversationOrigin, Standing, Store},
 };
 
@@ -164,24 +164,24 @@ pub(super) async fn what_is_fixed_about_a_conversation_is_found<D: Database>() {
     let of_direct = Some(ConversationOrigin { pair, is_managed: false });
     let of_group = Some(ConversationOrigin { pair: None, is_managed: false });
     let unknown = ConversationId::new(99).unwrap();
-    let (named, origins): (Vec<_>, Vec<_>) = [
-        (1, Destination::Direct(user(3)), of_direct),
-        (3, Destination::Direct(user(1)), of_direct),
-        (4, Destination::Conversation(direct), of_direct),
-        (2, Destination::Direct(user(1)), None),
-        (1, Destination::Direct(user(1)), None),
-        (4, Destination::Conversation(group), of_group),
-        (1, Destination::Conversation(unknown), None),
-        (1, Destination::Direct(user(3)), of_direct),
+    let two = |one, other| ConversationKey::pair(user(one), user(other));
+    let (keys, origins): (Vec<_>, Vec<_>) = [
+        (two(1, 3), of_direct),
+        (two(3, 1), of_direct),
+        (ConversationKey::Id(direct), of_direct),
+        (two(2, 1), None),
+        (two(1, 1), None),
+        (ConversationKey::Id(group), of_group),
+        (ConversationKey::Id(unknown), None),
+        (two(1, 3), of_direct),
     ]
     .into_iter()
-    .map(|(sender, destination, origin)| ((user(sender), destination), origin))
     .unzip();
-    assert_eq!(store.conversation_origins(&named).await.unwrap(), origins);
+    assert_eq!(store.conversation_origins(&keys).await.unwrap(), origins);
     assert_eq!(store.conversation_origins(&[]).await.unwrap(), []);
     database
         .tamper(&format!("UPDATE conversations SET is_managed = true WHERE id = {direct}"))
         .await;
-    let origins = store.conversation_origins(&named[..1]).await.unwrap();
+    let origins = store.conversation_origins(&keys[..1]).await.unwrap();
     assert!(origins[0].unwrap().is_managed);
 }

@@ -199,8 +199,8 @@ launch() {
   disown
 }
 
-# The verb `start`: until it takes connections. What it needs may be away as well, so it is started
-# again when it ends, like a container.
+# The verb `start`: until it answers. What it needs may be away as well, so it is started again when
+# it ends, like a container.
 start_again() {
   local name=${1:-} deadline=$((SECONDS + 60))
   [ -d "$folder/pids" ] || fail "no stack in $folder"
@@ -213,7 +213,7 @@ start_again() {
   if ps -e -o pgid=,comm= | grep -qx " *$(pid_of "$name") nginx"; then
     kill -KILL -- "-$(pid_of "$name")"
   fi
-  until is_alive "$name" && takes_connections "$name"; do
+  until is_alive "$name" && has_come_up "$name"; do
     ((SECONDS < deadline)) || fail "$name is not there after a minute"
     # Of a Postgres that was killed, processes live on for a moment and hold its folder.
     is_alive "$name" || { sleep 0.1 && launch "$name"; }
@@ -221,13 +221,14 @@ start_again() {
   done
 }
 
-# takes_connections NAME
-takes_connections() {
+# has_come_up NAME
+has_come_up() {
   case "$1" in
     postgres) postgres_answers ;;
     redis) redis_answers ;;
     nginx) is_open "127.0.0.1:$(cat "$folder/nginx/port")" ;;
-    *) is_open "$(address_of "$1")" ;;
+    # Its port is open while it looks for what it needs, and may yet end for want of it.
+    *) curl --silent --fail --max-time 5 --output /dev/null "http://$(address_of "$1")/healthz" ;;
   esac
 }
 

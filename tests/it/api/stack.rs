@@ -202,6 +202,7 @@ async fn what_was_killed_comes_back_where_it_was_and_as_it_was() {
     for name in ["imserver-1", "redis", "postgres", "nginx"] {
         let pid = stack.pid(name);
         send("-KILL", pid);
+        eventually("it has ended", async || !runs(pid)).await;
         stack = tokio::task::spawn_blocking(move || {
             stack.start(name);
             stack

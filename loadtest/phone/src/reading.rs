@@ -105,6 +105,7 @@ async fn read_on(
         let early = reading.timeline.events.len();
         reading.go_on(&world).await?;
         bring_up_to_date(&mut reading.timeline.events, early);
+        reading.timeline.early = early;
         anyhow::Ok(reading.timeline)
     });
     stream::iter(rest).buffered(AT_ONCE).try_collect().await

@@ -120,7 +120,19 @@ fn read_one(
             continue;
         }
         let origin = match stored.origin(load, user, seen, &order, verdict) {
-            Belonging::Own(origin) => origin,
+            Belonging::Own(origin) => {
+                let is_early = usize::try_from(place).is_ok_and(|place| place <= timeline.early);
+                let has_words = seen.key != Key::DELETION && seen.words == Words::Intact;
+                if has_words && !is_early && load.recalls.get(&seen.id) == Some(&true) {
+                    verdict.add(Class::Foreign, || {
+                        format!(
+                            "{user}'s timeline has the words of {}, which is recalled",
+                            seen.key
+                        )
+                    });
+                }
+                origin
+            }
             Belonging::Other => {
                 if !is_risen {
                     verdict.add(Class::Reordered, text);
@@ -192,14 +204,10 @@ impl Stored<'_> {
             key => {
                 let mark = Mark::new(seen.sender, seen.target, seen.words);
                 let belonging = load.belonging(user, load.short(key), mark, id);
-                if matches!(belonging, Belonging::Own(_)) {
-                    if load.deletions.get(&(user, id)) == Some(&true) {
-                        verdict.add(Class::Foreign, || format!("{user} has {key}, and deleted it"));
-                    } else if seen.words == Words::Intact && load.recalls.get(&id) == Some(&true) {
-                        verdict.add(Class::Foreign, || {
-                            format!("{user}'s timeline has the words of {key}, which is recalled")
-                        });
-                    }
+                if matches!(belonging, Belonging::Own(_))
+                    && load.deletions.get(&(user, id)) == Some(&true)
+                {
+                    verdict.add(Class::Foreign, || format!("{user} has {key}, and deleted it"));
                 }
                 belonging
             }

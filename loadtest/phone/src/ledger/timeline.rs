@@ -11,11 +11,14 @@ use crate::wire::Line;
 /// stands before that cursor may be there or not. Chats of other runs are not judged, but phones that
 /// were up have been shown them.
 ///
-/// It is as it was when the load was over: what was recalled before says nothing.
+/// It is as it was when the load was over: what was recalled before says nothing, unless it is early.
 #[derive(Debug, Default)]
 pub struct Timeline {
     pub user: i64,
     pub events: Vec<(Option<i64>, Seen)>,
     /// What its [`Key::LINE`](super::Key::LINE)s say.
     pub lines: Vec<Line>,
+    /// How many of the events were read while the load went on. Whoever left before a recall is not told of it, so these
+    /// may have the words of what was recalled after they were read.
+    pub early: usize,
 }

@@ -49,12 +49,22 @@ async fn change(store: &dyn Store, group: ConversationId, actor: i64, change: &G
     store.change_group(group, user(actor), change, RULES).await.unwrap().unwrap();
 }
 
-/// Asks until there is an answer.
-async fn asked_again<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+/// As [`append`], again until there is an answer.
+async fn append_at_last(store: &dyn Store, new: NewChat) -> Appended {
     loop {
-        match ask().await {
+        match store.append(std::slice::from_ref(&new)).await {
             Err(StoreError::Unavailable(_)) => {}
-            answer => return answer.unwrap(),
+            answer => return answer.unwrap().remove(0),
+        }
+    }
+}
+
+/// As [`change`], again until there is an answer.
+async fn change_at_last(store: &dyn Store, group: ConversationId, actor: i64, change: GroupChange) {
+    loop {
+        match store.change_group(group, user(actor), &change, RULES).await {
+            Err(StoreError::Unavailable(_)) => {}
+            answer => return drop(answer.unwrap().unwrap()),
         }
     }
 }
@@ -330,21 +340,12 @@ pub(super) async fn exactly_the_members_of_that_moment_get_a_chat<D: Database>()
         movers.spawn(async move {
             let mut own = Vec::new();
             for round in 0..8 {
-                let change = async |actor, change| {
-                    asked_again(async || {
-                        other.change_group(large, user(actor), &change, RULES).await
-                    })
-                    .await
-                    .unwrap();
-                };
-                let append = async |key: String| {
-                    let batch = [into(mover, large, &key)];
-                    asked_again(async || other.append(&batch).await).await.remove(0)
-                };
-                change(1, add([mover])).await;
-                own.push(committed(append(format!("m{round}")).await));
-                change(mover, GroupChange::Remove(user(mover))).await;
-                let refused = append(format!("n{round}")).await;
+                change_at_last(&*other, large, 1, add([mover])).await;
+                let said = into(mover, large, &format!("m{round}"));
+                own.push(committed(append_at_last(&*other, said).await));
+                change_at_last(&*other, large, mover, GroupChange::Remove(user(mover))).await;
+                let late = into(mover, large, &format!("n{round}"));
+                let refused = append_at_last(&*other, late).await;
                 assert_eq!(refused, Appended::ConversationNotFound);
             }
             own

@@ -26,6 +26,16 @@ fn words_after_a_recall_are_foreign() {
 }
 
 #[test]
+fn who_left_is_not_told_that_what_was_read_before_is_recalled() {
+    let (mut talk, ids) = Talk::whole();
+    talk.stored(WANG, ids[1]).words = Words::Intact;
+    talk.timelines[at(WANG)].early = 1;
+    talk.assert_only(&[(Class::Foreign, 1)], "1003's timeline has the words of feed-0-1");
+    talk.timelines[at(WANG)].early = 2;
+    talk.assert_only(&[], "");
+}
+
+#[test]
 fn a_chat_that_nobody_recalled_has_its_words() {
     let (mut talk, ids) = Talk::whole();
     talk.stored(LI, ids[0]).words = Words::Recalled;

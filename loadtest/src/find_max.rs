@@ -15,6 +15,9 @@ pub struct Found {
 }
 
 impl Found {
+    /// Of a run that could not be made.
+    pub const NOTHING: Self = Self { p99_ms: None, delivered: 0.0, is_good: false };
+
     /// What a run came to.
     #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
     pub fn of(outcome: &Outcome) -> Self {

@@ -53,14 +53,14 @@ impl Bench<'_> {
         tally.add_idle(&idle);
         let (first, later) = self.effort.rates.split_at(usize::from(!self.effort.rates.is_empty()));
         for rate in first {
-            self.measure_at(*rate, tally, machine).await?;
+            self.measure_at(*rate, tally, machine).await;
         }
         let most = self.search(machine).await?;
         let measure = Measure { quantity: Quantity::MaxRate, rate: None };
         tally.add(measure, most.clone());
         for rate in later {
             if most.as_ref().is_ok_and(|most| most.value >= *rate) {
-                self.measure_at(*rate, tally, machine).await?;
+                self.measure_at(*rate, tally, machine).await;
             } else {
                 tally.add_failed_run(*rate, "it is more than its most");
             }
@@ -68,19 +68,17 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn measure_at(
-        &self,
-        rate: f64,
-        tally: &mut Tally,
-        machine: &mut Machine,
-    ) -> anyhow::Result<()> {
-        let outcome = self.run(Scenario::Chat, rate, self.effort.load_secs).await?;
-        add_up(machine, &outcome.machine);
-        match held::judge(&outcome, KEPT_UP_P99_MS) {
-            Ok(()) => tally.add_run(rate, &outcome),
-            Err(why) => tally.add_failed_run(rate, &why),
+    async fn measure_at(&self, rate: f64, tally: &mut Tally, machine: &mut Machine) {
+        match self.run(Scenario::Chat, rate, self.effort.load_secs).await {
+            Ok(outcome) => {
+                add_up(machine, &outcome.machine);
+                match held::judge(&outcome, KEPT_UP_P99_MS) {
+                    Ok(()) => tally.add_run(rate, &outcome),
+                    Err(why) => tally.add_failed_run(rate, &why),
+                }
+            }
+            Err(error) => tally.add_failed_run(rate, &self.not_made(&error)),
         }
-        Ok(())
     }
 
     /// The highest rate that is held, with the noise of the run that held it; or why none is.
@@ -91,7 +89,14 @@ impl Bench<'_> {
         let mut last_failure = String::new();
         let answer = search
             .run(async |rate| {
-                let outcome = self.run(Scenario::Chat, rate, trial_secs).await?;
+                let outcome = match self.run(Scenario::Chat, rate, trial_secs).await {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        last_failure = self.not_made(&error);
+                        noise.push(0.0);
+                        return anyhow::Ok(Found::NOTHING);
+                    }
+                };
                 add_up(machine, &outcome.machine);
                 noise.push(others_cores(&outcome));
                 if let Err(why) = held::judge(&outcome, held::MOST_P99_MS) {
@@ -102,6 +107,13 @@ impl Bench<'_> {
             })
             .await?;
         Ok(best(&answer, &noise).ok_or(last_failure))
+    }
+
+    /// Why a run could not be made. A server with too much to do may say or do anything, so others follow.
+    pub(super) fn not_made(&self, error: &anyhow::Error) -> String {
+        let why = format!("{error:#}");
+        eprintln!("{}: {why}", self.contender.name());
+        why
     }
 
     /// The search for the highest rate, from this one on.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     comparison::{Measure, Quantity, Repeat},
+    find_max::Found,
     legacy::{self, LegacyArgs, Outcome},
     outcome::{Machine, Role},
 };
@@ -26,11 +27,15 @@ impl Bench<'_> {
         machine: &mut Machine,
     ) -> anyhow::Result<()> {
         let rate = self.effort.legacy_rate;
-        let outcome = self.run_legacy(rate, self.effort.load_secs).await?;
-        add_up(machine, &outcome.machine);
-        match judge(&outcome, rate, KEPT_UP_P99_MS) {
-            Ok(()) => tally.add_values(rate, noise(&outcome), |what| value(what, &outcome)),
-            Err(why) => tally.add_failed_run(rate, &why),
+        match self.run_legacy(rate, self.effort.load_secs).await {
+            Ok(outcome) => {
+                add_up(machine, &outcome.machine);
+                match judge(&outcome, rate, KEPT_UP_P99_MS) {
+                    Ok(()) => tally.add_values(rate, noise(&outcome), |what| value(what, &outcome)),
+                    Err(why) => tally.add_failed_run(rate, &why),
+                }
+            }
+            Err(error) => tally.add_failed_run(rate, &self.not_made(&error)),
         }
         let most = self.search_legacy(machine).await?;
         tally.add(Measure { quantity: Quantity::MaxRate, rate: None }, most);
@@ -42,7 +47,14 @@ impl Bench<'_> {
         let search = self.sought(self.effort.legacy_search_from);
         let answer = search
             .run(async |rate| {
-                let outcome = self.run_legacy(rate, self.effort.trial_secs).await?;
+                let outcome = match self.run_legacy(rate, self.effort.trial_secs).await {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        last_failure = self.not_made(&error);
+                        noises.push(0.0);
+                        return anyhow::Ok(Found::NOTHING);
+                    }
+                };
                 add_up(machine, &outcome.machine);
                 noises.push(noise(&outcome));
                 let mut found = outcome.found();

@@ -53,8 +53,8 @@ pub struct CompareArgs {
     /// What Maven makes of peers/tutorial.
     #[arg(long, value_name = "FILE", default_value = "target/peers/tutorial/tutorial.jar")]
     pub tutorial: PathBuf,
-    /// Where the JSON is written; the table in Markdown and the page are written beside it. What is compared over
-    /// the legacy routes is in files of its own, such as comparison-legacy.json.
+    /// Where the JSON is written after each round of turns; the table in Markdown and the page are written beside it.
+    /// What is compared over the legacy routes is in files of its own, such as comparison-legacy.json.
     #[arg(long, value_name = "FILE", default_value = "comparison.json")]
     pub out: PathBuf,
     /// Leave one out. May be said several times.
@@ -184,16 +184,28 @@ async fn compare_all(
     effort: &Effort,
     stack: &Stack,
 ) -> anyhow::Result<()> {
-    let begun_at = time_of_day().format(&Rfc3339)?;
-    let mut tallies: Vec<_> = contenders.iter().map(|it| Tally::new(*it)).collect();
-    let mut machine = Machine::default();
+    let mut tallies = Vec::with_capacity(contenders.len());
+    for contender in contenders {
+        tallies.push(Tally::new(*contender, versions::of(*contender, args).await));
+    }
+    let mut comparison = Comparison {
+        version: VERSION,
+        begun_at: time_of_day().format(&Rfc3339)?,
+        machine: Machine::default(),
+        conditions: match work {
+            Work::Chats => conditions(effort, stack).await,
+            Work::Legacy => legacy_conditions(effort, stack).await,
+        },
+        servers: Vec::new(),
+        remarks: remarks(work, args),
+    };
     for repeat in 1..=effort.repeats {
         for tally in &mut tallies {
             let name = tally.contender.name();
             tally.begin_turn();
             eprintln!("turn {repeat} of {}: {name}", effort.repeats);
             let bench = Bench { contender: tally.contender, args, effort, stack };
-            if let Err(error) = bench.measure(tally, &mut machine).await {
+            if let Err(error) = bench.measure(tally, &mut comparison.machine).await {
                 // The others go on; the table says that this one has no value here.
                 eprintln!("{name}: {error:#}");
                 let rates = match work {
@@ -203,26 +215,12 @@ async fn compare_all(
                 tally.failed(rates, &format!("{error:#}"));
             }
         }
+        // Whatever ends it later, these turns have not been for nothing.
+        comparison.servers = tallies.iter().map(Tally::compared).collect();
+        let page = report::save_comparison(&comparison, &file(work, args))?;
+        eprintln!("{}", page.display());
     }
-    let mut servers = Vec::with_capacity(tallies.len());
-    for tally in tallies {
-        let versions = versions::of(tally.contender, args).await;
-        servers.push(tally.end(versions));
-    }
-    let comparison = Comparison {
-        version: VERSION,
-        begun_at,
-        machine,
-        conditions: match work {
-            Work::Chats => conditions(effort, stack).await,
-            Work::Legacy => legacy_conditions(effort, stack).await,
-        },
-        servers,
-        remarks: remarks(work, args),
-    };
-    let page = report::save_comparison(&comparison, &file(work, args))?;
     print!("{}", report::compare::markdown(&comparison));
-    eprintln!("{}", page.display());
     Ok(())
 }
 

@@ -17,13 +17,14 @@ pub(super) const SERVICE: [Role; 4] = [Role::Server, Role::Postgres, Role::Redis
 
 pub(super) struct Tally {
     pub(super) contender: Contender,
+    versions: BTreeMap<String, String>,
     turns: usize,
     measured: Vec<(Measure, Vec<Repeat>, Vec<String>)>,
 }
 
 impl Tally {
-    pub(super) fn new(contender: Contender) -> Self {
-        Self { contender, turns: 0, measured: Vec::new() }
+    pub(super) fn new(contender: Contender, versions: BTreeMap<String, String>) -> Self {
+        Self { contender, versions, turns: 0, measured: Vec::new() }
     }
 
     pub(super) fn begin_turn(&mut self) {
@@ -98,12 +99,13 @@ impl Tally {
         known.map_or(0, |(_, repeats, failures)| repeats.len() + failures.len())
     }
 
-    pub(super) fn end(self, versions: BTreeMap<String, String>) -> Compared {
-        let measured = self.measured.into_iter();
+    /// What was measured so far.
+    pub(super) fn compared(&self) -> Compared {
+        let measured = self.measured.iter().cloned();
         Compared {
             server: self.contender.name().to_owned(),
             title: self.contender.title().to_owned(),
-            versions,
+            versions: self.versions.clone(),
             measured: measured
                 .map(|(measure, repeats, failures)| Measured::new(measure, repeats, failures))
                 .collect(),
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_ended_early_is_a_failure_of_what_it_had_not_measured() {
-        let mut tally = Tally::new(Contender::WsInsert);
+        let mut tally = Tally::new(Contender::WsInsert, BTreeMap::new());
         for turn in 0..2 {
             tally.begin_turn();
             tally.add(AT, Ok(Repeat { value: 8.0, others_cores: 0.1 }));
@@ -148,7 +150,7 @@ mod tests {
                 tally.failed(&[50.0], "it ended");
             }
         }
-        let compared = tally.end(BTreeMap::new());
+        let compared = tally.compared();
         let of = |measure| compared.measured.iter().find(|it| it.measure == measure).unwrap();
         assert_eq!((of(AT).repeats.len(), of(AT).failures.len()), (2, 0));
         assert_eq!(

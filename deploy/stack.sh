@@ -151,7 +151,7 @@ redis_answers() {
 start_nginx() {
   local globals=()
   cp "$here"/nginx/{nginx.conf,admin.allow} "$folder/nginx/"
-  echo "listen 127.0.0.1:$1;" >"$folder/nginx/listen.conf"
+  echo "listen 127.0.0.1:$1 backlog=65535;" >"$folder/nginx/listen.conf"
   echo "$1" >"$folder/nginx/port"
   # Its workers write where only this user may.
   [ "$(id -u)" -ne 0 ] || globals=(-g 'user root;')

@@ -153,7 +153,7 @@ impl App {
         clock: Clock,
         Further { rules, text_check, sender }: Further,
     ) -> anyhow::Result<Self> {
-        let (listener, admin, metrics) = listen(&settings).await?;
+        let (listener, admin, metrics) = listen(&settings)?;
         let lock = lock(&settings)?;
         let store = open_store(&settings, &clock).await?;
         switch_outbox(&settings, &*store).await?;
@@ -370,15 +370,15 @@ async fn in_time(what: &str, end: impl Future) {
 }
 
 /// The listeners: the main one, that of the server API, and that of metrics.
-async fn listen(
+fn listen(
     settings: &Settings,
 ) -> anyhow::Result<(TcpListener, Option<TcpListener>, Option<Metrics>)> {
-    let listener = bind(settings.server.listen, "server.listen").await?;
+    let listener = bind(settings.server.listen, "server.listen")?;
     let admin = match settings.admin.listen {
-        Some(address) => Some(bind(address, "admin.listen").await?),
+        Some(address) => Some(bind(address, "admin.listen")?),
         None => None,
     };
-    let metrics = match bind_metrics(settings.metrics.listen).await? {
+    let metrics = match bind_metrics(settings.metrics.listen)? {
         // Before all that has something to count.
         Some(listener) => Some(Metrics { listener, handle: telemetry::init_metrics()? }),
         None => None,
@@ -386,18 +386,17 @@ async fn listen(
     Ok((listener, admin, metrics))
 }
 
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| {
+fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    http::listen(address).with_context(|| {
         format!("setting `{key}`: {address} cannot be listened on; is it in use? set another port")
     })
 }
 
-async fn bind_metrics(listen: MetricsListen) -> anyhow::Result<Option<TcpListener>> {
+fn bind_metrics(listen: MetricsListen) -> anyhow::Result<Option<TcpListener>> {
     match listen {
         MetricsListen::Off => Ok(None),
-        MetricsListen::At(address) => bind(address, "metrics.listen").await.map(Some),
-        MetricsListen::Unset => match TcpListener::bind(SocketAddr::from(METRICS_LISTEN)).await {
+        MetricsListen::At(address) => bind(address, "metrics.listen").map(Some),
+        MetricsListen::Unset => match http::listen(SocketAddr::from(METRICS_LISTEN)) {
             Ok(listener) => Ok(Some(listener)),
             Err(error) => {
                 tracing::warn!(%error, "127.0.0.1:9090 is taken, metrics are off; set metrics.listen");

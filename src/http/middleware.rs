@@ -133,10 +133,20 @@ pub(super) fn cors(service: &Arc<Service>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(move |origin, parts| {
             origin.to_str().is_ok_and(|origin| origins.allows(origin, &parts.headers))
         }))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(Duration::from_hours(1))
+}
+
+/// Carries an act of the server API out to its end, though whoever asked for it may be gone: it has several steps, and the
+/// audit says how it ended.
+pub(super) async fn to_its_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let carried_out = tokio::spawn(next.run(request).in_current_span());
+    carried_out.await.unwrap_or_else(|_| ApiError::internal().into_response())
 }
 
 /// The answer where a handler panicked. The hook that `telemetry` sets has logged it.

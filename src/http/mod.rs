@@ -49,7 +49,7 @@ use crate::{
 pub use error::Problem;
 pub use legacy::push;
 pub use metrics::router as metrics_router;
-pub use serve::serve;
+pub use serve::{listen, serve};
 
 /// The routes that are described, and their description.
 fn described() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
@@ -107,9 +107,15 @@ async fn no_such_method() -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
 }
 
+/// The server API, and its part of the OpenAPI document.
+fn server_api() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
+    let (routes, document) = admin::routes().split_for_parts();
+    (routes.layer(from_fn(middleware::to_its_end)), document)
+}
+
 /// What is served on the listener of the server API, if it has one of its own. `hosts`: by which names.
 pub fn admin_router(service: &Arc<Service>, hosts: HostPolicy) -> Router {
-    let (admin, _) = admin::routes().split_for_parts();
+    let (admin, _) = server_api();
     admin
         .merge(console::router(service))
         .fallback(no_such_route)
@@ -125,7 +131,7 @@ pub fn admin_router(service: &Arc<Service>, hosts: HostPolicy) -> Router {
 /// the same middleware.
 pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
     let (mut api, mut document) = described();
-    let (admin, of_admin) = admin::routes().split_for_parts();
+    let (admin, of_admin) = server_api();
     document.merge(of_admin);
     if service.settings.admin.listen.is_none() {
         api = api.merge(admin).merge(console::router(service));

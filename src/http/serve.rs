@@ -14,11 +14,15 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{idle_connections::IdleConnections, linger::Requests, progress::watch};
+
+/// How many connections may wait to be accepted: as many as the kernel allows (`net.core.somaxconn`), which takes
+/// what is above that for that. The library's 1,024 are fewer than the phones that come at once when a replica has died.
+const BACKLOG: u32 = 65_535;
 
 /// How long the head of a request may take, and how long an idle connection is kept.
 const HEADER_WAIT: Duration = Duration::from_secs(30);
@@ -48,6 +52,15 @@ const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 /// hide from the bounds of its queue. What is on its way is not counted, so a fast line stays fast.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 * 1024;
+
+/// Listens at this address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Or a restart would wait until the kernel forgets the connections that were.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `stop`; then accepts nothing new, lets requests end, and returns. At most `idle`
 /// connections may stand without having sent a whole request.

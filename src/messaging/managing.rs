@@ -57,7 +57,9 @@ impl Messaging {
         window: Window,
         limit: u32,
     ) -> Result<ChatPage, ApiError> {
-        Ok(self.store.all_chats(conversation, window, limit).await?)
+        let mut page = self.store.all_chats(conversation, window, limit).await?;
+        self.delivery.links().show_all(&mut page.chats);
+        Ok(page)
     }
 
     /// Takes back what any chat says, for everybody, at any time.

@@ -169,7 +169,8 @@ struct TalkView {
     /// Whether the user is no member any more.
     left: bool,
     /// Where it stands in the list, for `before`.
-    position: ChatId,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    position: i64,
 }
 
 impl From<Conversation> for TalkView {
@@ -183,7 +184,7 @@ impl From<Conversation> for TalkView {
             peer_name: peer.map(|peer| peer.name),
             group: conversation.group.map(Into::into),
             left: conversation.left,
-            position: conversation.position,
+            position: conversation.position.map_or(0, Into::into),
         }
     }
 }
@@ -196,7 +197,7 @@ pub(super) struct TalkList {
     has_more: bool,
 }
 
-/// Where a user talks, as the user's own list has it, without what is said there
+/// Where a user talks, as the user's own list has it with the pinned ones first, without what is said there
 #[utoipa::path(get, path = "/v1/admin/users/{externalId}/conversations", tag = "admin",
     security(("apiKey" = [])),
     params(
@@ -217,7 +218,12 @@ pub(super) async fn conversations(
         let user = service.admin.user(&user_ref("externalId", &name)?).await?;
         act.is_about(format!("user:{user}"));
         let page = service.messaging.conversations(user, before, limit).await?;
-        let conversations = page.conversations.into_iter().map(Into::into).collect();
+        // A pin hides nothing from whoever keeps order.
+        let pinned = match before {
+            None => service.messaging.pinned(user).await?,
+            Some(_) => Vec::new(),
+        };
+        let conversations = pinned.into_iter().chain(page.conversations).map(Into::into).collect();
         Ok(Json(TalkList { conversations, has_more: page.has_more }))
     };
     let done = done.await;

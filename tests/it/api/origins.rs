@@ -235,7 +235,7 @@ async fn preflights_are_answered_to_allowed_origins_only() {
             assert_eq!(answer.status(), 200, "{origin}");
             assert_eq!(answer.headers()["access-control-allow-origin"], origin);
             let methods = answer.headers()["access-control-allow-methods"].to_str().unwrap();
-            for method in ["GET", "POST", "PUT", "PATCH"] {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
                 assert!(methods.contains(method), "{methods}");
             }
             let headers = answer.headers()["access-control-allow-headers"].to_str().unwrap();

@@ -17,7 +17,10 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{DEADLINE, Figures, Person, Server, Socket, Start, eventually};
+use crate::{
+    faults::memory::raise_own_limit,
+    harness::{DEADLINE, Figures, Person, Server, Socket, Start, eventually},
+};
 
 /// What the service may take beside what it has: the kernel's part is not its own.
 const MEMORY: u64 = 24 * 1_024 * 1_024;
@@ -199,6 +202,31 @@ async fn a_message_of_fragments_without_end_is_too_big() {
     };
     assert_eq!(tokio::time::timeout(DEADLINE, pong).await.unwrap(), r#"{"type":"pong"}"#);
     stream.close(None).await.unwrap();
+}
+
+/// More than the 1,024 that the runtime's own way to listen lets wait.
+const AT_ONCE: usize = 1_500;
+
+#[tokio::test]
+async fn as_many_connect_at_once_as_the_kernel_lets_wait() {
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let at_once = AT_ONCE.min(allowed.trim().parse().unwrap());
+    raise_own_limit();
+    let server = Start::default().run();
+    server.freeze();
+    let mut connecting: JoinSet<_> =
+        (0..at_once).map(|_| TcpStream::connect(server.addr)).collect();
+    let mut connected = Vec::new();
+    // Those for whom there is no room would try again for ever.
+    let all = async {
+        while let Some(stream) = connecting.join_next().await {
+            connected.push(stream.unwrap().unwrap());
+        }
+    };
+    let ended = tokio::time::timeout(DEADLINE, all).await;
+    server.thaw();
+    assert!(ended.is_ok(), "{} of {at_once} have connected", connected.len());
+    server.get("/healthz").await;
 }
 
 /// What a legacy socket may be sent at once, and in a second.

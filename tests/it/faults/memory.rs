@@ -34,7 +34,8 @@ fn descriptors(server: &Server) -> (String, String) {
     (words.next().unwrap(), words.next().unwrap())
 }
 
-fn raise_own_limit() -> Option<u64> {
+/// Lets this process have as many files as it may; how many.
+pub(super) fn raise_own_limit() -> Option<u64> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     maximum

@@ -1,5 +1,6 @@
 //! Conversations that a back end makes, changes and reads.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{done, person, set};
@@ -90,6 +91,17 @@ async fn a_direct_conversation_has_a_name_of_the_back_end() {
     assert_eq!((&made["kind"], &made["version"]), (&json!("direct"), &Value::Null));
     assert_eq!(done(200, back_end.post("/conversations", &new).await).await["id"], made["id"]);
     assert_eq!(zhang.get_json("/v1/conversations").await["conversations"], json!([]));
+    let at = format!("/v1/conversations/{}", made["id"]);
+    let own = zhang.get_json(&at).await;
+    assert_eq!(
+        (&own["lastChat"], &own["position"], &own["version"]),
+        (&Value::Null, &json!(0), &json!(0))
+    );
+    let found = zhang.get_json("/v1/conversations?peerExternalId=u2").await;
+    assert_eq!(found["conversations"], json!([own]));
+    let settings = zhang.request(Method::PUT, &format!("{at}/settings"));
+    let settings = settings.body(json!({"draft": "你"}).to_string()).send().await.unwrap();
+    assert_eq!(done(200, settings).await["draft"], "你");
     let sent = json!({"clientMsgId": "k", "targetExternalId": "u2", "content": "在吗"});
     let sent = done(201, zhang.post("/v1/chats", &sent).await).await;
     assert_eq!(sent["chat"]["conversationId"], made["id"]);

@@ -2,10 +2,12 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{person, set};
 use crate::harness::{
-    BackEnd, Start,
+    BackEnd, Start, eventually,
     server::{assert_problem, json_of},
 };
 
@@ -175,4 +177,31 @@ async fn a_report_weakens_no_ban_and_silences_nobody_but_people() {
     let next = json!({"from": "system", "to": "u2", "clientMsgId": "t", "content": "通知"});
     assert_eq!(back_end.post("/chats", &next).await.status(), 201);
     done(&back_end, Method::POST, &at(1), &json!({"action": "resolve"})).await;
+}
+
+#[tokio::test]
+async fn a_ban_is_whole_though_whoever_asked_for_it_is_gone() {
+    let (server, back_end) = set();
+    let one = person(&server, &back_end, "u1", "甲").await;
+    // Nothing is written until this ends.
+    let options = SqliteConnectOptions::new().filename(server.database());
+    let mut holder = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    let body = r#"{"kind":"banned"}"#;
+    let request = format!(
+        "PUT /v1/admin/users/u1/restriction HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        server.addr,
+        back_end.key,
+        body.len()
+    );
+    let mut asking = TcpStream::connect(server.addr).await.unwrap();
+    asking.write_all(request.as_bytes()).await.unwrap();
+    drop(asking);
+    // Once this has been answered, the service has read what came before.
+    assert_eq!(one.get("/v1/me").await.status(), 200);
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    eventually("the session has ended", async || one.get("/v1/me").await.status() == 401).await;
+    let ended = "restriction.put user:".to_owned() + &one.id.to_string() + " ok";
+    eventually("it is in the log", async || back_end.audited().await.contains(&ended)).await;
 }

@@ -1,5 +1,6 @@
 //! People by the server API: found, with where they talk, and erased.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{done, person, set};
@@ -62,6 +63,11 @@ async fn where_a_user_talks_is_told_without_what_is_said() {
     let next = format!("/users/u1/conversations?limit=1&before={}", first["position"]);
     let next = back_end.get_json(&next).await;
     assert_eq!((&next["conversations"], &next["hasMore"]), (&json!([second]), &json!(false)));
+    let pin = one.request(Method::PUT, &format!("/v1/conversations/{}/settings", group["id"]));
+    let pin = pin.body(json!({"pinned": true}).to_string()).send().await.unwrap();
+    assert_eq!(pin.status(), 200);
+    let list = back_end.get_json("/users/u1/conversations").await;
+    assert_eq!(list["conversations"], json!([first, second]), "pinned ones are there too");
     let one_of_them = back_end.get_json("/conversations/external:g").await;
     assert_eq!(one_of_them["id"], group["id"]);
     let nobody = back_end.get("/users/nobody/conversations").await;

@@ -114,7 +114,7 @@ function begin(account: Kept): ImClient {
     if (session) keep({ ...account, session });
     if (connection && started.connection.phase === 'stopped') leave(started.connection.reason);
   });
-  if (isBrowser) followTotal(started);
+  followTotal(started);
   show(started, account.server);
   started.start();
   return started;

@@ -6,11 +6,12 @@ import { badge } from './imkit/lists/rows';
 /** Shows it at the tab. WeChat does so only while the bar is on the screen. */
 export function showTotal(total: number): void {
   const text = badge(total);
-  if (text) void wx.setTabBarBadge({ index: 0, text });
-  else void wx.removeTabBarBadge({ index: 0 });
+  const fail = () => undefined;
+  if (text) wx.setTabBarBadge({ index: 0, text, fail });
+  else wx.removeTabBarBadge({ index: 0, fail });
 }
 
-/** In a browser people see the number from elsewhere: it follows the client until that is stopped. */
+/** Follows the client until that is stopped: people see the number from other pages too. */
 export function followTotal(client: ImClient): void {
   let last = 0;
   client.subscribe(() => {

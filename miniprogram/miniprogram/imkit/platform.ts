@@ -38,6 +38,8 @@ function connect(url: string, protocols: readonly string[], handlers: SocketHand
       task.send({
         data: text,
         fail: () => {
+          // Closed by oneself, it would be for good.
+          closed(1006, '');
           task.close({});
         },
       });
@@ -78,6 +80,7 @@ function upload({ url, headers, file, fields, timeoutMs, progress }: UploadReque
     // Replaced once it has begun.
   };
   const done = new Promise<HttpResponse>((resolve, reject) => {
+    let received: Record<string, string> = {};
     const task = wx.uploadFile({
       url,
       header: { ...headers },
@@ -86,12 +89,15 @@ function upload({ url, headers, file, fields, timeoutMs, progress }: UploadReque
       formData: { ...fields },
       timeout: timeoutMs,
       success: ({ statusCode, data }) => {
-        resolve({ status: statusCode, headers: {}, body: data });
+        resolve({ status: statusCode, headers: received, body: data });
       },
       fail: ({ errMsg }) => {
         if (/not found|no such file/.test(errMsg)) resolve({ status: 404, headers: {}, body: '' });
         else reject(new Error(errMsg));
       },
+    });
+    task.onHeadersReceived(({ header }) => {
+      received = header;
     });
     task.onProgressUpdate((sent) => {
       progress(sent.progress / 100);

@@ -133,6 +133,18 @@ test('a picture that the service refuses can be sent again', async () => {
   li.assertQuiet();
 });
 
+test('a file above what one may upload in a day is offered once', async () => {
+  const [zhang] = await pair(['卫三', '蒋四']);
+  let offered = 0;
+  await zhang.page.route('**/v1/media', async (route) => {
+    offered += 1;
+    await route.fulfill({ status: 429, headers: { 'Retry-After': '8000' }, json: { code: 'rate_limited' } });
+  });
+  await choose(zhang, '相册', [png(await picture(zhang, 300, 200))]);
+  await zhang.screen.locator('.reason', { hasText: '太频繁了' }).waitFor();
+  assert.equal(offered, 1);
+});
+
 test('a picture that is chosen while the service is away survives a reload', async () => {
   const [zhang, li] = await pair(['孙七', '周八']);
   await server.kill();

@@ -118,6 +118,11 @@ test('a chat in a group mentions whom one has chosen', async (t) => {
   await opened.type('textarea', '@');
   opened.tap(await opened.find('pick-sheet .row', '李四'));
   await opened.until('the name', () => field.value === '@李四 ');
+  // It is kept with the draft.
+  opened.tap(await opened.find('.mp-back'));
+  opened.tap(await opened.find('.row', '爬山群'));
+  const again = (await opened.find('textarea')) as HTMLTextAreaElement;
+  assert.equal(again.value, '@李四 ');
   opened.tap(await opened.find('composer .send'));
   const frame = await opened.until('send', () => sends()[0]);
   assert.deepEqual(frame.mentions, [LI.id]);
@@ -127,7 +132,7 @@ test('a chat in a group mentions whom one has chosen', async (t) => {
   // Whoever leads the group calls everybody.
   await opened.type('textarea', '@');
   opened.tap(await opened.find('pick-sheet .row', '所有人'));
-  await opened.until('the name', () => field.value === '@所有人 ');
+  await opened.until('the name', () => again.value === '@所有人 ');
   opened.tap(await opened.find('composer .send'));
   const next = await opened.until('the next', () => sends()[1]);
   assert.equal(next.mentions, 'all');
@@ -182,4 +187,21 @@ test('a draft of the service is restored, saved on leaving, and cleared by a sen
   await opened.until('cleared', () => saved().length > 1);
   assert.deepEqual(saved()[1], { draft: null });
   assert.equal(again.value, '');
+});
+
+test('a draft whose saving failed is saved on leaving', async (t) => {
+  let fails = true;
+  const opened = phone(t, {
+    ...talk([chat(7, LI, '在吗')]),
+    'PUT /v1/conversations/3/settings': () => (fails ? { status: 503, code: 'unavailable' } : {}),
+  });
+  await enter(opened, '李四');
+  const saved = () => opened.asked.filter(({ route }) => route === 'PUT /v1/conversations/3/settings');
+  await opened.type('textarea', '写了一半');
+  await opened.until('it was tried after a pause', () => saved().length > 0);
+  fails = false;
+  const tried = saved().length;
+  opened.tap(await opened.find('.mp-back'));
+  await opened.until('it is saved', () => saved().length > tried);
+  assert.deepEqual(saved().at(-1)?.body, { draft: '写了一半' });
 });

@@ -3,23 +3,28 @@
 import type { ConversationKey, Draft, ImClient, SendResult } from '../core/index';
 import { drop, sweep } from './files';
 
-/** Files of chats that are shown, by conversation and `ChatItem.key`. They are drawn from the phone while it is open. */
-const files = new Map<ConversationKey, Map<string, string>>();
+/**
+ * Files of chats that are shown, by account and conversation, and `ChatItem.key`. They are drawn from the phone while it is
+ * open.
+ */
+const files = new Map<string, Map<string, string>>();
+
+const nameOf = (client: ImClient, conversation: ConversationKey) => `${client.me.id} ${conversation}`;
 
 /** Sends a draft. If that is refused, its file is removed. */
 export function sendDraft(client: ImClient, conversation: ConversationKey, draft: Draft): SendResult {
   const result = client.send(conversation, draft);
   const { file } = draft;
   if (file !== undefined) {
-    if (result.ok) follow(conversation, result.key, file);
+    if (result.ok) follow(nameOf(client, conversation), result.key, file);
     else drop(file);
   }
   return result;
 }
 
-function follow(conversation: ConversationKey, key: string, file: string): void {
-  const known = files.get(conversation) ?? new Map<string, string>();
-  files.set(conversation, known.set(key, file));
+function follow(name: string, key: string, file: string): void {
+  const known = files.get(name) ?? new Map<string, string>();
+  files.set(name, known.set(key, file));
 }
 
 let isSwept = false;
@@ -28,11 +33,12 @@ let isSwept = false;
 export function release(client: ImClient, conversation: ConversationKey): void {
   if (!isSwept) sweep();
   isSwept = true;
+  const name = nameOf(client, conversation);
   const items = new Map(client.chats(conversation).items.map((item) => [item.key, item]));
-  for (const item of items.values()) if (item.file !== null) follow(conversation, item.key, item.file);
-  for (const [key, file] of files.get(conversation) ?? []) {
+  for (const item of items.values()) if (item.file !== null) follow(name, item.key, item.file);
+  for (const [key, file] of files.get(name) ?? []) {
     if (items.get(key)?.file === file) continue;
     drop(file);
-    files.get(conversation)?.delete(key);
+    files.get(name)?.delete(key);
   }
 }

@@ -3,6 +3,7 @@
 import { signOut } from '../../account';
 import { client } from '../../imkit/current';
 import { texts } from '../../imkit/texts/index';
+import { showTotal } from '../../total';
 
 const say = texts();
 
@@ -10,11 +11,14 @@ Page({
   data: { say: say.me, blocks: say.person.blocks },
 
   onShow() {
-    if (!client()) {
+    const current = client();
+    if (!current) {
       void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
       return;
     }
     void wx.setNavigationBarTitle({ title: say.me.title });
+    // It may have changed on a page without the bar.
+    showTotal(current.unreadTotal);
   },
 
   onBlocks() {

@@ -19,8 +19,13 @@ interface Progress {
   totalBytesExpectedToSend: number;
 }
 
+interface Head {
+  header: Record<string, string>;
+}
+
 export function uploadFile(options: UploadOptions) {
   const listeners: ((progress: Progress) => void)[] = [];
+  const headListeners: ((head: Head) => void)[] = [];
   const running = new AbortController();
   const upload = answer('uploadFile', async (given: UploadOptions) => {
     const { url, filePath, name, header = {}, formData = {}, timeout = 60_000 } = given;
@@ -32,9 +37,12 @@ export function uploadFile(options: UploadOptions) {
     form.append(name, blob, nameOf(filePath));
     requests.add(running);
     try {
-      return await post(url, header, form, timeout, running.signal, (progress) => {
+      const tell = (progress: Progress) => {
         for (const listener of listeners) listener(progress);
-      });
+      };
+      const { head, ...answered } = await post(url, header, form, timeout, running.signal, tell);
+      for (const listener of headListeners) listener(head);
+      return answered;
     } finally {
       requests.delete(running);
     }
@@ -43,6 +51,9 @@ export function uploadFile(options: UploadOptions) {
   return {
     onProgressUpdate: (listener: (progress: Progress) => void) => {
       listeners.push(listener);
+    },
+    onHeadersReceived: (listener: (head: Head) => void) => {
+      headListeners.push(listener);
     },
     abort: () => {
       running.abort(new Error('abort'));
@@ -58,7 +69,7 @@ function post(
   timeout: number,
   signal: AbortSignal,
   tell: (progress: Progress) => void,
-): Promise<{ statusCode: number; data: string }> {
+): Promise<{ statusCode: number; data: string; head: Head }> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', url);
@@ -69,7 +80,12 @@ function post(
       tell({ progress, totalBytesSent: loaded, totalBytesExpectedToSend: total });
     };
     request.onload = () => {
-      resolve({ statusCode: request.status, data: request.responseText });
+      const header: Record<string, string> = {};
+      for (const line of request.getAllResponseHeaders().trim().split('\r\n')) {
+        const [name = '', ...value] = line.split(': ');
+        header[name] = value.join(': ');
+      }
+      resolve({ statusCode: request.status, data: request.responseText, head: { header } });
     };
     request.onerror = () => {
       reject(new Error('the network is away'));

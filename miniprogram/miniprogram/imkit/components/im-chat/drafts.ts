@@ -1,6 +1,7 @@
 // Drafts: kept while the app runs, and saved with the conversation, for one's other devices too.
 
 import type { ConversationKey, ImClient, Quote } from '../../core/index';
+import type { Mention } from './mentions';
 
 /** Milliseconds without a key after which a draft is saved. */
 const PAUSE_MS = 3000;
@@ -20,8 +21,9 @@ const drafts = new Map<string, Kept>();
 /** What this phone has saved: if the service tells of it later, it is no news. */
 const own = new Map<string, string[]>();
 
-/** What drafts quote. The service saves their words alone. */
+/** What drafts quote, and whom they call. The service saves their words alone. */
 const quotes = new Map<string, Quote>();
+const calls = new Map<string, readonly Mention[]>();
 
 const nameOf = (client: ImClient, key: ConversationKey) => `${client.me.id} ${key}`;
 const saved = (client: ImClient, key: ConversationKey) => client.conversation(key)?.draft ?? '';
@@ -40,6 +42,11 @@ export function quoteOfDraft(client: ImClient, key: ConversationKey): Quote | nu
   return client.chats(key).items.find(({ id }) => id === quote?.id)?.recalled ? null : quote;
 }
 
+/** Whom the draft calls, or did before words were taken back. */
+export function mentionsOfDraft(client: ImClient, key: ConversationKey): readonly Mention[] {
+  return calls.get(nameOf(client, key)) ?? [];
+}
+
 export type DraftKeeper = ReturnType<typeof createDraftKeeper>;
 
 /** Keeps the draft of one conversation while it is open. */
@@ -47,31 +54,35 @@ export function createDraftKeeper(client: ImClient, key: ConversationKey) {
   const name = nameOf(client, key);
   /** What the service had when one looked last. */
   let seen = saved(client, key);
-  /** 0: nothing waits to be saved. */
   let timer = 0;
+  /** Something was written that the service is not known to have. */
+  let isUnsaved = false;
 
   /** Saves what the service does not have yet. One that fails is saved with the next change, or on leaving. */
   const save = (): void => {
     clearTimeout(timer);
-    timer = 0;
     const kept = drafts.get(name);
     // A conversation that has no chat yet is not known to the service.
     if (!kept || !client.conversation(key)) return;
     const draft = Array.from(kept.text).slice(0, MAX_CHARS).join('');
     const mine = own.get(name) ?? [];
+    isUnsaved = false;
     if (draft === saved(client, key) && draft === (mine[mine.length - 1] ?? draft)) return;
     own.set(name, [...mine, draft]);
     client.set(key, { draft: draft === '' ? null : draft }).then(
       () => {
         if (drafts.get(name) === kept) drafts.set(name, { ...kept, base: draft });
       },
-      () => undefined,
+      () => {
+        isUnsaved = true;
+      },
     );
   };
 
   return {
     write(text: string): void {
       drafts.set(name, { text, base: saved(client, key) });
+      isUnsaved = true;
       clearTimeout(timer);
       timer = setTimeout(save, PAUSE_MS);
     },
@@ -94,9 +105,10 @@ export function createDraftKeeper(client: ImClient, key: ConversationKey) {
       save();
     },
 
-    /** The page is left. */
-    leave(): void {
-      if (timer !== 0) save();
+    /** The page is left, with a draft that calls these. */
+    leave(mentions: readonly Mention[]): void {
+      calls.set(name, mentions);
+      if (isUnsaved) save();
     },
   };
 }

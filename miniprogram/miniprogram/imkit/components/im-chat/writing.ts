@@ -5,7 +5,7 @@ import type { ChatItem, Quote } from '../../core/index';
 import { quotedText } from '../../lists/rows';
 import { sayRefusal, texts } from '../../texts/index';
 import { open, type Chat } from './chat';
-import { createDraftKeeper, draftOf, quoteOfDraft } from './drafts';
+import { createDraftKeeper, draftOf, mentionsOfDraft, quoteOfDraft } from './drafts';
 import { isCall, mentionsIn, withoutMention } from './mentions';
 import { quoteOf } from './quote';
 import { askMention } from './sheets';
@@ -36,7 +36,7 @@ export function beginDraft(chat: Chat): string {
   if (!opened) return '';
   endDraft(chat);
   chat.data.keeper = createDraftKeeper(opened.client, opened.key);
-  chat.data.mentions = [];
+  chat.data.mentions = mentionsOfDraft(opened.client, opened.key);
   showQuote(chat, quoteOfDraft(opened.client, opened.key));
   const draft = draftOf(opened.client, opened.key);
   chat.data.written = draft;
@@ -51,7 +51,7 @@ export function takeDraft(chat: Chat): void {
 
 /** Saves the draft: the page is left, or hidden. */
 export function endDraft(chat: Chat): void {
-  chat.data.keeper?.leave();
+  chat.data.keeper?.leave(chat.data.mentions);
 }
 
 /** Methods of the component. */

@@ -293,10 +293,11 @@ pub struct Conversation {
     pub left: bool,
     /// The newest chat that one may read; `None` if all are gone for oneself.
     pub last_chat: Option<Chat>,
-    /// Where it stands in the list: the id of its newest chat, whoever may read that.
-    pub position: ChatId,
-    /// Rises with each new chat and each change of one.
-    pub version: ChatId,
+    /// Where it stands in the list: the id of its newest chat, whoever may read that. `None`: nobody has written yet, and
+    /// no list has it.
+    pub position: Option<ChatId>,
+    /// Rises with each new chat and each change of one; `None` before the first.
+    pub version: Option<ChatId>,
     /// Chats of others past one's read mark, counted to 99; 100 means more. Neither recalled ones nor system
     /// lines count.
     pub unread: u32,

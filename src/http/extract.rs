@@ -239,10 +239,12 @@ impl Params {
 
     /// `userId`, a known key of everything: one that names somebody else is forbidden.
     fn check_user(&self, actor: UserId) -> Result<(), ApiError> {
-        match self.integer::<UserId>("userId")? {
-            Some(named) if named != actor => Err(ApiError::foreign_user()),
-            _ => Ok(()),
+        for (_, text) in self.0.iter().filter(|(key, _)| key == "userId") {
+            if integer::<UserId>("userId", text)? != actor {
+                return Err(ApiError::foreign_user());
+            }
         }
+        Ok(())
     }
 }
 

@@ -14,10 +14,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{ClientMsgId, ConversationId, GroupChange, GroupTitle, Role, UserId},
-    protocol::{
-        fault::{ApiError, ErrorCode},
-        fields::Words,
-    },
+    protocol::{fault::ApiError, fields::Words},
     service::Service,
     store::NewGroup,
 };
@@ -48,8 +45,7 @@ enum BegunKind {
 
 fn users(named: Vec<UserId>) -> Result<BTreeSet<UserId>, ApiError> {
     if named.is_empty() || named.len() > MAX_USERS {
-        let detail = format!("`userIds` must name 1 to {MAX_USERS} users");
-        return Err(ApiError::new(ErrorCode::InvalidUserIds, detail));
+        return Err(ApiError::invalid(format!("`userIds` must name 1 to {MAX_USERS} users")));
     }
     Ok(named.into_iter().collect())
 }

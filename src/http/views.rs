@@ -14,8 +14,8 @@ use super::peer::is_trusted;
 use crate::{
     clock::Timestamp,
     domain::{
-        Chat, ChatId, Conversation, ConversationId, ConversationKind, ExternalId, GroupFace,
-        GroupTitle, OwnSettings, Payload, Role, User, UserId, UserName,
+        Chat, Conversation, ConversationId, ConversationKind, ExternalId, GroupFace, GroupTitle,
+        OwnSettings, Payload, Role, User, UserId, UserName,
     },
     messaging::PresenceOf,
     service::Service,
@@ -128,10 +128,12 @@ pub(super) struct ConversationView {
     /// The newest chat that one may read.
     #[schema(required = true)]
     last_chat: Option<Chat>,
-    /// Where it stands in the list, for `before`.
-    position: ChatId,
-    /// Rises with each new chat and each change of one, for `changedSince`.
-    version: ChatId,
+    /// Where it stands in the list, for `before`; 0 as long as nobody has written.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    position: i64,
+    /// Rises with each new chat and each change of one, for `changedSince`; 0 before the first.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    version: i64,
     /// Counted to 99; 100 means more. Neither recalled chats nor system lines count.
     #[schema(maximum = 100)]
     unread: u32,
@@ -193,8 +195,8 @@ impl ConversationView {
             role: conversation.role,
             left: conversation.left,
             last_chat: conversation.last_chat,
-            position: conversation.position,
-            version: conversation.version,
+            position: conversation.position.map_or(0, Into::into),
+            version: conversation.version.map_or(0, Into::into),
             unread: conversation.unread,
             mentioned: conversation.mentioned,
             read_up_to: conversation.read_up_to.map_or(0, Into::into),

@@ -31,6 +31,9 @@ impl fmt::Debug for EventBody {
 /// What stands between the number of a new chat's event and the chat.
 const CHAT_MARK: &str = r#","event":"chat","chat":"#;
 
+/// The same of the event of a conversation.
+const CONVERSATION_MARK: &str = r#","event":"conversation","conversation":"#;
+
 /// How many bytes a frame has beside its body, at most.
 const HEAD_BYTES: usize = 40;
 
@@ -54,7 +57,7 @@ impl EventBody {
     /// A conversation began, changed, or is the user's no more.
     pub fn conversation(change: &ConversationChange) -> Self {
         let text = serde_json::to_string(change).expect("a conversation can be encoded");
-        Self(format!(r#","event":"conversation","conversation":{text}}}"#).into())
+        Self(format!("{CONVERSATION_MARK}{text}}}").into())
     }
 
     /// An event of a kind that this version does not know, with what its writer gave it.
@@ -80,6 +83,11 @@ impl EventBody {
     /// The JSON of the chat of a `chat` event; `None` for any other event.
     pub fn chat_json(&self) -> Option<&str> {
         self.0.strip_prefix(CHAT_MARK)?.strip_suffix('}')
+    }
+
+    /// Whether it is a `conversation` event.
+    pub fn is_of_conversation(&self) -> bool {
+        self.0.starts_with(CONVERSATION_MARK)
     }
 
     /// The JSON that stands after the number.

@@ -104,8 +104,8 @@ pub trait Groups {
         rules: GroupRules,
     ) -> Result<Result<Told, GroupRefusal>, StoreError>;
 
-    /// The first `limit` members of a group that come after the member `after`. `None` if there is no group
-    /// with this id of which `user` is a member, or `after` neither is nor was a member of it.
+    /// The first `limit` members of a group that come after `after`: where that is no member, the plain members with
+    /// greater ids. `None` if there is no group with this id of which `user` is a member.
     async fn members(
         &self,
         user: UserId,

@@ -220,7 +220,7 @@ pub(super) struct ConversationRow {
 
 #[derive(FromRow)]
 struct LastRow {
-    last_id: ChatId,
+    last_id: Option<ChatId>,
     shown_id: Option<ChatId>,
     read_up_to: Option<ChatId>,
     peer_id: Option<UserId>,
@@ -287,7 +287,7 @@ impl TryFrom<ConversationRow> for Conversation {
             left: !is_member,
             last_chat,
             position: last.last_id,
-            version: version.unwrap_or(last.last_id),
+            version: version.or(last.last_id),
             unread: u32::try_from(last.unread).map_err(|_| corrupt("a count is negative"))?,
             mentioned: last.mentioned,
             read_up_to: last.read_up_to,

@@ -13,9 +13,9 @@ use crate::{
 /// When two users count as acquainted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquaintance {
-    /// They share a conversation, whoever of them began it.
+    /// Both are members of a conversation, whoever began it.
     Conversation,
-    /// Both have written in it.
+    /// Both have written in their direct conversation.
     BothWrote,
 }
 
@@ -42,7 +42,7 @@ pub trait Users {
     ) -> Result<Vec<User>, StoreError>;
 
     /// Those of `others` who are acquainted with `user`, and `user` if it is among them. Costs as much as
-    /// there are others, however many conversations and chats they have.
+    /// there are others, however many conversations they have; for each stranger, as much as `user` has.
     async fn acquainted(
         &self,
         user: UserId,

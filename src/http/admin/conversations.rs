@@ -123,8 +123,7 @@ async fn members(
     members: Vec<Member>,
 ) -> Result<BTreeMap<UserId, Role>, ApiError> {
     if members.is_empty() || members.len() > MAX_USERS {
-        let detail = format!("`members` must name 1 to {MAX_USERS} users");
-        return Err(ApiError::new(ErrorCode::InvalidUserIds, detail));
+        return Err(ApiError::invalid(format!("`members` must name 1 to {MAX_USERS} users")));
     }
     let pairs = members.into_iter().map(Member::named).collect::<Result<Vec<_>, _>>()?;
     let (names, roles): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();

@@ -62,11 +62,10 @@ impl Groups for Db {
                 let Some(members_version) = version_for(c, user, group).await? else {
                     return Ok(None);
                 };
-                let first = match after {
-                    None => Some((0, 0)),
-                    Some(after) => place_of(c, group, after).await?.map(|rank| (rank, after.get())),
+                let (rank, id) = match after {
+                    None => (0, 0),
+                    Some(after) => (rank_of(c, group, after).await?, after.get()),
                 };
-                let Some((rank, id)) = first else { return Ok(None) };
                 let rows: Vec<MemberRow> = sqlx::query_as(concat!(
                     "SELECT ",
                     user_columns!("u"),
@@ -195,19 +194,15 @@ pub(super) fn count(number: i64) -> sqlx::Result<u32> {
     u32::try_from(number).map_err(|_| corrupt("a count is negative"))
 }
 
-/// In which part of the list of members a member stands; one who has left, among the last.
-async fn place_of(
-    connection: &mut Conn,
-    group: ConversationId,
-    member: UserId,
-) -> sqlx::Result<Option<i64>> {
+/// In which part of the list of members a user stands: among the last after having left, or been erased.
+async fn rank_of(connection: &mut Conn, group: ConversationId, user: UserId) -> sqlx::Result<i64> {
     sqlx::query_scalar(concat!(
-        "SELECT CAST(",
+        "SELECT coalesce((SELECT CAST(",
         rank!(),
-        " AS BIGINT) FROM members m WHERE m.conversation_id = $1 AND m.user_id = $2"
+        " AS BIGINT) FROM members m WHERE m.conversation_id = $1 AND m.user_id = $2), 3)"
     ))
     .bind(group)
-    .bind(member)
-    .fetch_optional(connection)
+    .bind(user)
+    .fetch_one(connection)
     .await
 }

@@ -60,8 +60,8 @@ macro_rules! own_columns {
 }
 pub(super) use own_columns;
 
-/// A statement that reads conversations of user `$1` whose last chat is before `$2`, at most `$3`. `$which`
-/// narrows the user's memberships `m`, and `$where` what is known of `mine`.
+/// A statement that reads conversations of user `$1` whose last chat, if there is one, is before `$2`, at most `$3`.
+/// `$which` narrows the user's memberships `m`, and `$where` what is known of `mine`.
 ///
 /// The last chat is one step back from the end of the conversation in an index; only what is on the page is
 /// looked at closer. Unread chats are counted to 100. A former member sees what was there at leaving; whom the
@@ -76,7 +76,7 @@ macro_rules! conversations_query {
                  FROM members m WHERE m.user_id = $1 ",
             $which,
             "), page AS MATERIALIZED (
-                 SELECT conversation_id, last_id FROM mine WHERE last_id < $2 ",
+                 SELECT conversation_id, last_id FROM mine WHERE coalesce(last_id, 0) < $2 ",
             $where,
             " ORDER BY last_id DESC LIMIT $3
              ), seen AS MATERIALIZED (

@@ -108,15 +108,20 @@ impl Users for Db {
         how: Acquaintance,
     ) -> Result<Vec<UserId>, StoreError> {
         let oneself = others.contains(&user).then_some(user);
-        // By the pair and not by way of `members`: somebody on the list may be in very many conversations.
+        // By the pair, and the groups of `user`: somebody on the list may be in very many conversations.
         let query = sqlx::query_scalar(concat!(
             "SELECT DISTINCT other.id FROM ",
             sql!(rows "$2" as "other"),
-            " JOIN conversations v ON v.kind = 'direct' AND v.low_user = ",
+            " WHERE other.id <> $1 AND (
+                 EXISTS (SELECT 1 FROM conversations v WHERE v.kind = 'direct' AND v.low_user = ",
             sql!(least "$1, other.id"),
             " AND v.high_user = ",
             sql!(greatest "$1, other.id"),
-            " WHERE other.id <> $1 AND (NOT $3 OR v.low_wrote AND v.high_wrote)"
+            " AND (NOT $3 OR v.low_wrote AND v.high_wrote))
+                 OR NOT $3 AND EXISTS (SELECT 1 FROM members m
+                     JOIN conversations v ON v.id = m.conversation_id AND v.kind <> 'direct'
+                     JOIN members o ON o.conversation_id = v.id AND o.user_id = other.id
+                     WHERE m.user_id = $1 AND m.state = 'member' AND o.state = 'member'))"
         ))
         .bind(user)
         .bind(ids(others))
@@ -133,11 +138,19 @@ impl Users for Db {
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError> {
         let query = sqlx::query_scalar(
-            "SELECT CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END
+            "SELECT other FROM (
+                 SELECT CASE WHEN v.low_user = $1 THEN v.high_user ELSE v.low_user END AS other,
+                     m.conversation_id AS shared
                  FROM members m JOIN conversations v ON v.id = m.conversation_id
                  WHERE m.user_id = $1 AND v.kind = 'direct'
                      AND (NOT $2 OR v.low_wrote AND v.high_wrote)
-                 ORDER BY m.conversation_id DESC LIMIT $3",
+                 UNION ALL
+                 SELECT o.user_id, m.conversation_id
+                 FROM members m JOIN conversations v ON v.id = m.conversation_id
+                 JOIN members o ON o.conversation_id = v.id AND o.user_id <> $1
+                 WHERE m.user_id = $1 AND v.kind <> 'direct' AND NOT $2
+                     AND m.state = 'member' AND o.state = 'member'
+             ) known GROUP BY other ORDER BY max(shared) DESC, other LIMIT $3",
         )
         .bind(user)
         .bind(how == Acquaintance::BothWrote)

@@ -28,7 +28,7 @@ use crate::{
     store::StoreError,
 };
 use pace::Pace;
-use ring::Ring;
+use ring::{Applied, Ring};
 
 /// How long to wait before chats are read again that could not be read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -139,7 +139,7 @@ impl Legacy {
         }
     }
 
-    /// Applies what waited in the mailbox. Any event makes a snapshot due.
+    /// Applies what waited in the mailbox. A chat makes a snapshot due, if it is new and direct or has changed.
     fn deliver(&mut self, batch: Batch) -> Result<(), End> {
         if let Some(code) = batch.close {
             return Err(End::Close(code));
@@ -152,10 +152,14 @@ impl Legacy {
         for frame in batch.frames {
             // Notices are not for this kind of socket.
             let Outbound::Event(event) = frame else { continue };
-            self.is_due = true;
-            tracing::debug!(seq = event.seq.get(), "event goes into the next snapshot");
-            if !self.ring.apply(event.body) {
-                self.refill();
+            tracing::debug!(seq = event.seq.get(), "event for the next snapshot");
+            match self.ring.apply(event.body) {
+                Applied::Added => self.is_due = true,
+                Applied::Elsewhere => {}
+                Applied::Outdated { is_of_chat } => {
+                    self.is_due |= is_of_chat;
+                    self.refill();
+                }
             }
         }
         self.is_draining |= batch.drain;

@@ -22,6 +22,20 @@ pub(super) struct Ring {
     filled_at: Option<Instant>,
 }
 
+/// What an event was to a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// A new chat, which it has now.
+    Added,
+    /// A new chat of a group, which is not for this kind of socket.
+    Elsewhere,
+    /// Something else, so the ring must be filled anew.
+    Outdated {
+        /// Whether it is a chat that has changed, and not a conversation.
+        is_of_chat: bool,
+    },
+}
+
 /// The fields that the ring reads of a chat.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,14 +73,17 @@ impl Ring {
         self.filled_at = Some(Instant::now());
     }
 
-    /// Applies an event. `false`: it is not a new chat, so the ring must be filled anew.
-    pub(super) fn apply(&mut self, body: EventBody) -> bool {
-        let Some(chat) = body.chat_json() else { return false };
-        let Ok(ChatHead { id, target_user_id }) = serde_json::from_str(chat) else { return false };
-        if target_user_id.is_some() {
-            self.add(id, body);
+    /// Applies an event.
+    pub(super) fn apply(&mut self, body: EventBody) -> Applied {
+        let read = |chat| serde_json::from_str(chat).ok();
+        let Some(ChatHead { id, target_user_id }) = body.chat_json().and_then(read) else {
+            return Applied::Outdated { is_of_chat: !body.is_of_conversation() };
+        };
+        if target_user_id.is_none() {
+            return Applied::Elsewhere;
         }
-        true
+        self.add(id, body);
+        Applied::Added
     }
 
     fn add(&mut self, id: ChatId, body: EventBody) {
@@ -115,10 +132,11 @@ mod tests {
         assert_eq!(ring.snapshot().as_str(), "[]");
         for (id, is_direct) in [(4, true), (9, true), (10, false), (7, true), (7, true), (5, true)]
         {
-            assert!(ring.apply(body(id, is_direct)));
+            let applied = ring.apply(body(id, is_direct));
+            assert_eq!(applied, if is_direct { Applied::Added } else { Applied::Elsewhere });
         }
         assert_eq!(ids(&ring), [5, 7, 9]);
-        assert!(ring.apply(body(3, true)), "older than all");
+        assert_eq!(ring.apply(body(3, true)), Applied::Added, "older than all");
         assert_eq!(ids(&ring), [5, 7, 9]);
     }
 
@@ -126,8 +144,13 @@ mod tests {
     fn another_kind_of_event_is_not_applied() {
         let mut ring = Ring::new(3);
         let recalled = r#","event":"recalled","chat":{"id":1,"targetUserId":2}}"#;
-        for other in [recalled, r#","event":"chat","chat":{"targetUserId":2}}"#] {
-            assert!(!ring.apply(EventBody::from_wire(other)));
+        for (other, is_of_chat) in [
+            (recalled, true),
+            (r#","event":"chat","chat":{"targetUserId":2}}"#, true),
+            (r#","event":"conversation","conversation":{"id":3,"draft":"x"}}"#, false),
+        ] {
+            let applied = ring.apply(EventBody::from_wire(other));
+            assert_eq!(applied, Applied::Outdated { is_of_chat });
         }
         assert_eq!(ids(&ring), [0; 0]);
     }

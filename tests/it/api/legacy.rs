@@ -347,6 +347,20 @@ async fn with_a_token_its_user_acts_on_the_legacy_routes() {
     .await;
 }
 
+#[tokio::test]
+async fn a_group_makes_no_frame() {
+    let server = Start::default().set("auth.anonymous", false).run();
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    let mut at_li = legacy_of(&server, &li).await;
+    let group = json!({"kind": "group", "key": "g", "userIds": [li.id]});
+    let group = json_of(zhang.post("/v1/conversations", &group).await).await;
+    let said = json!({"clientMsgId": "k", "conversationId": group["id"], "content": "大家好"});
+    assert_eq!(zhang.post("/v1/chats", &said).await.status(), 201);
+    let direct = chat((zhang.id, "张三"), (li.id, "李四"), "你好");
+    assert_eq!(zhang.post("/push", &direct).await.status(), 200);
+    assert_eq!(contents(&at_li.frame().await), ["你好"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_both_sides_are_shown_every_chat() {
     let server = Start::default().set("limits.enabled", false).run();

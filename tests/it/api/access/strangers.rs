@@ -71,6 +71,13 @@ async fn strangers_are_left_out_everywhere() {
     assert_eq!(watched(&mut at_zhang, &all).await, [wang.id, li.id, zhang.id]);
     let presence = zhang.get_json(&format!("/v1/presence?userIds={asked}")).await;
     assert_eq!(ids(&presence["presence"]), [wang.id, li.id, zhang.id]);
+
+    // So does a group.
+    let group = json!({"kind": "group", "key": "strangers", "userIds": [zhao.id]});
+    assert_eq!(zhang.post("/v1/conversations", &group).await.status(), 201);
+    let presence = zhang.get_json(&format!("/v1/presence?userIds={asked}")).await;
+    assert_eq!(ids(&presence["presence"]), [wang.id, li.id, zhang.id, zhao.id]);
+    assert_eq!(online_for(zhao).await, BTreeSet::from([zhang.id, wang.id, zhao.id]));
 }
 
 #[tokio::test]

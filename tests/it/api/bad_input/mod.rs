@@ -88,7 +88,7 @@ impl Is {
         }
         if matches!(self, Self::Users) {
             let many = format!("[{}]", vec!["1"; 1_001].join(","));
-            wrong.extend(["[]", &many].map(|list| (Some(list.to_owned()), "invalid_user_ids")));
+            wrong.extend(["[]", &many].map(|list| (Some(list.to_owned()), "invalid_request")));
         }
         let is_string = !matches!(
             self,
@@ -237,7 +237,6 @@ fn wrong_cards() -> Vec<String> {
     ];
     let mut beside = vec![
         format!(r#""description":"{}""#, long("x", 501)),
-        r#""more":1"#.to_owned(),
         r#""path":"""#.to_owned(),
         r#""path":"a\u0000""#.to_owned(),
         format!(r#""path":"{}""#, long("x", 1_025)),

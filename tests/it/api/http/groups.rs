@@ -83,9 +83,10 @@ async fn a_group_begins_is_told_and_talks() {
     assert_problem(zhang.post("/v1/conversations", &other).await, 409, "key_reused").await;
     let nobody = json!({"kind": "group", "key": "n", "userIds": [999_999_999]});
     assert_problem(zhang.post("/v1/conversations", &nobody).await, 404, "user_not_found").await;
-    for (alone, code) in [(json!([]), "invalid_user_ids"), (json!([zhang.id]), "invalid_request")] {
+    for alone in [json!([]), json!([zhang.id])] {
         let alone = json!({"kind": "group", "key": "a", "userIds": alone});
-        assert_problem(zhang.post("/v1/conversations", &alone).await, 400, code).await;
+        let answer = zhang.post("/v1/conversations", &alone).await;
+        assert_problem(answer, 400, "invalid_request").await;
     }
 
     let line = event(&mut at_li, "chat").await;
@@ -147,6 +148,8 @@ async fn members_come_and_go() {
     let after = &page["members"][1]["user"]["id"];
     let rest = zhao.get_json(&at(&format!("/members?after={after}"))).await;
     assert_eq!(rest["members"].as_array().unwrap().len(), 2);
+    let rest = zhao.get_json(&at("/members?after=999999999")).await;
+    assert_eq!(rest["members"], json!([]), "after somebody who is not there any more");
     let history = zhao.get_json(&at("/chats")).await;
     assert_eq!(history["chats"].as_array().unwrap().len(), 1, "from the joining on");
 

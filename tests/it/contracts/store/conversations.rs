@@ -67,7 +67,7 @@ pub(super) async fn conversations_come_in_pages<D: Database>() {
     let mut before = None;
     loop {
         let page = store.conversations(user(1), before, 2).await.unwrap();
-        before = page.conversations.last().map(|c| c.position);
+        before = page.conversations.last().and_then(|c| c.position);
         read.extend(page.conversations);
         assert_eq!(page.has_more, read.len() < 5);
         if !page.has_more {

@@ -82,8 +82,9 @@ pub(super) async fn changes_are_read_from_a_version_on<D: Database>() {
         sent.push(send(&*store, 1, 2, &n.to_string()).await.chat);
     }
     let conversation = sent[0].conversation_id;
-    let version =
-        async || store.conversation(user(1), conversation).await.unwrap().unwrap().version.get();
+    let version = async || {
+        store.conversation(user(1), conversation).await.unwrap().unwrap().version.unwrap().get()
+    };
     let known = version().await;
     recall(&*store, user(1), sent[1].id).await;
     let new = send(&*store, 2, 1, "new").await.chat;
@@ -128,7 +129,7 @@ pub(super) async fn a_chat_deleted_for_oneself_is_gone_for_good<D: Database>() {
     recall(&*store, user(1), last.id).await;
     assert_eq!(events(&*store, user(2)).await, ["chat 1 a", "gone", "gone", "gone"]);
     let mine = store.conversation(user(2), conversation).await.unwrap().unwrap();
-    assert_eq!((mine.last_chat.unwrap().id, mine.position), (first.id, last.id));
+    assert_eq!((mine.last_chat.unwrap().id, mine.position), (first.id, Some(last.id)));
     let page = store.chats(user(2), conversation, Window::Newest, 9).await.unwrap().unwrap();
     assert_eq!(page.chats.iter().map(|chat| chat.id).collect::<Vec<_>>(), [first.id]);
     assert_eq!(store.latest_chats(user(2), 9).await.unwrap().len(), 1);

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use imserver::{
     clock::Timestamp,
-    domain::{User, UserId, UserName},
+    domain::{GroupChange, User, UserId, UserName},
     store::{Acquaintance, Store},
 };
 
 use super::{
-    Database, chat, committed, demo_user, name, peer, poisoned, populated, repeat, send, target,
-    user, wechat_user,
+    Database, chat, committed, demo_user,
+    groups::{RULES, quiet_group},
+    name, peer, poisoned, populated, repeat, send, target, user, wechat_user,
 };
 
 fn sorted(mut ids: Vec<UserId>) -> Vec<i64> {
@@ -138,7 +139,7 @@ pub(super) async fn a_search_is_by_the_letter<D: Database>() {
 }
 
 pub(super) async fn acquaintances_share_a_conversation<D: Database>() {
-    let (_database, store) = populated::<D>(6).await;
+    let (database, store) = populated::<D>(6).await;
     send(&*store, 1, 2, "x").await;
     send(&*store, 3, 1, "x").await;
     send(&*store, 2, 4, "x").await;
@@ -167,6 +168,17 @@ pub(super) async fn acquaintances_share_a_conversation<D: Database>() {
     assert_eq!(all(2, 10).await, [4, 1]);
     assert_eq!(all(5, 10).await, [5]);
     assert_eq!(all(6, 10).await, [0; 0]);
+
+    // A group makes its members acquainted, for as long as both are.
+    let group = quiet_group(&database, [4, 6].map(user).to_vec()).await;
+    assert_eq!(acquainted(6, &others).await, [4]);
+    assert_eq!((all(6, 10).await, all(4, 10).await), (vec![4], vec![6, 2]));
+    let answers = store.acquainted(user(6), &others, Acquaintance::BothWrote).await.unwrap();
+    assert_eq!(answers, []);
+    let leave = GroupChange::Remove(user(6));
+    store.change_group(group, user(6), &leave, RULES).await.unwrap().unwrap();
+    assert_eq!((acquainted(4, &others).await, acquainted(6, &others).await), (vec![2, 4], vec![]));
+    assert_eq!((all(6, 10).await, all(4, 10).await), (vec![], vec![2]));
 }
 
 /// Of whom `user` may know by [`Acquaintance::BothWrote`], as each method says it.

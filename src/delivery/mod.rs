@@ -23,7 +23,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio_util::task::TaskTracker;
+use tokio::sync::Notify;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{
     bus::{self, Bus, CloseOrder, Incoming, MAX_PLACES, Signal, WideEvent},
@@ -234,8 +235,21 @@ impl Delivery {
         self.bus.publish(user, Signal::Close(order));
     }
 
-    /// Delivers what other replicas publish, until the bus ends.
-    pub async fn listen(self: Arc<Self>, mut incoming: bus::Receiver) {
+    /// Delivers what other replicas publish, until the bus ends. After a gap all are compared with the database; gaps
+    /// during that ask for it once more, however many they are.
+    pub async fn listen(self: Arc<Self>, incoming: bus::Receiver) {
+        let gap = Arc::new(Notify::new());
+        let (delivery, asked) = (Arc::clone(&self), Arc::clone(&gap));
+        let _comparing = AbortOnDropHandle::new(self.tasks.spawn(async move {
+            loop {
+                asked.notified().await;
+                reconcile::compare_all(&delivery).await;
+            }
+        }));
+        self.hear(incoming, &gap).await;
+    }
+
+    async fn hear(self: Arc<Self>, mut incoming: bus::Receiver, gap: &Notify) {
         while let Some(heard) = incoming.recv().await {
             match heard {
                 Incoming::Signal(user, Signal::Event(frame)) => self.hint(user, &frame),
@@ -248,8 +262,7 @@ impl Delivery {
                 Incoming::Signal(user, Signal::Close(order)) => self.obey(user, &order),
                 Incoming::Gap => {
                     self.opened.note_gap();
-                    let delivery = Arc::clone(&self);
-                    self.tasks.spawn(async move { reconcile::compare_all(&delivery).await });
+                    gap.notify_one();
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Deletes uploads that no chat shows, a day after the last one did: in small steps, on one replica at a
 //! time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::storage::{Storage, StorageError};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
 /// How long an upload is kept that no chat shows.
 const KEEP: Duration = Duration::from_hours(24);
 
-/// How many uploads are taken at once.
-const PAGE: u32 = 20;
+/// How many uploads are taken at once. So many that cannot be deleted end a round.
+const PAGE: u32 = 100;
 
 /// The time from the end of a round to the beginning of the next.
 const REST: Duration = Duration::from_mins(30);
@@ -52,26 +52,39 @@ async fn round(
     if job.take().await?.is_none() {
         return Ok(());
     }
-    let mut collected = 0_u64;
+    let mut collected = 0;
+    // What cannot be deleted comes with each page of this round, and is stepped over.
+    let (mut stuck, mut failure) = (BTreeSet::new(), None);
     loop {
-        let page = store.collect_media(clock.now().before(KEEP), PAGE).await?;
+        let mut page = store.collect_media(clock.now().before(KEEP), PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        page.retain(|id| !stuck.contains(id));
+        let mut deleted = Vec::with_capacity(page.len());
         for id in &page {
             if !job.keep("").await? {
                 return Ok(());
             }
-            storage.delete(*id).await?;
+            match storage.delete(*id).await {
+                Ok(()) => deleted.push(*id),
+                Err(error) => {
+                    stuck.insert(*id);
+                    failure = Some(error);
+                }
+            }
         }
-        store.forget_media(&page).await?;
-        let count = page.len() as u64;
-        metrics::counter!("imserver_media_collected_total").increment(count);
-        collected += count;
-        if count < u64::from(PAGE) {
+        store.forget_media(&deleted).await?;
+        metrics::counter!("imserver_media_collected_total").increment(deleted.len() as u64);
+        collected += deleted.len();
+        if is_last || page.is_empty() {
             break;
         }
     }
-    job.rest("", REST).await?;
     if collected > 0 {
         tracing::info!(collected, "unused media are deleted");
     }
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    job.rest("", REST).await?;
     Ok(())
 }

@@ -158,6 +158,7 @@ pub fn new_chat(sender: UserId, destination: Destination, contents: Contents) ->
         asked: None,
         hold: false,
         awaits_check: false,
+        must_be_repeat: false,
     }
 }
 
@@ -229,7 +230,10 @@ impl Messaging {
     async fn hold(self, chat: NewChat) -> Result<Holding, ApiError> {
         match self.store.hold(&chat).await? {
             KeyState::Held => Ok(Holding::Held),
-            KeyState::Commit => Ok(Holding::Commit(self.batcher.enqueue(chat)?)),
+            KeyState::Commit => {
+                let repeat = NewChat { must_be_repeat: true, ..chat };
+                Ok(Holding::Commit(self.batcher.enqueue(repeat)?))
+            }
             KeyState::Refused(refusal) => Err(refusal.into()),
             KeyState::Reused => Err(ApiError::client_msg_id_reused()),
             // Another request with this key is being decided about.

@@ -50,6 +50,9 @@ pub struct NewChat {
     pub hold: bool,
     /// Whether it is held back for nothing but a check of what it shows, which releases it when it ends well.
     pub awaits_check: bool,
+    /// Whether it is answered only if it is a repeat: it could not be sent when somebody was to decide about it, so nobody
+    /// did, and what has changed since does not let it pass undecided.
+    pub must_be_repeat: bool,
 }
 
 impl NewChat {
@@ -75,6 +78,7 @@ impl NewChat {
             asked: None,
             hold: false,
             awaits_check: false,
+            must_be_repeat: false,
         }
     }
 

@@ -104,6 +104,8 @@ struct Inner {
 #[derive(Clone)]
 enum Verdict {
     Pass,
+    /// It was committed before, or cannot be sent: nobody is asked, and a commit tells which.
+    Repeat,
     Hold,
     Replace(Content),
 }
@@ -148,6 +150,7 @@ impl Rule for Deciders {
         let decided = tokio::spawn(async move { inner.decide(&asked).await });
         match decided.await.map_err(|_| ApiError::internal())?? {
             Verdict::Pass => {}
+            Verdict::Repeat => chat.must_be_repeat = true,
             Verdict::Hold => chat.hold = true,
             Verdict::Replace(content) => replace(chat, content),
         }
@@ -177,7 +180,8 @@ impl Inner {
                     tokio::spawn(Arc::clone(self).settle(chat.clone(), verdict.clone(), until));
                     return Ok(verdict);
                 }
-                KeyState::Commit | KeyState::Allowed(None) => return Ok(Verdict::Pass),
+                KeyState::Commit => return Ok(Verdict::Repeat),
+                KeyState::Allowed(None) => return Ok(Verdict::Pass),
                 KeyState::Allowed(Some(content)) => return Ok(Verdict::Replace(content)),
                 KeyState::Held => return Ok(Verdict::Hold),
                 KeyState::Refused(refusal) => return Err(refusal.into()),
@@ -233,6 +237,7 @@ impl Inner {
         sleep(SETTLE_AFTER).await;
         let content = match verdict {
             Verdict::Pass => None,
+            Verdict::Repeat => return,
             Verdict::Replace(content) => Some(content),
             Verdict::Hold => {
                 chat.hold = true;

@@ -117,6 +117,9 @@ impl<'a> Plan<'a> {
             Some(None) => return Outcome::Settled(Appended::QuoteNotFound),
             quote => quote.flatten(),
         };
+        if chat.must_be_repeat {
+            return Outcome::Settled(Appended::ConversationNotFound);
+        }
         place.insert(self.fresh.len());
         self.fresh.push(Fresh { chat, address, quote });
         Outcome::Fresh(self.fresh.len() - 1)
@@ -129,7 +132,10 @@ impl<'a> Plan<'a> {
         let mut keys = HashSet::with_capacity(batch.len());
         for chat in batch {
             let Destination::Direct(target) = chat.destination else { return None };
-            if !chat.is_plain() || !keys.insert((chat.sender, &chat.client_msg_id)) {
+            if !chat.is_plain()
+                || chat.must_be_repeat
+                || !keys.insert((chat.sender, &chat.client_msg_id))
+            {
                 return None;
             }
             let address = Address::Direct((chat.sender.min(target), chat.sender.max(target)));

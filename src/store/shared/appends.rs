@@ -33,6 +33,7 @@ pub(in crate::store) async fn append_any(
 ) -> sqlx::Result<Vec<Appended>> {
     let named = named(tx, batch).await?;
     let (mut people, mut talks) = lock(tx, batch, &named).await?;
+    let has_duplicates = has_duplicates || batch.iter().any(|chat| chat.must_be_repeat);
     let earlier = if has_duplicates { earlier(tx, batch).await? } else { Earlier::new() };
     let quotes = quotes(tx, batch).await?;
     let media = shown(tx, batch).await?;

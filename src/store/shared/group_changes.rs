@@ -13,6 +13,7 @@ use super::{
     outbox::tell,
     own::{LEFT, tell_own},
     queries::conversation_version,
+    recalls::lock_counters,
     sql,
 };
 use crate::{
@@ -136,8 +137,9 @@ pub(super) async fn change_group(
     .fetch_all(&mut *connection)
     .await?;
     let member = |(user, role, at)| GroupMember { user, role, joined_at: joined(at) };
-    let members = rows.into_iter().map(member).collect();
-    let decision = match decide(&Group { title, members }, by, &change, rules) {
+    let members: Vec<_> = rows.into_iter().map(member).collect();
+    let before = Group { title, members };
+    let decision = match decide(&before, by, &change, rules) {
         Ok(decision) => decision,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -154,6 +156,9 @@ pub(super) async fn change_group(
         GroupHistory::Joined if !joining.is_empty() => last_chat(connection, group).await?,
         GroupHistory::Joined | GroupHistory::All => 0,
     };
+    // Before the rows of members, as everywhere.
+    let counted = before.members.iter().map(|member| member.user).chain(joining);
+    lock_counters(connection, &counted.collect::<Vec<_>>()).await?;
     join(connection, group, &decision.joining, visible_after, now).await?;
     give_roles(connection, group, &decision.roles).await?;
     if let Some(title) = decision.title {

@@ -132,6 +132,7 @@ async fn hold(connection: &mut Conn, chat: &NewChat, now: Now) -> sqlx::Result<K
          VALUES ($1, $2, $3, $4, $5, 'held', $6, $7, $8, $9, $10, $11, ",
         sql!(now "$12"),
         ", $13) ON CONFLICT (sender_id, client_msg_id) DO UPDATE SET state = 'held', until = NULL,
+             target_id = excluded.target_id, conversation_id = excluded.conversation_id,
              kind = excluded.kind, content = excluded.content, body = excluded.body,
              reply_to = excluded.reply_to, mentions = excluded.mentions,
              media_id = excluded.media_id, created_at = excluded.created_at,
@@ -236,6 +237,7 @@ impl HeldRow {
             asked: Some(RequestDigest(digest)),
             hold: false,
             awaits_check: false,
+            must_be_repeat: false,
         };
         Ok(HeldChat { id: self.id, chat, created_at: self.created_at })
     }

@@ -320,6 +320,17 @@ async fn allow(connection: &mut Conn, allowed: &[AllowedKey], now: Now) -> sqlx:
     .bind(wanted)
     .fetch_all(&mut *connection)
     .await?;
+    // Claims lock in this order too.
+    let found: Vec<_> = rows.iter().filter_map(|(_, id, _)| *id).collect();
+    sqlx::query(concat!(
+        "SELECT id FROM held_chats WHERE id ",
+        sql!(in "$1"),
+        " ORDER BY sender_id, client_msg_id",
+        sql!(for "UPDATE")
+    ))
+    .bind(ids(&found))
+    .execute(&mut *connection)
+    .await?;
     let mut committed = Vec::new();
     for (at, id, is_committed) in rows {
         let it = usize::try_from(at).ok().and_then(|place| allowed.get(place));

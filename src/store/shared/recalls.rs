@@ -224,7 +224,7 @@ async fn place(
 }
 
 /// Locks the counters of these users, in ascending id.
-async fn lock_counters(connection: &mut Conn, users: &[UserId]) -> sqlx::Result<()> {
+pub(super) async fn lock_counters(connection: &mut Conn, users: &[UserId]) -> sqlx::Result<()> {
     sqlx::query(concat!(
         "SELECT user_id FROM timelines WHERE user_id ",
         sql!(in "$1"),

@@ -117,6 +117,9 @@ impl Subscriptions for Db {
     }
 
     async fn end_absences(&self, absences: &[Absence]) -> Result<(), StoreError> {
+        // In the order in which absences begin.
+        let mut absences = absences.to_vec();
+        absences.sort_unstable_by_key(|absence| (absence.user, absence.conversation));
         let rows = absences.iter().map(|absence| {
             let Absence { user, conversation, chat, .. } = absence;
             json!({"user_id": user, "conversation_id": conversation, "chat_id": chat})

@@ -61,6 +61,9 @@ pub(crate) trait Database: Sized + Send + Sync + 'static {
     /// How its SQL writes bytes, `{}` being their hexadecimal digits.
     const BYTES: &'static str;
 
+    /// Whether one of several that write without a pause may wait for longer than the store does.
+    const MAKES_WAIT: bool;
+
     /// Makes an empty one.
     async fn create() -> Self;
 
@@ -123,6 +126,7 @@ macro_rules! store_contract {
                     who_has_no_timeline_gets_no_event,
                     what_a_chat_holds_comes_back_as_it_was,
                     a_changed_chat_still_tells_a_repeat_from_another_request,
+                    what_nobody_decided_about_is_answered_if_it_is_a_repeat,
                     exactly_the_members_of_that_moment_get_a_chat,
                     crossed_changes_and_batches_do_not_deadlock,
                 ];
@@ -135,6 +139,7 @@ macro_rules! store_contract {
                     at_two_replicas_a_key_is_one_group,
                     members_read_their_own_stretches_of_a_group,
                     a_group_changes_as_its_roles_allow,
+                    roles_and_own_settings_do_not_deadlock,
                     what_one_keeps_of_a_conversation_is_ones_own,
                     whoever_is_called_by_name_sees_it_until_reading,
                 ];

@@ -28,6 +28,7 @@ impl PgDatabase {
 
 impl Database for PgDatabase {
     const BYTES: &'static str = r"'\x{}'::bytea";
+    const MAKES_WAIT: bool = false;
 
     async fn create() -> Self {
         Self { url: postgres::database().await }

@@ -30,6 +30,7 @@ impl SqliteFile {
 
 impl Database for SqliteFile {
     const BYTES: &'static str = "X'{}'";
+    const MAKES_WAIT: bool = true;
 
     async fn create() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }

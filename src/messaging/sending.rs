@@ -231,8 +231,9 @@ impl Messaging {
         match self.store.hold(&chat).await? {
             KeyState::Held => Ok(Holding::Held),
             KeyState::Commit => {
-                let repeat = NewChat { must_be_repeat: true, ..chat };
-                Ok(Holding::Commit(self.batcher.enqueue(repeat)?))
+                let must_be_repeat = chat.origin == Origin::Client;
+                let chat = NewChat { must_be_repeat, ..chat };
+                Ok(Holding::Commit(self.batcher.enqueue(chat)?))
             }
             KeyState::Refused(refusal) => Err(refusal.into()),
             KeyState::Reused => Err(ApiError::client_msg_id_reused()),

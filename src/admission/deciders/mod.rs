@@ -16,7 +16,9 @@ use crate::{
     coalescer::{CallLimits, Coalescer},
     domain::{ChatKind, Content},
     protocol::fault::{ApiError, ErrorCode},
-    store::{AllowedKey, KeyState, NewChat, Preview, Refusal, Store, StoreError, WantedKey},
+    store::{
+        AllowedKey, KeyState, NewChat, Origin, Preview, Refusal, Store, StoreError, WantedKey,
+    },
 };
 pub use client::HookClient;
 pub use hook::BeforeSend;
@@ -150,7 +152,8 @@ impl Rule for Deciders {
         let decided = tokio::spawn(async move { inner.decide(&asked).await });
         match decided.await.map_err(|_| ApiError::internal())?? {
             Verdict::Pass => {}
-            Verdict::Repeat => chat.must_be_repeat = true,
+            // The service itself may write where it is no member.
+            Verdict::Repeat => chat.must_be_repeat = chat.origin == Origin::Client,
             Verdict::Hold => chat.hold = true,
             Verdict::Replace(content) => replace(chat, content),
         }

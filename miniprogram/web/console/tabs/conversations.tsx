@@ -1,6 +1,6 @@
 // What was said in one conversation: read with a reason, which is in the audit log.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 
 import type { Chat, Page, Talk } from '../api';
 import { useConsole } from '../context';
@@ -18,7 +18,7 @@ export function Conversations({ at }: { at: number | undefined }) {
     <>
       <Head title={words.tabs.conversations} />
       <Scoped scope="conversations">
-        <Reader at={at} />
+        <Reader key={at} at={at} />
       </Scoped>
     </>
   );
@@ -27,15 +27,9 @@ export function Conversations({ at }: { at: number | undefined }) {
 function Reader({ at }: { at: number | undefined }) {
   const { words } = useConsole();
   const said = words.conversations;
-  const [id, setId] = useState('');
+  const [id, setId] = useState(at === undefined ? '' : String(at));
   const [reason, setReason] = useState('');
   const [wanted, setWanted] = useState<Wanted>();
-  useEffect(() => {
-    if (at === undefined) return;
-    setId(String(at));
-    setReason('');
-    setWanted(undefined);
-  }, [at]);
   const read = (event: Event) => {
     event.preventDefault();
     setWanted({ id: id.trim(), reason: reason.trim() });

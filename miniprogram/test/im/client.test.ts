@@ -278,6 +278,10 @@ test('the total counts conversations that are not loaded, and what comes later',
   desk.client.markRead(21 as UserId);
   await desk.time.pass(500);
   assert.equal(desk.client.unreadTotal, 19);
+  // The row that comes now has an unread chat that the total counts already.
+  desk.server.store(2, ME, 'and again', 'again');
+  await desk.time.pass(500);
+  assert.deepEqual([desk.client.conversation(2 as UserId)?.unread, desk.client.unreadTotal], [2, 20]);
 });
 
 test('what may not be sent says why', async () => {

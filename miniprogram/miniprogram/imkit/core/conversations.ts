@@ -37,9 +37,9 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       .filter(({ left, position, hiddenUpTo }) => !left && position > hiddenUpTo)
       .sort((a, b) => +b.pinned - +a.pinned || b.position - a.position);
 
-  /** The sum of what is counted, muted rows aside. */
-  const total = (countOf: (row: Row) => number): number =>
-    sorted().reduce((sum, row) => (row.muted ? sum : sum + countOf(row)), 0);
+  /** The unread chats of the list, muted rows aside; as a page counts those that are on it. */
+  const total = (page?: ReadonlyMap<ConversationKey, ConversationRow>): number =>
+    sorted().reduce((sum, row) => row.muted ? sum : sum + (page?.get(keyOf(row))?.unread ?? unreadOf(row)), 0);
 
   const byId = (id: ConversationId): Row | undefined => [...rows.values()].find((row) => row.id === id);
 
@@ -55,13 +55,9 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
   /** A row from the service, which may be older than the timeline's events. False if it has to be asked for again. */
   const merge = (from: ConversationRow, asked: Asked, listed?: boolean): boolean => {
     const key = keyOf(from);
-    const row = rows.get(key);
     const fresh = toRow({ ...from, countedTo: from.position });
-    if (!row) {
-      // Only pages say that it is in the list.
-      put({ ...fresh, hiddenUpTo: listed ? 0 : (Infinity as ChatId) });
-      return true;
-    }
+    // Only pages say that it is in the list.
+    const row = rows.get(key) ?? { ...fresh, hiddenUpTo: Infinity as ChatId };
     if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;
     const { countedTo, unread, mentioned } = fresh.position < row.countedTo ? row : fresh;
     const readUpTo = later(row.readUpTo, fresh.readUpTo);
@@ -80,6 +76,8 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       countedTo,
       since,
     });
+    // A chat made the row: what is unread before that chat was counted as unloaded.
+    if (!row.countedTo && !fresh.muted && !isGone(row)) rest -= fresh.unread + since.length - unreadOf(row);
     return true;
   };
 
@@ -93,7 +91,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
     pagedTo: () => pagedTo,
     /** Whether there is more unread than the service counts: then only it knows what is left after a read mark. */
     capped: () => hasMore && capped,
-    unreadTotal: () => Math.min(total(unreadOf) + (hasMore ? rest : 0), MOST_UNREAD),
+    unreadTotal: () => Math.min(total() + (hasMore ? Math.max(rest, 0) : 0), MOST_UNREAD),
 
     /** What to store. */
     save: (): SavedList => {
@@ -195,7 +193,7 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       loaded = true;
       const late = all.filter((row) => !merge(row, asked, true));
       capped = unreadTotal >= MOST_UNREAD;
-      rest = Math.max(unreadTotal - total((row) => listed.get(keyOf(row))?.unread ?? unreadOf(row)), 0);
+      rest = unreadTotal - total(listed);
       return late;
     },
 

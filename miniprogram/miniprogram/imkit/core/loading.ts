@@ -115,4 +115,4 @@ export const createLoading = (
 };
 
 /** The query for 50 entries before this one, or for the newest 50. */
-const page = (before: ChatId | 0 = 0): string => before ? `limit=50&before=${before}` : 'limit=50';
+const page = (before: ChatId | 0): string => before ? `limit=50&before=${before}` : 'limit=50';

@@ -50,7 +50,7 @@ export const createOutbox = (
     remove: (entry: Outgoing): void => replace(without(entry)),
 
     /** The next file to upload. */
-    toUpload: () => entries.find((entry) => waits(entry) && entry.file && !entry.body),
+    toUpload: () => entries.find((entry): entry is Outgoing & { file: string } => waits(entry) && !!entry.file && !entry.body),
 
     /**
      * The entry to send now; or a time in ms since 1970 when to ask again; or null: nothing to send. Chats of a
@@ -61,10 +61,9 @@ export const createOutbox = (
       const uploads = new Set<ConversationKey>();
       const entry = entries.find((one) => {
         const { peerId, file, body } = one;
-        if (!waits(one) || uploads.has(peerId)) return false;
-        if (!file || body) return true;
-        uploads.add(peerId);
-        return false;
+        if (!waits(one)) return false;
+        if (file && !body) uploads.add(peerId);
+        return !uploads.has(peerId);
       });
       // A clock that was set back must not delay chats.
       return entry && now < notBefore && notBefore - now <= MOST_ASKED_WAIT_MS ? notBefore : (entry ?? null);

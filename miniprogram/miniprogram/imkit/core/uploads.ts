@@ -36,7 +36,7 @@ export const createUploads = (
     ask('POST /v1/media', undefined, (request) => {
       const upload = platform.upload({
         ...request,
-        file: String(file),
+        file,
         fields: { kind },
         progress: (part) => {
           current.progress = part;
@@ -48,7 +48,7 @@ export const createUploads = (
     })
       .then((json) => {
         backoff.reset();
-        end({ body: { mediaId: readable(toMedia, json).mediaId } });
+        end({ body: readable(toMedia, json) });
       })
       .catch((error: unknown) => {
         const { code, status, retryAfterMs } = error as ImError;

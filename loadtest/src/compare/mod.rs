@@ -141,7 +141,8 @@ impl Effort {
             search_from: if quick { 100.0 } else { 1_000.0 },
             search_resolution: if quick { 0.5 } else { 0.1 },
             settle_secs: 30.0,
-            legacy_rate: if quick { 20.0 } else { 600.0 },
+            // One core holds some 280 with the tutorial's server.
+            legacy_rate: if quick { 20.0 } else { 200.0 },
             legacy_search_from: if quick { 50.0 } else { 500.0 },
             legacy_users: if quick { 20 } else { 1_000 },
             legacy_warm_up_secs: if quick { 3.0 } else { 20.0 },

@@ -203,8 +203,8 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'muted conversations count in the total',
     file: 'conversations.ts',
-    right: '(row.muted ? sum : sum + countOf(row))',
-    wrong: '(sum + countOf(row))',
+    right: 'row.muted ? sum : sum +',
+    wrong: 'sum +',
   },
   {
     what: 'system lines count as unread',
@@ -251,8 +251,8 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'chats overtake the upload before them',
     file: 'outbox.ts',
-    right: 'if (!waits(one) || uploads.has(peerId)) return false;',
-    wrong: 'if (!waits(one)) return false;',
+    right: 'return !uploads.has(peerId);',
+    wrong: 'return !file || !!body;',
   },
   {
     what: 'an upload that failed is not tried again',

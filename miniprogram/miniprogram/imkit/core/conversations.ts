@@ -55,9 +55,13 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
   /** A row from the service, which may be older than the timeline's events. False if it has to be asked for again. */
   const merge = (from: ConversationRow, asked: Asked, listed?: boolean): boolean => {
     const key = keyOf(from);
+    const row = rows.get(key);
     const fresh = toRow({ ...from, countedTo: from.position });
-    // Only pages say that it is in the list.
-    const row = rows.get(key) ?? { ...fresh, hiddenUpTo: Infinity as ChatId };
+    if (!row) {
+      // Only pages say that it is in the list.
+      put({ ...fresh, hiddenUpTo: listed ? 0 : (Infinity as ChatId) });
+      return true;
+    }
     if (row.stamp !== (asked.get(key)?.stamp ?? 0)) return false;
     const { countedTo, unread, mentioned } = fresh.position < row.countedTo ? row : fresh;
     const readUpTo = later(row.readUpTo, fresh.readUpTo);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { eventually } from './phone';
 import { BINARY } from './server';
 
 const run = promisify(execFile);
@@ -69,11 +70,15 @@ export class Stack {
     process.kill(replica.pid, 'SIGKILL');
   }
 
-  /** Starts a replica again, where it was. */
+  /** Starts a replica again, where it was, once it has ended. */
   async start(name: string): Promise<void> {
+    const pid = String(this.replicas.find((one) => one.name === name)?.pid);
+    // A process that was killed is there until the system has taken back its memory. `ps` fails if there is none.
+    const state = () => run('ps', ['-o', 'stat=', '-p', pid]).then(({ stdout }) => stdout, () => 'Z');
+    await eventually(`${name} has ended`, async () => (await state()).startsWith('Z'));
     await run(SCRIPT, ['start', name], { env: this.env });
-    const pid = Number(fs.readFileSync(path.join(this.env.IMSERVER_STACK ?? '', 'pids', name), 'utf8').split(' ')[0]);
-    this.replicas = this.replicas.map((one) => (one.name === name ? { ...one, pid } : one));
+    const started = Number(fs.readFileSync(path.join(this.env.IMSERVER_STACK ?? '', 'pids', name), 'utf8').split(' ')[0]);
+    this.replicas = this.replicas.map((one) => (one.name === name ? { ...one, pid: started } : one));
   }
 
   async down(): Promise<void> {

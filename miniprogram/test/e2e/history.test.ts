@@ -74,15 +74,15 @@ test('history loads page by page, and the chats on the screen stay in place', as
   reading.assertQuiet();
 });
 
-/** Has the service's answer with older chats wait, until that is called. */
-async function holdOlder(reading: Phone): Promise<() => void> {
+/** Has the service's answer with chats wait, until that is called. */
+async function holdChats(reading: Phone, route: RegExp): Promise<() => void> {
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
-  await reading.page.route(/\/chats\?.*before=/, async (route) => {
+  await reading.page.route(route, async (request) => {
     await held;
-    await route.continue();
+    await request.continue();
   });
   return release;
 }
@@ -91,7 +91,7 @@ for (const [where, pixels] of Object.entries({ 'at the very top': 0, 'on the way
   test(`older chats do not move those that are on the screen, ${where}`, async () => {
     const { reading } = await reader(80, `孙${pixels}`);
     await atEnd(reading);
-    const release = await holdOlder(reading);
+    const release = await holdChats(reading, /\/chats\?.*before=/);
     await reading.list.evaluate((list, top) => {
       list.scrollTop = top;
     }, pixels);
@@ -167,6 +167,51 @@ test('the list follows the newest chat, unless the user has scrolled up', async 
   await reading.screen.locator('composer [class$=--smile]').click();
   await reading.screen.locator('emoji-panel').waitFor();
   await atEnd(reading);
+  reading.assertQuiet();
+});
+
+test('a conversation is at its end when a new chat is there before the older ones', async () => {
+  const [writer, li] = [await server.person('冯四'), await server.person('冯四的朋友')];
+  for (let at = 1; at <= 20; at++) await writer.send(li.id, `第${at}条`);
+  const reading = await phone();
+  await reading.signIn('冯四的朋友');
+  const release = await holdChats(reading, /\/chats\?limit=50$/);
+  await reading.openChat('冯四');
+  await writer.send(li.id, '刚发的');
+  await reading.sees('刚发的');
+  assert.deepEqual(await reading.texts(), ['刚发的']);
+  release();
+  await eventually('the older chats are there', async () => (await reading.texts())[0] === '第1条');
+  await atEnd(reading);
+  await writer.send(li.id, '又一条');
+  await reading.sees('又一条');
+  await atEnd(reading);
+  reading.assertQuiet();
+});
+
+test('the end that comes onto a page that is just being left is seen', async () => {
+  const { writer, li, reading } = await reader(3, '陈五');
+  await reading.page.evaluate(async () => {
+    interface Chat {
+      data: { end: { settledAt: number } };
+      see: (isSeen: boolean) => void;
+    }
+    const app = window as unknown as { getCurrentPages: () => { selectComponent: (selector: string) => Chat }[] };
+    const chat = app.getCurrentPages().at(-1)?.selectComponent('#chat');
+    if (!chat) throw new Error('there is no chat');
+    chat.data.end.settledAt = 0;
+    chat.see(false);
+    for (const hidden of [true, false]) {
+      Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
+      document.dispatchEvent(new Event('visibilitychange'));
+      if (hidden) chat.see(true);
+      // What `see(false)` does later is done by then.
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  });
+  await writer.send(li.id, '还在看');
+  await reading.sees('还在看');
+  await eventually('it is marked as read', async () => (await reading.page.title()) === '陈五');
   reading.assertQuiet();
 });
 

@@ -119,6 +119,8 @@ export interface Chat {
   /** The end of what is drawn entered or left the screen. */
   see(isSeen: boolean): void;
   onEdge(pixels: number): void;
+  /** Something moved the rows: a list that follows its end goes there. */
+  onLayout(): void;
   onOlder(): Promise<void>;
   composer(): Composer;
   menu(): Menu;

@@ -282,8 +282,8 @@ Component({
 
     see(isSeen: boolean) {
       this.data.isEndSeen = isSeen;
-      // Leaving the page is no scrolling.
-      if (this.data.isShown === false) return;
+      // Leaving the page is no scrolling; but the end may come onto a page that somebody is just leaving.
+      if (!isSeen && this.data.isShown === false) return;
       const isVisible = isSeen && this.pages().isAtEnd();
       clearTimeout(this.data.timer);
       this.setData({ end: seen(this.data.end, isVisible) });

@@ -89,14 +89,15 @@ function move(chat: Chat, left: number, isNudged = false): void {
       return;
     }
     const before = list.window();
-    const next = windowFor(list, seen, chat.data.end.isFollowing);
+    const { isFollowing } = chat.data.end;
+    const next = windowFor(list, seen, isFollowing);
     if (next.from === before.from && next.to === before.to && !chat.data.isDrawDue) {
       chat.onEdge(seen.list.top - topOf(list, seen));
       rest(chat);
       return;
     }
     // At its very beginning a list is not anchored by the platform.
-    if (seen.list.scrollTop < 1 && !isNudged) {
+    if (seen.list.scrollTop < 1 && !isNudged && !isFollowing) {
       chat.setData(position(chat, 1), () => {
         move(chat, left, true);
       });
@@ -105,6 +106,8 @@ function move(chat: Chat, left: number, isNudged = false): void {
     chat.data.anchor = anchorOf(list, seen, next);
     list.show(next.from, next.to);
     drawRows(chat, {}, () => {
+      // What was drawn above has pushed the end off the screen.
+      chat.onLayout();
       if (left > 0) {
         move(chat, left - 1);
         return;

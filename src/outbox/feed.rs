@@ -27,6 +27,9 @@ const MAX_WAITING: usize = 64;
 /// Polling interval of a request that waits.
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// So long before it may be dropped an entry is not begun with any more: its reader would not get to the next one in time.
+const BEGIN_MARGIN: Duration = Duration::from_mins(20);
+
 /// How many entries of a page are looked up at once.
 const LOOKUPS: usize = 8;
 
@@ -95,7 +98,7 @@ impl Feed {
         Self { store, events, clock, waiting: Semaphore::new(MAX_WAITING) }
     }
 
-    /// At most `limit` events after a place, or from the oldest that is kept on. Waits for so long, and until
+    /// At most `limit` events after a place, or from the oldest on that will be kept for a while. Waits for so long, and until
     /// `stopping`, if there are none yet.
     pub async fn page(
         &self,
@@ -109,7 +112,11 @@ impl Feed {
             return Err(FeedError::Gone);
         }
         let end = Instant::now() + wait.min(MAX_WAIT);
-        let mut place = after.map(|after| after.place);
+        let begin = self.clock.now().before(KEPT.saturating_sub(BEGIN_MARGIN));
+        let mut place = match after {
+            Some(after) => Some(after.place),
+            None => self.store.outbox_since(begin).await?,
+        };
         let mut permit = None;
         loop {
             let now = self.clock.now();
@@ -147,6 +154,47 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        domain::{ClientMsgId, Content, Destination, UserId, UserName},
+        media::MediaLinks,
+        store::{NewChat, sqlite::SqliteStore},
+    };
+
+    #[tokio::test]
+    async fn whoever_begins_is_in_time_for_the_next_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Clock::system().now());
+        let path = folder.path().join("imserver.db");
+        let store = SqliteStore::open(&path, clock.clone()).await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let zhang = UserId::new(1).unwrap();
+        store.ensure_users(&[(zhang, UserName::parse("张三").unwrap())]).await.unwrap();
+        store.switch_outbox(true).await.unwrap();
+        let say = async |content: &str| {
+            let content = Content::parse(content, 9).unwrap();
+            let to = Destination::Direct(zhang);
+            store
+                .append(&[NewChat::text(zhang, to, ClientMsgId::random(), content)])
+                .await
+                .unwrap();
+        };
+        for old in ["one", "two", "three"] {
+            say(old).await;
+        }
+        clock.advance(KEPT.saturating_sub(Duration::from_mins(1)));
+        say("four").await;
+        say("five").await;
+        let links = MediaLinks::new(String::new(), clock.clone());
+        let feed = Feed::new(Arc::clone(&store), Events::new(store, links), clock.clone());
+        let stopping = CancellationToken::new();
+        let mut cursor = None;
+        for wanted in ["four", "five"] {
+            let page = feed.page(cursor.as_deref(), 1, Duration::ZERO, &stopping).await.unwrap();
+            assert_eq!(page.events[0].data["chat"]["content"], wanted);
+            cursor = Some(page.cursor);
+            clock.advance(Duration::from_mins(2));
+        }
+    }
 
     #[test]
     fn a_cursor_comes_back_from_its_text() {

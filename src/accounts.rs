@@ -18,7 +18,7 @@ use crate::{
     limits::Limits,
     protocol::fault::{ApiError, DenialReason, ErrorCode},
     standing::Standings,
-    store::{Session, Store, StoreError},
+    store::{Session, Store, StoreError, Told},
     wechat::{LoginError, MiniProgram, Wechat},
 };
 
@@ -198,8 +198,12 @@ impl Accounts {
     }
 
     /// Erases a user, as [`erase`] does.
-    pub async fn erase(&self, user: UserId) -> Result<(), ApiError> {
-        if erase(&*self.store, user).await? { Ok(()) } else { Err(ApiError::user_not_found()) }
+    pub async fn erase(&self, user: UserId, tell: impl Fn(&Told)) -> Result<(), ApiError> {
+        if erase(&*self.store, user, tell).await? {
+            Ok(())
+        } else {
+            Err(ApiError::user_not_found())
+        }
     }
 
     /// A place for an upload of this user, to be had before its body is read: an error at once if the
@@ -244,10 +248,14 @@ impl Accounts {
 /// Erases a user: its sessions, its places in groups and all that says who it is, then the words of every chat
 /// that it sent.
 /// `false` if there never was such a user. What was begun and not finished is finished by a repeat. No
-/// call to the database grows with what the user has.
-pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
+/// call to the database grows with what the user has. `tell` brings to the sockets what the groups are told.
+pub async fn erase(
+    store: &dyn Store,
+    user: UserId,
+    tell: impl Fn(&Told),
+) -> Result<bool, StoreError> {
     while store.revoke_some_sessions(user, PAGE).await? {}
-    leave_groups(store, user).await?;
+    leave_groups(store, user, tell).await?;
     if !store.erase_user(user).await? {
         return Ok(false);
     }
@@ -261,7 +269,11 @@ pub async fn erase(store: &dyn Store, user: UserId) -> Result<bool, StoreError> 
 }
 
 /// Takes a user out of all groups. One that the user owned has another owner.
-async fn leave_groups(store: &dyn Store, user: UserId) -> Result<(), StoreError> {
+async fn leave_groups(
+    store: &dyn Store,
+    user: UserId,
+    tell: impl Fn(&Told),
+) -> Result<(), StoreError> {
     // Of no matter to who leaves.
     let rules = GroupRules {
         max_members: 0,
@@ -275,7 +287,8 @@ async fn leave_groups(store: &dyn Store, user: UserId) -> Result<(), StoreError>
         }
         for group in groups {
             match store.change_group(group, user, &GroupChange::Remove(user), rules).await? {
-                Ok(_) | Err(GroupRefusal::NoMember) => {}
+                Ok(told) => tell(&told),
+                Err(GroupRefusal::NoMember) => {}
                 Err(refusal) => return Err(StoreError::Corrupt(refusal.to_string())),
             }
         }

@@ -163,7 +163,8 @@ async fn execute(cli: Cli, output: &Output) -> anyhow::Result<()> {
                     *found.get(&user).context("there is no such user")?
                 }
             };
-            let known = accounts::erase(&*store, user).await.with_context(|| {
+            // The replicas find what the groups are told in the database.
+            let known = accounts::erase(&*store, user, |_| ()).await.with_context(|| {
                 format!("user {user} is not erased to the end; repeat the command with this id")
             })?;
             anyhow::ensure!(known, "there is no user {user}");

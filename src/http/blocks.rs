@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    extract::{Actor, After, Params, PathParam, integer},
+    extract::{Actor, Params, PathParam, integer},
     views::{PublicUrl, UserView},
 };
 use crate::{clock::Timestamp, domain::UserId, protocol::fault::ApiError, service::Service};
@@ -43,10 +43,7 @@ pub(super) async fn blocked(
     params: Params,
 ) -> Result<Json<BlockList>, ApiError> {
     service.limits.history(actor.user)?;
-    let after = match params.after::<UserId>()? {
-        Some(After::Entry(after)) => Some(after),
-        Some(After::Beginning) | None => None,
-    };
+    let after = params.after_entry()?;
     let page = service.messaging.blocks(actor.user, after, params.limit()?).await?;
     let view =
         |(user, create_time)| BlockView { user: UserView::of(user, actor.user, &url), create_time };

@@ -2,15 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::{
-    Router,
-    extract::{Path, RawQuery},
-    http::HeaderMap,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::RawQuery, http::HeaderMap, response::Response, routing::get};
 
-use super::assets::{Assets, Built, built};
+use super::{
+    assets::{Assets, Built, built},
+    extract::PathParam,
+};
 use crate::{protocol::fault::ApiError, service::Service};
 
 /// Nothing from elsewhere, no code but its own, and in no frame: nobody can lay anything over it.
@@ -37,7 +34,7 @@ pub(super) fn router(service: &Service) -> Router<Arc<Service>> {
 }
 
 async fn asset(
-    Path(file): Path<String>,
+    PathParam(file): PathParam,
     RawQuery(query): RawQuery,
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {

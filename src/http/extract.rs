@@ -209,6 +209,14 @@ impl Params {
         self.bound("after")
     }
 
+    /// The entry after which a list is to begin; `None`: at its beginning.
+    pub fn after_entry<T: FromStr>(&self) -> Result<Option<T>, ApiError> {
+        Ok(match self.after()? {
+            Some(After::Entry(entry)) => Some(entry),
+            Some(After::Beginning) | None => None,
+        })
+    }
+
     /// Where a list is to begin: after this entry, exclusive, or at its beginning, which is 0.
     pub fn bound<T: FromStr>(&self, key: &str) -> Result<Option<After<T>>, ApiError> {
         let Some(text) = self.get(key) else { return Ok(None) };

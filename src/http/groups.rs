@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     conversations::view,
-    extract::{Actor, After, JsonBody, Params, PathParam, integer},
+    extract::{Actor, JsonBody, Params, PathParam, integer},
     views::{ConversationView, PublicUrl, UserView},
 };
 use crate::{
@@ -66,8 +66,13 @@ pub(super) async fn begin(
     if new.members.iter().all(|user| *user == actor.user) {
         return Err(ApiError::invalid("`userIds` must name somebody else"));
     }
-    service.limits.new_conversation(actor.user)?;
-    let (group, is_new) = service.messaging.begin_group(&new).await?;
+    // Before anything that may be otherwise by now: a repeat begins nothing.
+    let (group, is_new) = if let Some(group) = service.messaging.repeated_group(&new).await? {
+        (group, false)
+    } else {
+        service.limits.new_conversation(actor.user)?;
+        service.messaging.begin_group(&new).await?
+    };
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, view(&service, actor.user, group, &url).await?))
 }
@@ -140,10 +145,7 @@ pub(super) async fn members(
 ) -> Result<Json<MemberList>, ApiError> {
     service.limits.history(actor.user)?;
     let id = integer("id", &id)?;
-    let after = match params.after::<UserId>()? {
-        Some(After::Entry(after)) => Some(after),
-        Some(After::Beginning) | None => None,
-    };
+    let after = params.after_entry()?;
     let page = service.messaging.members(actor.user, id, after, params.limit()?).await?;
     let member = |(user, member): (_, crate::domain::GroupMember)| MemberView {
         user: UserView::of(user, actor.user, &url),

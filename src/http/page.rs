@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     Extension, Json, Router,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::{
     assets::{ASK_AGAIN, Assets, Built, built},
     console, document,
+    extract::PathParam,
 };
 use crate::{
     domain::TemplateId,
@@ -54,7 +55,7 @@ async fn demo(State(service): State<Arc<Service>>, asked: HeaderMap) -> Result<R
 }
 
 async fn asset(
-    Path(file): Path<String>,
+    PathParam(file): PathParam,
     RawQuery(query): RawQuery,
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {

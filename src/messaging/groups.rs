@@ -18,6 +18,12 @@ pub(super) const MAX_PINNED: u32 = 100;
 const MAX_TYPING_MEMBERS: u32 = 20;
 
 impl Messaging {
+    /// The group that its creator has begun with the same key before, if any.
+    pub async fn repeated_group(&self, new: &NewGroup) -> Result<Option<ConversationId>, ApiError> {
+        let begun = self.store.group_begun(new).await?;
+        Ok(begun.map(|begun| self.begun(begun)).transpose()?.map(|(group, _)| group))
+    }
+
     /// Begins a group; says whether it is new.
     pub async fn begin_group(&self, new: &NewGroup) -> Result<(ConversationId, bool), ApiError> {
         if self.rules.who_may_write == WhoMayWrite::Conversations {
@@ -134,7 +140,7 @@ impl Messaging {
     }
 
     /// Brings what was written into timelines to the sockets.
-    pub(super) fn tell(&self, told: &Told) {
+    pub fn tell(&self, told: &Told) {
         for committed in &told.chats {
             self.delivery.committed(committed);
         }

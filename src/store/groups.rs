@@ -95,6 +95,9 @@ pub trait Groups {
     /// Begins a group, and tells its members.
     async fn begin_group(&self, new: &NewGroup) -> Result<GroupBegun, StoreError>;
 
+    /// What [`begin_group`](Self::begin_group) answers to a repeat; `None` if its key is a new one.
+    async fn group_begun(&self, new: &NewGroup) -> Result<Option<GroupBegun>, StoreError>;
+
     /// Changes a group as its rules allow, and tells its members. Nothing is told if it is so already.
     async fn change_group(
         &self,

@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::{
-    super::extract::{After, JsonBody, Params, PathParam, integer},
+    super::extract::{JsonBody, Params, PathParam, integer},
     Key, user_ref,
 };
 use crate::{
@@ -195,21 +195,13 @@ pub(super) async fn held_chats(
     params: Params,
 ) -> Result<Json<HeldList>, ApiError> {
     let done = async {
-        let after = entry(params.after()?);
-        let page = service.moderation.held_chats(after, params.limit()?).await?;
+        let page = service.moderation.held_chats(params.after_entry()?, params.limit()?).await?;
         let links = service.media.links();
         let people = service.moderation.people(page.chats.iter().flat_map(involved)).await?;
         let held = page.chats.into_iter().map(|held| HeldView::of(held, &people, links)).collect();
         Ok(Json(HeldList { held, has_more: page.has_more }))
     };
     key.act(&service, Scope::Moderation, "held.read", done).await
-}
-
-fn entry<T>(after: Option<After<T>>) -> Option<T> {
-    match after {
-        Some(After::Entry(after)) => Some(after),
-        Some(After::Beginning) | None => None,
-    }
 }
 
 fn involved(held: &HeldChat) -> impl Iterator<Item = UserId> + use<> {
@@ -356,7 +348,7 @@ pub(super) async fn reports(
     params: Params,
 ) -> Result<Json<ReportList>, ApiError> {
     let done = async {
-        let page = service.moderation.open_reports(entry(params.after()?), params.limit()?).await?;
+        let page = service.moderation.open_reports(params.after_entry()?, params.limit()?).await?;
         let links = service.media.links();
         let involved = page.reports.iter().flat_map(|report| [report.reporter, report.reported]);
         let people = service.moderation.people(involved).await?;

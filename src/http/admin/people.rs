@@ -76,7 +76,7 @@ pub(super) struct PersonList {
     params(
         ("name" = Option<String>, Query, description = "The beginning of a name, to the letter"),
         ("user" = Option<ExternalId>, Query, description = "An external id, or `id:` and the service's own id"),
-        ("after" = Option<UserId>, Query, description = "The id of the last entry of the page before"),
+        ("after" = Option<i64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_i64, description = "The id of the last entry of the page before; 0 is the beginning"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
     ),
     responses((status = 200, body = PersonList)))]
@@ -87,7 +87,7 @@ pub(super) async fn find(
     params: Params,
 ) -> Result<Json<PersonList>, ApiError> {
     let done = async {
-        let (after, limit) = (params.integer("after")?, params.limit()?);
+        let (after, limit) = (params.after_entry()?, params.limit()?);
         let page = match (params.get("name"), params.get("user")) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::invalid("`name` and `user` exclude each other"));
@@ -143,7 +143,7 @@ async fn erase_whole(service: &Service, user: UserId) -> Result<(), ApiError> {
     if let Some(last) = service.accounts.log_out_everywhere(user).await? {
         service.messaging.close_sessions(user, last);
     }
-    service.accounts.erase(user).await
+    service.accounts.erase(user, |told| service.messaging.tell(told)).await
 }
 
 /// A conversation of a user, without what was said there.

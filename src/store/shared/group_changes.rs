@@ -70,15 +70,8 @@ pub(super) async fn begin(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(group) = group else {
-        let (first, asked): (ConversationId, Vec<u8>) = sqlx::query_as(
-            "SELECT id, request_digest FROM conversations WHERE creator_id = $1 AND creator_key = $2",
-        )
-        .bind(creator)
-        .bind(key)
-        .fetch_one(connection)
-        .await?;
-        let is_same = asked == digest;
-        return Ok(if is_same { GroupBegun::Repeat(first) } else { GroupBegun::KeyReused });
+        let first = first_with(connection, creator, key, &digest).await?;
+        return first.ok_or_else(|| corrupt("a group's key is taken by no group"));
     };
     if names(connection, &members).await?.len() < members.len() {
         // Only now is it known that this is no repeat, whose users may be gone since.
@@ -99,6 +92,37 @@ pub(super) async fn begin(
     let chats = write_lines(connection, group, &[line], now).await?;
     let event = tell_members(connection, group, None, true, now).await?;
     Ok(GroupBegun::Begun(group, Told { chats, events: event.into_iter().collect() }))
+}
+
+/// What a repeat of `new` gets; `None` if it is none.
+pub(super) async fn repeated(
+    connection: &mut Conn,
+    new: NewGroup,
+) -> sqlx::Result<Option<GroupBegun>> {
+    let NewGroup { creator, key, title, mut members } = new;
+    members.insert(creator);
+    first_with(connection, creator, key, &digest(title.as_ref(), &members)).await
+}
+
+/// The group that a user has begun with this key, if any.
+async fn first_with(
+    connection: &mut Conn,
+    creator: UserId,
+    key: ClientMsgId,
+    digest: &[u8],
+) -> sqlx::Result<Option<GroupBegun>> {
+    let first: Option<(ConversationId, Vec<u8>)> = sqlx::query_as(
+        "SELECT id, request_digest FROM conversations WHERE creator_id = $1 AND creator_key = $2",
+    )
+    .bind(creator)
+    .bind(key)
+    .fetch_optional(connection)
+    .await?;
+    Ok(first.map(
+        |(group, asked)| {
+            if asked == digest { GroupBegun::Repeat(group) } else { GroupBegun::KeyReused }
+        },
+    ))
 }
 
 /// Stands for what a group was begun with.

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use super::{
     Conn, Db,
-    group_changes::{begin, change_group},
+    group_changes::{begin, change_group, repeated},
     own::change_own,
 };
 use crate::{
@@ -33,6 +33,11 @@ impl Groups for Db {
     async fn begin_group(&self, new: &NewGroup) -> Result<GroupBegun, StoreError> {
         let (new, now) = (new.clone(), self.now());
         self.transaction(move |c| async move { begin(c, new, now).await }.boxed()).await
+    }
+
+    async fn group_begun(&self, new: &NewGroup) -> Result<Option<GroupBegun>, StoreError> {
+        let new = new.clone();
+        self.read(move |c| async move { repeated(c, new).await }.boxed()).await
     }
 
     async fn change_group(

@@ -19,9 +19,14 @@ use crate::harness::{BackEnd, Person, Server, Start, receiver::SECRET, server::j
 
 /// A server without rate limits, and a back end that may do everything.
 fn set() -> (Server, BackEnd) {
+    on(Start::default())
+}
+
+/// As [`set`], with further settings.
+fn on(start: Start) -> (Server, BackEnd) {
     // Nobody listens there.
     let endpoint = json!([{"name": "crm", "url": "http://127.0.0.1:1/", "secret": SECRET}]);
-    let server = Start::default()
+    let server = start
         .set("limits.enabled", false)
         .set("feed.enabled", true)
         .set("webhooks.endpoints", endpoint)

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{done, person, set};
+use super::{done, on, person, set};
 use crate::harness::{
-    eventually,
+    Start, eventually,
     server::{assert_problem, json_of},
 };
 
@@ -22,6 +22,7 @@ async fn people_are_found_by_name_and_by_either_id() {
     let find = async |query: &str| back_end.get_json(&format!("/users?{query}")).await;
     let first = find("name=张&limit=1").await;
     assert_eq!((ids(&first), &first["hasMore"]), (vec![one.id], &json!(true)));
+    assert_eq!(find("name=张&limit=1&after=0").await, first, "0 is the beginning");
     let second = find(&format!("name=张&limit=1&after={}", one.id)).await;
     assert_eq!((ids(&second), &second["hasMore"]), (vec![other.id], &json!(false)));
     assert_eq!(ids(&find("user=u2").await), [other.id]);
@@ -96,6 +97,20 @@ async fn why_a_conversation_is_read_is_in_the_log() {
     let mut wanted = vec![(&null, &refused); 4];
     wanted.extend([(&reason, &ok), (&null, &ok)]);
     assert_eq!(reads, wanted);
+}
+
+#[tokio::test]
+async fn the_groups_of_an_erased_user_are_told_at_once() {
+    let (server, back_end) = on(Start::default().set("delivery.reconcile_secs", 3_600));
+    person(&server, &back_end, "u1", "甲").await;
+    let other = person(&server, &back_end, "u2", "乙").await;
+    let group = json!({"kind": "group", "externalId": "g", "members": ["u1", "u2"]});
+    done(201, back_end.post("/conversations", &group).await).await;
+    let mut socket = other.online().await;
+    assert_eq!(back_end.delete("/users/u1", &Value::Null).await.status(), 204);
+    let left = socket.until("event").await;
+    assert_eq!(left["chat"]["body"]["event"], "member_left");
+    assert_eq!(socket.until("event").await["conversation"]["memberCount"], 1);
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ async fn the_console_is_served_strictly_with_all_that_it_refers_to() {
         assert_eq!(file.headers()["content-security-policy"], policy);
         assert!(file.headers()["cache-control"].to_str().unwrap().contains("immutable"), "{link}");
     }
+    assert_problem(server.get("/console/%FF").await, 400, "invalid_request").await;
     for path in ["/console/app.js", "/console/", "/console/x/y"] {
         assert_problem(server.get(path).await, 404, "not_found").await;
     }

@@ -86,6 +86,7 @@ async fn a_file_is_kept_for_ever_only_under_its_own_version() {
     for file in ["app.ts", "index.html", "console.js", "..%2f..%2fCargo.toml", "%00"] {
         assert_problem(server.get(&format!("/page/{file}")).await, 404, "not_found").await;
     }
+    assert_problem(server.get("/page/%FF").await, 400, "invalid_request").await;
 }
 
 #[tokio::test]

@@ -86,6 +86,22 @@ async fn a_conversation_too_many_is_429_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_repeat_of_a_groups_key_begins_nothing_and_is_never_refused() {
+    let server = Start::default().set("limits.new_conversations_per_day", 1).run();
+    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
+    let group = |key: &str| json!({"kind": "group", "key": key, "userIds": [li.id]});
+    let first = zhang.post("/v1/conversations", &group("k")).await;
+    assert_eq!(first.status(), 201);
+    let refused = zhang.post("/v1/conversations", &group("other")).await;
+    assert_problem(refused, 429, "rate_limited").await;
+    let again = zhang.post("/v1/conversations", &group("k")).await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(json_of(again).await["id"], json_of(first).await["id"]);
+    let otherwise = json!({"kind": "group", "key": "k", "title": "爬山", "userIds": [li.id]});
+    assert_problem(zhang.post("/v1/conversations", &otherwise).await, 409, "key_reused").await;
+}
+
+#[tokio::test]
 async fn anonymous_users_begin_no_more_and_without_limits_there_is_none() {
     let server = Start::default().set("limits.new_conversations_per_day", 2).run();
     let push = async |server: &Server, to: i64| {

@@ -38,7 +38,7 @@ pub(super) async fn people_are_found_by_name_and_paged_by_name_and_id<D: Databas
     // Everybody, but not the service itself.
     let all: Vec<_> = pages(&*store, "").await.concat();
     assert_eq!(all, [35, 1, 2, 33, 30, 31, 32, 34]);
-    assert!(accounts::erase(&*store, user(30)).await.unwrap());
+    assert!(accounts::erase(&*store, user(30), |_| ()).await.unwrap());
     assert_eq!(pages(&*store, "张三").await, [[31, 32]]);
     assert_eq!(store.person(user(30)).await.unwrap(), None);
     assert_eq!(store.person(user(77)).await.unwrap(), None);

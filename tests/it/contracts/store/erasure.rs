@@ -72,7 +72,7 @@ pub(super) async fn its_words_go_and_timelines_of_others_stay<D: Database>() {
     }
     let conversation = send(&*store, 1, 2, "vier").await.chat.conversation_id;
     let before = timeline(&*store, 2).await;
-    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert!(accounts::erase(&*store, user(1), |_| ()).await.unwrap());
 
     assert_eq!(timeline(&*store, 2).await, before, "no event is missing");
     let page = store.chats(user(2), conversation, Window::Newest, 10).await.unwrap().unwrap();
@@ -107,7 +107,7 @@ pub(super) async fn groups_are_left_and_recalled_words_go<D: Database>() {
     let others = send(&*store, 2, 3, "kept").await.chat.id;
     store.recall(user(2), others, window).await.unwrap();
     assert_eq!(database.count("chat_revisions").await, 2);
-    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert!(accounts::erase(&*store, user(1), |_| ()).await.unwrap());
 
     let page = store.members(user(2), group, None, 10).await.unwrap().unwrap();
     let members: Vec<_> = page.members.iter().map(|(user, it)| (user.id.get(), it.role)).collect();
@@ -152,7 +152,7 @@ pub(super) async fn no_word_and_no_session_slips_past_an_erasure<D: Database>() 
                 let _ = log_in(&*store, erased, token).await;
             });
         }
-        assert!(accounts::erase(&*store, user(erased)).await.unwrap());
+        assert!(accounts::erase(&*store, user(erased), |_| ()).await.unwrap());
         busy.join_all().await;
         for n in 0..8_u8 {
             let token = u8::try_from(erased).unwrap() * 10 + n;

@@ -47,8 +47,10 @@ async fn who_has_much_is_erased_on_a_slow_disk() {
     database.tamper(SLOW).await;
 
     let [talker, stayer] = [1, 2].map(user);
-    let (talker, stayer) =
-        tokio::join!(accounts::erase(&*store, talker), accounts::erase(&*store, stayer));
+    let (talker, stayer) = tokio::join!(
+        accounts::erase(&*store, talker, |_| ()),
+        accounts::erase(&*store, stayer, |_| ())
+    );
     assert!(talker.unwrap() && stayer.unwrap());
 
     let conversation = store.conversation_with(user(3), user(1)).await.unwrap().unwrap().id;

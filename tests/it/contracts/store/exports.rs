@@ -94,7 +94,7 @@ pub(super) async fn a_user_is_read_with_profile_identities_and_restriction<D: Da
     assert!(store.exported_user(user(77)).await.unwrap().is_none());
     let service = store.service_user().await.unwrap();
     assert!(store.exported_user(service).await.unwrap().is_none(), "it is nobody");
-    assert!(accounts::erase(&*store, user(id)).await.unwrap());
+    assert!(accounts::erase(&*store, user(id), |_| ()).await.unwrap());
     assert!(store.exported_user(user(id)).await.unwrap().is_none());
 }
 

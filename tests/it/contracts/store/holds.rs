@@ -166,7 +166,7 @@ pub(super) async fn a_held_chat_is_sent_when_it_is_released<D: Database>() {
     let again = NewChat { hold: false, ..held(1, 2, "k", "what was asked") };
     assert_eq!(repeat(store.append(&[again]).await.unwrap().remove(0)).chat.id, sent.id);
     assert_eq!(database.count("held_chats").await, 1);
-    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert!(accounts::erase(&*store, user(1), |_| ()).await.unwrap());
     assert_eq!(database.count("held_chats").await, 0);
 }
 

@@ -187,7 +187,7 @@ pub(super) async fn what_an_erased_user_has_sent_is_collected<D: Database>() {
         show(&*store, 1, 2, id).await.unwrap();
     }
     show(&*store, 2, 1, forwarded).await.unwrap();
-    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert!(accounts::erase(&*store, user(1), |_| ()).await.unwrap());
     assert_eq!(collect(&*store).await, [own], "what somebody else shows too stays");
 }
 

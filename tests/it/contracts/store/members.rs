@@ -99,6 +99,7 @@ async fn timeline(store: &dyn Store, id: i64) -> Vec<String> {
 pub(super) async fn a_group_begins_once_for_each_key<D: Database>() {
     let (_database, store) = populated::<D>(4).await;
     let first = new(1, "k", "爬山", &[2, 3]);
+    assert_eq!(store.group_begun(&first).await.unwrap(), None);
     let GroupBegun::Begun(group, told) = store.begin_group(&first).await.unwrap() else {
         panic!("it is new");
     };
@@ -106,9 +107,11 @@ pub(super) async fn a_group_begins_once_for_each_key<D: Database>() {
     assert_eq!((line.kind.as_str(), &*line.content), ("system", "user-1创建了群聊"));
     assert_eq!(told.events[0].1.len(), 3, "oneself is a member without being named");
     assert_eq!(store.begin_group(&first).await.unwrap(), GroupBegun::Repeat(group));
+    assert_eq!(store.group_begun(&first).await.unwrap(), Some(GroupBegun::Repeat(group)));
     for other in [new(1, "k", "游泳", &[2, 3]), new(1, "k", "爬山", &[2]), new(1, "k", "", &[2, 3])]
     {
         assert_eq!(store.begin_group(&other).await.unwrap(), GroupBegun::KeyReused);
+        assert_eq!(store.group_begun(&other).await.unwrap(), Some(GroupBegun::KeyReused));
     }
     let theirs = store.begin_group(&new(2, "k", "爬山", &[3])).await.unwrap();
     assert!(matches!(theirs, GroupBegun::Begun(other, _) if other != group));

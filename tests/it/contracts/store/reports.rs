@@ -43,8 +43,8 @@ pub(super) async fn a_report_keeps_the_chat_as_it_was<D: Database>() {
     assert_eq!((about_user.reported, about_user.chat), (user(2), None));
 
     // An erasure takes the words of both.
-    assert!(accounts::erase(&*store, user(2)).await.unwrap());
-    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert!(accounts::erase(&*store, user(2), |_| ()).await.unwrap());
+    assert!(accounts::erase(&*store, user(1), |_| ()).await.unwrap());
     let made = store.find_report(made.id).await.unwrap().unwrap();
     assert_eq!((made.chat, made.detail, made.chat_id), (None, None, Some(chat.id)));
 }

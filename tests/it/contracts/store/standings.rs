@@ -64,7 +64,7 @@ pub(super) async fn a_block_is_between_two_until_it_is_taken_back<D: Database>()
     }
     assert_eq!(blocks(&*store, 2).await.unwrap(), []);
     // An erasure takes what is about either.
-    assert!(accounts::erase(&*store, user(1)).await.unwrap());
+    assert!(accounts::erase(&*store, user(1), |_| ()).await.unwrap());
     assert_eq!(blocks(&*store, 3).await.unwrap(), []);
     assert!(!store.block(block(2, 1)).await.unwrap());
 }

@@ -249,7 +249,7 @@ pub(super) async fn an_erased_user_has_neither_grants_nor_absences<D: Database>(
         export.contains(r#""subscriptions":[{"appid":"wx-1","templateId":"t","grants":3}]"#),
         "{export}"
     );
-    assert!(accounts::erase(&*store, user(2)).await.unwrap());
+    assert!(accounts::erase(&*store, user(2), |_| ()).await.unwrap());
     assert_eq!(store.take_absence(&absence, &t()).await.unwrap(), None);
     store.grant(user(2), &t(), 1).await.unwrap();
     assert_eq!(database.count("absences").await + database.count("subscription_grants").await, 0);

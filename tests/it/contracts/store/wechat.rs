@@ -106,6 +106,6 @@ pub(super) async fn a_check_goes_from_its_question_to_what_follows<D: Database>(
     store.end_check(same.id, CheckState::Unable).await.unwrap();
     assert_eq!(store.want_check(&same, user(3)).await.unwrap(), CheckState::Due);
     assert_eq!(store.due_checks(10).await.unwrap()[0].sender, Some(user(3)));
-    assert!(accounts::erase(&*store, user(3)).await.unwrap());
+    assert!(accounts::erase(&*store, user(3), |_| ()).await.unwrap());
     assert_eq!(store.due_checks(10).await.unwrap()[0].sender, None);
 }

@@ -284,6 +284,38 @@ test('the total counts conversations that are not loaded, and what comes later',
   assert.deepEqual([desk.client.conversation(2 as UserId)?.unread, desk.client.unreadTotal], [2, 20]);
 });
 
+test('what another device has read beyond the newest page is unread no more', async () => {
+  const desk = new Desk();
+  for (let peer = 2; peer < 22; peer += 1) desk.server.store(peer, ME, 'hello', `${peer}`);
+  await desk.online();
+  for (let page = 0; page < 2; page += 1) {
+    void desk.client.loadMoreConversations();
+    await desk.time.pass(500);
+  }
+  assert.deepEqual([desk.client.conversations().length, desk.client.unreadTotal], [20, 20]);
+  desk.client.hide();
+  await desk.time.pass(500);
+  const { id, chats } = desk.server.conversation(ME, LI)!;
+  desk.server.read(ME, id, chats[0]!.id);
+  desk.client.show();
+  await desk.time.pass(5000);
+  assert.deepEqual([desk.client.conversation(LI)?.unread, desk.client.unreadTotal], [0, 19]);
+});
+
+test('a chat that was refused is sent again under a new id', async () => {
+  const desk = await new Desk().online();
+  desk.server.blockedBy.add(LI);
+  desk.client.open(LI);
+  desk.client.send(LI, 'please');
+  await desk.time.pass(1000);
+  desk.server.blockedBy.clear();
+  desk.client.resend(LI, desk.client.chats(LI).items[0]!.key);
+  await desk.time.pass(1000);
+  const [first, second] = desk.sent('send').map(({ clientMsgId }) => clientMsgId);
+  assert.ok(second && second !== first);
+  assert.deepEqual(desk.client.chats(LI).items.map(({ status }) => status), ['sent']);
+});
+
 test('what may not be sent says why', async () => {
   const desk = await new Desk().online();
   desk.server.blockedBy.add(LI);

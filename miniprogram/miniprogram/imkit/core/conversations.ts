@@ -198,7 +198,8 @@ export const createConversations = (me: UserId, saved: SavedList | null) => {
       const late = all.filter((row) => !merge(row, asked, true));
       capped = unreadTotal >= MOST_UNREAD;
       rest = unreadTotal - total(listed);
-      return late;
+      // What is shown as unread beyond the page was read meanwhile on another device.
+      return rest < 0 && !capped ? [...late, ...sorted().filter((row) => unreadOf(row) && !listed.has(keyOf(row)))] : late;
     },
 
     /** A user has read up to here. Only the service can count what remains unread in between. */

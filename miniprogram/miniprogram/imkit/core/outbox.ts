@@ -40,9 +40,8 @@ export const createOutbox = (
     find: (key: ConversationKey, item: string): Outgoing | undefined =>
       entries.find((entry) => entry.peerId === key && entry !== sending && itemKey(true, entry.id) === item),
 
-    /** Sends a failed entry again, as the newest; under a new id if the old one cannot work, with a new upload. */
-    resend: (entry: Outgoing, newId: string, time: number): void => {
-      const id = /reused|rejected/.test(entry.failure ?? '') ? newId : entry.id;
+    /** Sends a failed entry again, as the newest, with a new upload. Under a new id: the old one may be refused for days. */
+    resend: (entry: Outgoing, id: string, time: number): void => {
       const body = entry.file ? null : entry.body;
       replace([...without(entry), { ...entry, id, time, body, failure: null, detail: '' }]);
     },
@@ -92,7 +91,7 @@ export const createOutbox = (
 
     /** Nothing is sent before `time`, in ms since 1970. */
     hold: (time: number): void => {
-      notBefore = Math.max(notBefore, time);
+      notBefore = time;
     },
   };
 };

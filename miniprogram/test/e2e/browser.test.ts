@@ -40,6 +40,27 @@ function pretendNotices(of: Phone, permission: 'default' | 'granted'): Promise<v
 const notices = (of: Phone) => of.page.evaluate(() => (window as unknown as { notices: string[] }).notices);
 const asked = (of: Phone) => of.page.evaluate(() => (window.Notification as unknown as { asked: number }).asked);
 
+test('a chat below another page marks nothing as read after a reload', async () => {
+  const { zhang, li } = await pair();
+  const [me, other] = [await server.person('李四'), await server.person('张三')];
+  await zhang.send('在吗');
+  await li.openChat('张三');
+  await li.sees('在吗');
+  await li.screen.locator('.info').click();
+  const info = li.page.locator('.mp-screen:not([hidden]) wx-page[is="pages/info/info"]');
+  await info.waitFor();
+  const title = await li.page.title();
+  await li.page.reload();
+  await info.waitFor();
+  await other.send(me.id, '看不到的');
+  await eventually('it is unread', async () => (await li.page.title()) === `(1) ${title}`);
+  await li.back();
+  await li.sees('看不到的');
+  await eventually('it is read', async () => (await li.page.title()) === '张三');
+  zhang.assertQuiet();
+  li.assertQuiet();
+});
+
 test('a hidden tab counts what is unread in its title, and says so once that is allowed', async () => {
   const { zhang, li } = await pair();
   const [me, other] = [await server.person('李四'), await server.person('张三')];

@@ -161,6 +161,57 @@ test('one gets from anywhere to the newest chat, to the first unread one, and to
   reading.assertQuiet();
 });
 
+/** How many chats are on the screen, at least in part. */
+function onScreen(reading: Phone): Promise<number> {
+  return reading.list.evaluate((list) => {
+    const { top, bottom } = list.getBoundingClientRect();
+    const boxes = [...list.querySelectorAll('[class$="--bubble"]')].map((bubble) => bubble.getBoundingClientRect());
+    return boxes.filter((box) => box.bottom > top && box.top < bottom).length;
+  });
+}
+
+test('who jumps to a chat that is loaded already can read on below it', async () => {
+  const quote = { id: 120, userId: LI.id, userName: LI.name, kind: 'text', content: '第120条', state: null };
+  const { reading } = await open({ count: 300, like: (id) => (id === 298 ? { replyTo: quote } : {}) });
+  const jump = async () => {
+    await reading.screen.locator('.quoted').click();
+    await eventually('the quoted chat is on the screen', async () => {
+      const place = await placeOf(reading, 120);
+      return place !== null && place >= 0 && place < 500;
+    });
+  };
+  await jump();
+  await reading.screen.locator('.below').click();
+  await eventually('the list is at its end', async () => (await reading.distanceToEnd()) < 2);
+  await jump();
+  for (let step = 1; step <= 12; step++) {
+    await reading.list.evaluate((list) => (list.scrollTop += 300));
+    await eventually(`chats are on the screen after ${step} steps`, async () => (await onScreen(reading)) > 0);
+  }
+  reading.assertQuiet();
+});
+
+test('new chats come below a window that is full', async () => {
+  const { reading, service } = await open({ count: 300 });
+  await eventually('the window is full', async () => {
+    await reading.list.evaluate((list) => (list.scrollTop = list.scrollTop === 0 ? 60 : 0));
+    return (await firstDrawn(reading)) === 101;
+  });
+  await eventually('the newest chat is just below the screen', async () => {
+    const isThere = Math.abs((await reading.distanceToEnd()) - 400) < 100;
+    await reading.list.evaluate((list) => (list.scrollTop = list.scrollHeight - list.clientHeight - 400));
+    return isThere && (await placeOf(reading, 300)) !== null;
+  });
+  assert.equal(await reading.bubbles.count(), MOST_ROWS);
+  for (let count = 1; count <= 5; count++) service.write(`新的${count}。`);
+  await reading.screen.locator('.below', { hasText: '5 条新消息' }).waitFor();
+  await eventually('the last one is on the screen', async () => {
+    await reading.list.evaluate((list) => (list.scrollTop = list.scrollHeight));
+    return (await reading.texts()).includes('新的5。');
+  });
+  reading.assertQuiet();
+});
+
 test('chats that are chosen stay so when they are scrolled away', async () => {
   const { reading } = await open({ count: 600 });
   await reading.bubble('第600条').locator('.bubble').click({ delay: 500, position: { x: 12, y: 12 } });

@@ -143,6 +143,28 @@ test('chats of the peer are shown, and other kinds than text by their content', 
   );
 });
 
+test('a chat is marked as read that is drawn before the service counts it', async (t) => {
+  const opened = phone(t, talk([chat(1, LI, '在吗')]));
+  const socket = await opened.signIn();
+  await openChat(opened);
+  await opened.find('.text', '在吗');
+  let count: () => void = () => undefined;
+  const counted = new Promise<void>((resolve) => {
+    count = resolve;
+  });
+  const routes = talk([chat(1, LI, '在吗'), chat(2, LI, '刚来的')], { unread: 1, readUpTo: 1, position: 2 });
+  const list = routes['GET /v1/conversations'];
+  Object.assign(opened.routes, routes, {
+    'GET /v1/conversations': () => counted.then(() => list?.(undefined, new URLSearchParams())),
+  });
+  socket.receive({ type: 'reset', epoch: 'e', lastSeq: 9 });
+  await opened.find('.text', '刚来的');
+  count();
+  await opened.until('it is marked as read', () =>
+    opened.asked.some(({ route, body }) => route === 'POST /v1/conversations/3/read' && JSON.stringify(body) === '{"upTo":2}'),
+  );
+});
+
 test('nobody is shown as online while the phone is not', async (t) => {
   const opened = phone(t, talk([chat(1, LI, '在吗')], { peer: { ...LI, online: true, lastSeenAt: null } }));
   const socket = await opened.signIn();

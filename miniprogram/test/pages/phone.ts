@@ -49,7 +49,7 @@ class FakeSocket extends EventTarget {
   }
 }
 
-/** Answers of the service by route, such as `GET /v1/me`. Others are 404. */
+/** Answers of the service by route, such as `GET /v1/me`, or promises of them. Others are 404. */
 export type Routes = Record<string, (body: unknown, query: URLSearchParams) => unknown>;
 
 export const ME = { id: 1000000, name: '张三', avatarUrl: null };
@@ -177,16 +177,16 @@ export class Phone {
     return this.dom.window.document;
   }
 
-  private answer(url: string, init: RequestInit): Promise<object> {
+  private async answer(url: string, init: RequestInit): Promise<object> {
     const { pathname, searchParams } = new URL(url);
     const route = `${init.method ?? 'GET'} ${pathname}`;
     const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : init.body;
     this.asked.push({ route, body });
     const handler = this.routes[route];
-    const result = handler ? handler(body, searchParams) : { status: 404, code: 'not_found' };
+    const result = await (handler ? handler(body, searchParams) : { status: 404, code: 'not_found' });
     const status = (result as { status?: number }).status ?? 200;
     const headers = new Map([['content-type', 'application/json']]);
-    return Promise.resolve({ status, headers, text: () => Promise.resolve(JSON.stringify(result)) });
+    return { status, headers, text: () => Promise.resolve(JSON.stringify(result)) };
   }
 
   /** Waits until an element on the screen has this text, and returns it. */

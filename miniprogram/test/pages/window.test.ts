@@ -67,7 +67,7 @@ test('a new row, a changed one, and one that is gone are the paths that they tou
   const { pages, draw } = list();
   pages.take(items(1, 30));
   draw();
-  assert.deepEqual(pages.take(items(1, 31)), { hasOlder: false, grown: 1 });
+  assert.equal(pages.take(items(1, 31)), false);
   assert.equal(draw().filter((path) => path.startsWith('pages')).length, 1);
   const changed = items(1, 31).map((item, at) => (at === 10 ? { ...item, text: 'x' } : pages.items()[at] ?? item));
   pages.take(changed);
@@ -80,12 +80,27 @@ test('older rows are not drawn before they are asked for', () => {
   const { pages, draw, shown } = list();
   pages.take(items(51, 100));
   draw();
-  assert.deepEqual(pages.take(items(1, 100)), { hasOlder: true, grown: 0 });
+  assert.equal(pages.take(items(1, 100)), true);
   draw();
   assert.equal(shown()[0]?.key, 'c51');
   pages.show(0, pages.all().length);
   draw();
   assert.equal(shown().length, 100);
+});
+
+test('what changes at both ends at once leaves the window where it is', () => {
+  const { pages, draw, shown } = list();
+  pages.take(items(51, 300));
+  pages.showRow(100);
+  draw();
+  const before = shown().map(({ key }) => key);
+  assert.equal(pages.take(items(1, 301)), true);
+  draw();
+  assert.deepEqual(shown().map(({ key }) => key), before);
+  // A full list drops its oldest rows for new ones.
+  assert.equal(pages.take(items(11, 311)), false);
+  draw();
+  assert.deepEqual(shown().map(({ key }) => key), before);
 });
 
 test('a row far away is drawn with its neighbours, and then the end again', () => {

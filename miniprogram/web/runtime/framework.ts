@@ -30,6 +30,7 @@ declare global {
 /** What registers a component. */
 interface Definition {
   lifetimes?: Partial<Record<'attached' | 'ready' | 'detached', (this: object) => void>>;
+  pageLifetimes?: { hide?: (this: object) => void };
 }
 
 /** Components that were removed. */
@@ -45,7 +46,10 @@ function living(definition: Definition): Definition {
       attached?.call(this);
       if (!ready) return;
       requestAnimationFrame(() => {
-        if (!gone.has(this)) ready.call(this);
+        if (gone.has(this)) return;
+        // Its page was left before it was there to hear of it.
+        if (hiddenScreen(this as Component)) definition.pageLifetimes?.hide?.call(this);
+        ready.call(this);
       });
     },
     detached() {
@@ -90,6 +94,11 @@ interface Component {
   readonly _$: { readonly $$: Element | null };
 }
 
+/** Null if its page is on the screen. */
+function hiddenScreen(of: Component): Element | null | undefined {
+  return of._$.$$?.closest('.mp-screen[hidden]');
+}
+
 function note(of: Component, data: object, text: string): void {
   figures.calls += 1;
   // No more bytes than three a unit of UTF-16.
@@ -97,8 +106,7 @@ function note(of: Component, data: object, text: string): void {
     const bytes = encodeURIComponent(text).replace(/%../g, ' ').length;
     if (bytes > figures.largest) Object.assign(figures, { largest: bytes, largestOf: of.is });
   }
-  const isHidden = of._$.$$?.closest('.mp-screen[hidden]');
-  if (isHidden && figures.hidden.length < MOST_NOTED) figures.hidden.push(`${of.is}: ${Object.keys(data).join(' ')}`);
+  if (hiddenScreen(of) && figures.hidden.length < MOST_NOTED) figures.hidden.push(`${of.is}: ${Object.keys(data).join(' ')}`);
 }
 
 /** Has `setData` refuse what is too much for WeChat, and ignore what comes too late. */

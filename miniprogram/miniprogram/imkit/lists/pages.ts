@@ -42,14 +42,6 @@ export interface Drawing {
   readonly last: Record<string, unknown>;
 }
 
-/** How a list differs from the one before. */
-export interface Step {
-  /** Rows were added before the first one. */
-  readonly hasOlder: boolean;
-  /** So many rows were added after the last one. */
-  readonly grown: number;
-}
-
 export type Pages<Item extends { readonly key: string }> = ReturnType<typeof createPages<Item>>;
 
 /** `render` makes the row at an index; it may depend on the item before. */
@@ -160,35 +152,48 @@ export function createPages<Item extends { readonly key: string }>(
     if (page.count > 2 * PAGE_ROWS || page.bytes > PAGE_BYTES) exchange(at, 1, cut(first, page.count, false));
   };
 
+  /** Takes a list that differs in one place. */
+  const step = (next: readonly Item[]): void => {
+    const before = items;
+    items = next;
+    const shift = next.length - before.length;
+    const least = Math.min(before.length, next.length);
+    let index = 0;
+    while (index < least && next[index]?.key === before[index]?.key) index += 1;
+    let end = 0;
+    while (end < least - index && next[next.length - 1 - end]?.key === before[before.length - 1 - end]?.key) end += 1;
+    const removed = before.length - index - end;
+    const inserted = removed + shift;
+    remove(index, removed);
+    if (inserted > 0) {
+      if (pages.length === 0) {
+        pages.push(...cut(0, inserted, true));
+        showEnd();
+      } else if (index === 0) {
+        const made = cut(0, inserted, true);
+        pages.unshift(...made);
+        from += made.length;
+        to += made.length;
+      } else if (end === 0) append(index, inserted);
+      else insert(index, inserted);
+    }
+    // All that was in it may be gone.
+    if (from >= to && pages.length > 0) showEnd();
+  };
+
   return {
-    /** Takes the list as it is now. What is older than all before is not in the window: `show` draws it. */
-    take(next: readonly Item[]): Step {
-      const before = items;
-      items = next;
-      const shift = next.length - before.length;
-      const least = Math.min(before.length, next.length);
-      let index = 0;
-      while (index < least && next[index]?.key === before[index]?.key) index += 1;
-      let end = 0;
-      while (end < least - index && next[next.length - 1 - end]?.key === before[before.length - 1 - end]?.key) end += 1;
-      const removed = before.length - index - end;
-      const inserted = removed + shift;
-      remove(index, removed);
-      if (inserted > 0) {
-        if (pages.length === 0) {
-          pages.push(...cut(0, inserted, true));
-          showEnd();
-        } else if (index === 0) {
-          const made = cut(0, inserted, true);
-          pages.unshift(...made);
-          from += made.length;
-          to += made.length;
-        } else if (end === 0) append(index, inserted);
-        else insert(index, inserted);
-      }
-      // All that was in it may be gone.
-      if (from >= to && pages.length > 0) showEnd();
-      return { hasOlder: index === 0 && inserted > 0 && end > 0, grown: end === 0 ? inserted : 0 };
+    /**
+     * Takes the list as it is now. What is older than all before is not in the window: `show` draws it. Returns whether
+     * there is any.
+     */
+    take(next: readonly Item[]): boolean {
+      const older = next.findIndex(({ key }) => key === items[0]?.key);
+      const dropped = items.findIndex(({ key }) => key === next[0]?.key);
+      // One end after the other: what changes at both would leave nothing in its place.
+      if (older > 0) step(next.slice(older));
+      if (dropped > 0) step(items.slice(dropped));
+      step(next);
+      return older > 0;
     },
 
     items: () => items,

@@ -1,6 +1,7 @@
 // Sends drafts with files, and removes the files of chats that need them no more.
 
 import type { ConversationKey, Draft, ImClient, SendResult } from '../core/index';
+import { madeAt } from './facts';
 import { drop, sweep } from './files';
 
 /**
@@ -8,6 +9,9 @@ import { drop, sweep } from './files';
  * open.
  */
 const files = new Map<string, Map<string, string>>();
+
+/** Milliseconds within which a chat is shown that was sent. */
+const JUST_NOW_MS = 1000;
 
 const nameOf = (client: ImClient, conversation: ConversationKey) => `${client.me.id} ${conversation}`;
 
@@ -34,10 +38,15 @@ export function release(client: ImClient, conversation: ConversationKey): void {
   if (!isSwept) sweep();
   isSwept = true;
   const name = nameOf(client, conversation);
-  const items = new Map(client.chats(conversation).items.map((item) => [item.key, item]));
-  for (const item of items.values()) if (item.file !== null) follow(name, item.key, item.file);
+  const needed = new Set<string>();
+  for (const { key, file } of client.chats(conversation).items) {
+    if (file === null) continue;
+    follow(name, key, file);
+    needed.add(file);
+  }
   for (const [key, file] of files.get(name) ?? []) {
-    if (items.get(key)?.file === file) continue;
+    // What was sent a moment ago is not shown yet: the next time.
+    if (needed.has(file) || Date.now() - (madeAt(file) ?? 0) < JUST_NOW_MS) continue;
     drop(file);
     files.get(name)?.delete(key);
   }

@@ -42,6 +42,11 @@ function createList() {
 
 const NO_CHATS = createList();
 
+/** The greatest id; 0 if no chat has one. */
+function newestOf(items: readonly ChatItem[]): number {
+  return items.reduce((most, { id }) => Math.max(most, id ?? 0), 0);
+}
+
 Component({
   properties: {
     /** A user's id, or a group's, as text. */
@@ -184,6 +189,8 @@ Component({
       this.data.anchor = null;
       this.setData({
         me: face(current.me),
+        peer: STATE.peer,
+        isLoading: false,
         draftOf: String(key),
         start: beginDraft(this),
         isGroup: typeof key === 'string',
@@ -228,6 +235,8 @@ Component({
       if (changes.conversations) {
         rename(this, current, key);
         takeDraft(this);
+        // The service may count what is drawn already.
+        if (current.conversation(key)?.unread) this.markRead();
       }
       const isThere = typeof key === 'number' && changes.presence.includes(key);
       if (changes.typing.includes(key) || isThere || changes.connection) drawPeer(this, current, key);
@@ -246,8 +255,9 @@ Component({
     drawChats(current: ImClient, key: ConversationKey, isFresh: boolean) {
       const { items, hasMore, loaded } = current.chats(key);
       const list = this.pages();
-      const { hasOlder, grown } = list.take(items);
-      const count = items.slice(items.length - grown).filter((item) => !item.mine).length;
+      const newest = newestOf(list.items());
+      const hasOlder = list.take(items);
+      const count = items.filter(({ id, mine }) => !mine && (id ?? 0) > newest).length;
       const end = arrived(hasOlder ? readUp(this.data.end) : this.data.end, count);
       if (end.isFollowing) list.showEnd();
       const facts = { hasMore, isLoaded: loaded, isEmpty: items.length === 0, end };
@@ -260,7 +270,8 @@ Component({
         this.setData(facts, drawn);
         this.data.isDrawDue = true;
       } else drawRows(this, facts, drawn);
-      if (hasOlder) arrange(this);
+      // What is beyond a full window moves no spacer, so that no observer tells of it.
+      if (hasOlder || !list.isAtEnd()) arrange(this);
       drawAgain(this);
     },
 
@@ -276,7 +287,9 @@ Component({
       this.pages().showEnd();
       this.data.anchor = null;
       drawRows(this, settling, () => {
-        this.setData(position(this, BOTTOM));
+        this.setData(position(this, BOTTOM), () => {
+          arrange(this);
+        });
       });
     },
 

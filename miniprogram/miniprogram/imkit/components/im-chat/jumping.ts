@@ -8,7 +8,7 @@ import { itemOf, open, type Chat } from './chat';
 import { asked } from './end';
 import { reach } from './quote';
 import { isUnread, reachUnread, unreadOf } from './unread';
-import { showRow } from './window';
+import { arrange, showRow } from './window';
 
 /** Pages to load at most to find a quoted chat. */
 const MOST_PAGES = 6;
@@ -36,7 +36,10 @@ export function offerUnread(chat: Chat): void {
   };
   const keep = (isOffered: boolean) => {
     if (isOffered) offer();
-    else chat.data.unread = null;
+    else {
+      chat.data.unread = null;
+      if (chat.data.newAbove) chat.setData({ newAbove: '' });
+    }
   };
   if (isAbove || !first) {
     keep(isAbove);
@@ -56,7 +59,9 @@ function jump(chat: Chat, key: string): void {
   clearTimeout(chat.data.jumpTimer);
   chat.setData({ scrollInto: '', end: { ...chat.data.end, isFollowing: false } });
   showRow(chat, key, () => {
-    chat.setData({ scrollInto: key, found: key });
+    chat.setData({ scrollInto: key, found: key }, () => {
+      arrange(chat);
+    });
   });
   chat.data.jumpTimer = setTimeout(() => {
     const { end } = chat.data;
@@ -76,7 +81,12 @@ export const jumping = {
     if (!opened || !unread) return;
     this.data.unread = null;
     const reaching = reachUnread(opened.client, opened.key, unread);
-    if (!(await attempt(reaching))) return;
+    if (!(await attempt(reaching))) {
+      if (this.key() !== opened.key) return;
+      this.data.unread = unread;
+      this.setData({ newAbove: badge(unread.count) });
+      return;
+    }
     const key = await reaching;
     if (key === null) return;
     this.setData({ firstNew: key }, () => {

@@ -15,11 +15,11 @@ export const older = {
   async onOlder(this: Chat) {
     const current = client();
     const key = this.key();
-    if (!current || key === null || this.data.isLoading || !this.data.hasMore) return;
     if (!this.pages().isAtStart()) {
       arrange(this);
       return;
     }
+    if (!current || key === null || this.data.isLoading || !this.data.hasMore) return;
     this.setData({ isLoading: true });
     try {
       await current.loadOlder(key);

@@ -33,9 +33,12 @@ export async function meet(chat: Chat, current: ImClient, key: ConversationKey):
     return;
   }
   try {
-    setPeer(chat, face(current.conversation(key)?.peer ?? (await current.user(key))));
+    const person = current.conversation(key)?.peer ?? (await current.user(key));
+    if (chat.key() !== key) return;
+    setPeer(chat, face(person));
     rememberPeer(chat, current, key);
   } catch (error) {
+    if (chat.key() !== key) return;
     if (error instanceof ImError && error.status === 404) {
       // A stranger, or no such user: the first chat will show.
       setPeer(chat, { id: key, name: String(key), avatarUrl: '' });

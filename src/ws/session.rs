@@ -231,6 +231,10 @@ impl Session {
             match frame {
                 // Read again after the reset.
                 Outbound::Event(_) if self.is_lost => {}
+                // Those before it were dropped for a reset that came while the socket went live: all are read.
+                Outbound::Event(event) if event.seq > self.tracker.cursor().next() => {
+                    self.is_behind = true;
+                }
                 Outbound::Event(event) => self.tracker.show(&event, &mut frames),
                 Outbound::Notice(text) => frames.push(text),
             }

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, error::DatabaseError};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::connect::Connector;
@@ -96,7 +96,17 @@ impl Inner {
             .map_err(|_| sqlx::Error::PoolTimedOut)?;
         // After an error the connection may be broken, or the rollback of its transaction may not be sent
         // yet. The probe detects the first and sends the second.
-        if result.is_ok() || probe(&mut kept.connection).await {
+        let is_sound = match &result {
+            Ok(_) => true,
+            // Its address, or its database, may allow writing by now: a new connection finds out. The other ones are
+            // as old.
+            Err(error) if only_reads(error) => {
+                self.idle.lock().clear();
+                false
+            }
+            Err(_) => probe(&mut kept.connection).await,
+        };
+        if is_sound {
             kept.used = Instant::now();
             self.idle.lock().push(kept);
         }
@@ -118,6 +128,13 @@ impl Inner {
         let now = Instant::now();
         Ok(Kept { connection, opened: now, used: now })
     }
+}
+
+/// Whether a session was refused to write: it is one of a standby, or of a database that only reads.
+fn only_reads(error: &sqlx::Error) -> bool {
+    // `read_only_sql_transaction`, in appendix A of the manual of Postgres.
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code == "25006")
 }
 
 /// Whether the other side answers.

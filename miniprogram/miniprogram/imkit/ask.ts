@@ -18,7 +18,7 @@ export async function attempt(call: Promise<unknown>, special: Readonly<Record<s
   }
 }
 
-/** Asks whether to do something. */
+/** Asks whether to do something. WeChat takes at most 4 characters of Chinese, or 8 of English, for a button. */
 export async function confirm(content: string, confirmText = texts().ok): Promise<boolean> {
   const answer = await wx.showModal({ content, confirmText, cancelText: texts().cancel });
   return answer.confirm;

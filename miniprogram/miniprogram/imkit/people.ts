@@ -14,7 +14,7 @@ export async function isBlocked(client: ImClient, userId: UserId): Promise<boole
 /** Asks, and blocks. False if the user cancels, or it fails. */
 export async function block(client: ImClient, userId: UserId): Promise<boolean> {
   const { person: say } = texts();
-  if (!(await confirm(say.blockQuestion, say.block)) || !(await attempt(client.block(userId)))) return false;
+  if (!(await confirm(say.blockQuestion)) || !(await attempt(client.block(userId)))) return false;
   tell(say.blocked);
   return true;
 }

@@ -52,6 +52,19 @@ async function swipe(of: Phone, name: string): Promise<void> {
   ]);
 }
 
+test('a chat is not opened a second time from its info page', async () => {
+  const { zhang, li } = await pair();
+  await zhang.send('在吗');
+  await li.openChat('张三');
+  await li.screen.locator('.info').click();
+  await li.screen.locator('im-direct .tile').first().click();
+  await li.screen.locator('im-profile .write').click();
+  await li.inChatWith('张三');
+  await li.back();
+  await li.row('张三').waitFor();
+  li.assertQuiet();
+});
+
 test('pinned, muted, marked as unread, hidden and deleted', async () => {
   const { li, send, markedUnread } = await three();
   await li.page.locator('.mp-tabs b', { hasText: '3' }).waitFor();

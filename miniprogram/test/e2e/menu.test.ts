@@ -61,7 +61,11 @@ test('a chat is taken back on both phones, and its words are written again', asy
   await gone(zhang, '说错了');
   await gone(li, '说错了');
   await zhang.shoot('menu-recalled');
+  // Also where one would speak.
+  await zhang.screen.locator('composer .mic').click();
+  await zhang.field.waitFor({ state: 'hidden' });
   await line.locator('.again', { hasText: '重新编辑' }).click();
+  await zhang.field.waitFor();
   await eventually('its words are written', async () => (await zhang.field.inputValue()) === '说错了');
   // After leaving and coming back, too.
   await zhang.back();

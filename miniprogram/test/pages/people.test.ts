@@ -60,7 +60,7 @@ test('a switch that the service refuses goes back, and says why', async (t) => {
   opened.tap(await opened.find('.mp-modal button', '取消'));
   await opened.until('the switch is back', () => switches(opened)[2] === 'false');
   opened.tap(block);
-  opened.tap(await opened.find('.mp-modal button', '加入黑名单'));
+  opened.tap(await opened.find('.mp-modal button', '确定'));
   await opened.find('.mp-toast', '已加入黑名单');
   assert.deepEqual(switches(opened), ['false', 'false', 'true']);
 });

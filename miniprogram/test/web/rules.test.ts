@@ -257,6 +257,15 @@ test('a setData above 1,024 KB is refused', async () => {
   await assert.rejects(setData(page, { big: 'x'.repeat(1024 * 1024) }), /at most 1048576/);
 });
 
+test('a button of a dialog has four characters of Chinese, or eight of English', async () => {
+  const page = await open();
+  assert.equal(await call(page, 'showModal', { confirmText: '加入黑名单' }), 'showModal:fail confirmText length should not larger than 4 Chinese characters');
+  assert.match(await call(page, 'showModal', { cancelText: 'Leave group' }), /cancelText length/);
+  const asked = call(page, 'showModal', { confirmText: '退出群聊', cancelText: 'Settings' });
+  await page.locator('.mp-confirm').click();
+  assert.equal(await asked, 'showModal:ok');
+});
+
 test('five seconds in the background interrupt what is not finished, and in a browser nothing does', async () => {
   const hide = (page: Page) =>
     page.evaluate(() => {

@@ -5,6 +5,7 @@ import { texts } from '../texts/index';
 import { fetchFile } from './album';
 import { nameOf } from './facts';
 import { keep } from './files';
+import { isCancelled } from './permission';
 import { reachable } from './urls';
 
 type DocumentType = NonNullable<WechatMiniprogram.OpenDocumentOption['fileType']>;
@@ -54,7 +55,31 @@ async function open(filePath: string, fileName: string): Promise<void> {
       };
       wx.saveFileToDisk({ filePath, success, fail });
     });
-  } catch {
-    await wx.shareFileMessage({ filePath, fileName });
+  } catch (error) {
+    if (!isCancelled((error as { errMsg?: string }).errMsg ?? '')) await passOn(filePath, fileName);
   }
+}
+
+/** WeChat lets one pass a file on only while a tap is handled, and the download has outlived that: the user taps once more. */
+function passOn(filePath: string, fileName: string): Promise<void> {
+  const { menu, cancel } = texts();
+  return new Promise((resolve, reject) => {
+    const success = () => {
+      resolve();
+    };
+    const fail = (error: { errMsg: string }) => {
+      if (isCancelled(error.errMsg)) resolve();
+      else reject(new Error(error.errMsg));
+    };
+    wx.showModal({
+      content: fileName,
+      confirmText: menu.actions.forward,
+      cancelText: cancel,
+      success: ({ confirm }) => {
+        if (confirm) wx.shareFileMessage({ filePath, fileName, success, fail });
+        else resolve();
+      },
+      fail,
+    });
+  });
 }

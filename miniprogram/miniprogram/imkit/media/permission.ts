@@ -5,7 +5,7 @@ import { texts } from '../texts/index';
 type Scope = 'scope.record' | 'scope.camera' | 'scope.writePhotosAlbum';
 
 /** The user has chosen nothing, which needs no words. */
-function isCancelled(message: string): boolean {
+export function isCancelled(message: string): boolean {
   return message.includes('cancel');
 }
 

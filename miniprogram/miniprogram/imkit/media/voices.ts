@@ -19,6 +19,7 @@ interface Playing {
 let playing: Playing | null = null;
 let sound: WechatMiniprogram.InnerAudioContext | null = null;
 let heard: Set<string> | null = null;
+let hearsInterruptions = false;
 
 const listeners = new Set<() => void>();
 
@@ -95,6 +96,9 @@ function begin(next: Playing): void {
   const src = item?.file ?? reachable(item?.body?.url ?? '');
   if (!item || src === '') return;
   playing = next;
+  // By a call, after which WeChat does not go on by itself.
+  if (!hearsInterruptions && wx.canIUse('onAudioInterruptionBegin')) wx.onAudioInterruptionBegin(stopVoices);
+  hearsInterruptions = true;
   // Also with the switch at the side of an iPhone on silent.
   if (wx.canIUse('setInnerAudioOption')) void wx.setInnerAudioOption({ obeyMuteSwitch: false });
   const made = (sound = wx.createInnerAudioContext());

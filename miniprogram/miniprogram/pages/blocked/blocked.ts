@@ -2,6 +2,7 @@
 
 import { client } from '../../imkit/current';
 import { texts } from '../../imkit/texts/index';
+import { go } from '../go';
 
 Page({
   onLoad() {
@@ -13,6 +14,6 @@ Page({
   },
 
   onPerson({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {
-    void wx.navigateTo({ url: `/pages/person/person?id=${detail.userId}` });
+    go(`/pages/person/person?id=${detail.userId}`);
   },
 });

@@ -9,6 +9,7 @@ import { texts } from '../../imkit/texts/index';
 import { offers } from '../../platform/offers';
 import { server } from '../../platform/server';
 import { reportGrants, type Grants } from '../../platform/subscriptions';
+import { go } from '../go';
 import { shareOf } from '../share';
 
 /** Stored once the user was asked for a picture and a name. */
@@ -66,11 +67,11 @@ Page({
   },
 
   onInfo() {
-    void wx.navigateTo({ url: `/pages/info/info?peer=${this.data.conversation}` });
+    go(`/pages/info/info?peer=${this.data.conversation}`);
   },
 
   onPerson({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {
-    void wx.navigateTo({ url: `/pages/person/person?id=${detail.userId}` });
+    go(`/pages/person/person?id=${detail.userId}`);
   },
 
   onGrants({ detail }: WechatMiniprogram.CustomEvent<Grants>) {

@@ -5,6 +5,7 @@ import type { ConversationKey } from '../../imkit/core/index';
 import { client } from '../../imkit/current';
 import { texts } from '../../imkit/texts/index';
 import { showTotal } from '../../total';
+import { go } from '../go';
 
 const say = texts();
 
@@ -31,10 +32,10 @@ Page({
   },
 
   onOpen({ detail }: WechatMiniprogram.CustomEvent<{ conversation: ConversationKey }>) {
-    void wx.navigateTo({ url: `/pages/chat/chat?peer=${detail.conversation}` });
+    go(`/pages/chat/chat?peer=${detail.conversation}`);
   },
 
   onStart() {
-    void wx.navigateTo({ url: '/pages/find/find' });
+    go('/pages/find/find');
   },
 });

@@ -3,6 +3,7 @@
 import { toKey } from '../../imkit/core/index';
 import { client } from '../../imkit/current';
 import { texts } from '../../imkit/texts/index';
+import { go } from '../go';
 
 Page({
   data: { conversation: '', isGroup: false, title: texts().info.title },
@@ -23,12 +24,12 @@ Page({
   },
 
   onPerson({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {
-    void wx.navigateTo({ url: `/pages/person/person?id=${detail.userId}` });
+    go(`/pages/person/person?id=${detail.userId}`);
   },
 
   onAdd() {
     const { conversation, isGroup } = this.data;
-    void wx.navigateTo({ url: `/pages/pick/pick?${isGroup ? 'group' : 'with'}=${conversation}` });
+    go(`/pages/pick/pick?${isGroup ? 'group' : 'with'}=${conversation}`);
   },
 
   onLeft() {

@@ -4,6 +4,7 @@ import { signOut } from '../../account';
 import { client } from '../../imkit/current';
 import { texts } from '../../imkit/texts/index';
 import { showTotal } from '../../total';
+import { go } from '../go';
 
 const say = texts();
 
@@ -22,7 +23,7 @@ Page({
   },
 
   onBlocks() {
-    void wx.navigateTo({ url: '/pages/blocked/blocked' });
+    go('/pages/blocked/blocked');
   },
 
   async onSignOut() {
@@ -33,7 +34,8 @@ Page({
       cancelText: say.cancel,
     });
     if (!confirm) return;
-    await signOut();
+    // What is here ends at once; the service may answer late.
+    void signOut();
     void wx.reLaunch({ url: '/pages/sign-in/sign-in' });
   },
 });

@@ -25,9 +25,9 @@ Page({
   onWrite({ detail }: WechatMiniprogram.CustomEvent<{ userId: number }>) {
     const url = `/pages/chat/chat?peer=${detail.userId}`;
     const pages = getCurrentPages();
-    const { route, options } = pages[pages.length - 2] ?? {};
-    // The chat from which the profile was opened is there already.
-    if (route === 'pages/chat/chat' && options?.['peer'] === String(detail.userId)) void wx.navigateBack();
+    const at = pages.findIndex(({ route, options }) => route === 'pages/chat/chat' && options['peer'] === String(detail.userId));
+    // The chat from which the profile was opened is there already, maybe below its info page.
+    if (at >= 0) void wx.navigateBack({ delta: pages.length - 1 - at });
     else void wx.redirectTo({ url });
   },
 

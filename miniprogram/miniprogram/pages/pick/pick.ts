@@ -27,6 +27,8 @@ Page({
   /** The new group's id and members: a repeat after a lost answer makes no second one. */
   made: { id: '', members: '' },
   isBusy: false,
+  /** The user has left: what is answered now must not turn another page. */
+  isGone: false,
 
   async onLoad(options: Record<string, string | undefined>) {
     const current = client();
@@ -45,6 +47,10 @@ Page({
     } catch {
       // Without an answer no search works; the picker says so.
     }
+  },
+
+  onUnload() {
+    this.isGone = true;
   },
 
   onShow() {
@@ -72,7 +78,11 @@ Page({
     this.isBusy = true;
     const userIds = detail.people.map(({ id }) => id as UserId);
     if (this.group === null) await this.create(current, this.peer === null ? userIds : [this.peer, ...userIds]);
-    else if (await attempt(current.addMembers(this.group, userIds), REFUSED)) void wx.navigateBack();
+    else if (await attempt(current.addMembers(this.group, userIds), REFUSED)) {
+      // It stays busy: the page goes.
+      if (!this.isGone) void wx.navigateBack();
+      return;
+    }
     this.isBusy = false;
   },
 
@@ -86,7 +96,7 @@ Page({
     const members = userIds.join();
     if (members !== this.made.members) this.made = { id: `${Date.now()}-${Math.random()}`, members };
     const making = current.createGroup({ userIds, id: this.made.id }).then((key) => {
-      void wx.redirectTo({ url: `/pages/chat/chat?peer=${key}` });
+      if (!this.isGone) void wx.redirectTo({ url: `/pages/chat/chat?peer=${key}` });
     });
     await attempt(making, REFUSED);
   },

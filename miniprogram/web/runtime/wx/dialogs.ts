@@ -98,10 +98,21 @@ export function createDialogs(host: HTMLElement) {
         button(box, say('取消', 'Cancel'), cancel).className = 'mp-cancel';
       }),
     ),
-    showModal: answer('showModal', (options: Modal) =>
-      overlay('mp-modal', firstOf(options.title, options.content) ?? say('提示', 'Question'), modal(options)).catch(() => CANCELLED),
-    ),
+    showModal: answer('showModal', (options: Modal) => {
+      for (const name of ['confirmText', 'cancelText'] as const) {
+        if (widthOf(options[name] ?? '') > MOST_BUTTON_WIDTH) throw new Error(`${name} length should not larger than 4 Chinese characters`);
+      }
+      return overlay('mp-modal', firstOf(options.title, options.content) ?? say('提示', 'Question'), modal(options)).catch(() => CANCELLED);
+    }),
   };
+}
+
+/** The width of a button's text at most, in letters. */
+const MOST_BUTTON_WIDTH = 8;
+
+/** A Chinese character is as wide as two letters. */
+function widthOf(text: string): number {
+  return Array.from(text).reduce((sum, character) => sum + (character > '\u00ff' ? 2 : 1), 0);
 }
 
 /** The first of these that says something. */

@@ -133,7 +133,7 @@ Component({
 
     /** Opens the keyboard. */
     focus() {
-      this.setData({ hasFocus: true });
+      this.setData({ isVoice: false, hasFocus: true });
     },
 
     /** Replaces what is in the field. */

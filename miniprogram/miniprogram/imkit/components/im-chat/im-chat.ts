@@ -133,6 +133,8 @@ Component({
     hide() {
       this.data.isShown = false;
       endDraft(this);
+      const key = this.key();
+      if (key !== null) stopVoicesOf(key);
     },
 
     resize() {

@@ -257,7 +257,7 @@ Component({
 
     onLeave() {
       this.with(async (current, key) => {
-        if (!(await confirm(say.info.leaveQuestion, say.info.leave))) return;
+        if (!(await confirm(say.info.leaveQuestion))) return;
         if (await attempt(current.removeMember(key, current.me.id), REFUSED)) this.triggerEvent('left');
       });
     },

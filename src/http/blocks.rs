@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use super::{
     extract::{Actor, Params, PathParam, integer},
-    people,
     views::{PublicUrl, UserView},
 };
 use crate::{clock::Timestamp, domain::UserId, protocol::fault::ApiError, service::Service};
@@ -52,7 +51,7 @@ pub(super) async fn blocked(
     Ok(Json(BlockList { blocks, has_more: page.has_more }))
 }
 
-/// Block a user whom I may see, whose chats to me are refused from now on; may be repeated
+/// Block a user, whose chats to me are refused from now on; may be repeated
 #[utoipa::path(put, path = "/v1/blocks/{userId}", tag = "people",
     params(("userId" = UserId, Path)), responses((status = 204)))]
 pub(super) async fn block(
@@ -61,9 +60,7 @@ pub(super) async fn block(
     PathParam(user): PathParam,
 ) -> Result<StatusCode, ApiError> {
     service.limits.write(actor.user)?;
-    // The list of blocks shows whom it names.
-    let user = people::visible(&service, actor.user, integer("userId", &user)?).await?;
-    service.messaging.block(actor.user, user.id).await?;
+    service.messaging.block(actor.user, integer("userId", &user)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

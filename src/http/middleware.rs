@@ -139,8 +139,8 @@ pub(super) fn cors(service: &Arc<Service>) -> CorsLayer {
         .max_age(Duration::from_hours(1))
 }
 
-/// Carries what was asked for out to its end, though whoever asked may be gone: after the commit others are told of it, and
-/// the audit says how an act of the server API ended.
+/// Carries an act of the server API out to its end, though whoever asked for it may be gone: it has several steps, and the
+/// audit says how it ended.
 pub(super) async fn to_its_end(request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;

@@ -130,8 +130,7 @@ pub fn admin_router(service: &Arc<Service>, hosts: HostPolicy) -> Router {
 /// Everything that is served on the main listener: the routes here and those of the `sockets`, behind
 /// the same middleware.
 pub fn router(service: &Arc<Service>, sockets: Router<Arc<Service>>) -> Router {
-    let (api, mut document) = described();
-    let mut api = api.layer(from_fn(middleware::to_its_end));
+    let (mut api, mut document) = described();
     let (admin, of_admin) = server_api();
     document.merge(of_admin);
     if service.settings.admin.listen.is_none() {

@@ -17,7 +17,7 @@ use super::{
     views::{PresenceView, PublicUrl, UserView},
 };
 use crate::{
-    domain::{AvatarHash, User, UserId},
+    domain::{AvatarHash, UserId},
     protocol::{
         MAX_WATCHED,
         fault::{ApiError, ErrorCode},
@@ -64,21 +64,13 @@ pub(super) async fn user(
     PathParam(id): PathParam,
 ) -> Result<Json<UserView>, ApiError> {
     service.limits.history(actor.user)?;
-    let user = visible(&service, actor.user, integer("id", &id)?).await?;
-    Ok(Json(UserView::of(user, actor.user, &url)))
-}
-
-/// A user whom the actor may see.
-pub(super) async fn visible(
-    service: &Service,
-    actor: UserId,
-    id: UserId,
-) -> Result<User, ApiError> {
-    if service.settings.users.directory {
-        service.messaging.user(id).await
+    let id = integer("id", &id)?;
+    let user = if service.settings.users.directory {
+        service.messaging.user(id).await?
     } else {
-        service.messaging.acquaintance(actor, id).await
-    }
+        service.messaging.acquaintance(actor.user, id).await?
+    };
+    Ok(Json(UserView::of(user, actor.user, &url)))
 }
 
 /// Who of some people is online.

@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
@@ -22,6 +22,10 @@ use phone::{target::Target, wire};
 
 /// How long a connection, or an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection that was not used for so long is replaced. Servers close it at some time, ours after 30 s, and what is
+/// written at that moment gets no answer.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// After so many chats in a row that were shown before, older ones in a snapshot are not looked at.
 const KNOWN_IN_A_ROW: u32 = 32;
@@ -163,7 +167,8 @@ struct Lane {
     user: u32,
     size: usize,
     target: Target,
-    tcp: Option<TcpStream>,
+    /// The connection, and when it was used last.
+    tcp: Option<(TcpStream, Instant)>,
 }
 
 impl Lane {
@@ -199,19 +204,15 @@ impl Lane {
             self.target.addr,
             body.len(),
         );
-        let tcp = match &mut self.tcp {
-            Some(tcp) => tcp,
-            none => {
-                let tcp = TcpStream::connect(self.target.addr).await?;
-                tcp.set_nodelay(true)?;
-                none.insert(tcp)
-            }
+        let kept = self.tcp.take().filter(|(_, used)| used.elapsed() < IDLE);
+        let mut tcp = match kept {
+            Some((tcp, _)) => tcp,
+            None => TcpStream::connect(self.target.addr).await?,
         };
-        let answered = exchange(tcp, request.as_bytes()).await;
-        if answered.is_err() {
-            self.tcp = None;
-        }
-        answered
+        tcp.set_nodelay(true)?;
+        exchange(&mut tcp, request.as_bytes()).await?;
+        self.tcp = Some((tcp, Instant::now()));
+        Ok(())
     }
 }
 

@@ -76,14 +76,7 @@ async fn without_a_directory_only_acquaintances_have_a_face() {
         let text = zhang.get(&path).await.text().await.unwrap();
         assert!(!text.contains("李四"), "{path}: {text}");
     }
-    let block = async |id: i64| {
-        let path = format!("/v1/blocks/{id}");
-        zhang.request(reqwest::Method::PUT, &path).send().await.unwrap()
-    };
-    assert_problem(block(li.id).await, 404, "user_not_found").await;
-    assert_problem(block(zhang.id).await, 400, "invalid_request").await;
     zhang.send(li.id, "k", "你好").await;
-    assert_eq!(block(li.id).await.status(), 204);
     assert_eq!(zhang.get_json(&of_li).await["name"], "李四");
     assert_eq!(li.get_json(&of_zhang).await["name"], "张三");
 }

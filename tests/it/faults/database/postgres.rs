@@ -2,10 +2,6 @@
 
 use imserver::store::postgres::PgStore;
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use super::{is_well, only_reads, send};
 use crate::harness::{
@@ -73,36 +69,6 @@ async fn a_table_that_somebody_locks_shows_and_is_written_again_by_itself() {
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
     is_well(&server).await;
     assert_eq!(send(&zhang, "after").await, 201);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_asked_for_is_told_though_whoever_asked_has_hung_up() {
-    let database = postgres::database().await;
-    let start = on(&database).set("delivery.reconcile_secs", 3_600);
-    let server = tokio::task::block_in_place(|| start.run());
-    let (zhang, li) = (server.person("张三").await, server.person("李四").await);
-    let chat = zhang.send(li.id, "k", "a slip").await["chat"]["id"].clone();
-    let mut at_li = li.online().await;
-    let mut holder = postgres::connect(&database).await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE chats IN SHARE MODE").execute(&mut holder).await.unwrap();
-    let mut asking = TcpStream::connect(server.addr).await.unwrap();
-    let head = format!(
-        "POST /v1/chats/{chat}/recall HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: 0\r\n\r\n",
-        server.addr, zhang.token
-    );
-    asking.write_all(head.as_bytes()).await.unwrap();
-    let waiting =
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'chats'::regclass";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut holder).await.unwrap() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    asking.shutdown().await.unwrap();
-    // The service has noticed: it answers nobody.
-    assert_eq!(asking.read_to_end(&mut Vec::new()).await.unwrap(), 0);
-    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
-    let told = at_li.until("event").await;
-    assert_eq!((&told["event"], &told["chat"]["state"]), (&"changed".into(), &"recalled".into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

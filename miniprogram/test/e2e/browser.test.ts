@@ -43,9 +43,9 @@ const asked = (of: Phone) => of.page.evaluate(() => (window.Notification as unkn
 test('a chat below another page marks nothing as read after a reload', async () => {
   const { zhang, li } = await pair();
   const [me, other] = [await server.person('李四'), await server.person('张三')];
-  await zhang.send('在吗');
+  await zhang.send('早上好');
   await li.openChat('张三');
-  await li.sees('在吗');
+  await li.sees('早上好');
   await li.screen.locator('.info').click();
   const info = li.page.locator('.mp-screen:not([hidden]) wx-page[is="pages/info/info"]');
   await info.waitFor();

@@ -27,7 +27,7 @@ const MAX_WAITING: usize = 64;
 /// Polling interval of a request that waits.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// So long before it may be dropped an entry is not begun with any more: its reader would not get to the next one in time.
+/// An entry that may be dropped within this time is not begun with: its reader would be too late for the next page.
 const BEGIN_MARGIN: Duration = Duration::from_mins(20);
 
 /// How many entries of a page are looked up at once.
@@ -98,8 +98,8 @@ impl Feed {
         Self { store, events, clock, waiting: Semaphore::new(MAX_WAITING) }
     }
 
-    /// At most `limit` events after a place, or from the oldest on that will be kept for a while. Waits for so long, and until
-    /// `stopping`, if there are none yet.
+    /// At most `limit` events after a place, or from the oldest on that will be kept for [`BEGIN_MARGIN`] yet. Waits for
+    /// `wait` at most, and until `stopping`, if there are none yet.
     pub async fn page(
         &self,
         after: Option<&str>,

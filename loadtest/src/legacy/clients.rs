@@ -23,8 +23,8 @@ use phone::{target::Target, wire};
 /// How long a connection, or an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection that was not used for so long is replaced. Servers close it at some time, ours after 30 s, and what is
-/// written at that moment gets no answer.
+/// A connection that was not used for so long is replaced: a server closes it some time, ours after 30 s, and does not answer
+/// what is written at that moment.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// After so many chats in a row that were shown before, older ones in a snapshot are not looked at.
@@ -205,11 +205,13 @@ impl Lane {
             body.len(),
         );
         let kept = self.tcp.take().filter(|(_, used)| used.elapsed() < IDLE);
-        let mut tcp = match kept {
-            Some((tcp, _)) => tcp,
-            None => TcpStream::connect(self.target.addr).await?,
+        let mut tcp = if let Some((tcp, _)) = kept {
+            tcp
+        } else {
+            let tcp = TcpStream::connect(self.target.addr).await?;
+            tcp.set_nodelay(true)?;
+            tcp
         };
-        tcp.set_nodelay(true)?;
         exchange(&mut tcp, request.as_bytes()).await?;
         self.tcp = Some((tcp, Instant::now()));
         Ok(())

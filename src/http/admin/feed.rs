@@ -31,7 +31,7 @@ pub(super) struct FeedView {
 /// What has happened after a place, in order for each conversation and each user; `cursor_gone` beyond the 7 days that are kept
 #[utoipa::path(get, path = "/v1/admin/feed", tag = "admin", security(("apiKey" = [])),
     params(
-        ("after" = Option<String>, Query, description = "The `cursor` of the page before; without it, from the oldest event that is kept on"),
+        ("after" = Option<String>, Query, description = "The `cursor` of the page before; without it, from the oldest event that will be kept for 20 minutes yet"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "50 unless given; a larger one counts as 100"),
         ("waitSecs" = Option<u32>, Query, minimum = 0, maximum = 30, description = "How long to wait if there is nothing; 0 unless given"),
     ),
